@@ -1,0 +1,82 @@
+//! Which waiting job goes to which worker.
+
+use std::time::Duration;
+
+use super::ids::{JobType, QueueName};
+use super::job::Priority;
+use super::time::Timestamp;
+
+/// How much earlier than it became ready an URGENT job counts: a NORMAL one that waited an hour
+/// longer goes first, so nothing starves.
+const BOOST_URGENT: Duration = Duration::from_secs(3600);
+/// The same for HIGH.
+const BOOST_HIGH: Duration = Duration::from_secs(600);
+/// How much later a LOW job counts.
+const PENALTY_LOW: Duration = Duration::from_secs(600);
+
+/// A job's place in line, claim order and ageing in one number: the moment it became ready less the
+/// boost of its priority. The lowest goes first.
+#[must_use]
+pub fn ready_key(ready_time: Timestamp, priority: Priority) -> Timestamp {
+    match priority {
+        Priority::Urgent => ready_time.minus(BOOST_URGENT),
+        Priority::High => ready_time.minus(BOOST_HIGH),
+        Priority::Normal => ready_time,
+        Priority::Low => ready_time.plus(PENALTY_LOW),
+    }
+}
+
+/// A worker's wish for jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capacity {
+    /// Queues it takes from.
+    pub queues: Vec<QueueName>,
+    /// Types it takes, all if empty.
+    pub types: Vec<JobType>,
+    /// How many more it takes now.
+    pub free: usize,
+}
+
+impl Capacity {
+    /// Whether it takes jobs of this type from this queue.
+    #[must_use]
+    pub fn accepts(&self, queue: &QueueName, job_type: &JobType) -> bool {
+        self.queues.contains(queue) && (self.types.is_empty() || self.types.contains(job_type))
+    }
+}
+
+/// A job that could start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// The queue it waits in.
+    pub queue: QueueName,
+    /// Its type.
+    pub job_type: JobType,
+    /// Its place in line.
+    pub ready_key: Timestamp,
+}
+
+/// Gives waiting jobs to capacities: the front of the line first, each to the worker with the most
+/// room left. Answers (index of the job, index of the capacity).
+#[must_use]
+pub fn pick(waiting: &[Waiting], capacities: &[Capacity]) -> Vec<(usize, usize)> {
+    let mut free: Vec<usize> = capacities.iter().map(|capacity| capacity.free).collect();
+    let mut line: Vec<usize> = (0..waiting.len()).collect();
+    line.sort_by_key(|at| waiting[*at].ready_key);
+    let mut picked = Vec::new();
+    for at in line {
+        let job = &waiting[at];
+        let roomiest = capacities
+            .iter()
+            .enumerate()
+            .filter(|(index, capacity)| {
+                free[*index] > 0 && capacity.accepts(&job.queue, &job.job_type)
+            })
+            .max_by_key(|(index, _)| (free[*index], usize::MAX - index));
+        if let Some((index, _)) = roomiest {
+            free[index] -= 1;
+            picked.push((at, index));
+        }
+    }
+    picked
+}

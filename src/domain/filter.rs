@@ -1,0 +1,118 @@
+//! Which jobs are meant.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{Category, JobId, JobType, QueueName, WorkerName};
+use super::job::{Job, Trigger};
+use super::status::StateKind;
+use super::time::Timestamp;
+
+/// OR within a field, AND between fields; an empty field does not filter; every label must be equal;
+/// ranges are `[after, before)`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct JobFilter {
+    /// These jobs.
+    pub job_ids: Vec<JobId>,
+    /// Jobs in these states.
+    pub states: Vec<StateKind>,
+    /// Jobs of these types.
+    pub types: Vec<JobType>,
+    /// Jobs of these categories.
+    pub categories: Vec<Category>,
+    /// Jobs that wait or waited in these queues (effective ones).
+    pub queues: Vec<QueueName>,
+    /// Jobs with all of these labels.
+    pub labels: BTreeMap<String, String>,
+    /// Jobs for this owner.
+    pub owner: Option<String>,
+    /// Jobs that work on this subject.
+    pub subject: Option<String>,
+    /// Jobs with this id in another system.
+    pub external_id: Option<String>,
+    /// Jobs made in one of these ways.
+    pub triggers: Vec<Trigger>,
+    /// Jobs whose last execution was on this worker.
+    pub worker_id: Option<WorkerName>,
+    /// Jobs made by this caller.
+    pub created_by: Option<String>,
+    /// Jobs made in this range.
+    pub create_time: TimeRange,
+    /// Jobs that ended in this range.
+    pub end_time: TimeRange,
+}
+
+/// `[after, before)`, either side open if unset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TimeRange {
+    /// From this moment on.
+    pub after: Option<Timestamp>,
+    /// Up to this moment, exclusive.
+    pub before: Option<Timestamp>,
+}
+
+impl TimeRange {
+    /// Whether nothing is bounded.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.after.is_none() && self.before.is_none()
+    }
+
+    /// Whether `time` lies in it; a missing time lies in an open range only.
+    #[must_use]
+    pub fn contains(&self, time: Option<Timestamp>) -> bool {
+        match time {
+            Some(time) => {
+                self.after.is_none_or(|after| time >= after)
+                    && self.before.is_none_or(|before| time < before)
+            }
+            None => self.is_open(),
+        }
+    }
+}
+
+fn any<T: PartialEq>(wanted: &[T], found: &T) -> bool {
+    wanted.is_empty() || wanted.contains(found)
+}
+
+fn equal(wanted: Option<&String>, found: &str) -> bool {
+    wanted.is_none_or(|wanted| wanted == found)
+}
+
+impl JobFilter {
+    /// Whether `job` is meant.
+    #[must_use]
+    pub fn matches(&self, job: &Job) -> bool {
+        let (spec, status) = (&job.spec, &job.status);
+        any(&self.job_ids, &job.id)
+            && any(&self.states, &status.kind())
+            && any(&self.types, &spec.job_type)
+            && (self.categories.is_empty()
+                || status.category.as_ref().is_some_and(|c| self.categories.contains(c)))
+            && any(&self.queues, &status.effective.queue)
+            && self.labels.iter().all(|(key, value)| spec.labels.get(key) == Some(value))
+            && equal(self.owner.as_ref(), &spec.owner)
+            && equal(self.subject.as_ref(), &spec.subject)
+            && equal(self.external_id.as_ref(), &spec.external_id)
+            && any(&self.triggers, &status.trigger)
+            && self.worker_id.as_ref().is_none_or(|wanted| {
+                status.execution.as_ref().is_some_and(|run| run.worker_id == *wanted)
+            })
+            && equal(self.created_by.as_ref(), &status.created_by)
+            && self.create_time.contains(Some(status.create_time))
+            && self.end_time.contains(status.end_time)
+    }
+
+    /// Whether only types, queues and states are named, so that counters alone answer how many.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        let rest = Self {
+            states: Vec::new(),
+            types: Vec::new(),
+            queues: Vec::new(),
+            ..self.clone()
+        };
+        rest == Self::default()
+    }
+}

@@ -1,0 +1,176 @@
+//! A job: what was asked, and how it stands.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{JobId, JobType, QueueName};
+use super::retry::RetryPolicy;
+use super::status::JobStatus;
+use super::time::Timestamp;
+
+/// How a job stands in line.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+pub enum Priority {
+    /// After everything else.
+    Low,
+    /// The common case.
+    #[default]
+    Normal,
+    /// Before the common case.
+    High,
+    /// Before everything else.
+    Urgent,
+}
+
+/// What made a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Trigger {
+    /// `CreateJob` or `BatchCreateJobs`.
+    Api,
+    /// A person, through `TriggerJobType`.
+    Manual,
+    /// The type's schedule.
+    Schedule,
+    /// A worker with its own scheduler, through `StartJob`.
+    Worker,
+}
+
+/// What happens to a job that shows no activity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum OnStuck {
+    /// It is asked to stop and fails.
+    #[default]
+    Fail,
+    /// An event is raised and it runs on.
+    Notify,
+}
+
+/// What a create gets whose unique key a live job holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+pub enum UniquePolicy {
+    /// A refusal that names the holder.
+    #[default]
+    Reject,
+    /// The holder.
+    ReturnExisting,
+}
+
+/// What a job may use. Zero is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ResourceLimits {
+    /// Resident memory in bytes.
+    pub memory_bytes: u64,
+    /// Processor time in percent of one core.
+    pub cpu_percent: f64,
+}
+
+/// What was asked: never changes after the create.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// The kind of work.
+    pub job_type: JobType,
+    /// Where it waits.
+    pub queue: QueueName,
+    /// How it stands in line there.
+    #[serde(default)]
+    pub priority: Priority,
+    /// The work's input: an encoded `google.protobuf.Struct`, opaque here. Stores keep it beside the
+    /// rest of the spec, so that lists need not read it.
+    #[serde(skip)]
+    pub payload: Option<Bytes>,
+    /// Free labels, filterable.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// The end user or tenant it is for; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub owner: String,
+    /// What it works on; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
+    /// Its id in another system; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub external_id: String,
+    /// Not before this moment; at once if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule_time: Option<Timestamp>,
+    /// How often and when it is tried again.
+    #[serde(default)]
+    pub retry_policy: RetryPolicy,
+    /// Longest run of one attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Duration>,
+    /// Longest run without activity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck_after: Option<Duration>,
+    /// What then.
+    #[serde(default)]
+    pub on_stuck: OnStuck,
+    /// A job that has not started by then fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expire_time: Option<Timestamp>,
+    /// What the caller expects a run to take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_duration: Option<Duration>,
+    /// What it may use.
+    #[serde(default)]
+    pub limits: ResourceLimits,
+    /// Unique per type among jobs that are not over; none if empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub unique_key: String,
+    /// What a create gets that meets the key.
+    #[serde(default)]
+    pub unique_policy: UniquePolicy,
+    /// W3C trace context of the creator; may be empty.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub traceparent: String,
+    /// How long it is kept after its end, if not as its type or the server says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Duration>,
+}
+
+impl JobSpec {
+    /// A spec of `job_type` in `queue` with everything else at its default.
+    #[must_use]
+    pub fn new(job_type: JobType, queue: QueueName) -> Self {
+        Self {
+            job_type,
+            queue,
+            priority: Priority::default(),
+            payload: None,
+            labels: BTreeMap::new(),
+            owner: String::new(),
+            subject: String::new(),
+            external_id: String::new(),
+            schedule_time: None,
+            retry_policy: RetryPolicy::default(),
+            timeout: None,
+            stuck_after: None,
+            on_stuck: OnStuck::default(),
+            expire_time: None,
+            estimated_duration: None,
+            limits: ResourceLimits::default(),
+            unique_key: String::new(),
+            unique_policy: UniquePolicy::default(),
+            traceparent: String::new(),
+            retention: None,
+        }
+    }
+}
+
+/// One piece of work.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// What was asked.
+    pub spec: Arc<JobSpec>,
+    /// How it stands.
+    pub status: JobStatus,
+}

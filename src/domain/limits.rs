@@ -1,0 +1,169 @@
+//! Every bound of the service, with its reason. Nothing grows past a number in this file.
+
+use std::time::Duration;
+
+/// Names stand in indexes, metrics and terminals.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Distinct job types a server knows: each is a row of counters and a metric label.
+pub const TYPES_MAX: usize = 10_000;
+/// Distinct queues a server knows.
+pub const QUEUES_MAX: usize = 1_000;
+
+/// An encoded payload or result.
+pub const PAYLOAD_BYTES_MAX: usize = 256 * 1024;
+/// An encoded error with its details and stack trace.
+pub const ERROR_BYTES_MAX: usize = 64 * 1024;
+/// Nesting of a payload, result, log data or error details.
+pub const STRUCT_DEPTH_MAX: usize = 32;
+/// Labels of a job or worker.
+pub const LABELS_MAX: usize = 32;
+/// A label's key.
+pub const LABEL_KEY_BYTES_MAX: usize = 63;
+/// A label's value.
+pub const LABEL_VALUE_BYTES_MAX: usize = 256;
+/// Owner, subject, external id, request id, unique key, traceparent and principal: indexed texts.
+pub const TEXT_BYTES_MAX: usize = 256;
+/// Reasons given by people and workers.
+pub const REASON_BYTES_MAX: usize = 1_024;
+
+/// Attempts a retry policy may ask for.
+pub const ATTEMPTS_MAX: u32 = 100;
+/// Attempts if nothing is said.
+pub const ATTEMPTS_DEFAULT: u32 = 3;
+/// Delays in a delay list.
+pub const RETRY_DELAYS_MAX: usize = 32;
+/// A single back-off or retry delay.
+pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// First back-off if nothing is said.
+pub const BACKOFF_INITIAL_DEFAULT: Duration = Duration::from_secs(5);
+/// Longest back-off if nothing is said.
+pub const BACKOFF_MAX_DEFAULT: Duration = Duration::from_secs(3600);
+/// Growth of the back-off if nothing is said.
+pub const BACKOFF_MULTIPLIER_DEFAULT: f64 = 2.0;
+/// Spread of the back-off if nothing is said, as a fraction of it.
+pub const BACKOFF_JITTER_DEFAULT: f64 = 0.1;
+/// Releases in a row before a release counts as a failed attempt: a job that nobody keeps must end.
+pub const RELEASES_IN_ROW_MAX: u32 = 100;
+
+/// Timeouts, stuck thresholds and the like are at least this long.
+pub const TIMEOUT_MIN: Duration = Duration::from_secs(1);
+/// Time a worker has to stop after a cancel, if nothing is said.
+pub const CANCEL_GRACE_DEFAULT: Duration = Duration::from_secs(30);
+/// Longest grace of a cancel.
+pub const CANCEL_GRACE_MAX: Duration = Duration::from_secs(3600);
+/// Jobs are kept for this long at least and at most.
+pub const RETENTION_MIN: Duration = Duration::from_secs(24 * 3600);
+/// See [`RETENTION_MIN`].
+pub const RETENTION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// A job may be scheduled this far ahead.
+pub const SCHEDULE_AHEAD_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Lease of a stream's session if nothing is said; also the grace after the server came up.
+pub const LEASE_TTL_DEFAULT: Duration = Duration::from_secs(30);
+/// Lease of a unary assignment if nothing is said.
+pub const LEASE_TTL_UNARY_DEFAULT: Duration = Duration::from_secs(60);
+/// Shortest lease.
+pub const LEASE_TTL_MIN: Duration = Duration::from_secs(10);
+/// Longest lease.
+pub const LEASE_TTL_MAX: Duration = Duration::from_secs(24 * 3600);
+/// What a session keeps after its peer closed the stream without Goodbye.
+pub const LEASE_AFTER_CLOSE: Duration = Duration::from_secs(10);
+/// An assignment that is not confirmed this long after it was written is taken back.
+pub const DELIVERY_CONFIRM_WITHIN: Duration = Duration::from_secs(10);
+
+/// Jobs a session may hold.
+pub const SLOTS_MAX: u32 = 1_000;
+/// Jobs one `AcquireJobs` call may take.
+pub const ACQUIRE_JOBS_MAX: u32 = 100;
+/// Wait of `AcquireJobs` if nothing is said.
+pub const ACQUIRE_WAIT_DEFAULT: Duration = Duration::from_secs(30);
+/// Longest wait of `AcquireJobs`.
+pub const ACQUIRE_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Queues or types a worker or a filter may name.
+pub const NAMES_PER_LIST_MAX: usize = 1_000;
+
+/// Pace a worker is asked to report at while nobody watches.
+pub const REPORT_INTERVAL_UNWATCHED: Duration = Duration::from_secs(1);
+/// Pace a worker is asked to report at while somebody watches.
+pub const REPORT_INTERVAL_WATCHED: Duration = Duration::from_millis(250);
+/// Durable updates of one session under way at once.
+pub const UNACKED_UPDATES_MAX: usize = 1_024;
+/// Bytes of durable updates of one session under way at once.
+pub const UNACKED_BYTES_MAX: usize = 1024 * 1024;
+/// Messages that wait for a worker to read them before its stream is ended.
+pub const OUTBOX_MESSAGES_MAX: usize = 8_192;
+
+/// Least time between two updates of a `WatchJob` stream, if nothing is said.
+pub const WATCH_JOB_INTERVAL_DEFAULT: Duration = Duration::from_millis(100);
+/// Longest least time between two updates of a watch.
+pub const WATCH_INTERVAL_MAX: Duration = Duration::from_secs(60);
+/// Silence after which a watch sends a heartbeat.
+pub const WATCH_HEARTBEAT: Duration = Duration::from_secs(15);
+/// Bytes of log entries in one message of a watch, and of a list page.
+pub const RESPONSE_BYTES_MAX: usize = 1024 * 1024;
+
+/// A progress message.
+pub const PROGRESS_MESSAGE_BYTES_MAX: usize = 1_024;
+/// Units and step names.
+pub const PROGRESS_NAME_BYTES_MAX: usize = 256;
+/// Counters of one job.
+pub const PROGRESS_COUNTERS_MAX: usize = 8;
+
+/// Lines in one log batch.
+pub const LOG_BATCH_LINES_MAX: usize = 1_000;
+/// Bytes of one log batch.
+pub const LOG_BATCH_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of one log entry.
+pub const LOG_ENTRY_BYTES_MAX: usize = 8 * 1024;
+/// First lines of an attempt's log that are always kept.
+pub const LOG_HEAD_LINES: u64 = 1_000;
+/// Last lines of an attempt's log that are kept.
+pub const LOG_TAIL_LINES: u64 = 9_000;
+
+/// Requests in one `BatchCreateJobs`.
+pub const BATCH_CREATE_MAX: usize = 1_000;
+/// Rows of a list page if nothing is said.
+pub const PAGE_SIZE_DEFAULT: usize = 20;
+/// Most rows of a list page.
+pub const PAGE_SIZE_MAX: usize = 1_000;
+/// List totals are exact up to here.
+pub const TOTAL_SIZE_EXACT_MAX: u64 = 10_000;
+/// Recent runs of a type in a summary.
+pub const RECENT_RUNS_MAX: usize = 20;
+/// Job ids in a filter.
+pub const FILTER_IDS_MAX: usize = 1_000;
+
+/// A message on `ReportProgress`.
+pub const REPORT_MESSAGE_BYTES_MAX: usize = 512 * 1024;
+/// A message on any other RPC.
+pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Commands one commit may carry: larger batches gain nothing and delay their first command.
+pub const COMMIT_COMMANDS_MAX: usize = 1_000;
+/// Bytes one commit may carry.
+pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How often the writer lets others run while its queue still grows, before it commits.
+pub const COMMIT_YIELDS_MAX: usize = 16;
+/// Commands that wait for the writer before new ones are turned away.
+pub const COMMIT_QUEUE_MAX: usize = 16_384;
+/// How often a command whose guard missed is loaded and decided again.
+pub const GUARD_REPEATS_MAX: usize = 5;
+/// (queue, type) pairs one dispatch round looks at.
+pub const DISPATCH_PAIRS_MAX: usize = 64;
+/// Jobs one dispatch round starts.
+pub const DISPATCH_JOBS_MAX: usize = 1_000;
+/// Reads of the store under way at once.
+pub const STORE_READS_MAX: usize = 64;
+/// Rows one step of a background loop handles.
+pub const LOOP_ROWS_MAX: usize = 1_000;
+/// Jobs in the writer's cache.
+pub const CACHE_JOBS_MAX: usize = 20_000;
+
+/// Rows of the change log are kept this long: the time within which a watch may resume.
+pub const RESUME_RETENTION: Duration = Duration::from_secs(15 * 60);
+/// Ended sessions are kept this long, so that a claim committed late for one is found.
+pub const ENDED_SESSION_RETENTION: Duration = Duration::from_secs(3600);
+/// Request ids are kept this long, and as long as their job.
+pub const REQUEST_ID_RETENTION: Duration = Duration::from_secs(24 * 3600);
+/// Minute buckets of statistics are kept this long.
+pub const BUCKET_RETENTION: Duration = Duration::from_secs(48 * 3600);

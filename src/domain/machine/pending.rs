@@ -1,0 +1,116 @@
+//! Commands to a job that waits.
+
+use crate::domain::admission;
+use crate::domain::job::JobSpec;
+use crate::domain::progress::Progress;
+use crate::domain::status::{
+    CancelCause, CancelRequest, Execution, JobError, JobStatus, State, StateKind,
+};
+
+use super::command::{Command, Now};
+use super::transition::{Applied, Effect, Refusal, Transition};
+
+pub(super) fn apply(
+    spec: &JobSpec,
+    status: &JobStatus,
+    command: Command,
+    now: Now,
+) -> Result<Applied, Refusal> {
+    let kind = command.kind();
+    let mut next = status.clone();
+    next.revision += 1;
+    next.update_time = now.time;
+    match command {
+        Command::Start { session, worker_id } => {
+            if status.schedule_time > now.time {
+                return Err(Refusal::NotDue { schedule_time: status.schedule_time });
+            }
+            next.attempt += 1;
+            next.lease_epoch += 1;
+            next.state = State::Running {
+                session,
+                timeout_time: spec.timeout.map(|timeout| now.time.plus(timeout)),
+            };
+            next.execution = Some(Execution {
+                number: next.attempt,
+                worker_id,
+                ready_time: status.schedule_time,
+                start_time: now.time,
+                end: None,
+                report: None,
+            });
+            next.progress = Progress::default();
+            next.resource_usage = None;
+            next.error = None;
+            next.result = None;
+            next.cancel_request = None;
+            let effects = vec![Effect::Started { attempt: next.attempt }];
+            Ok(changed(next, status, effects, true))
+        }
+        Command::Cancel { reason, requested_by, grace: _ } => {
+            next.cancel_request = Some(CancelRequest {
+                cause: CancelCause::Caller,
+                time: now.time,
+                reason,
+                requested_by,
+                grace: std::time::Duration::ZERO,
+            });
+            next.state = State::Cancelled;
+            next.end_time = Some(now.time);
+            let effects = vec![Effect::Ended { state: StateKind::Cancelled }];
+            Ok(changed(next, status, effects, false))
+        }
+        Command::MeetDeadline => {
+            let Some(expired) = spec.expire_time.filter(|time| *time <= now.time) else {
+                return Ok(Applied::Unchanged);
+            };
+            let late = now.time.since(expired).as_secs();
+            next.error = Some(JobError::server(
+                "EXPIRED",
+                format!("did not start before its expire_time, {late} s ago"),
+            ));
+            next.state = State::Failed;
+            next.end_time = Some(now.time);
+            let effects = vec![Effect::Ended { state: StateKind::Failed }];
+            Ok(changed(next, status, effects, false))
+        }
+        Command::Skip { reason } => {
+            next.state = State::Skipped { reason };
+            next.end_time = Some(now.time);
+            let effects = vec![Effect::Ended { state: StateKind::Skipped }];
+            Ok(changed(next, status, effects, false))
+        }
+        Command::Retry { schedule_time, force: _ } => {
+            let wanted = schedule_time.unwrap_or(now.time).max(now.time);
+            let ready_already = schedule_time.is_none() && status.schedule_time <= now.time;
+            if ready_already || wanted == status.schedule_time {
+                return Ok(Applied::Unchanged);
+            }
+            next.schedule_time = wanted;
+            next.state = State::Pending {
+                ready_key: admission::ready_key(wanted, status.effective.priority),
+            };
+            Ok(changed(next, status, vec![Effect::Ready { at: wanted }], false))
+        }
+        // Fenced before: these name a lease, and a waiting job has none in force.
+        Command::Adopt { .. }
+        | Command::Succeed { .. }
+        | Command::Fail { .. }
+        | Command::ConfirmCancelled { .. }
+        | Command::Release { .. }
+        | Command::LoseLease { .. }
+        | Command::RequestStop { .. } => {
+            Err(Refusal::IllegalTransition { state: StateKind::Pending, command: kind })
+        }
+    }
+}
+
+fn changed(
+    next: JobStatus,
+    before: &JobStatus,
+    effects: Vec<Effect>,
+    forgets_execution: bool,
+) -> Applied {
+    let superseded = if forgets_execution { before.last_attempt() } else { None };
+    Applied::Changed(Box::new(Transition { status: next, superseded, effects }))
+}

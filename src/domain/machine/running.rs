@@ -1,0 +1,351 @@
+//! Commands to a job that a worker has.
+
+use std::time::Duration;
+
+use crate::domain::admission;
+use crate::domain::ids::SessionId;
+use crate::domain::job::JobSpec;
+use crate::domain::limits::{CANCEL_GRACE_DEFAULT, RELEASES_IN_ROW_MAX};
+use crate::domain::progress::{Progress, ResourceUsage};
+use crate::domain::status::{
+    CancelCause, CancelRequest, JobError, JobStatus, Outcome, Report, State, StateKind,
+};
+use crate::domain::time::Timestamp;
+
+use super::command::{Command, Now, ReleaseReason};
+use super::transition::{Applied, Effect, Refusal, Transition};
+
+pub(super) fn apply(
+    spec: &JobSpec,
+    status: &JobStatus,
+    session: SessionId,
+    timeout_time: Option<Timestamp>,
+    command: Command,
+    now: Now,
+) -> Result<Applied, Refusal> {
+    let kind = command.kind();
+    let closing = Closing { spec, status, session, now, report: command.report() };
+    match command {
+        Command::Adopt { session: adopter, .. } => {
+            if adopter == session {
+                return Ok(Applied::Unchanged);
+            }
+            let mut next = changed(status, now);
+            next.state = State::Running { session: adopter, timeout_time };
+            Ok(transition(next, Vec::new()))
+        }
+        Command::Succeed { result, progress, usage, .. } => {
+            let mut next = closing.status_after(progress, usage, Outcome::Succeeded);
+            next.state = State::Succeeded;
+            next.end_time = Some(now.time);
+            next.result = result;
+            next.error = None;
+            Ok(closing.ended(next))
+        }
+        Command::Fail { error, retry_delay, progress, usage, .. } => {
+            let next = closing.status_after(progress, usage, Outcome::Failed);
+            Ok(match &status.cancel_request {
+                Some(request) => closing.stopped(next, request, Some(error)),
+                None => closing.failed(next, error, retry_delay),
+            })
+        }
+        Command::ConfirmCancelled { progress, usage, .. } => {
+            let next = closing.status_after(progress, usage, Outcome::Cancelled);
+            Ok(match &status.cancel_request {
+                Some(request) => closing.stopped(next, request, None),
+                None => {
+                    let mut error = JobError::server(
+                        "CANCELLED_BY_WORKER",
+                        "the worker stopped it though nobody had asked".to_owned(),
+                    );
+                    error.non_retryable = true;
+                    closing.failed(next, error, None)
+                }
+            })
+        }
+        Command::Release { delay, reason, .. } => {
+            let next = closing.status_after(None, None, Outcome::Released);
+            Ok(match &status.cancel_request {
+                Some(request) => closing.stopped(next, request, None),
+                None => closing.released(next, delay, &reason),
+            })
+        }
+        Command::LoseLease { session: expired, .. } => {
+            if expired != session {
+                return Ok(Applied::Unchanged);
+            }
+            let mut next = closing.status_after(None, None, Outcome::LeaseLost);
+            next.leases_lost += 1;
+            let no_wait = (status.leases_lost == 0).then_some(Duration::ZERO);
+            let mut applied = match &status.cancel_request {
+                Some(request) => closing.stopped(next, request, None),
+                None => {
+                    let error = JobError::server(
+                        "LEASE_LOST",
+                        "nothing was heard of its worker for the lease".to_owned(),
+                    );
+                    closing.failed(next, error, no_wait)
+                }
+            };
+            closing.tell(&mut applied, "its lease expired", Some(Effect::LeaseLost));
+            Ok(applied)
+        }
+        Command::Cancel { reason, requested_by, grace } => {
+            Ok(cancel(&closing, reason, requested_by, grace))
+        }
+        Command::RequestStop { cause, reason, grace, .. } => Ok(match &status.cancel_request {
+            Some(_) => Applied::Unchanged,
+            None => closing.ask_to_stop(cause, reason, String::new(), now.time, grace),
+        }),
+        Command::MeetDeadline => Ok(meet_deadline(&closing, timeout_time)),
+        Command::Start { .. } | Command::Skip { .. } | Command::Retry { .. } => {
+            Err(Refusal::IllegalTransition { state: StateKind::Running, command: kind })
+        }
+    }
+}
+
+/// A caller's cancel: replaces any other cause, and only ever shortens the grace.
+fn cancel(closing: &Closing<'_>, reason: String, requested_by: String, grace: Duration) -> Applied {
+    let now = closing.now.time;
+    let mut end = now.plus(grace);
+    if let Some(held) = &closing.status.cancel_request {
+        end = end.min(held.end_time());
+        if held.cause == CancelCause::Caller && end == held.end_time() && end > now {
+            return Applied::Unchanged;
+        }
+    }
+    if end <= now {
+        return closing.end_now(CancelRequest {
+            cause: CancelCause::Caller,
+            time: now,
+            reason,
+            requested_by,
+            grace: Duration::ZERO,
+        });
+    }
+    match &closing.status.cancel_request {
+        // The first asker stays on record; only the time left changes.
+        Some(held) if held.cause == CancelCause::Caller => closing.ask_to_stop(
+            CancelCause::Caller,
+            held.reason.clone(),
+            held.requested_by.clone(),
+            held.time,
+            end.since(held.time),
+        ),
+        _ => closing.ask_to_stop(
+            CancelCause::Caller,
+            reason,
+            requested_by,
+            now,
+            end.since(now),
+        ),
+    }
+}
+
+fn meet_deadline(closing: &Closing<'_>, timeout_time: Option<Timestamp>) -> Applied {
+    let now = closing.now.time;
+    match &closing.status.cancel_request {
+        Some(request) if request.end_time() <= now => closing.end_now(request.clone()),
+        Some(_) => Applied::Unchanged,
+        None => match timeout_time {
+            Some(time) if time <= now => {
+                let limit = closing.spec.timeout.unwrap_or_default();
+                closing.ask_to_stop(
+                    CancelCause::Timeout,
+                    format!("ran longer than its timeout of {} s", limit.as_secs_f64()),
+                    String::new(),
+                    now,
+                    CANCEL_GRACE_DEFAULT,
+                )
+            }
+            _ => Applied::Unchanged,
+        },
+    }
+}
+
+fn changed(status: &JobStatus, now: Now) -> JobStatus {
+    let mut next = status.clone();
+    next.revision += 1;
+    next.update_time = now.time;
+    next
+}
+
+fn transition(status: JobStatus, effects: Vec<Effect>) -> Applied {
+    Applied::Changed(Box::new(Transition { status, superseded: None, effects }))
+}
+
+/// The end of one execution: what all ways to it have in common.
+struct Closing<'a> {
+    spec: &'a JobSpec,
+    status: &'a JobStatus,
+    session: SessionId,
+    now: Now,
+    report: Option<Report>,
+}
+
+impl Closing<'_> {
+    fn status_after(
+        &self,
+        progress: Option<Progress>,
+        usage: Option<ResourceUsage>,
+        outcome: Outcome,
+    ) -> JobStatus {
+        let mut next = changed(self.status, self.now);
+        if let Some(progress) = progress
+            && progress.sequence >= next.progress.sequence
+        {
+            next.progress = progress;
+        }
+        next.resource_usage = usage.or(next.resource_usage);
+        if let Some(execution) = &mut next.execution {
+            execution.end = Some((self.now.time, outcome));
+            execution.report = self.report;
+        }
+        if outcome != Outcome::Released {
+            next.releases = 0;
+        }
+        next
+    }
+
+    fn with_outcome(mut next: JobStatus, outcome: Outcome) -> JobStatus {
+        if let Some(execution) = &mut next.execution {
+            execution.end = execution.end.map(|(time, _)| (time, outcome));
+        }
+        next
+    }
+
+    fn ended(&self, next: JobStatus) -> Applied {
+        let state = next.kind();
+        transition(next, vec![Effect::Closed { session: self.session }, Effect::Ended { state }])
+    }
+
+    /// A failed attempt: another one if there is one left and the error may go away.
+    fn failed(
+        &self,
+        mut next: JobStatus,
+        error: JobError,
+        retry_delay: Option<Duration>,
+    ) -> Applied {
+        let again = !error.non_retryable && next.attempt < next.max_attempts;
+        next.error = Some(error);
+        if !again {
+            next.state = State::Failed;
+            next.end_time = Some(self.now.time);
+            return self.ended(next);
+        }
+        let delay = retry_delay
+            .unwrap_or_else(|| self.spec.retry_policy.delay(next.attempt, self.now.chance));
+        self.wait(&mut next, delay);
+        let at = next.schedule_time;
+        transition(
+            next,
+            vec![
+                Effect::Closed { session: self.session },
+                Effect::RetryScheduled { delay },
+                Effect::Ready { at },
+            ],
+        )
+    }
+
+    fn wait(&self, next: &mut JobStatus, delay: Duration) {
+        next.schedule_time = self.now.time.plus(delay);
+        next.cancel_request = None;
+        next.state = State::Pending {
+            ready_key: admission::ready_key(next.schedule_time, next.effective.priority),
+        };
+    }
+
+    /// Given back: the attempt did not count.
+    fn released(&self, mut next: JobStatus, delay: Duration, reason: &ReleaseReason) -> Applied {
+        next.releases += 1;
+        let mut applied = if next.releases > RELEASES_IN_ROW_MAX {
+            let error = JobError::server(
+                "RELEASED_TOO_OFTEN",
+                format!("given back {RELEASES_IN_ROW_MAX} times in a row"),
+            );
+            next.releases = 0;
+            self.failed(Self::with_outcome(next, Outcome::Failed), error, None)
+        } else {
+            next.attempt -= 1;
+            self.wait(&mut next, delay);
+            let at = next.schedule_time;
+            transition(next, vec![Effect::Closed { session: self.session }, Effect::Ready { at }])
+        };
+        match reason {
+            ReleaseReason::Worker { .. } => {}
+            ReleaseReason::Undelivered => {
+                self.tell(&mut applied, "its delivery was not confirmed", None);
+            }
+            ReleaseReason::NotHeld => self.tell(&mut applied, "its worker does not have it", None),
+        }
+        applied
+    }
+
+    /// The end of an execution that was asked to stop, otherwise than by success.
+    fn stopped(
+        &self,
+        mut next: JobStatus,
+        request: &CancelRequest,
+        error: Option<JobError>,
+    ) -> Applied {
+        if request.cause.ends_cancelled() {
+            let mut next = Self::with_outcome(next, Outcome::Cancelled);
+            next.error = error;
+            next.state = State::Cancelled;
+            next.end_time = Some(self.now.time);
+            return self.ended(next);
+        }
+        let outcome = match request.cause {
+            CancelCause::Timeout => Outcome::TimedOut,
+            CancelCause::Caller
+            | CancelCause::Stuck
+            | CancelCause::ResourceLimit
+            | CancelCause::Overlap => Outcome::Failed,
+        };
+        let mut failure = JobError::server(request.cause.as_str(), request.reason.clone());
+        if let Some(error) = error {
+            failure.details = error.details;
+            failure.stack_trace = error.stack_trace;
+            if !error.message.is_empty() {
+                failure.message = format!("{}; the worker said: {}", failure.message, error.message);
+            }
+        }
+        next.cancel_request = Some(request.clone());
+        self.failed(Self::with_outcome(next, outcome), failure, None)
+    }
+
+    /// The grace is over, or there was none: the server ends it.
+    fn end_now(&self, request: CancelRequest) -> Applied {
+        let mut next = self.status_after(None, None, Outcome::Cancelled);
+        next.cancel_request = Some(request.clone());
+        let mut applied = self.stopped(next, &request, None);
+        self.tell(&mut applied, "it was asked to stop and its grace is over", None);
+        applied
+    }
+
+    fn ask_to_stop(
+        &self,
+        cause: CancelCause,
+        reason: String,
+        requested_by: String,
+        time: Timestamp,
+        grace: Duration,
+    ) -> Applied {
+        let request = CancelRequest { cause, time, reason, requested_by, grace };
+        let mut next = changed(self.status, self.now);
+        next.cancel_request = Some(request.clone());
+        transition(next, vec![Effect::AskToStop { session: self.session, request }])
+    }
+
+    /// Adds that the worker is to be told it lost the job.
+    fn tell(&self, applied: &mut Applied, reason: &'static str, extra: Option<Effect>) {
+        if let Applied::Changed(transition) = applied {
+            transition.effects.push(Effect::Revoked {
+                session: self.session,
+                lease_epoch: self.status.lease_epoch,
+                reason,
+            });
+            transition.effects.extend(extra);
+        }
+    }
+}

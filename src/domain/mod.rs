@@ -1,0 +1,40 @@
+//! The rules of a job's life, pure: no async, no I/O, no clock, no randomness.
+//!
+//! Owns: what a job is ([`Job`], [`JobSpec`], [`JobStatus`]), which states follow which
+//! ([`machine`]), when a failed attempt runs again ([`RetryPolicy`]), what a progress report means
+//! ([`Progress`]), which waiting job goes to which worker ([`admission`]) and every bound
+//! ([`limits`]).
+//! Does not own: where jobs are kept (`store`), who may do what (`auth`), wire shapes (`grpc`).
+//! Entry: [`machine::apply`].
+//! Invariant: time and chance come in as arguments, so the same arguments give the same answer.
+
+pub mod admission;
+pub mod filter;
+pub mod histogram;
+pub mod ids;
+pub mod job;
+pub mod limits;
+pub mod logs;
+pub mod machine;
+pub mod progress;
+pub mod retry;
+pub mod session;
+pub mod stats;
+pub mod status;
+pub mod time;
+pub mod validate;
+
+pub use filter::JobFilter;
+pub use ids::{BatchId, Category, InstanceId, JobId, JobType, QueueName, SessionId, WorkerName};
+pub use job::{
+    Job, JobSpec, OnStuck, Priority, ResourceLimits, Trigger, UniquePolicy,
+};
+pub use logs::{LogBatch, LogEntry, LogLevel};
+pub use progress::{Progress, ResourceUsage};
+pub use retry::RetryPolicy;
+pub use session::{EndReason, Session};
+pub use status::{
+    Attempt, CancelCause, CancelRequest, Effective, ErrorOrigin, Execution, JobError, JobStatus,
+    Outcome, Report, SkipReason, State, StateKind,
+};
+pub use time::Timestamp;

@@ -1,0 +1,426 @@
+//! How a job stands. Data that only one state has lives in that state.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{Category, QueueName, SessionId, WorkerName};
+use super::job::{Priority, ResourceLimits, Trigger};
+use super::progress::{Progress, ResourceUsage};
+use super::time::Timestamp;
+
+/// Where a job is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Waits: for its time, for its next attempt, or for a worker.
+    Pending {
+        /// Its place in line: the moment it became ready less the boost of its priority.
+        ready_key: Timestamp,
+    },
+    /// A worker has it.
+    Running {
+        /// The attach it is leased to.
+        session: SessionId,
+        /// When its attempt has run for too long.
+        timeout_time: Option<Timestamp>,
+    },
+    /// Done.
+    Succeeded,
+    /// Failed for good.
+    Failed,
+    /// Stopped because somebody asked.
+    Cancelled,
+    /// Never ran because a policy refused it.
+    Skipped {
+        /// Which one.
+        reason: SkipReason,
+    },
+}
+
+/// A state's name, without its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum StateKind {
+    /// See [`State::Pending`].
+    Pending,
+    /// See [`State::Running`].
+    Running,
+    /// See [`State::Succeeded`].
+    Succeeded,
+    /// See [`State::Failed`].
+    Failed,
+    /// See [`State::Cancelled`].
+    Cancelled,
+    /// See [`State::Skipped`].
+    Skipped,
+}
+
+impl StateKind {
+    /// Every state, in the order of a job's life.
+    pub const ALL: [Self; 6] = [
+        Self::Pending,
+        Self::Running,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Skipped,
+    ];
+
+    /// Whether a job that stands here is over.
+    #[must_use]
+    pub const fn is_terminal(self) -> bool {
+        match self {
+            Self::Pending | Self::Running => false,
+            Self::Succeeded | Self::Failed | Self::Cancelled | Self::Skipped => true,
+        }
+    }
+
+    /// The name as written in docs, logs and terminals.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Running => "RUNNING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::Cancelled => "CANCELLED",
+            Self::Skipped => "SKIPPED",
+        }
+    }
+}
+
+impl State {
+    /// The state's name.
+    #[must_use]
+    pub const fn kind(&self) -> StateKind {
+        match self {
+            Self::Pending { .. } => StateKind::Pending,
+            Self::Running { .. } => StateKind::Running,
+            Self::Succeeded => StateKind::Succeeded,
+            Self::Failed => StateKind::Failed,
+            Self::Cancelled => StateKind::Cancelled,
+            Self::Skipped { .. } => StateKind::Skipped,
+        }
+    }
+}
+
+/// Why a run was refused by policy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SkipReason {
+    /// The type's circuit breaker is open.
+    CircuitOpen,
+    /// Another run of the type is still going.
+    Overlap,
+    /// The type is switched off.
+    TypeDisabled,
+    /// An outside quota is used up.
+    QuotaExhausted,
+    /// It was expected elsewhere and did not come.
+    Missed,
+}
+
+/// Why a running job was asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CancelCause {
+    /// Somebody asked.
+    Caller,
+    /// Its attempt ran for too long.
+    Timeout,
+    /// It showed no activity.
+    Stuck,
+    /// It used more than it may.
+    ResourceLimit,
+    /// A newer run takes its place.
+    Overlap,
+}
+
+impl CancelCause {
+    /// Whether the job ends CANCELLED; otherwise its attempt fails with [`CancelCause::as_str`].
+    #[must_use]
+    pub const fn ends_cancelled(self) -> bool {
+        match self {
+            Self::Caller | Self::Overlap => true,
+            Self::Timeout | Self::Stuck | Self::ResourceLimit => false,
+        }
+    }
+
+    /// The name, which is the error code of an attempt that fails for this cause.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Caller => "CALLER",
+            Self::Timeout => "TIMEOUT",
+            Self::Stuck => "STUCK",
+            Self::ResourceLimit => "RESOURCE_LIMIT",
+            Self::Overlap => "OVERLAP",
+        }
+    }
+}
+
+/// A wish that a running job stop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CancelRequest {
+    /// Why.
+    pub cause: CancelCause,
+    /// Since when.
+    pub time: Timestamp,
+    /// In the asker's words.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Who asked; empty for the server itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub requested_by: String,
+    /// Time to stop, from `time` on.
+    pub grace: Duration,
+}
+
+impl CancelRequest {
+    /// When the server ends the job itself.
+    #[must_use]
+    pub fn end_time(&self) -> Timestamp {
+        self.time.plus(self.grace)
+    }
+}
+
+/// Who says that an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ErrorOrigin {
+    /// Its worker.
+    Worker,
+    /// The server: no lease, no time, no room.
+    Server,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobError {
+    /// Who says so.
+    pub origin: ErrorOrigin,
+    /// A short stable code, may be empty from a worker.
+    pub code: String,
+    /// For people.
+    pub message: String,
+    /// An encoded `google.protobuf.Struct`, opaque here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Bytes>,
+    /// As the worker's language prints it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub stack_trace: String,
+    /// Trying again would not help.
+    #[serde(default)]
+    pub non_retryable: bool,
+}
+
+impl JobError {
+    /// An error of the server's own making.
+    #[must_use]
+    pub fn server(code: &str, message: String) -> Self {
+        Self {
+            origin: ErrorOrigin::Server,
+            code: code.to_owned(),
+            message,
+            details: None,
+            stack_trace: String::new(),
+            non_retryable: false,
+        }
+    }
+}
+
+/// How an execution ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// The work is done.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// It stopped because it was asked to.
+    Cancelled,
+    /// It was given back.
+    Released,
+    /// Its worker was not heard of any more.
+    LeaseLost,
+    /// It ran for too long.
+    TimedOut,
+}
+
+/// What a worker said at the end of an execution; said again, it is taken as known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Report {
+    /// Done.
+    Succeeded,
+    /// Failed.
+    Failed,
+    /// Stopped as asked.
+    Cancelled,
+    /// Given back.
+    Released,
+}
+
+/// The last execution: one lease epoch of one attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Execution {
+    /// The attempt's number.
+    pub number: u32,
+    /// The worker that had it.
+    pub worker_id: WorkerName,
+    /// When it became ready to run.
+    pub ready_time: Timestamp,
+    /// When it was handed out.
+    pub start_time: Timestamp,
+    /// When and how it ended.
+    pub end: Option<(Timestamp, Outcome)>,
+    /// What its worker said at the end.
+    pub report: Option<Report>,
+}
+
+/// What a retry rule may have changed; filters and counters go by these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Effective {
+    /// Where it waits.
+    pub queue: QueueName,
+    /// How it stands in line.
+    pub priority: Priority,
+    /// What it may use.
+    pub limits: ResourceLimits,
+}
+
+/// How a job stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobStatus {
+    /// Where it is in its life.
+    pub state: State,
+    /// Durable changes so far: the create is 1.
+    pub revision: i64,
+    /// The attempt's number; 0 before the first start.
+    pub attempt: u32,
+    /// Attempts in all.
+    pub max_attempts: u32,
+    /// Times it was handed out.
+    pub lease_epoch: i64,
+    /// Releases since it last came to an outcome.
+    #[serde(default)]
+    pub releases: u32,
+    /// Leases lost so far: the first one costs no back-off.
+    #[serde(default)]
+    pub leases_lost: u32,
+    /// Its type's category at the create.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<Category>,
+    /// The caller that made it.
+    pub created_by: String,
+    /// What made it.
+    pub trigger: Trigger,
+    /// What a retry rule may have changed.
+    pub effective: Effective,
+    /// How far it is.
+    #[serde(default)]
+    pub progress: Progress,
+    /// What it uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_usage: Option<ResourceUsage>,
+    /// Its last execution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<Execution>,
+    /// When it was made.
+    pub create_time: Timestamp,
+    /// When it may run, or could at the earliest.
+    pub schedule_time: Timestamp,
+    /// When it came to its end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_time: Option<Timestamp>,
+    /// When it last changed.
+    pub update_time: Timestamp,
+    /// The wish that it stop; kept once it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_request: Option<CancelRequest>,
+    /// What came of it: an encoded `google.protobuf.Struct`, opaque here, kept beside the rest.
+    #[serde(skip)]
+    pub result: Option<Bytes>,
+    /// What went wrong in the last attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<JobError>,
+}
+
+impl JobStatus {
+    /// The state's name.
+    #[must_use]
+    pub const fn kind(&self) -> StateKind {
+        self.state.kind()
+    }
+
+    /// The next moment at which the clock alone changes something: a waiting job's `expire_time`, a
+    /// running job's timeout, or the end of its grace.
+    #[must_use]
+    pub fn deadline(&self, expire_time: Option<Timestamp>) -> Option<Timestamp> {
+        match self.state {
+            State::Pending { .. } => expire_time,
+            State::Running { timeout_time, .. } => match &self.cancel_request {
+                Some(request) => Some(request.end_time()),
+                None => timeout_time,
+            },
+            State::Succeeded | State::Failed | State::Cancelled | State::Skipped { .. } => None,
+        }
+    }
+
+    /// The session a running job is leased to.
+    #[must_use]
+    pub const fn session(&self) -> Option<SessionId> {
+        match self.state {
+            State::Running { session, .. } => Some(session),
+            State::Pending { .. }
+            | State::Succeeded
+            | State::Failed
+            | State::Cancelled
+            | State::Skipped { .. } => None,
+        }
+    }
+
+    /// How long the last attempt ran, or has run at `now`.
+    #[must_use]
+    pub fn run_duration(&self, now: Timestamp) -> Option<Duration> {
+        let execution = self.execution.as_ref()?;
+        let until = execution.end.map_or(now, |(time, _)| time);
+        Some(until.since(execution.start_time))
+    }
+
+    /// How long the last attempt waited after it became ready, or this job has waited at `now`.
+    #[must_use]
+    pub fn wait_duration(&self, now: Timestamp) -> Duration {
+        match (&self.state, &self.execution) {
+            (State::Pending { .. }, _) => now.since(self.schedule_time),
+            (_, Some(execution)) => execution.start_time.since(execution.ready_time),
+            (_, None) => self.end_time.unwrap_or(now).since(self.schedule_time),
+        }
+    }
+
+    /// The last execution as a row of the job's history, if there is one.
+    #[must_use]
+    pub fn last_attempt(&self) -> Option<Attempt> {
+        let execution = self.execution.clone()?;
+        Some(Attempt {
+            lease_epoch: self.lease_epoch,
+            execution,
+            error: self.error.clone(),
+            progress: self.progress.clone(),
+            resource_usage: self.resource_usage,
+        })
+    }
+}
+
+/// An execution in the history of a job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// Its lease epoch.
+    pub lease_epoch: i64,
+    /// When, where and how it went.
+    pub execution: Execution,
+    /// What went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<JobError>,
+    /// How far it came.
+    #[serde(default)]
+    pub progress: Progress,
+    /// What it used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource_usage: Option<ResourceUsage>,
+}

@@ -1,0 +1,61 @@
+//! What is checked at the door: every wrong field is named, all at once.
+
+use std::fmt::Display;
+
+/// A field and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// Path of the field in the request, as the API names it: `spec.retry_policy.max_attempts`.
+    pub field: String,
+    /// What is wrong, with the bound.
+    pub description: String,
+}
+
+/// Collects what is wrong with a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Violations(Vec<Violation>);
+
+impl Violations {
+    /// Notes that `field` is wrong.
+    pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
+        self.0.push(Violation { field: field.into(), description: description.into() });
+    }
+
+    /// Notes that `field` is wrong unless `good`.
+    pub fn check(&mut self, good: bool, field: &str, description: impl FnOnce() -> String) {
+        if !good {
+            self.add(field, description());
+        }
+    }
+
+    /// The value, or a note that `field` is wrong.
+    pub fn take<T, E: Display>(&mut self, field: &str, value: Result<T, E>) -> Option<T> {
+        match value {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.add(field, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// `Ok` if nothing was noted.
+    ///
+    /// # Errors
+    /// Everything that was noted.
+    pub fn into_result(self) -> Result<(), Self> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+
+    /// Whether nothing was noted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What was noted.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Violation] {
+        &self.0
+    }
+}
