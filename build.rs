@@ -78,20 +78,13 @@ fn generate(set: FileDescriptorSet) -> Result<()> {
 /// The copy that code is generated from: opaque and lazy fields declared `bytes`.
 fn opaque(mut set: FileDescriptorSet) -> Result<FileDescriptorSet> {
     let mut lazy_left = LAZY.to_vec();
-    for file in set
-        .file
-        .iter_mut()
-        .filter(|file| file.package().starts_with("jobplane."))
-    {
+    for file in set.file.iter_mut().filter(|file| file.package().starts_with("jobplane.")) {
         let package = format!(".{}", file.package());
         for message in &mut file.message_type {
             make_opaque(message, &package, &mut lazy_left);
         }
     }
-    ensure!(
-        lazy_left.is_empty(),
-        "LAZY names fields that are not in proto/: {lazy_left:?}"
-    );
+    ensure!(lazy_left.is_empty(), "LAZY names fields that are not in proto/: {lazy_left:?}");
     Ok(set)
 }
 
@@ -99,9 +92,7 @@ fn opaque(mut set: FileDescriptorSet) -> Result<FileDescriptorSet> {
 fn make_opaque(message: &mut DescriptorProto, scope: &str, lazy_left: &mut Vec<(&str, &str)>) {
     let name = format!("{scope}.{}", message.name());
     for field in &mut message.field {
-        let lazy = lazy_left
-            .iter()
-            .position(|&(of, named)| of == name && named == field.name());
+        let lazy = lazy_left.iter().position(|&(of, named)| of == name && named == field.name());
         if let Some(at) = lazy {
             lazy_left.remove(at);
         }

@@ -107,12 +107,8 @@ impl JobFilter {
     /// Whether only types, queues and states are named, so that counters alone answer how many.
     #[must_use]
     pub fn is_counted(&self) -> bool {
-        let rest = Self {
-            states: Vec::new(),
-            types: Vec::new(),
-            queues: Vec::new(),
-            ..self.clone()
-        };
+        let rest =
+            Self { states: Vec::new(), types: Vec::new(), queues: Vec::new(), ..self.clone() };
         rest == Self::default()
     }
 }

@@ -26,9 +26,7 @@ pub mod validate;
 
 pub use filter::JobFilter;
 pub use ids::{BatchId, Category, InstanceId, JobId, JobType, QueueName, SessionId, WorkerName};
-pub use job::{
-    Job, JobSpec, OnStuck, Priority, ResourceLimits, Trigger, UniquePolicy,
-};
+pub use job::{Job, JobSpec, OnStuck, Priority, ResourceLimits, Trigger, UniquePolicy};
 pub use logs::{LogBatch, LogEntry, LogLevel};
 pub use progress::{Progress, ResourceUsage};
 pub use retry::RetryPolicy;

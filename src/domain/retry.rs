@@ -54,8 +54,8 @@ impl RetryPolicy {
             let listed = usize::try_from(place).ok().and_then(|at| self.delays.get(at));
             listed.unwrap_or(last).as_secs_f64()
         } else {
-            let grown = self.initial_backoff.as_secs_f64()
-                * self.backoff_multiplier.powf(f64::from(place));
+            let grown =
+                self.initial_backoff.as_secs_f64() * self.backoff_multiplier.powf(f64::from(place));
             grown.min(self.max_backoff.as_secs_f64())
         };
         let spread = base * (1.0 + self.jitter * chance.clamp(-1.0, 1.0));

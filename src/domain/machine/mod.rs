@@ -59,11 +59,7 @@ fn fence(
     presented: i64,
     report: Option<Report>,
 ) -> Result<Option<Applied>, Refusal> {
-    let stale = Refusal::StaleLease {
-        held: status.lease_epoch,
-        presented,
-        state: status.kind(),
-    };
+    let stale = Refusal::StaleLease { held: status.lease_epoch, presented, state: status.kind() };
     if presented != status.lease_epoch || presented == 0 {
         return Err(stale);
     }
@@ -75,7 +71,11 @@ fn fence(
         | State::Cancelled
         | State::Skipped { .. } => {
             let said = status.execution.as_ref().and_then(|execution| execution.report);
-            if report.is_some() && report == said { Ok(Some(Applied::Unchanged)) } else { Err(stale) }
+            if report.is_some() && report == said {
+                Ok(Some(Applied::Unchanged))
+            } else {
+                Err(stale)
+            }
         }
     }
 }

@@ -132,13 +132,7 @@ fn cancel(closing: &Closing<'_>, reason: String, requested_by: String, grace: Du
             held.time,
             end.since(held.time),
         ),
-        _ => closing.ask_to_stop(
-            CancelCause::Caller,
-            reason,
-            requested_by,
-            now,
-            end.since(now),
-        ),
+        _ => closing.ask_to_stop(CancelCause::Caller, reason, requested_by, now, end.since(now)),
     }
 }
 
@@ -307,7 +301,8 @@ impl Closing<'_> {
             failure.details = error.details;
             failure.stack_trace = error.stack_trace;
             if !error.message.is_empty() {
-                failure.message = format!("{}; the worker said: {}", failure.message, error.message);
+                failure.message =
+                    format!("{}; the worker said: {}", failure.message, error.message);
             }
         }
         next.cancel_request = Some(request.clone());

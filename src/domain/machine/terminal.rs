@@ -41,8 +41,7 @@ fn reopen(
     let at = schedule_time.max(now.time);
     next.revision += 1;
     next.update_time = now.time;
-    next.state =
-        State::Pending { ready_key: admission::ready_key(at, status.effective.priority) };
+    next.state = State::Pending { ready_key: admission::ready_key(at, status.effective.priority) };
     next.schedule_time = at;
     next.max_attempts = status.max_attempts.max(status.attempt + 1);
     next.end_time = None;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::domain::ids::SessionId;
+use crate::domain::status::JobStatus;
 use crate::domain::status::{Attempt, CancelRequest, StateKind};
 use crate::domain::time::Timestamp;
-use crate::domain::status::JobStatus;
 
 use super::command::CommandKind;
 

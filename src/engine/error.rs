@@ -1,0 +1,85 @@
+//! What a use case may answer instead of its result.
+
+use crate::domain::JobId;
+use crate::domain::machine::Refusal;
+use crate::domain::validate::Violations;
+use crate::store;
+
+/// Facts for the caller; `grpc/status.rs` alone makes a status of them.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// No such job.
+    #[error("there is no job {0}")]
+    JobNotFound(JobId),
+    /// The job does not allow it now.
+    #[error("{refusal}")]
+    Refused {
+        /// Which job.
+        job_id: JobId,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// The job is not over, so it cannot be deleted.
+    #[error("job {0} is not over")]
+    NotOver(JobId),
+    /// A live job holds the unique key.
+    #[error("job {holder} holds the unique key {key:?}")]
+    DuplicateJob {
+        /// The job that holds it.
+        holder: JobId,
+        /// The key.
+        key: String,
+    },
+    /// The request id was used before with another body.
+    #[error("the request id was used before with another body, for job {job_id}")]
+    RequestIdReused {
+        /// The job it made.
+        job_id: JobId,
+    },
+    /// The job that the request id made is deleted.
+    #[error("the job {job_id} that this request id made was deleted")]
+    RequestIdSpent {
+        /// The job it made.
+        job_id: JobId,
+    },
+    /// Fields of the request are wrong.
+    #[error("the request has invalid fields")]
+    Invalid(Violations),
+    /// A bound of the service is reached.
+    #[error("{what} is limited to {limit}")]
+    LimitExceeded {
+        /// What is bounded.
+        what: &'static str,
+        /// The bound.
+        limit: u64,
+    },
+    /// The same worker process attached again: this attach is over.
+    #[error("the worker process attached again elsewhere")]
+    SessionSuperseded,
+    /// The server is about to stop.
+    #[error("the server is shutting down")]
+    Draining,
+    /// Too much waits for the store, or it does not answer.
+    #[error("the store does not answer in time")]
+    Overloaded,
+    /// The write may have happened or not.
+    #[error("whether the change was made is not known")]
+    OutcomeUnknown,
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[source] store::Error),
+}
+
+impl From<store::Error> for Error {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::OutcomeUnknown(_) => Self::OutcomeUnknown,
+            store::Error::Unavailable(_)
+            | store::Error::Rejected(_)
+            | store::Error::Corrupt { .. } => Self::Store(error),
+        }
+    }
+}
+
+/// What a use case answers.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
