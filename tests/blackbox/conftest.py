@@ -14,6 +14,11 @@ from reflect import Stub
 from server import Server, binary
 
 HERE = pathlib.Path(__file__).parent
+SEED = int(os.environ.get("JOBPLANE_SEED") or secrets.randbits(32))
+
+
+def pytest_report_header():
+    return f"JOBPLANE_SEED={SEED}"
 
 
 def pytest_configure():
@@ -77,9 +82,7 @@ def queue(request):
 @pytest.fixture
 def rng():
     """Chance that can be repeated: JOBPLANE_SEED sets the seed that was printed."""
-    seed = int(os.environ.get("JOBPLANE_SEED") or secrets.randbits(32))
-    print(f"JOBPLANE_SEED={seed}")
-    return random.Random(seed)
+    return random.Random(SEED)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from workers import Worker, key
 STEPS = 8
 STEPS_PER_SECOND = 50
 UNACKED_MAX = 200
+WAIT = 60.0
 # What a call may meet when the server dies under it.
 EXPECTED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
@@ -87,10 +88,31 @@ class Crew:
             self.changed.wait_for(lambda: self.over or self.address)
             return None if self.over else Stub(self.address, like=self.schema)
 
-    def wait_for(self, condition, within, what):
-        """Waits for a condition over the history."""
+    def await_running(self, count):
+        """Waits until attached hands have so many jobs."""
+        self._wait_for(lambda: self.running() >= count, f"{count} jobs run")
+
+    def await_acks(self, count):
+        """Waits for so many more acks."""
+        moment = self.acked.total() + count
+        self._wait_for(lambda: self.acked.total() >= moment, f"{count} more acks")
+
+    def await_the_end(self):
+        """Creates no more jobs, and waits until all there are have finished."""
         with self.lock:
-            assert self.changed.wait_for(condition, within), f"not within {within} s: {what}"
+            self.draining = True
+            self.changed.notify_all()
+        self._wait_for(
+            lambda: not any(creator.is_alive() for creator in self.creators)
+            and len(self.finished()) == len(self.created),
+            "all jobs finish",
+        )
+
+    def _wait_for(self, condition, what):
+        with self.lock:
+            done = self.changed.wait_for(lambda: self.surprises or condition(), WAIT)
+            assert not self.surprises, self.surprises[:10]
+            assert done, f"not within {WAIT} s: {what}; {self.running()} jobs run, acks {self.acked}"
 
     def running(self):
         """Jobs that attached hands have."""

@@ -70,20 +70,20 @@ class Server:
             text=True,
             errors="replace",
         )  # fmt: skip
-        threading.Thread(
-            target=self._read, args=(self.process, self._lines), daemon=True
-        ).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self._listening.wait(START_WITHIN)
         assert self.address, f"no line said where it listens:\n{self.log()}"
         wait_until(self.ready, START_WITHIN, f"/readyz answers 200\n{self.log()}")
         return self
 
-    def _read(self, process, lines):
+    def _read(self):
+        """Keeps what the process writes, until its end."""
         path = self.folder / f"server-{self.starts}.log"
         with path.open("w") as file:
-            for line in process.stderr:
+            for line in self.process.stderr:
                 file.write(line)
-                lines.append(line)
+                self._lines.append(line)
                 if not self._listening.is_set() and "listening" in line:
                     self._learn(line)
         self._listening.set()
@@ -125,7 +125,7 @@ class Server:
         """Ends the process as a power cut would end it: SIGKILL, by pid."""
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        self.process, self.address = None, None
+        self._ended()
 
     def stop(self):
         """Ends the process as an operator would, and checks that it left in good order."""
@@ -137,10 +137,15 @@ class Server:
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"still there {STOP_WITHIN} s after SIGTERM") from None
-        self.process, self.address = None, None
+        self._ended()
         text = "".join(self._lines)
         assert code == 0, f"exit code {code} after SIGTERM:\n{self.log()}"
         assert "panicked" not in text, text
+
+    def _ended(self):
+        self._reader.join()
+        self.process.stderr.close()
+        self.process, self.address = None, None
 
     def check_database(self, into):
         """Copies the file, with what is beside it, and lets SQLite check the copy."""
