@@ -4,8 +4,9 @@
     cargo build
     python -m pytest tests/blackbox
 
-JOBPLANE_BIN names another binary, JOBPLANE_SEED repeats the chance of an earlier run. Here is what the tests share: a
-running server, a stub that speaks to it, a queue for each test, scripts that run against the server.
+JOBPLANE_BIN names another binary, JOBPLANE_SEED repeats the chance of an earlier run. Here is what
+the tests share: a running server, a stub that speaks to it, a queue for each test, scripts that run
+against the server.
 """
 
 import os

@@ -82,8 +82,8 @@ class Web:
             flags, length = struct.unpack(">BI", head)
             content = self.response.read(length)
             if flags & 0x80:
-                lines = content.decode().strip().split("\r\n")
-                self.trailers = {key.lower(): value for key, value in (l.split(":", 1) for l in lines)}
+                pairs = (line.split(":", 1) for line in content.decode().strip().split("\r\n"))
+                self.trailers = {name.lower(): value for name, value in pairs}
             else:
                 yield self.answer.FromString(content)
         self.connection.close()

@@ -24,7 +24,7 @@ def test_cancel_and_complete_race_over_unary_calls_and_one_wins(server, schema, 
             ]
             rng.shuffle(sides)
             races.append({who: via.start(*what) for who, via, *what in sides})
-        for run, race in zip(runs, races):
+        for run, race in zip(runs, races, strict=True):
             worker, caller_told = race["worker"].outcome(), race["caller"].outcome()
             refusal = worker if isinstance(worker, Failed) else None
             winner = check_race(get(stub, run.job.id), refusal, caller_told)
