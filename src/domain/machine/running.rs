@@ -64,6 +64,9 @@ pub(super) fn apply(
             })
         }
         Command::Release { delay, reason, .. } => {
+            if reason.session().is_some_and(|released| released != session) {
+                return Ok(Applied::Unchanged);
+            }
             let next = closing.status_after(None, None, Outcome::Released);
             Ok(match &status.cancel_request {
                 Some(request) => closing.stopped(next, request, None),
@@ -267,10 +270,10 @@ impl Closing<'_> {
         };
         match reason {
             ReleaseReason::Worker { .. } => {}
-            ReleaseReason::Undelivered => {
+            ReleaseReason::Undelivered { .. } => {
                 self.tell(&mut applied, "its delivery was not confirmed", None);
             }
-            ReleaseReason::NotHeld => self.tell(&mut applied, "its worker does not have it", None),
+            ReleaseReason::NotHeld { .. } => self.tell(&mut applied, "its worker does not have it", None),
         }
         applied
     }
