@@ -1,0 +1,5 @@
+//! The use cases.
+
+mod error;
+
+pub use error::{Error, Result};
