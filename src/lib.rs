@@ -2,6 +2,10 @@
 
 pub mod auth;
 pub mod domain;
+pub mod engine;
+pub mod grpc;
 pub mod proto;
 pub mod runtime;
 pub mod store;
+pub mod telemetry;
+pub mod web;
