@@ -8,7 +8,7 @@ use crate::domain::status::{State, StateKind};
 use crate::domain::{Job, JobId, LogBatch};
 use crate::runtime::Clock;
 use crate::store::Appended;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Finished, Metrics};
 use crate::watch::Hub;
 
 use super::super::dispatch::Line;
@@ -76,7 +76,14 @@ impl After {
     fn ended(&self, job: &Job, state: StateKind) {
         let status = &job.status;
         let run = status.end_time.and_then(|end| status.run_duration(end));
-        self.metrics.job_finished(job.spec.job_type.as_str(), state, run, &status.progress, status.end_time);
+        self.metrics.job_finished(&Finished {
+            job_type: &job.spec.job_type,
+            state,
+            run,
+            time: status.end_time.unwrap_or(status.update_time),
+            items_succeeded: status.progress.succeeded,
+            items_failed: status.progress.failed,
+        });
     }
 
     /// Log batches were kept or not.

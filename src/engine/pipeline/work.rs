@@ -9,7 +9,7 @@ use super::super::error::Result;
 /// Where an answer goes. Called once, after the commit.
 pub struct Reply<T>(Box<dyn FnOnce(Result<T>) + Send>);
 
-impl<T> Reply<T> {
+impl<T: 'static> Reply<T> {
     /// Answers by calling `answer`, which must neither block nor wait.
     pub fn new(answer: impl FnOnce(Result<T>) + Send + 'static) -> Self {
         Self(Box::new(answer))

@@ -112,7 +112,8 @@ impl Writer {
         work: Vec<Work>,
         times: &[usize],
     ) -> Result<(), (Vec<Work>, store::Error)> {
-        let (read, cached) = match self.read(&work, times).await {
+        let wanted = wanted(&work, times);
+        let (read, cached) = match self.read(wanted).await {
             Ok(jobs) => jobs,
             Err(error) => return Err((work, error)),
         };
@@ -145,19 +146,11 @@ impl Writer {
         }
     }
 
-    /// The jobs that `work` names: fresh, or from the cache where that may be.
+    /// These jobs: fresh, or from the cache where that may be.
     async fn read(
-        &self,
-        work: &[Work],
-        times: &[usize],
+        &mut self,
+        wanted: HashMap<JobId, bool>,
     ) -> Result<(Vec<Job>, Vec<Job>), store::Error> {
-        let mut wanted: HashMap<JobId, bool> = HashMap::new();
-        for (piece, times) in work.iter().zip(times) {
-            piece.names(|id, may_be_cached| {
-                let cached = wanted.entry(id).or_insert(true);
-                *cached &= may_be_cached && *times == 0;
-            });
-        }
         let mut cached = Vec::new();
         let mut fresh = Vec::new();
         for (id, may_be_cached) in wanted {
@@ -222,7 +215,7 @@ impl Writer {
         times: &[usize],
         error: store::Error,
     ) -> Vec<Vec<Tried>> {
-        self.parts.metrics.store_error();
+        self.parts.metrics.store_error(&error);
         if matches!(error, store::Error::Rejected(_) | store::Error::Corrupt { .. }) {
             if work.len() == 1 {
                 work.into_iter().for_each(|piece| piece.fail(Error::from(error.clone())));
@@ -361,6 +354,18 @@ impl Writer {
             }
         }
     }
+}
+
+/// The jobs that `work` names, and whether the cache may know them: not what was decided before.
+fn wanted(work: &[Work], times: &[usize]) -> HashMap<JobId, bool> {
+    let mut wanted: HashMap<JobId, bool> = HashMap::new();
+    for (piece, times) in work.iter().zip(times) {
+        piece.names(|id, may_be_cached| {
+            let cached = wanted.entry(id).or_insert(true);
+            *cached &= may_be_cached && *times == 0;
+        });
+    }
+    wanted
 }
 
 fn with_times(work: Vec<Work>, times: &[usize]) -> Vec<Tried> {
