@@ -62,6 +62,9 @@ pub(super) fn apply(
             Ok(closing.failed(Closing::with_outcome(next, Outcome::Failed), error, None))
         }
         Command::Release { delay, reason, .. } => {
+            if reason.session().is_some_and(|released| released != session) {
+                return Ok(Applied::Unchanged);
+            }
             let next = closing.status_after(None, None, Outcome::Released);
             Ok(match &status.cancel_request {
                 Some(request) => {
@@ -338,10 +341,10 @@ impl Closing<'_> {
     fn tell_released(&self, applied: &mut Applied, reason: &ReleaseReason) {
         match reason {
             ReleaseReason::Worker { .. } => {}
-            ReleaseReason::Undelivered => {
+            ReleaseReason::Undelivered { .. } => {
                 self.tell(applied, "its delivery was not confirmed", None);
             }
-            ReleaseReason::NotHeld => {
+            ReleaseReason::NotHeld { .. } => {
                 self.tell(applied, "its worker does not have it", None);
             }
         }

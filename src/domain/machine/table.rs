@@ -68,8 +68,9 @@ pub const RULES: &[Rule] = &[
     rule(
         Running,
         C::Release,
-        &[Pending, Failed, Cancelled],
-        "no attempt used, at most 100 in a row; if asked to stop, as confirm cancelled",
+        &[Pending, Failed, Cancelled, Running],
+        "no attempt used, at most 100 in a row; if asked to stop, as confirm cancelled; nothing if it \
+         is leased to another session by now",
     ),
     rule(
         Running,

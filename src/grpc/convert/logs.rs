@@ -1,0 +1,98 @@
+//! Log lines.
+
+use prost::Message as _;
+
+use crate::domain::limits::{
+    LOG_BATCH_BYTES_MAX, LOG_BATCH_LINES_MAX, LOG_ENTRY_BYTES_MAX, PROGRESS_NAME_BYTES_MAX,
+};
+use crate::domain::logs::LogRow;
+use crate::domain::validate::Violations;
+use crate::domain::{LogEntry, Timestamp};
+use crate::proto::v1;
+
+use super::enums::Named as _;
+use super::path::{Path, is_clean};
+use super::{enums, opaque, text, time};
+
+/// A batch of lines that arrived at `now`; `prefix` is the path of the list.
+pub fn from_proto(
+    entries: Vec<v1::LogEntry>,
+    now: Timestamp,
+    violations: &mut Violations,
+    prefix: &str,
+) -> Option<Vec<LogEntry>> {
+    let at = Path::root(prefix);
+    let lines = entries.len();
+    if lines > LOG_BATCH_LINES_MAX {
+        at.wrong(violations, format!("must have at most {LOG_BATCH_LINES_MAX} lines, has {lines}"));
+        return None;
+    }
+    let bytes: usize = entries.iter().map(v1::LogEntry::encoded_len).sum();
+    if bytes > LOG_BATCH_BYTES_MAX {
+        at.wrong(
+            violations,
+            format!("must have at most {LOG_BATCH_BYTES_MAX} bytes encoded, has {bytes}"),
+        );
+        return None;
+    }
+    let before = violations.as_slice().len();
+    let mut read = Vec::with_capacity(lines);
+    for (index, line) in entries.into_iter().enumerate() {
+        read.extend(entry(line, now, at.index(index), violations));
+    }
+    is_clean(violations, before).then_some(read)
+}
+
+fn entry(
+    entry: v1::LogEntry,
+    now: Timestamp,
+    at: Path<'_>,
+    violations: &mut Violations,
+) -> Option<LogEntry> {
+    let size = entry.encoded_len();
+    if size > LOG_ENTRY_BYTES_MAX {
+        at.wrong(
+            violations,
+            format!("must have at most {LOG_ENTRY_BYTES_MAX} bytes encoded, has {size}"),
+        );
+        return None;
+    }
+    let before = violations.as_slice().len();
+    let level = enums::read(entry.level, at.field("level"), violations).flatten();
+    let written = entry.time.map(|given| time::moment(given, at.field("time"), violations));
+    text::bounded(&entry.step, PROGRESS_NAME_BYTES_MAX, at.field("step"), violations);
+    if let Some(data) = &entry.data {
+        opaque::check_at(data, LOG_ENTRY_BYTES_MAX, at.field("data"), violations);
+    }
+    is_clean(violations, before).then(|| LogEntry {
+        time: written.flatten().unwrap_or(now),
+        level: level.unwrap_or_default(),
+        step: entry.step,
+        message: entry.message,
+        data: entry.data,
+    })
+}
+
+/// The lines of a stored row, numbered.
+pub fn to_proto(row: &LogRow) -> impl Iterator<Item = v1::LogEntry> {
+    row.entries.iter().enumerate().map(|(index, entry)| v1::LogEntry {
+        sequence: row.sequence(index),
+        attempt: i32::try_from(row.attempt).unwrap_or(i32::MAX),
+        lease_epoch: row.lease_epoch,
+        time: Some(time::to_proto(entry.time)),
+        level: entry.level.to_wire(),
+        step: entry.step.clone(),
+        message: entry.message.clone(),
+        data: entry.data.clone(),
+    })
+}
+
+/// The gap that a stored row stands for, if it does.
+#[must_use]
+pub fn gap_to_proto(row: &LogRow) -> Option<v1::LogGap> {
+    (row.dropped > 0).then(|| v1::LogGap {
+        lease_epoch: row.lease_epoch,
+        after_sequence: (row.sequence(0) - 1).max(0),
+        dropped: i64::try_from(row.dropped).unwrap_or(i64::MAX),
+    })
+}

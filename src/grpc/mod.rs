@@ -1,0 +1,13 @@
+//! The gRPC face of the service.
+//!
+//! Owns: what a message means to the domain and back ([`convert`]), what an error looks like to a
+//! caller ([`status`], [`reasons`]), and what is counted of each call ([`observe`]).
+//! Does not own: decisions; they are the domain's, and the engine's.
+//! Invariants: a message is checked whole before anything is done, and every wrong field is named;
+//! [`status`] alone makes a status of an error.
+
+pub mod convert;
+pub mod observe;
+pub mod oversize;
+pub mod reasons;
+pub mod status;
