@@ -6,6 +6,7 @@
 //! [`auth`] stand beside them. docs/ARCHITECTURE.md tells how they work together.
 
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod engine;
