@@ -25,7 +25,10 @@ pub(super) fn moment(
     violations: &mut Violations,
 ) -> Option<Timestamp> {
     if !SECONDS.contains(&time.seconds) || !NANOS.contains(&time.nanos) {
-        at.wrong(violations, "must be a time of the years 1 to 9999 with nanos from 0 to 999999999");
+        at.wrong(
+            violations,
+            "must be a time of the years 1 to 9999 with nanos from 0 to 999999999",
+        );
         return None;
     }
     let micros = time.seconds * MICROS_PER_SECOND + i64::from(time.nanos / NANOS_PER_MICRO);
