@@ -116,7 +116,6 @@ pub fn min_interval(
 }
 
 /// The wait of a retry or of a job that is given back: `Some(None)` if unset, `None` if wrong.
-#[expect(clippy::option_option, reason = "unset and wrong are two things")]
 pub fn delay(
     length: Option<prost_types::Duration>,
     field: &str,
@@ -126,7 +125,6 @@ pub fn delay(
 }
 
 /// When a job is to run: `Some(None)` if unset, `None` if wrong; the past is as good as now.
-#[expect(clippy::option_option, reason = "unset and wrong are two things")]
 pub fn schedule_time(
     time: Option<prost_types::Timestamp>,
     now: Timestamp,

@@ -1,3 +1,5 @@
+#![expect(clippy::float_cmp, reason = "exact by construction")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+#![expect(clippy::float_cmp, reason = "exact by construction")]
+
 use std::time::Duration;
 
 use crate::domain::limits::PROGRESS_COUNT_MAX;
