@@ -1,0 +1,70 @@
+//! Reads of the store, each in a task that owns it: a caller that goes away cancels nothing half-way.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::domain::limits::STORE_READS_MAX;
+use crate::runtime::Tasks;
+use crate::store::{self, Store};
+
+use super::error::{Error, Result};
+
+/// A handle for reads with a bound on how many run at once and how long one is waited for.
+#[derive(Clone)]
+pub struct Db {
+    store: Arc<dyn Store>,
+    tasks: Tasks,
+    permits: Arc<Semaphore>,
+    timeout: Duration,
+}
+
+impl Db {
+    /// Reads from `store`, each waited for at most `timeout`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, tasks: Tasks, timeout: Duration) -> Self {
+        Self { store, tasks, permits: Arc::new(Semaphore::new(STORE_READS_MAX)), timeout }
+    }
+
+    /// The store itself, for those who own their task.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// How long a caller waits for the store.
+    #[must_use]
+    pub const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Runs `read` to its end in a task of its own.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] if it does not answer in time, or what the store says.
+    pub async fn read<T, F, Fut>(&self, read: F) -> Result<T>
+    where
+        F: FnOnce(Arc<dyn Store>) -> Fut + Send + 'static,
+        Fut: Future<Output = store::Result<T>> + Send,
+        T: Send + 'static,
+    {
+        let store = Arc::clone(&self.store);
+        let permits = Arc::clone(&self.permits);
+        let answer = async move {
+            // The permit is taken before the task exists, so waiting readers cost no task.
+            let permit = permits.acquire_owned().await.map_err(|_| Error::Draining)?;
+            let task = self.tasks.spawn("store read", async move {
+                let answer = read(store).await;
+                drop(permit);
+                answer
+            });
+            match task.await {
+                Ok(answer) => answer.map_err(Error::from),
+                Err(_) => Err(Error::Overloaded),
+            }
+        };
+        tokio::time::timeout(self.timeout, answer).await.unwrap_or(Err(Error::Overloaded))
+    }
+}

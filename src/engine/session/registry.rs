@@ -1,0 +1,433 @@
+//! Every attach of this process, and what must happen to them as time passes.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::auth::Caller;
+use crate::domain::limits::{
+    DELIVERY_CONFIRM_WITHIN, LOOP_ROWS_MAX, REPORT_INTERVAL_UNWATCHED, REPORT_INTERVAL_WATCHED,
+};
+use crate::domain::machine::{Command, Effect, ReleaseReason};
+use crate::domain::session::EndReason;
+use crate::domain::{Job, JobId, SessionId};
+use crate::runtime::{Clock, Tasks};
+use crate::store::SessionWrite;
+use crate::watch::Hub;
+
+use super::super::db::Db;
+use super::super::dispatch::Line;
+use super::super::error::{Error, Result};
+use super::super::live::Live;
+use super::super::pipeline::{Opened, Pipeline, Reply, Work};
+use super::attach::{Attach, Hello};
+use super::outbox::{Outbox, ToWorker, Welcome};
+
+/// A delivery whose stream went away before it was confirmed.
+struct Lingering {
+    job_id: JobId,
+    lease_epoch: i64,
+    session: SessionId,
+    due: Instant,
+}
+
+/// Every attach of this process.
+pub struct Sessions {
+    attached: DashMap<SessionId, Arc<Attach>>,
+    lingering: Mutex<Vec<Lingering>>,
+    /// Unary sessions whose job came to its outcome.
+    done: Mutex<Vec<SessionId>>,
+    pub(super) live: Arc<Live>,
+    pub(super) hub: Hub,
+    pub(super) line: Line,
+    pub(super) clock: Clock,
+    pub(super) tasks: Tasks,
+    db: Db,
+    /// Told when a session ended and may have left jobs behind.
+    ended: Arc<Notify>,
+    pipeline: OnceLock<Pipeline>,
+}
+
+impl Sessions {
+    pub(in super::super) fn new(
+        live: Arc<Live>,
+        hub: Hub,
+        line: Line,
+        clock: Clock,
+        tasks: Tasks,
+        db: Db,
+        ended: Arc<Notify>,
+    ) -> Self {
+        Self {
+            attached: DashMap::new(),
+            lingering: Mutex::new(Vec::new()),
+            done: Mutex::new(Vec::new()),
+            live,
+            hub,
+            line,
+            clock,
+            tasks,
+            db,
+            ended,
+            pipeline: OnceLock::new(),
+        }
+    }
+
+    /// Sessions hear of commits and submit work: the pipeline comes second.
+    pub(in super::super) fn connect(&self, pipeline: Pipeline) {
+        // Set once, by the engine's constructor.
+        let _ = self.pipeline.set(pipeline);
+    }
+
+    #[expect(clippy::expect_used, reason = "connected by the engine's constructor")]
+    pub(super) fn pipeline(&self) -> &Pipeline {
+        self.pipeline.get().expect("sessions are connected before they are used")
+    }
+
+    /// Every attach.
+    pub(in super::super) fn all(&self) -> Vec<Arc<Attach>> {
+        self.attached.iter().map(|entry| Arc::clone(entry.value())).collect()
+    }
+
+    /// How many are attached.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.attached.len()
+    }
+
+    /// Attaches a worker: its session is opened, what it names and still has is adopted, its older
+    /// attaches end.
+    pub async fn attach(
+        self: &Arc<Self>,
+        caller: &Caller,
+        hello: Hello,
+        outbox: Outbox,
+    ) -> Result<Arc<Attach>> {
+        let id = SessionId(Uuid::now_v7());
+        let now = self.clock.now();
+        let attach = Arc::new(Attach::new(
+            caller.clone(),
+            &hello,
+            id,
+            now,
+            outbox,
+            REPORT_INTERVAL_UNWATCHED,
+        ));
+        let session = Box::new(attach.session_row(id, hello.slots, now));
+        let running = hello.running;
+        let opened = self
+            .pipeline()
+            .ask(|reply| Work::Open { session, running, settled: None, reply })
+            .await?;
+        self.opened(&attach, id, opened);
+        Ok(attach)
+    }
+
+    /// The session of an attach is open: what was adopted is its own, others let it go.
+    fn opened(self: &Arc<Self>, attach: &Arc<Attach>, id: SessionId, opened: Opened) {
+        self.supersede(attach, id);
+        self.lingering.lock().retain(|lost| {
+            !opened.adopted.iter().any(|job| {
+                job.id == lost.job_id && job.status.lease_epoch == lost.lease_epoch
+            })
+        });
+        attach.take_over(self, &opened.adopted);
+        attach.tell(ToWorker::Welcome(Box::new(Welcome {
+            session_id: id,
+            lease_ttl: attach.lease_ttl,
+            heartbeat_interval: attach.heartbeat_interval(),
+            report_interval: attach.state.lock().report_interval,
+            adopted: opened.adopted,
+            revoked: opened.revoked,
+        })));
+        self.attached.insert(id, Arc::clone(attach));
+        self.line.wake();
+        self.ended.notify_one();
+    }
+
+    /// Ends the older streams of the same process.
+    fn supersede(&self, attach: &Arc<Attach>, id: SessionId) {
+        if attach.worker.instance_id.as_str().is_empty() {
+            return;
+        }
+        let older = self.attached.iter().filter(|entry| {
+            *entry.key() != id
+                && !Arc::ptr_eq(entry.value(), attach)
+                && entry.worker.instance_id == attach.worker.instance_id
+                && entry.caller == attach.caller
+        });
+        let older: Vec<Arc<Attach>> = older.map(|entry| Arc::clone(entry.value())).collect();
+        for old in older {
+            let session = {
+                let mut state = old.state.lock();
+                state.over = true;
+                state.held.clear();
+                state.session
+            };
+            self.attached.remove(&session);
+            old.outbox.end(Some(Error::SessionSuperseded));
+        }
+    }
+
+    /// Traffic came after the session had ended: another one is opened for the same stream.
+    pub(super) fn reopen(self: &Arc<Self>, attach: &Arc<Attach>) {
+        let id = SessionId(Uuid::now_v7());
+        let (slots, before) = {
+            let mut state = attach.state.lock();
+            state.lapsed = false;
+            state.renewed = state.heard;
+            (state.slots, std::mem::replace(&mut state.session, id))
+        };
+        self.attached.remove(&before);
+        let session = Box::new(attach.session_row(id, slots, self.clock.now()));
+        let running = attach.holdings();
+        let (registry, stream) = (Arc::clone(self), Arc::clone(attach));
+        let reply = Reply::new(move |answer: Result<Opened>| match answer {
+            Ok(opened) => registry.opened(&stream, id, opened),
+            Err(error) => stream.outbox.end(Some(error)),
+        });
+        let work = Work::Open { session, running, settled: None, reply };
+        self.pipeline().submit_surely(work, &self.tasks);
+    }
+
+    /// The stream of an attach is over. With Goodbye, what it still holds is released; without, it
+    /// keeps its leases for a while, so that it can attach again.
+    pub fn detach(&self, attach: &Attach, goodbye: bool) {
+        let session = {
+            let mut state = attach.state.lock();
+            if state.over {
+                return;
+            }
+            state.over = true;
+            state.held.clear();
+            state.session
+        };
+        self.attached.remove(&session);
+        attach.outbox.end(None);
+        if goodbye {
+            self.session_write(SessionWrite::End { id: session, reason: EndReason::Goodbye });
+            return;
+        }
+        self.renew(attach, session);
+        if let Some(keep) = attach.keep_after_close() {
+            self.session_write(SessionWrite::Shorten { id: session, keep });
+        }
+        for delivery in attach.outbox.take_unconfirmed() {
+            let (job_id, lease_epoch) = (delivery.job_id, delivery.lease_epoch);
+            match delivery.written {
+                None => self.take_back(job_id, lease_epoch, session),
+                Some(written) => self.lingering.lock().push(Lingering {
+                    job_id,
+                    lease_epoch,
+                    session,
+                    due: written + DELIVERY_CONFIRM_WITHIN,
+                }),
+            }
+        }
+    }
+
+    /// Releases an assignment that never reached its worker.
+    pub(in super::super) fn take_back(&self, job_id: JobId, lease_epoch: i64, session: SessionId) {
+        let reason = ReleaseReason::Undelivered { session };
+        let command = Command::Release { lease_epoch, delay: Duration::ZERO, reason };
+        let reply = Reply::ignored();
+        let work = Work::Command { job_id, command, patient: true, reply };
+        self.pipeline().submit_surely(work, &self.tasks);
+    }
+
+    fn session_write(&self, write: SessionWrite) {
+        let ended = Arc::clone(&self.ended);
+        let reply = Reply::new(move |_: Result<bool>| ended.notify_one());
+        let work = Work::Session { write, reply };
+        self.pipeline().submit_surely(work, &self.tasks);
+    }
+
+    fn renew(&self, attach: &Attach, id: SessionId) {
+        let age = {
+            let mut state = attach.state.lock();
+            state.renewed = state.heard;
+            Clock::monotonic().duration_since(state.heard)
+        };
+        self.session_write(SessionWrite::Renew { id, age, ttl: attach.lease_ttl });
+    }
+
+    /// A commit concerned a session: its worker hears of it.
+    pub(in super::super) fn told(&self, job: &Job, effect: &Effect) {
+        let job_id = job.id;
+        match effect {
+            Effect::AskToStop { session, request } => {
+                if let Some(attach) = self.attached.get(session) {
+                    attach.tell(ToWorker::Cancel {
+                        job_id,
+                        lease_epoch: job.status.lease_epoch,
+                        request: request.clone(),
+                    });
+                }
+            }
+            Effect::Revoked { session, lease_epoch, reason } => {
+                if let Some(attach) = self.attached.get(session) {
+                    attach.tell(ToWorker::Revoke {
+                        job_id,
+                        lease_epoch: *lease_epoch,
+                        reason: (*reason).to_owned(),
+                    });
+                }
+            }
+            Effect::Closed { session } => match self.attached.get(session) {
+                Some(attach) => {
+                    if attach.let_go(job_id, job.status.lease_epoch) {
+                        self.line.wake();
+                    }
+                }
+                None => self.done.lock().push(*session),
+            },
+            Effect::Started { .. }
+            | Effect::Ready { .. }
+            | Effect::RetryScheduled { .. }
+            | Effect::LeaseLost
+            | Effect::Ended { .. } => {}
+        }
+    }
+
+    /// One step of keeping sessions: renewals, deliveries that are not confirmed, heartbeats, pace.
+    pub async fn tick(self: &Arc<Self>) -> Result<()> {
+        self.take_back_overdue();
+        for attach in self.all() {
+            self.keep(&attach);
+            self.keep_pace(&attach);
+            self.renew_if_heard(&attach).await?;
+        }
+        let done: Vec<SessionId> = {
+            let mut done = self.done.lock();
+            let from = done.len().saturating_sub(LOOP_ROWS_MAX);
+            done.split_off(from)
+        };
+        for id in done {
+            self.end_if_unary(id);
+        }
+        Ok(())
+    }
+
+    /// A unary session is over with its job; a stream's session lives on.
+    fn end_if_unary(&self, id: SessionId) {
+        let db = self.db.clone();
+        let pipeline = self.pipeline().clone();
+        self.tasks.spawn("end unary session", async move {
+            let session = db.read(move |store| async move { store.session(id).await }).await;
+            if let Ok(Some(session)) = session
+                && session.unary
+            {
+                let write = SessionWrite::End { id, reason: EndReason::Done };
+                // A session that is not ended here runs out by itself.
+                let _ = pipeline.submit(Work::Session { write, reply: Reply::ignored() });
+            }
+        });
+    }
+
+    fn take_back_overdue(&self) {
+        let now = Clock::monotonic();
+        let overdue: Vec<Lingering> = {
+            let mut lingering = self.lingering.lock();
+            let (due, rest) = lingering.drain(..).partition(|lost| lost.due <= now);
+            *lingering = rest;
+            due
+        };
+        for lost in overdue {
+            self.take_back(lost.job_id, lost.lease_epoch, lost.session);
+        }
+    }
+
+    fn keep(&self, attach: &Attach) {
+        for delivery in attach.outbox.overdue(DELIVERY_CONFIRM_WITHIN) {
+            self.take_back(delivery.job_id, delivery.lease_epoch, attach.session());
+        }
+        if attach.outbox.silence().is_some_and(|silence| silence >= attach.heartbeat_interval()) {
+            attach.tell(ToWorker::Heartbeat);
+        }
+    }
+
+    /// A worker whose job is watched is asked to report more often.
+    fn keep_pace(&self, attach: &Attach) {
+        let watched = self.hub.watchers() > 0
+            && attach.holdings().iter().any(|held| self.hub.is_watched(held.job_id));
+        let wanted = if watched { REPORT_INTERVAL_WATCHED } else { REPORT_INTERVAL_UNWATCHED };
+        let changed = {
+            let mut state = attach.state.lock();
+            std::mem::replace(&mut state.report_interval, wanted) != wanted
+        };
+        if changed {
+            attach.tell(ToWorker::ReportPolicy { report_interval: wanted });
+        }
+    }
+
+    /// Renews the lease once a third of it has passed since the last renewal; a session that has
+    /// ended meanwhile lapses, or its stream ends if another attach took its place.
+    async fn renew_if_heard(self: &Arc<Self>, attach: &Arc<Attach>) -> Result<()> {
+        let (id, wanted) = {
+            let state = attach.state.lock();
+            let since = state.heard.duration_since(state.renewed);
+            let quiet = Clock::monotonic().duration_since(state.heard) >= attach.lease_ttl / 6;
+            let wanted = since >= attach.lease_ttl / 3 || (quiet && since > Duration::ZERO);
+            (state.session, wanted && !state.lapsed && !state.over)
+        };
+        if !wanted {
+            return Ok(());
+        }
+        let age = {
+            let mut state = attach.state.lock();
+            state.renewed = state.heard;
+            Clock::monotonic().duration_since(state.heard)
+        };
+        let write = SessionWrite::Renew { id, age, ttl: attach.lease_ttl };
+        let (registry, stream) = (Arc::clone(self), Arc::clone(attach));
+        let reply = Reply::new(move |answer: Result<bool>| {
+            if matches!(answer, Ok(false)) {
+                registry.lapsed(&stream, id);
+            }
+        });
+        self.pipeline().submit(Work::Session { write, reply })
+    }
+
+    /// The session of an attach has ended without it.
+    pub(in super::super) fn lapsed(self: &Arc<Self>, attach: &Arc<Attach>, id: SessionId) {
+        let (registry, stream) = (Arc::clone(self), Arc::clone(attach));
+        self.tasks.spawn("lapsed session", async move {
+            let session =
+                registry.db.read(move |store| async move { store.session(id).await }).await;
+            let reason = session.ok().flatten().and_then(|session| session.end);
+            if matches!(reason, Some((_, EndReason::Superseded))) {
+                stream.state.lock().over = true;
+                registry.attached.remove(&id);
+                stream.outbox.end(Some(Error::SessionSuperseded));
+                return;
+            }
+            let mut state = stream.state.lock();
+            if state.session == id {
+                state.lapsed = true;
+            }
+        });
+    }
+
+    /// The session with this id lost its lease: if its stream is here, it has lapsed.
+    pub(in super::super) fn expired(&self, id: SessionId) {
+        if let Some(attach) = self.attached.get(&id) {
+            let mut state = attach.state.lock();
+            if state.session == id {
+                state.lapsed = true;
+            }
+        }
+    }
+
+    /// Ends every stream: keep every job, attach again after `after`.
+    pub fn reconnect_all(&self, after: Duration) {
+        for attach in self.all() {
+            attach.tell(ToWorker::Reconnect { after });
+            attach.outbox.end(Some(Error::Draining));
+        }
+    }
+}
