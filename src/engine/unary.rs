@@ -55,9 +55,12 @@ impl Engine {
             return Err(Error::Draining);
         }
         let lease_ttl = waiter.lease_ttl;
-        let place = self.waiters.join(waiter);
+        let mut place = self.waiters.join(waiter, &self.sessions);
         self.line.wake();
-        let jobs = place.jobs(wait).await;
+        let jobs = tokio::select! {
+            jobs = place.jobs(wait) => jobs,
+            () = self.shutdown.signalled() => return Err(Error::Draining),
+        };
         Ok(jobs.into_iter().map(|job| Assignment { job, lease_ttl }).collect())
     }
 
