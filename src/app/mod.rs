@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::config::Config;
-use crate::engine::Engine;
+use crate::engine::{Engine, Stops};
 use crate::grpc::server;
 use crate::loops;
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
@@ -65,10 +65,12 @@ impl App {
             &config.engine,
             metrics.clone(),
             board.clone(),
-            &tasks,
-            &writer,
-            shutdown.clone(),
-            closed.clone(),
+            Stops {
+                tasks: &tasks,
+                writer: &writer,
+                shutdown: shutdown.clone(),
+                closed: closed.clone(),
+            },
         );
         engine.poll_line().await.context("the store does not answer")?;
         loops::start(&engine, &config.periods, &board, &tasks, &shutdown);

@@ -58,15 +58,18 @@ fn every_wrong_line_is_named() {
 }
 
 #[test]
-fn lines_keep_their_place() {
+fn a_line_comes_back_with_its_number() {
     let entry = read(vec![line("b")]).expect("valid").remove(0);
-    let shown = logs::line_to_proto(LogLine { sequence: 7, lease_epoch: 3, attempt: 2, entry });
-    assert_eq!((shown.sequence, shown.attempt, shown.lease_epoch), (7, 2, 3));
+    let shown = logs::line_to_proto(LogLine { sequence: 5_121, attempt: 2, lease_epoch: 3, entry });
+    assert_eq!((shown.sequence, shown.attempt, shown.lease_epoch), (5_121, 2, 3));
     assert_eq!((shown.message.as_str(), shown.time), ("b", Some(time::to_proto(NOW))));
+    assert_eq!(shown.level(), v1::LogLevel::Info);
 }
 
 #[test]
 fn lines_that_were_let_go_are_counted() {
-    let gap = logs::gap_to_proto(&LogGap { lease_epoch: 3, after_sequence: 9, dropped: 42 });
-    assert_eq!((gap.lease_epoch, gap.after_sequence, gap.dropped), (3, 9, 42));
+    let shown = logs::gap_to_proto(&LogGap { lease_epoch: 3, after_sequence: 5_119, dropped: 42 });
+    assert_eq!((shown.lease_epoch, shown.after_sequence, shown.dropped), (3, 5_119, 42));
+    let first = logs::gap_to_proto(&LogGap { lease_epoch: 1, after_sequence: -1, dropped: 1 });
+    assert_eq!(first.after_sequence, 0);
 }
