@@ -28,18 +28,6 @@ impl Db {
         Self { store, tasks, permits: Arc::new(Semaphore::new(STORE_READS_MAX)), timeout }
     }
 
-    /// The store itself, for those who own their task.
-    #[must_use]
-    pub fn store(&self) -> &Arc<dyn Store> {
-        &self.store
-    }
-
-    /// How long a caller waits for the store.
-    #[must_use]
-    pub const fn timeout(&self) -> Duration {
-        self.timeout
-    }
-
     /// Runs `read` to its end in a task of its own.
     ///
     /// # Errors

@@ -169,8 +169,9 @@ impl Engine {
 fn weight(job: &Job) -> usize {
     const FIXED: usize = 512;
     let bytes = |field: &Option<bytes::Bytes>| field.as_ref().map_or(0, bytes::Bytes::len);
-    let error = job.status.error.as_ref().map_or(0, |error| {
-        error.message.len() + error.stack_trace.len() + bytes(&error.details)
-    });
+    let error =
+        job.status.error.as_ref().map_or(0, |error| {
+            error.message.len() + error.stack_trace.len() + bytes(&error.details)
+        });
     FIXED + bytes(&job.spec.payload) + bytes(&job.status.result) + error
 }

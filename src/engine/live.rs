@@ -25,10 +25,6 @@ struct CellState {
 }
 
 impl Cell {
-    pub(super) const fn lease_epoch(&self) -> i64 {
-        self.lease_epoch
-    }
-
     /// The newest progress and usage.
     pub(super) fn newest(&self) -> (Progress, Option<ResourceUsage>) {
         let state = self.state.lock();
@@ -72,7 +68,14 @@ impl Live {
     }
 
     /// Takes a tick: the latest wins, an older sequence is ignored.
-    pub(super) fn tick(&self, cell: &Arc<Cell>, sequence: i64, tick: Tick, now: Timestamp, hub: &Hub) {
+    pub(super) fn tick(
+        &self,
+        cell: &Arc<Cell>,
+        sequence: i64,
+        tick: Tick,
+        now: Timestamp,
+        hub: &Hub,
+    ) {
         let mut state = cell.state.lock();
         match tick {
             Tick::Progress(mut progress) => {

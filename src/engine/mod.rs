@@ -11,6 +11,7 @@ mod create;
 mod db;
 mod dispatch;
 mod error;
+mod history;
 mod jobs;
 mod journal;
 mod known;

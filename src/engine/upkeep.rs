@@ -99,9 +99,8 @@ impl Engine {
         let counts = self.db.read(|store| async move { store.counts().await }).await?;
         self.known.learn(&counts);
         let now = self.clock.now();
-        let waiting = counts
-            .iter()
-            .filter(|count| count.state == StateKind::Pending && count.stored > 0);
+        let waiting =
+            counts.iter().filter(|count| count.state == StateKind::Pending && count.stored > 0);
         let mut pairs = 0;
         for count in waiting {
             self.line.ready(&count.key.queue, &count.key.job_type, now, now);
@@ -154,9 +153,7 @@ impl Engine {
     pub async fn flush_all(&self) -> Result<()> {
         while self.flush_progress().await? > 0 {}
         // An empty piece of work is answered after everything before it.
-        self.pipeline
-            .ask(|reply: Reply<()>| Work::Progress { rows: Vec::new(), reply })
-            .await
+        self.pipeline.ask(|reply: Reply<()>| Work::Progress { rows: Vec::new(), reply }).await
     }
 }
 

@@ -82,10 +82,8 @@ impl Reader {
             .unwrap_or_else(|_| Err(invalid_field("hello", "must come within 10 s")))?;
         let Some(hello) = hello else { return Ok(()) };
         let sessions = self.engine.sessions();
-        let attach = sessions
-            .attach(&self.caller, hello, self.outbox.clone())
-            .await
-            .map_err(to_status)?;
+        let attach =
+            sessions.attach(&self.caller, hello, self.outbox.clone()).await.map_err(to_status)?;
         let end = self.read(&attach).await;
         if !matches!(end, Err(_)) {
             // The worker closed its side well: it still hears what became of its last words.

@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::super::session::Sessions;
 use crate::auth::Caller;
 use crate::domain::admission::Capacity;
-use super::super::session::Sessions;
 use crate::domain::{
     InstanceId, Job, JobType, QueueName, Session, SessionId, Timestamp, WorkerName,
 };
@@ -100,7 +100,11 @@ pub(in super::super) struct Place<'a> {
 }
 
 impl Waiters {
-    pub(in super::super) fn join<'a>(&'a self, waiter: Waiter, sessions: &'a Sessions) -> Place<'a> {
+    pub(in super::super) fn join<'a>(
+        &'a self,
+        waiter: Waiter,
+        sessions: &'a Sessions,
+    ) -> Place<'a> {
         let (reply, answer) = oneshot::channel();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let waiting = Waiting { waiter, reply: Mutex::new(Some(reply)) };
