@@ -120,6 +120,15 @@ impl Live {
         rows.collect()
     }
 
+    /// Says that these were not written after all.
+    pub(super) fn mark_dirty(&self, jobs: &[(JobId, i64)]) {
+        for cell in jobs.iter().filter_map(|(job_id, epoch)| self.find(*job_id, *epoch)) {
+            if !std::mem::replace(&mut cell.state.lock().dirty, true) {
+                self.dirty.lock().push(Arc::clone(&cell));
+            }
+        }
+    }
+
     /// Lays the newest progress over a job as it was read.
     pub(super) fn overlay(&self, job: &mut Job) {
         if job.status.session().is_none() {

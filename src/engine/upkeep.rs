@@ -23,8 +23,12 @@ impl Engine {
             return Ok(0);
         }
         let count = rows.len() as u64;
-        self.pipeline.ask(|reply| Work::Progress { rows, reply }).await?;
-        Ok(count)
+        let taken: Vec<_> = rows.iter().map(|row| (row.job_id, row.lease_epoch)).collect();
+        let written = self.pipeline.ask(|reply| Work::Progress { rows, reply }).await;
+        if written.is_err() {
+            self.live.mark_dirty(&taken);
+        }
+        written.map(|()| count)
     }
 
     /// Ends sessions whose lease has run out.

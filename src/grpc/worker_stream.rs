@@ -85,8 +85,10 @@ impl Reader {
         let attach =
             sessions.attach(&self.caller, hello, self.outbox.clone()).await.map_err(to_status)?;
         let end = self.read(&attach).await;
-        if !matches!(end, Err(_)) {
-            // The worker closed its side well: it still hears what became of its last words.
+        if end.is_ok() {
+            // The worker closed its side well: it gets nothing more to do, and still hears what
+            // became of its last words.
+            attach.set_slots(sessions, 0);
             let settled = tokio::time::timeout(SETTLE_WITHIN, attach.all_settled());
             tokio::select! {
                 _ = settled => {}

@@ -145,6 +145,7 @@ impl Sessions {
             revoked: opened.revoked,
         })));
         self.attached.insert(id, Arc::clone(attach));
+        attach.state.lock().opening = false;
         self.line.wake();
         self.ended.notify_one();
     }
@@ -179,6 +180,7 @@ impl Sessions {
         let (slots, before) = {
             let mut state = attach.state.lock();
             state.lapsed = false;
+            state.opening = true;
             state.renewed = state.heard;
             (state.slots, std::mem::replace(&mut state.session, id))
         };
