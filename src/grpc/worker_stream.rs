@@ -88,14 +88,14 @@ impl Reader {
         if end.is_ok() {
             // The worker closed its side well: it gets nothing more to do, and still hears what
             // became of its last words.
-            attach.set_slots(sessions, 0);
+            attach.set_slots(&sessions, 0);
             let settled = tokio::time::timeout(SETTLE_WITHIN, attach.all_settled());
             tokio::select! {
                 _ = settled => {}
                 () = self.gone.signalled() => {}
             }
         }
-        self.engine.sessions().detach(&attach, matches!(end, Ok(Goodbye(true))));
+        sessions.detach(&attach, matches!(end, Ok(Goodbye(true))));
         end.map(drop)
     }
 
