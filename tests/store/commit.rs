@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use jobplane::domain::{JobSpec, StateKind};
-use jobplane::store::{Batch, Prune, Store, Written};
+use jobplane::store::{Batch, Error, Prune, Store, Written};
 
 use crate::on_each_store;
 use crate::world::{
@@ -83,6 +83,15 @@ async fn second_job_with_the_same_id_rejects_the_whole_batch(store: &dyn Store) 
     assert_eq!(load(store, 2).await, None);
     assert!(!store.has_batch(id).await.expect("a read"));
     given(store, vec![born(2, spec(), at(0))]).await;
+}
+
+async fn batch_id_is_written_once_and_a_refusal_leaves_the_writer_in_order(store: &dyn Store) {
+    let first = batch(at(1));
+    commit(store, Batch { creates: vec![born(1, spec(), at(1))], ..first.clone() }).await;
+    let refused = store.commit(Batch { creates: vec![born(2, spec(), at(2))], ..first }).await;
+    assert!(matches!(refused, Err(Error::Rejected(_))), "{refused:?}");
+    assert_eq!(load(store, 2).await, None);
+    given(store, vec![born(2, spec(), at(1))]).await;
 }
 
 async fn committed_batch_is_known_and_another_is_not(store: &dyn Store) {
@@ -284,6 +293,7 @@ on_each_store!(
     write_on_an_old_epoch_is_missed,
     one_missed_write_does_not_hold_up_the_others,
     second_job_with_the_same_id_rejects_the_whole_batch,
+    batch_id_is_written_once_and_a_refusal_leaves_the_writer_in_order,
     committed_batch_is_known_and_another_is_not,
     result_is_kept_and_goes_with_a_retry,
     superseded_attempts_are_listed_oldest_first,

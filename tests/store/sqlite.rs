@@ -119,21 +119,6 @@ async fn unreadable_row_is_an_error_that_names_its_place() {
 }
 
 #[tokio::test]
-async fn refused_batch_leaves_the_writer_in_order() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let store = sqlite(folder.path()).await;
-    given(&store, vec![born(1, spec(), at(0))]).await;
-    let twice = batch(at(1));
-    let again = Batch { creates: vec![born(2, spec(), at(1))], ..twice.clone() };
-    commit(&store, again.clone()).await;
-    let repeated = Batch { creates: vec![born(3, spec(), at(1))], ..twice };
-    let refused = store.commit(repeated).await;
-    assert!(matches!(refused, Err(Error::Rejected(_))), "a batch id is written once: {refused:?}");
-    assert_eq!(load(&store, 3).await, None);
-    given(&store, vec![born(3, spec(), at(1))]).await;
-}
-
-#[tokio::test]
 async fn commit_dropped_half_way_is_rolled_back_or_whole() {
     let folder = tempfile::tempdir().expect("a folder");
     let store = sqlite(folder.path()).await;
