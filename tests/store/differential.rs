@@ -112,11 +112,11 @@ impl World<'_> {
             job_type: job_type(TYPES[kind % 2]),
             queue: queue(QUEUES[kind / 2 % 2]),
             priority: [Priority::Normal, Priority::High][kind / 4],
-            payload: (kind % 3 == 0).then(|| Bytes::from(vec![1; kind])),
+            payload: kind.is_multiple_of(3).then(|| Bytes::from(vec![1; kind])),
             labels: [("kind".to_owned(), kind.to_string())].into(),
             owner: ["", "me"][kind % 2].to_owned(),
             schedule_time: (delay > 0).then(|| now.plus(Duration::from_secs(delay))),
-            timeout: (kind % 2 == 0).then(|| Duration::from_secs(15)),
+            timeout: kind.is_multiple_of(2).then(|| Duration::from_secs(15)),
             expire_time: (kind == 5).then(|| now.plus(Duration::from_secs(60))),
             unique_key: keys.1.map(|key| format!("key {key}")).unwrap_or_default(),
             ..spec()
@@ -159,7 +159,7 @@ impl World<'_> {
         match write {
             0..=2 => {
                 let mut new = session(number, INSTANCES[usize::from(write)], self.now());
-                new.unary = seconds % 4 == 0;
+                new.unary = seconds.is_multiple_of(4);
                 SessionWrite::Open(new)
             }
             3 | 4 => SessionWrite::Renew { id, age: span / 2, ttl: span },
@@ -349,7 +349,7 @@ impl World<'_> {
                 same!(recent(&job_type(name), state, 3));
             }
         }
-        same!(oldest_pending(now) by |line| line.clone());
+        same!(oldest_pending(now) by Clone::clone);
         same!(buckets(0));
         let counts = same!(counts() by |count| (count.key.clone(), count.state));
         let mut recount = BTreeMap::new();

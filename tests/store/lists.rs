@@ -46,7 +46,7 @@ async fn population(store: &dyn Store) {
         );
         if number % 4 == 0 {
             new.job.status.trigger = Trigger::Worker;
-            new.job.status.created_by = "a worker".to_owned();
+            "a worker".clone_into(&mut new.job.status.created_by);
             new.job.status.category = jobplane::domain::Category::new("heavy").ok();
         }
         new

@@ -34,7 +34,7 @@ async fn new_attach_of_a_process_supersedes_its_older_streams_only(store: &dyn S
     let mut unary = session(2, "i", at(0));
     unary.unary = true;
     let mut stranger = session(3, "i", at(0));
-    stranger.principal = "somebody else".to_owned();
+    "somebody else".clone_into(&mut stranger.principal);
     let all =
         [session(1, "i", at(0)), unary, stranger, session(4, "j", at(0)), session(5, "", at(0))];
     for older in all {
