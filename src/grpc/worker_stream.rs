@@ -81,7 +81,7 @@ impl Reader {
             .await
             .unwrap_or_else(|_| Err(invalid_field("hello", "must come within 10 s")))?;
         let Some(hello) = hello else { return Ok(()) };
-        let sessions = self.engine.sessions();
+        let sessions = Arc::clone(self.engine.sessions());
         let attach =
             sessions.attach(&self.caller, hello, self.outbox.clone()).await.map_err(to_status)?;
         let end = self.read(&attach).await;
