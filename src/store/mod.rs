@@ -8,6 +8,8 @@
 //! Invariants: a batch is atomic; what [`Store::commit`] answered is durable; a write that missed its
 //! guard leaves no trace in any table; counters change in the commit that changes the jobs.
 
+mod figures;
+mod leases;
 pub mod memory;
 mod rows;
 pub mod sqlite;
@@ -150,8 +152,8 @@ pub struct ProgressWrite {
 /// A change to a session.
 #[derive(Debug, Clone)]
 pub enum SessionWrite {
-    /// A new one. Every older open, non-unary session of the same non-empty instance and the same
-    /// principal ends as SUPERSEDED.
+    /// A new one; does not apply if its id is known. Unless it is unary, every older open, non-unary
+    /// session of the same non-empty instance and the same principal ends as SUPERSEDED.
     Open(Session),
     /// It was heard of `age` ago: its lease runs `ttl` from then on. Only while not ended.
     Renew {
@@ -399,7 +401,7 @@ pub trait Store: Send + Sync + 'static {
     async fn expired_sessions(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionId>>;
     /// RUNNING jobs on ended sessions.
     async fn orphans(&self, limit: usize) -> Result<Vec<Orphan>>;
-    /// Running jobs that these sessions hold, with their type and flushed progress.
+    /// Running jobs that these sessions hold, with their flushed progress and without payloads.
     async fn held(&self, sessions: &[SessionId]) -> Result<Vec<Job>>;
     /// Sessions that are open, or ended after `ended_after`; newest first.
     async fn sessions(&self, ended_after: Timestamp) -> Result<Vec<Session>>;
