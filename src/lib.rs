@@ -6,9 +6,12 @@
 //! [`auth`] stand beside them. docs/ARCHITECTURE.md tells how they work together.
 
 pub mod auth;
+pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod grpc;
+pub mod loops;
 pub mod proto;
 pub mod runtime;
 pub mod store;

@@ -195,6 +195,18 @@ impl Engine {
         &self.clock
     }
 
+    /// The tasks of the server.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Signalled when the server is about to stop.
+    #[must_use]
+    pub fn shutdown_signal(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
     /// The watched jobs.
     #[must_use]
     pub fn hub(&self) -> &Hub {

@@ -11,3 +11,6 @@ pub mod observe;
 pub mod oversize;
 pub mod reasons;
 pub mod status;
+pub mod watch_job;
+mod worker_messages;
+pub mod worker_stream;

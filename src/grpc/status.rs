@@ -110,8 +110,10 @@ pub fn to_rpc_status(status: &Status) -> pb::Status {
 fn refused(job_id: JobId, refusal: &Refusal, message: String) -> Answer {
     match refusal {
         Refusal::IllegalTransition { state, command } => {
-            let allowed: Vec<_> =
-                table::allowed(*state).filter(|c| is_asked_for(*c)).map(CommandKind::as_str).collect();
+            let allowed: Vec<_> = table::allowed(*state)
+                .filter(|c| is_asked_for(*c))
+                .map(CommandKind::as_str)
+                .collect();
             Answer::new(Reason::IllegalTransition, message)
                 .job(job_id)
                 .fact("state", state.as_str())
@@ -153,8 +155,11 @@ const fn is_asked_for(command: CommandKind) -> bool {
 fn internal(error: &store::Error) -> Answer {
     let incident = Uuid::new_v4();
     tracing::error!(incident.id = %incident, error = %chain(error), "a call failed inside the service");
-    Answer::new(Reason::Internal, format!("internal error; its cause is in the log under {incident}"))
-        .fact("incident_id", incident.to_string())
+    Answer::new(
+        Reason::Internal,
+        format!("internal error; its cause is in the log under {incident}"),
+    )
+    .fact("incident_id", incident.to_string())
 }
 
 /// Logs what is for the operator: a store that does not do its work. Faults of the service are

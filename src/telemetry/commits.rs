@@ -35,8 +35,16 @@ impl Commits {
         };
         registry.register("commits", "Batches committed", commits.total.clone());
         registry.register("commit_batch_commands", "Commands in a commit", commits.batch.clone());
-        registry.register("commit_duration_seconds", "How long a commit took", commits.duration.clone());
-        registry.register("store_errors", "Answers of the store that were errors", commits.errors.clone());
+        registry.register(
+            "commit_duration_seconds",
+            "How long a commit took",
+            commits.duration.clone(),
+        );
+        registry.register(
+            "store_errors",
+            "Answers of the store that were errors",
+            commits.errors.clone(),
+        );
         commits
     }
 

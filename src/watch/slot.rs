@@ -20,7 +20,7 @@ impl Encoding {
 /// A job at one version of its slot.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// Counts the changes of the slot.
+    /// Counts the changes of the job's status in this slot.
     pub version: u64,
     /// The job, with its newest progress.
     pub job: Job,
@@ -42,19 +42,23 @@ struct Held {
     job: Option<Job>,
     /// Made of `job` when the first watcher needs it; dropped at each change.
     snapshot: Option<Arc<Snapshot>>,
+    /// Counts the changes of `job`.
+    version: u64,
     deleted: bool,
+    /// Counts the additions to the log.
     logs: u64,
 }
 
 /// What is known of one watched job.
 pub struct Slot {
     held: Mutex<Held>,
-    version: watch::Sender<u64>,
+    /// Counts every change; what watchers wait on.
+    changes: watch::Sender<u64>,
 }
 
 impl Slot {
     pub(super) fn new() -> Self {
-        Self { held: Mutex::new(Held::default()), version: watch::Sender::new(0) }
+        Self { held: Mutex::new(Held::default()), changes: watch::Sender::new(0) }
     }
 
     /// Takes a durable state of the job, unless it is older than the one held.
@@ -98,26 +102,28 @@ impl Slot {
 
     /// Notes that lines were added to the job's log.
     pub(super) fn logs_added(&self) {
-        self.change(|held| {
-            held.logs += 1;
-            true
-        });
+        self.held.lock().logs += 1;
+        self.tell();
     }
 
     /// Notes that the job is gone.
     pub(super) fn deleted(&self) {
-        self.change(|held| {
-            held.deleted = true;
-            true
-        });
+        self.held.lock().deleted = true;
+        self.tell();
     }
 
     fn change(&self, change: impl FnOnce(&mut Held) -> bool) {
         let mut held = self.held.lock();
         if change(&mut held) {
             held.snapshot = None;
-            self.version.send_modify(|version| *version += 1);
+            held.version += 1;
+            drop(held);
+            self.tell();
         }
+    }
+
+    fn tell(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
     }
 
     /// The latest snapshot, once there is one.
@@ -128,7 +134,7 @@ impl Slot {
             return Some(Arc::clone(snapshot));
         }
         let snapshot = Arc::new(Snapshot {
-            version: *self.version.borrow(),
+            version: held.version,
             job: held.job.clone()?,
             encoded: Default::default(),
         });
@@ -150,7 +156,7 @@ impl Slot {
 
     /// A receiver that hears of each change.
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.version.subscribe()
+        self.changes.subscribe()
     }
 }
 

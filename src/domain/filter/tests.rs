@@ -90,7 +90,7 @@ fn each_field_leaves_other_jobs_out() {
         labels(&[("a", "2")]),
         labels(&[("a", "1"), ("c", "3")]),
         JobFilter { owner: Some("own".to_owned()), ..all() },
-        JobFilter { subject: Some("".to_owned()), ..all() },
+        JobFilter { subject: Some(String::new()), ..all() },
         JobFilter { external_id: Some("externals".to_owned()), ..all() },
         JobFilter { triggers: vec![Trigger::Schedule], ..all() },
         JobFilter { worker_id: Some(WorkerName::new("w2").unwrap()), ..all() },
@@ -150,6 +150,6 @@ fn counters_answer_for_types_queues_and_states_alone() {
         ..all()
     };
     assert!(counted.is_counted());
-    assert!(!JobFilter { owner: Some("".to_owned()), ..counted.clone() }.is_counted());
+    assert!(!JobFilter { owner: Some(String::new()), ..counted.clone() }.is_counted());
     assert!(!JobFilter { end_time: range(Some(1), None), ..counted }.is_counted());
 }

@@ -91,7 +91,7 @@ fn a_job_that_fails_once_and_then_succeeds() {
 #[test]
 fn a_release_is_a_start_and_no_attempt() {
     let mut life = Life::new(None);
-    let reason = ReleaseReason::Undelivered;
+    let reason = ReleaseReason::NotHeld { session: SessionId(uuid::Uuid::nil()) };
     let release = Command::Release { lease_epoch: 1, delay: Duration::ZERO, reason };
     life.start(0).run(3, release);
     let tally = life.tally();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::auth::Caller;
@@ -50,6 +51,17 @@ pub struct Hello {
     pub running: Vec<Adoption>,
 }
 
+/// How the machine of a worker does.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct HostUsage {
+    /// Processor time in percent of all cores.
+    pub cpu_percent: Option<f64>,
+    /// Memory in use, in bytes.
+    pub memory_bytes: Option<i64>,
+    /// Memory it has, in bytes.
+    pub memory_total_bytes: Option<i64>,
+}
+
 /// A job that an attach holds.
 pub(super) struct Held {
     pub(super) lease_epoch: i64,
@@ -67,6 +79,7 @@ pub(super) struct State {
     pub(super) heard: Instant,
     pub(super) renewed: Instant,
     pub(super) report_interval: Duration,
+    pub(super) host_usage: Option<HostUsage>,
 }
 
 /// One attached worker process.
@@ -78,6 +91,7 @@ pub struct Attach {
     pub(super) outbox: Outbox,
     pub(super) ledger: Mutex<Ledger>,
     pub(super) state: Mutex<State>,
+    pub(super) settled: Notify,
 }
 
 impl Attach {
@@ -106,7 +120,9 @@ impl Attach {
                 heard: now,
                 renewed: now,
                 report_interval,
+                host_usage: None,
             }),
+            settled: Notify::new(),
         }
     }
 
@@ -176,6 +192,22 @@ impl Attach {
             state.held.remove(&job_id);
         }
         held
+    }
+
+    /// Takes note of how its machine does.
+    pub fn host_usage(&self, usage: HostUsage) {
+        self.state.lock().host_usage = Some(usage);
+    }
+
+    /// Waits until every update it sent is settled. Safe to drop.
+    pub async fn all_settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if self.ledger.lock().is_settled() {
+                return;
+            }
+            settled.await;
+        }
     }
 
     /// What it holds.

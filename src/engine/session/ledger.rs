@@ -87,6 +87,11 @@ impl Ledger {
         }
     }
 
+    /// Whether nothing is under way.
+    pub(super) fn is_settled(&self) -> bool {
+        self.durable == 0
+    }
+
     /// Everything up to here is settled.
     pub(super) const fn through(&self) -> i64 {
         self.through

@@ -13,7 +13,7 @@ mod outbox;
 mod registry;
 mod reports;
 
-pub use attach::{Attach, Hello, WorkerFacts};
+pub use attach::{Attach, Hello, HostUsage, WorkerFacts};
 pub use outbox::{Outbox, ToWorker, Welcome};
-pub(super) use registry::Sessions;
+pub use registry::Sessions;
 pub use reports::{Outcome, Update, UpdateKind};

@@ -292,6 +292,9 @@ impl Attach {
         let mut ledger = self.ledger.lock();
         ledger.settle(seq);
         self.outbox.ack(ledger.through());
+        if ledger.is_settled() {
+            self.settled.notify_waiters();
+        }
     }
 
     fn settle_now(&self, seq: i64) {

@@ -24,9 +24,10 @@ pub fn to_proto(attempt: &Attempt, now: Timestamp) -> v1::Attempt {
         run_duration: Some(time::span_to_proto(run)),
         outcome: outcome.into(),
         error: attempt.error.as_ref().map(|found| error::to_proto(found, View::Full)),
-        progress: attempt.progress.is_reported().then(|| {
-            progress::to_proto(&attempt.progress, execution.start_time, end_time, now)
-        }),
+        progress: attempt
+            .progress
+            .is_reported()
+            .then(|| progress::to_proto(&attempt.progress, execution.start_time, end_time, now)),
         resource_usage: attempt.resource_usage.as_ref().map(usage::to_proto),
     }
 }

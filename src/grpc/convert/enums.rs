@@ -33,7 +33,6 @@ pub struct UnknownName {
 }
 
 /// A named value; `Some(None)` if unspecified, `None` if wrong.
-#[expect(clippy::option_option, reason = "unspecified and wrong are two things")]
 pub fn from_proto<T: Named>(
     number: i32,
     field: &str,

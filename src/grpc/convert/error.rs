@@ -22,7 +22,10 @@ pub fn from_proto(
     let at = Path::root(prefix);
     let size = error.encoded_len();
     if size > ERROR_BYTES_MAX {
-        at.wrong(violations, format!("must have at most {ERROR_BYTES_MAX} bytes encoded, has {size}"));
+        at.wrong(
+            violations,
+            format!("must have at most {ERROR_BYTES_MAX} bytes encoded, has {size}"),
+        );
         return None;
     }
     let before = violations.as_slice().len();

@@ -5,9 +5,9 @@ use prost::Message as _;
 use crate::domain::limits::{
     LOG_BATCH_BYTES_MAX, LOG_BATCH_LINES_MAX, LOG_ENTRY_BYTES_MAX, PROGRESS_NAME_BYTES_MAX,
 };
-use crate::domain::logs::LogRow;
 use crate::domain::validate::Violations;
 use crate::domain::{LogEntry, Timestamp};
+use crate::engine::{LogGap, LogLine};
 use crate::proto::v1;
 
 use super::enums::Named as _;
@@ -73,26 +73,27 @@ fn entry(
     })
 }
 
-/// The lines of a stored row, numbered.
-pub fn to_proto(row: &LogRow) -> impl Iterator<Item = v1::LogEntry> {
-    row.entries.iter().enumerate().map(|(index, entry)| v1::LogEntry {
-        sequence: row.sequence(index),
-        attempt: i32::try_from(row.attempt).unwrap_or(i32::MAX),
-        lease_epoch: row.lease_epoch,
-        time: Some(time::to_proto(entry.time)),
-        level: entry.level.to_wire(),
-        step: entry.step.clone(),
-        message: entry.message.clone(),
-        data: entry.data.clone(),
-    })
+/// A line as it is listed and followed.
+#[must_use]
+pub fn line_to_proto(line: LogLine) -> v1::LogEntry {
+    v1::LogEntry {
+        sequence: line.sequence,
+        attempt: i32::try_from(line.attempt).unwrap_or(i32::MAX),
+        lease_epoch: line.lease_epoch,
+        time: Some(time::to_proto(line.entry.time)),
+        level: line.entry.level.to_wire(),
+        step: line.entry.step,
+        message: line.entry.message,
+        data: line.entry.data,
+    }
 }
 
-/// The gap that a stored row stands for, if it does.
+/// Lines that were let go.
 #[must_use]
-pub fn gap_to_proto(row: &LogRow) -> Option<v1::LogGap> {
-    (row.dropped > 0).then(|| v1::LogGap {
-        lease_epoch: row.lease_epoch,
-        after_sequence: (row.sequence(0) - 1).max(0),
-        dropped: i64::try_from(row.dropped).unwrap_or(i64::MAX),
-    })
+pub fn gap_to_proto(gap: &LogGap) -> v1::LogGap {
+    v1::LogGap {
+        lease_epoch: gap.lease_epoch,
+        after_sequence: gap.after_sequence.max(0),
+        dropped: i64::try_from(gap.dropped).unwrap_or(i64::MAX),
+    }
 }

@@ -25,12 +25,7 @@ pub fn check(bytes: &Bytes, bytes_max: usize, field: &str, violations: &mut Viol
     check_at(bytes, bytes_max, Path::root(field), violations);
 }
 
-pub(super) fn check_at(
-    bytes: &Bytes,
-    bytes_max: usize,
-    at: Path<'_>,
-    violations: &mut Violations,
-) {
+pub(super) fn check_at(bytes: &Bytes, bytes_max: usize, at: Path<'_>, violations: &mut Violations) {
     if bytes.len() > bytes_max {
         let found = bytes.len();
         at.wrong(violations, format!("must have at most {bytes_max} bytes encoded, has {found}"));

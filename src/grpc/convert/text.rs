@@ -27,7 +27,11 @@ pub fn reason(text: String, field: &str, violations: &mut Violations) -> Option<
 }
 
 /// A request id; `Some(None)` if the request is not to be repeatable.
-pub fn request_id(text: String, field: &str, violations: &mut Violations) -> Option<Option<String>> {
+pub fn request_id(
+    text: String,
+    field: &str,
+    violations: &mut Violations,
+) -> Option<Option<String>> {
     let before = violations.as_slice().len();
     key(&text, REQUEST_ID_BYTES_MAX, Path::root(field), violations);
     super::path::is_clean(violations, before).then(|| (!text.is_empty()).then_some(text))

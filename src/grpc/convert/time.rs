@@ -25,7 +25,10 @@ pub(super) fn moment(
     violations: &mut Violations,
 ) -> Option<Timestamp> {
     if !SECONDS.contains(&time.seconds) || !NANOS.contains(&time.nanos) {
-        at.wrong(violations, "must be a time of the years 1 to 9999 with nanos from 0 to 999999999");
+        at.wrong(
+            violations,
+            "must be a time of the years 1 to 9999 with nanos from 0 to 999999999",
+        );
         return None;
     }
     let micros = time.seconds * MICROS_PER_SECOND + i64::from(time.nanos / NANOS_PER_MICRO);
@@ -113,7 +116,6 @@ pub fn min_interval(
 }
 
 /// The wait of a retry or of a job that is given back: `Some(None)` if unset, `None` if wrong.
-#[expect(clippy::option_option, reason = "unset and wrong are two things")]
 pub fn delay(
     length: Option<prost_types::Duration>,
     field: &str,
@@ -123,7 +125,6 @@ pub fn delay(
 }
 
 /// When a job is to run: `Some(None)` if unset, `None` if wrong; the past is as good as now.
-#[expect(clippy::option_option, reason = "unset and wrong are two things")]
 pub fn schedule_time(
     time: Option<prost_types::Timestamp>,
     now: Timestamp,

@@ -54,8 +54,7 @@ pub fn hello_from_proto(
     let types = names::types(&hello.types, &spelled("types"), violations);
     labels::check(&hello.labels, at.field("labels"), violations);
     let slots = number::slots(hello.slots, &spelled("slots"), violations);
-    let memory_bytes =
-        number::unsigned(hello.memory_bytes, at.field("memory_bytes"), violations);
+    let memory_bytes = number::unsigned(hello.memory_bytes, at.field("memory_bytes"), violations);
     let ttl = spelled("lease_ttl");
     let lease_ttl = time::lease_ttl(hello.lease_ttl, LEASE_TTL_DEFAULT, &ttl, violations);
     let running = running(&hello.running, at.field("running"), violations);
@@ -76,11 +75,7 @@ pub fn hello_from_proto(
     })
 }
 
-fn client(
-    client: Option<&v1::ClientInfo>,
-    at: Path<'_>,
-    violations: &mut Violations,
-) -> String {
+fn client(client: Option<&v1::ClientInfo>, at: Path<'_>, violations: &mut Violations) -> String {
     let Some(client) = client else { return String::new() };
     text::key(&client.name, CLIENT_TEXT_BYTES_MAX, at.field("name"), violations);
     text::key(&client.version, CLIENT_TEXT_BYTES_MAX, at.field("version"), violations);

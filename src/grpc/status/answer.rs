@@ -33,10 +33,12 @@ impl Answer {
         let first = all.first().map_or("", |first| first.field.as_str());
         let message = match all.len() {
             1 => format!("the request has an invalid field: {}", clipped(first)),
-            many => format!("the request has {many} invalid fields, the first is {}", clipped(first)),
+            many => {
+                format!("the request has {many} invalid fields, the first is {}", clipped(first))
+            }
         };
-        let mut answer = Self::new(Reason::InvalidField, message)
-            .fact("violations", all.len().to_string());
+        let mut answer =
+            Self::new(Reason::InvalidField, message).fact("violations", all.len().to_string());
         for violation in all.iter().take(VIOLATIONS_TOLD_MAX) {
             answer = answer.violation(&violation.field, &violation.description);
         }
@@ -49,9 +51,8 @@ impl Answer {
 
     pub(super) fn quota(reason: Reason, what: &'static str, limit: u64) -> Self {
         let message = format!("{what} is limited to {limit}");
-        let mut answer = Self::new(reason, message.clone())
-            .fact("what", what)
-            .fact("limit", limit.to_string());
+        let mut answer =
+            Self::new(reason, message.clone()).fact("what", what).fact("limit", limit.to_string());
         answer.details.add_quota_failure_violation(what, message);
         answer
     }

@@ -114,7 +114,7 @@ fn what_ends_a_cancelled_execution_is_kept_as_its_error() {
     for (end, code, outcome) in [
         (fail(1), "DISK_FULL", Outcome::Cancelled),
         (release(1), "", Outcome::Cancelled),
-        (undelivered(1), "", Outcome::Cancelled),
+        (undelivered(1, 1), "", Outcome::Cancelled),
         (confirm(1), "", Outcome::Cancelled),
         (lose_lease(1, 1), "LEASE_LOST", Outcome::Cancelled),
     ] {
@@ -157,7 +157,7 @@ fn cancel_and_completion_race_and_one_of_them_wins() {
 #[test]
 fn a_worker_that_does_not_have_the_job_is_told_so_even_while_it_is_asked_to_stop() {
     let mut bench = asked(30);
-    assert!(is_revoked(&bench.run(undelivered(1))));
+    assert!(is_revoked(&bench.run(undelivered(1, 1))));
     let mut bench = asked(30);
     assert!(!is_revoked(&bench.run(release(1))));
 }

@@ -79,8 +79,14 @@ pub(super) fn release(lease_epoch: i64) -> Command {
     Command::Release { lease_epoch, delay: Duration::ZERO, reason }
 }
 
-pub(super) fn undelivered(lease_epoch: i64) -> Command {
-    Command::Release { lease_epoch, delay: Duration::ZERO, reason: ReleaseReason::Undelivered }
+pub(super) fn undelivered(lease_epoch: i64, number: u128) -> Command {
+    let reason = ReleaseReason::Undelivered { session: session(number) };
+    Command::Release { lease_epoch, delay: Duration::ZERO, reason }
+}
+
+pub(super) fn not_held(lease_epoch: i64, number: u128) -> Command {
+    let reason = ReleaseReason::NotHeld { session: session(number) };
+    Command::Release { lease_epoch, delay: Duration::ZERO, reason }
 }
 
 pub(super) fn lose_lease(lease_epoch: i64, number: u128) -> Command {

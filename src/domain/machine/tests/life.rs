@@ -129,8 +129,18 @@ fn adoption_moves_the_same_lease_to_another_session() {
     assert_eq!(bench.status.session(), Some(session(2)));
     assert_eq!(bench.status.execution, before.execution);
     assert_eq!((bench.status.attempt, bench.status.lease_epoch), (1, 1));
-    bench.unchanged(lose_lease(1, 1));
     bench.run(lose_lease(1, 2));
+}
+
+#[test]
+fn what_was_found_about_an_older_session_does_not_touch_the_job_of_a_newer_one() {
+    let mut bench = Bench::running();
+    bench.run(adopt(1, 2));
+    for news in [lose_lease(1, 1), undelivered(1, 1), not_held(1, 1)] {
+        bench.unchanged(news);
+    }
+    bench.run(not_held(1, 2));
+    assert_eq!((bench.kind(), bench.status.attempt), (StateKind::Pending, 0));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fixture::*;
 use crate::domain::machine::table::{RULES, Rule, allowed};
-use crate::domain::machine::{Applied, Command, CommandKind, Refusal, ReleaseReason};
+use crate::domain::machine::{Applied, Command, CommandKind, Refusal};
 use crate::domain::status::{CancelCause, StateKind};
 
 /// Jobs that stand in `state` in every way that makes a difference.
@@ -21,7 +21,7 @@ fn standing(state: StateKind) -> Vec<Bench> {
             let mut expired = Bench::new(expiring);
             expired.wait(secs(61));
             benches.push(expired);
-            for end in [fail(1), release(1), undelivered(1), lose_lease(1, 1)] {
+            for end in [fail(1), release(1), undelivered(1, 1), lose_lease(1, 1)] {
                 let mut again = Bench::running();
                 again.run(end);
                 benches.push(again);
@@ -92,9 +92,8 @@ fn commands(kind: CommandKind, epoch: i64) -> Vec<Command> {
         CommandKind::Fail => vec![fail(epoch), fail_for_good(epoch)],
         CommandKind::ConfirmCancelled => vec![confirm(epoch)],
         CommandKind::Release => {
-            let reason = ReleaseReason::NotHeld;
-            let gone = Command::Release { lease_epoch: epoch, delay: Duration::ZERO, reason };
-            vec![release(epoch), undelivered(epoch), gone]
+            let by_server = [undelivered(epoch, 1), undelivered(epoch, 2), not_held(epoch, 2)];
+            [release(epoch)].into_iter().chain(by_server).collect()
         }
         CommandKind::LoseLease => vec![lose_lease(epoch, 1), lose_lease(epoch, 2)],
         CommandKind::Cancel => vec![cancel(Duration::ZERO), cancel(secs(5)), cancel(secs(3_600))],
@@ -215,7 +214,7 @@ fn a_closed_lease_knows_its_closing_report_and_no_other() {
     ] {
         let bench = Bench::standing(state);
         bench.unchanged(repeat.clone());
-        for other in [succeed(1), fail(1), confirm(1), release(1), undelivered(1), adopt(1, 2)] {
+        for other in [succeed(1), fail(1), confirm(1), release(1), undelivered(1, 1), adopt(1, 2)] {
             if other.report() == repeat.report() {
                 continue;
             }

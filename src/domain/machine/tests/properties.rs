@@ -42,8 +42,8 @@ fn command() -> impl Strategy<Value = Command> {
     }));
     let reasons = prop_oneof![
         Just(ReleaseReason::Worker { reason: String::new() }),
-        Just(ReleaseReason::Undelivered),
-        Just(ReleaseReason::NotHeld),
+        sessions.clone().prop_map(|number| ReleaseReason::Undelivered { session: session(number) }),
+        sessions.clone().prop_map(|number| ReleaseReason::NotHeld { session: session(number) }),
     ];
     prop_oneof![
         6 => sessions.clone().prop_map(start),

@@ -132,7 +132,7 @@ fn a_job_that_has_started_does_not_expire() {
 fn a_job_that_was_only_given_back_expires_and_keeps_that_execution_in_its_history() {
     let mut bench = expiring();
     bench.run(start(1));
-    bench.wait(secs(59)).run(undelivered(1));
+    bench.wait(secs(59)).run(undelivered(1, 1));
     let transition = bench.wait(secs(1)).run(Command::MeetDeadline);
     assert_eq!(bench.error_code(), "EXPIRED");
     let attempt = transition.superseded.unwrap();
@@ -149,7 +149,7 @@ fn an_expired_job_that_is_retried_runs() {
     assert_eq!(bench.status.deadline(bench.spec.expire_time), None);
     bench.unchanged(Command::MeetDeadline);
     bench.run(start(1));
-    bench.wait(secs(60)).run(undelivered(1));
+    bench.wait(secs(60)).run(undelivered(1, 1));
     bench.unchanged(Command::MeetDeadline);
     bench.run(start(2));
 }
