@@ -11,6 +11,8 @@ mod create;
 mod db;
 mod dispatch;
 mod error;
+mod gauges;
+mod info;
 mod jobs;
 mod journal;
 mod known;
@@ -18,15 +20,20 @@ mod live;
 mod log_lines;
 mod logs;
 pub mod pipeline;
+mod queues;
 pub mod session;
+mod stats;
+mod summary;
 mod unary;
 mod upkeep;
 mod watch;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::runtime::{Clock, Shutdown, Tasks};
 use crate::store::Store;
@@ -36,12 +43,18 @@ use crate::watch::Hub;
 pub use create::{Assignment, CreateJob};
 pub use dispatch::Waiter;
 pub use error::{Error, Result};
+pub use info::ServerInfo;
 pub use jobs::{JobPage, ListJobs};
 pub use logs::{ListLogs, LogGap, LogLine, LogPage};
 pub use pipeline::{Adoption, Created};
+pub use queues::Queue;
+pub use stats::{Figures, Stats, StatsFilter, Window};
+pub use summary::{Summary, SummaryQuery};
 pub use unary::{JobReport, Reported};
+pub use workers::{Worker, WorkerFilter, WorkerState, Workforce, percent};
 
 use db::Db;
+use info::Replica;
 use dispatch::{Dispatcher, Line, Waiters};
 use known::Known;
 use live::Live;
@@ -82,6 +95,7 @@ pub struct Inner {
     pub(crate) shutdown: Shutdown,
     pub(crate) tasks: Tasks,
     nudges: Nudges,
+    replica: Replica,
     db: Db,
     pipeline: Pipeline,
     live: Arc<Live>,
@@ -159,6 +173,7 @@ impl Engine {
             after,
         };
         tasks.spawn("dispatcher", dispatcher.run(shutdown.clone()));
+        let replica = Replica { id: Uuid::new_v4(), start_time: clock.now() };
         Self(Arc::new(Inner {
             clock,
             hub,
@@ -167,6 +182,7 @@ impl Engine {
             shutdown,
             tasks: tasks.clone(),
             nudges,
+            replica,
             db,
             pipeline,
             live,

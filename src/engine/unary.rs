@@ -57,7 +57,16 @@ impl Engine {
         let lease_ttl = waiter.lease_ttl;
         let place = self.waiters.join(waiter);
         self.line.wake();
-        let jobs = place.jobs(wait).await;
+        let over = async {
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.shutdown.signalled() => {}
+            }
+        };
+        let jobs = place.jobs(over).await;
+        if jobs.is_empty() && self.shutdown.is_signalled() {
+            return Err(Error::Draining);
+        }
         Ok(jobs.into_iter().map(|job| Assignment { job, lease_ttl }).collect())
     }
 

@@ -105,16 +105,22 @@ impl Waiters {
         Place { waiters: self, number, answer }
     }
 
+    /// The calls that wait now.
+    pub(in super::super) fn present(&self) -> Vec<Waiter> {
+        self.waiting.iter().map(|entry| entry.waiter.clone()).collect()
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<Waiting>> {
         self.waiting.iter().map(|entry| Arc::clone(entry.value())).collect()
     }
 }
 
 impl Place<'_> {
-    /// Waits for jobs; none after `wait`. Jobs handed out at the last moment are not lost.
-    pub(in super::super) async fn jobs(mut self, wait: Duration) -> Vec<Job> {
-        if let Ok(Ok(jobs)) = tokio::time::timeout(wait, &mut self.answer).await {
-            return jobs;
+    /// Waits for jobs; none once `over` comes. Jobs handed out at the last moment are not lost.
+    pub(in super::super) async fn jobs(mut self, over: impl Future<Output = ()>) -> Vec<Job> {
+        tokio::select! {
+            answer = &mut self.answer => return answer.unwrap_or_default(),
+            () = over => {}
         }
         // From here on a round finds the call gone and takes its jobs back; what was handed out
         // before that is still in the channel.
