@@ -7,6 +7,7 @@ use uuid::Uuid;
 use crate::auth::Caller;
 use crate::domain::Timestamp;
 use crate::domain::limits::{READINESS_WITHIN, RESUME_RETENTION};
+use crate::runtime::LoopStatus;
 use crate::store::StoreInfo;
 
 use super::Engine;
@@ -35,6 +36,8 @@ pub struct ServerInfo {
     pub store: Option<StoreInfo>,
     /// Reads that wait for their turn.
     pub reads_waiting: usize,
+    /// The background loops, by name.
+    pub loops: Vec<LoopStatus>,
 }
 
 impl Engine {
@@ -50,6 +53,7 @@ impl Engine {
             resume_retention: RESUME_RETENTION,
             store: answer.ok().and_then(Result::ok),
             reads_waiting: self.db.waiting(),
+            loops: self.board.all(),
         }
     }
 }

@@ -55,6 +55,13 @@ impl Engine {
         }))
     }
 
+    /// Whether the progress of a job that was read here comes from memory, and may be newer than the
+    /// disk.
+    #[must_use]
+    pub fn is_live(&self, job: &Job) -> bool {
+        job.status.session().is_some() && self.live.find(job.id, job.status.lease_epoch).is_some()
+    }
+
     /// A page of jobs; it ends by count or by bytes.
     pub async fn list(&self, _caller: &Caller, list: ListJobs) -> Result<JobPage> {
         let (total, total_capped) = self.total(&list.filter).await?;
@@ -169,8 +176,9 @@ impl Engine {
 fn weight(job: &Job) -> usize {
     const FIXED: usize = 512;
     let bytes = |field: &Option<bytes::Bytes>| field.as_ref().map_or(0, bytes::Bytes::len);
-    let error = job.status.error.as_ref().map_or(0, |error| {
-        error.message.len() + error.stack_trace.len() + bytes(&error.details)
-    });
+    let error =
+        job.status.error.as_ref().map_or(0, |error| {
+            error.message.len() + error.stack_trace.len() + bytes(&error.details)
+        });
     FIXED + bytes(&job.spec.payload) + bytes(&job.status.result) + error
 }

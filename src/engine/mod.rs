@@ -35,12 +35,12 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::runtime::{Clock, Shutdown, Tasks};
+use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::watch::Hub;
 
-pub use create::{Assignment, CreateJob};
+pub use create::{Assignment, CreateJob, Started};
 pub use dispatch::Waiter;
 pub use error::{Error, Result};
 pub use info::ServerInfo;
@@ -54,8 +54,8 @@ pub use unary::{JobReport, Reported};
 pub use workers::{Worker, WorkerFilter, WorkerState, Workforce, percent};
 
 use db::Db;
-use info::Replica;
 use dispatch::{Dispatcher, Line, Waiters};
+use info::Replica;
 use known::Known;
 use live::Live;
 use log_lines::LogLines;
@@ -82,6 +82,18 @@ pub struct Nudges {
     pub session_ended: Arc<Notify>,
 }
 
+/// What ends when.
+pub struct Stops<'a> {
+    /// Tasks that end with `shutdown`.
+    pub tasks: &'a Tasks,
+    /// The writer's task, which ends with `closed`.
+    pub writer: &'a Tasks,
+    /// The server is about to stop.
+    pub shutdown: Shutdown,
+    /// Nobody asks any more.
+    pub closed: Shutdown,
+}
+
 /// All use cases. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
@@ -94,6 +106,7 @@ pub struct Inner {
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
     pub(crate) tasks: Tasks,
+    board: LoopBoard,
     nudges: Nudges,
     replica: Replica,
     db: Db,
@@ -114,18 +127,17 @@ impl std::ops::Deref for Engine {
 }
 
 impl Engine {
-    /// Puts the parts together and starts the writer and the dispatcher. `shutdown` stops the
-    /// dispatcher; the writer stops with `closed`, when nothing can be asked any more.
+    /// Puts the parts together and starts the writer and the dispatcher.
     #[must_use]
     pub fn start_up(
         store: Arc<dyn Store>,
         clock: Clock,
         config: &Config,
         metrics: Metrics,
-        tasks: &Tasks,
-        shutdown: Shutdown,
-        closed: Shutdown,
+        board: LoopBoard,
+        stops: Stops<'_>,
     ) -> Self {
+        let Stops { tasks, writer, shutdown, closed } = stops;
         let db = Db::new(Arc::clone(&store), tasks.clone(), config.store_timeout);
         let (hub, line) = (Hub::default(), Line::default());
         let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
@@ -158,7 +170,7 @@ impl Engine {
                 metrics: metrics.clone(),
             },
             config.store_timeout,
-            tasks,
+            writer,
             closed,
         );
         sessions.connect(pipeline.clone());
@@ -181,6 +193,7 @@ impl Engine {
             metrics,
             shutdown,
             tasks: tasks.clone(),
+            board,
             nudges,
             replica,
             db,

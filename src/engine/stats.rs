@@ -165,11 +165,8 @@ pub(super) struct Kept {
 /// Adds up what is kept of the jobs that match.
 pub(super) fn add_up(filter: &StatsFilter, kept: &Kept, now: Timestamp) -> Stats {
     let starts = Starts::of(now);
-    let mut stats = Stats {
-        as_of: now,
-        totals: Figures::starting(now, &starts),
-        ..Stats::default()
-    };
+    let mut stats =
+        Stats { as_of: now, totals: Figures::starting(now, &starts), ..Stats::default() };
     let mut add = |job_type: &JobType, queue: &QueueName, add: &dyn Fn(&mut Figures)| {
         if !filter.matches(job_type, queue) {
             return;

@@ -123,9 +123,9 @@ impl Engine {
         let from = first_minute(now, DAY);
         let (counts, buckets) = self
             .db
-            .read(move |store| async move {
-                Ok((store.counts().await?, store.buckets(from).await?))
-            })
+            .read(
+                move |store| async move { Ok((store.counts().await?, store.buckets(from).await?)) },
+            )
             .await?;
         let summaries = by_type(&query, &counts, &buckets, now);
         if summaries.len() > SUMMARY_TYPES_MAX {

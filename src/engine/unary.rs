@@ -55,18 +55,12 @@ impl Engine {
             return Err(Error::Draining);
         }
         let lease_ttl = waiter.lease_ttl;
-        let place = self.waiters.join(waiter);
+        let mut place = self.waiters.join(waiter, &self.sessions);
         self.line.wake();
-        let over = async {
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.shutdown.signalled() => {}
-            }
+        let jobs = tokio::select! {
+            jobs = place.jobs(wait) => jobs,
+            () = self.shutdown.signalled() => return Err(Error::Draining),
         };
-        let jobs = place.jobs(over).await;
-        if jobs.is_empty() && self.shutdown.is_signalled() {
-            return Err(Error::Draining);
-        }
         Ok(jobs.into_iter().map(|job| Assignment { job, lease_ttl }).collect())
     }
 

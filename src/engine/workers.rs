@@ -140,7 +140,8 @@ impl Roster {
     pub(super) fn workforce(&self, held: &Holdings) -> Workforce {
         let mut workforce = Workforce::default();
         for (sessions, calls) in self.processes().into_values() {
-            let open: Vec<_> = sessions.into_iter().filter(|session| session.end.is_none()).collect();
+            let open: Vec<_> =
+                sessions.into_iter().filter(|session| session.end.is_none()).collect();
             if open.is_empty() && calls.is_empty() {
                 continue;
             }
@@ -155,10 +156,11 @@ impl Roster {
     /// The workers that are there or were lost, by name.
     pub(super) fn workers(&self, held: &Holdings) -> Vec<Worker> {
         let processes = self.processes().into_iter();
-        processes.filter_map(|(process, (sessions, calls))| {
-            self.worker(process, &sessions, &calls, held)
-        })
-        .collect()
+        processes
+            .filter_map(|(process, (sessions, calls))| {
+                self.worker(process, &sessions, &calls, held)
+            })
+            .collect()
     }
 
     fn worker(
@@ -174,7 +176,10 @@ impl Roster {
         let state = match (newest.map(|session| session.end), calls.is_empty()) {
             (Some(None), _) | (_, false) => self.presence(&open, calls),
             (Some(Some((_, EndReason::Expired))), true) => WorkerState::Lost,
-            (Some(Some((_, EndReason::Goodbye | EndReason::Superseded | EndReason::Done))), true)
+            (
+                Some(Some((_, EndReason::Goodbye | EndReason::Superseded | EndReason::Done))),
+                true,
+            )
             | (None, true) => return None,
         };
         let call = calls.first().map(|waiter| waiter.session(self.now));
@@ -201,9 +206,7 @@ impl Roster {
                 open.iter().map(|session| self.slots(session)).sum::<u64>() + waited_for
             },
             held: open.iter().map(|session| self.holds(session, held)).sum(),
-            host_usage: open
-                .iter()
-                .find_map(|session| self.attached.get(&session.id)?.host_usage),
+            host_usage: open.iter().find_map(|session| self.attached.get(&session.id)?.host_usage),
             running,
             connect_time: connect_time.unwrap_or(self.now),
             last_seen_time: if calls.is_empty() { seen.unwrap_or(self.now) } else { self.now },

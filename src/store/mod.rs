@@ -51,6 +51,19 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The error's kind, for metrics.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::OutcomeUnknown(_) => "outcome_unknown",
+            Self::Rejected(_) => "rejected",
+            Self::Corrupt { .. } => "corrupt",
+        }
+    }
+}
+
 /// What the store answers.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

@@ -8,8 +8,6 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use crate::store;
-
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Kind {
     kind: &'static str,
@@ -55,13 +53,7 @@ impl Commits {
         self.duration.observe(duration.as_secs_f64());
     }
 
-    pub(super) fn store_error(&self, error: &store::Error) {
-        let kind = match error {
-            store::Error::Unavailable(_) => "unavailable",
-            store::Error::OutcomeUnknown(_) => "outcome_unknown",
-            store::Error::Rejected(_) => "rejected",
-            store::Error::Corrupt { .. } => "corrupt",
-        };
+    pub(super) fn store_error(&self, kind: &'static str) {
         self.errors.get_or_create(&Kind { kind }).inc();
     }
 }

@@ -10,7 +10,6 @@ use prometheus_client::registry::Registry;
 
 use crate::domain::stats::Count;
 use crate::domain::{JobType, Timestamp};
-use crate::store;
 
 use super::commits::Commits;
 use super::jobs::{Finished, Jobs, QueueDepth};
@@ -98,9 +97,9 @@ impl Metrics {
         self.0.commits.commit(commands, duration);
     }
 
-    /// Counts an error of the store.
-    pub fn store_error(&self, error: &store::Error) {
-        self.0.commits.store_error(error);
+    /// Counts an error of the store by its kind.
+    pub fn store_error(&self, kind: &'static str) {
+        self.0.commits.store_error(kind);
     }
 
     /// Counts a call that ended: its method (`jobplane.v1.JobService/GetJob`, or `other`) and code.

@@ -111,8 +111,7 @@ fn calls_commits_and_levels_are_counted() {
     let metrics = Metrics::new();
     metrics.rpc("jobplane.v1.JobService/GetJob", "OK", Duration::from_millis(3));
     metrics.commit(17, Duration::from_millis(2));
-    let source = Arc::new(std::io::Error::other("gone"));
-    metrics.store_error(&store::Error::Unavailable(source));
+    metrics.store_error("unavailable");
     metrics.workers(3);
     metrics.watchers(4);
     metrics.sessions(5);

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
+use super::super::session::Sessions;
 use crate::auth::Caller;
 use crate::domain::admission::Capacity;
 use crate::domain::{
@@ -89,20 +90,26 @@ pub(in super::super) struct Waiters {
     next: AtomicU64,
 }
 
-/// A place among the waiting calls; given up when dropped.
+/// A place among the waiting calls. Given up when dropped; what was handed to a call that went away
+/// goes back to its queue.
 pub(in super::super) struct Place<'a> {
     waiters: &'a Waiters,
+    sessions: &'a Sessions,
     number: u64,
     answer: oneshot::Receiver<Vec<Job>>,
 }
 
 impl Waiters {
-    pub(in super::super) fn join(&self, waiter: Waiter) -> Place<'_> {
+    pub(in super::super) fn join<'a>(
+        &'a self,
+        waiter: Waiter,
+        sessions: &'a Sessions,
+    ) -> Place<'a> {
         let (reply, answer) = oneshot::channel();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let waiting = Waiting { waiter, reply: Mutex::new(Some(reply)) };
         self.waiting.insert(number, Arc::new(waiting));
-        Place { waiters: self, number, answer }
+        Place { waiters: self, sessions, number, answer }
     }
 
     /// The calls that wait now.
@@ -116,11 +123,10 @@ impl Waiters {
 }
 
 impl Place<'_> {
-    /// Waits for jobs; none once `over` comes. Jobs handed out at the last moment are not lost.
-    pub(in super::super) async fn jobs(mut self, over: impl Future<Output = ()>) -> Vec<Job> {
-        tokio::select! {
-            answer = &mut self.answer => return answer.unwrap_or_default(),
-            () = over => {}
+    /// Waits for jobs; none after `wait`. Safe to drop.
+    pub(in super::super) async fn jobs(&mut self, wait: Duration) -> Vec<Job> {
+        if let Ok(Ok(jobs)) = tokio::time::timeout(wait, &mut self.answer).await {
+            return jobs;
         }
         // From here on a round finds the call gone and takes its jobs back; what was handed out
         // before that is still in the channel.
@@ -132,5 +138,11 @@ impl Place<'_> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         self.waiters.waiting.remove(&self.number);
+        self.answer.close();
+        for job in self.answer.try_recv().unwrap_or_default() {
+            if let Some(session) = job.status.session() {
+                self.sessions.take_back(job.id, job.status.lease_epoch, session);
+            }
+        }
     }
 }

@@ -215,7 +215,7 @@ impl Writer {
         times: &[usize],
         error: store::Error,
     ) -> Vec<Vec<Tried>> {
-        self.parts.metrics.store_error(&error);
+        self.parts.metrics.store_error(error.kind());
         if matches!(error, store::Error::Rejected(_) | store::Error::Corrupt { .. }) {
             if work.len() == 1 {
                 work.into_iter().for_each(|piece| piece.fail(Error::from(error.clone())));

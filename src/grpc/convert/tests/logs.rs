@@ -3,7 +3,7 @@ use prost::Message as _;
 
 use crate::domain::LogEntry;
 use crate::domain::limits::{LOG_BATCH_BYTES_MAX, LOG_BATCH_LINES_MAX, LOG_ENTRY_BYTES_MAX};
-use crate::domain::logs::{LOG_SEQUENCE_STRIDE, LogRow};
+use crate::engine::{LogGap, LogLine};
 use crate::grpc::convert::{logs, time};
 use crate::proto::v1;
 
@@ -58,20 +58,18 @@ fn every_wrong_line_is_named() {
 }
 
 #[test]
-fn stored_lines_come_back_numbered() {
-    let entries = read(vec![line("a"), line("b")]).expect("valid");
-    let row = LogRow { lease_epoch: 3, attempt: 2, position: 5, entries, dropped: 0 };
-    let shown: Vec<_> = logs::to_proto(&row).collect();
-    assert_eq!(shown[1].sequence, 5 * LOG_SEQUENCE_STRIDE + 1);
-    assert_eq!((shown[1].attempt, shown[1].lease_epoch), (2, 3));
-    assert_eq!((shown[1].message.as_str(), shown[1].time), ("b", Some(time::to_proto(NOW))));
-    assert_eq!(logs::gap_to_proto(&row), None);
+fn a_line_comes_back_with_its_number() {
+    let entry = read(vec![line("b")]).expect("valid").remove(0);
+    let shown = logs::line_to_proto(LogLine { sequence: 5_121, attempt: 2, lease_epoch: 3, entry });
+    assert_eq!((shown.sequence, shown.attempt, shown.lease_epoch), (5_121, 2, 3));
+    assert_eq!((shown.message.as_str(), shown.time), ("b", Some(time::to_proto(NOW))));
+    assert_eq!(shown.level(), v1::LogLevel::Info);
 }
 
 #[test]
 fn lines_that_were_let_go_are_counted() {
-    let row = LogRow { lease_epoch: 3, attempt: 2, position: 5, entries: Vec::new(), dropped: 42 };
-    let gap = logs::gap_to_proto(&row).expect("a gap");
-    assert_eq!((gap.lease_epoch, gap.dropped), (3, 42));
-    assert_eq!(gap.after_sequence, 5 * LOG_SEQUENCE_STRIDE - 1);
+    let shown = logs::gap_to_proto(&LogGap { lease_epoch: 3, after_sequence: 5_119, dropped: 42 });
+    assert_eq!((shown.lease_epoch, shown.after_sequence, shown.dropped), (3, 5_119, 42));
+    let first = logs::gap_to_proto(&LogGap { lease_epoch: 1, after_sequence: -1, dropped: 1 });
+    assert_eq!(first.after_sequence, 0);
 }
