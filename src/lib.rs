@@ -5,6 +5,7 @@
 //! fan-out, [`store`] the databases, [`domain`] the rules. [`runtime`], [`telemetry`], [`config`] and
 //! [`auth`] stand beside them. docs/ARCHITECTURE.md tells how they work together.
 
+pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod config;

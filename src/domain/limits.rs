@@ -83,6 +83,9 @@ pub const SLOTS_MAX: u32 = 1_000;
 pub const ACQUIRE_JOBS_MAX: u32 = 100;
 /// Wait of `AcquireJobs` if nothing is said.
 pub const ACQUIRE_WAIT_DEFAULT: Duration = Duration::from_secs(30);
+/// Shortest wait of `AcquireJobs`, whatever is asked: a dispatch round must fit into it, or a call that
+/// waits for nothing would never get a job.
+pub const ACQUIRE_WAIT_MIN: Duration = Duration::from_millis(100);
 /// Longest wait of `AcquireJobs`.
 pub const ACQUIRE_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Queues or types a worker or a filter may name.
@@ -142,6 +145,8 @@ pub const PAGE_SIZE_DEFAULT: usize = 20;
 pub const PAGE_SIZE_MAX: usize = 1_000;
 /// List totals are exact up to here.
 pub const TOTAL_SIZE_EXACT_MAX: u64 = 10_000;
+/// Types in one summary: each is read by itself, and a caller may name as many.
+pub const SUMMARY_TYPES_MAX: usize = NAMES_PER_LIST_MAX;
 /// Recent runs of a type in a summary.
 pub const RECENT_RUNS_MAX: usize = 20;
 /// Job ids in a filter.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::auth::Caller;
 use crate::domain::job::{JobSpec, Trigger, UniquePolicy};
 use crate::domain::limits::{QUEUES_MAX, TYPES_MAX};
-use crate::domain::machine::{self, Applied, Birth, Command, Now};
+use crate::domain::machine::{self, Applied, Birth, Command, Now, Refusal};
 use crate::domain::stats::Changes;
 use crate::domain::status::StateKind;
 use crate::domain::validate::Violations;
@@ -41,6 +41,18 @@ pub struct Assignment {
     pub lease_ttl: Duration,
 }
 
+/// What became of a wish to start a job at once.
+#[derive(Debug, Clone)]
+pub enum Started {
+    /// It is the caller's to run.
+    Assigned(Assignment),
+    /// A policy refused it, and this records it.
+    Skipped(Job),
+}
+
+/// The lease of a job that is started by its create.
+const FIRST_LEASE: i64 = 1;
+
 /// How often a create is tried anew when the job that stood in its way vanished meanwhile.
 const CREATE_TRIES_MAX: usize = 3;
 
@@ -62,8 +74,9 @@ impl Engine {
     }
 
     /// Makes a job and leases it to the caller at once; the same request again gives the same
-    /// assignment.
-    pub async fn start(&self, waiter: Waiter, create: CreateJob) -> Result<Assignment> {
+    /// assignment as long as that lease is in force. A unique key that another job holds is refused
+    /// whatever its policy: the other job is somebody else's to run.
+    pub async fn start(&self, waiter: Waiter, create: CreateJob) -> Result<Started> {
         self.check_names(&create.spec)?;
         if create.spec.schedule_time.is_some_and(|time| time > self.clock.now()) {
             let mut violations = Violations::default();
@@ -73,8 +86,24 @@ impl Engine {
         let caller = waiter.caller.clone();
         let lease_ttl = waiter.lease_ttl;
         let created = self.born(&caller, create, Trigger::Worker, Some(&waiter)).await?;
-        self.live.open(&created.job);
-        Ok(Assignment { job: created.job, lease_ttl })
+        let Created { job, .. } = created;
+        match job.status.kind() {
+            StateKind::Running if job.status.lease_epoch == FIRST_LEASE => {
+                self.live.open(&job);
+                Ok(Started::Assigned(Assignment { job, lease_ttl }))
+            }
+            StateKind::Skipped => Ok(Started::Skipped(job)),
+            // The lease of the first answer is over: the job ended, waits, or runs elsewhere.
+            state @ (StateKind::Pending
+            | StateKind::Running
+            | StateKind::Succeeded
+            | StateKind::Failed
+            | StateKind::Cancelled) => {
+                let held = job.status.lease_epoch;
+                let refusal = Refusal::StaleLease { held, presented: FIRST_LEASE, state };
+                Err(Error::Refused { job_id: job.id, refusal })
+            }
+        }
     }
 
     async fn born(
@@ -89,7 +118,8 @@ impl Engine {
             request_id,
             fingerprint,
         });
-        let returns_holder = create.spec.unique_policy == UniquePolicy::ReturnExisting;
+        let returns_holder =
+            starter.is_none() && create.spec.unique_policy == UniquePolicy::ReturnExisting;
         let spec = Arc::new(create.spec);
         let mut refusal = Error::Overloaded;
         for _ in 0..CREATE_TRIES_MAX {

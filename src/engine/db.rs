@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -18,6 +19,7 @@ pub struct Db {
     store: Arc<dyn Store>,
     tasks: Tasks,
     permits: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
     timeout: Duration,
 }
 
@@ -25,7 +27,14 @@ impl Db {
     /// Reads from `store`, each waited for at most `timeout`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, tasks: Tasks, timeout: Duration) -> Self {
-        Self { store, tasks, permits: Arc::new(Semaphore::new(STORE_READS_MAX)), timeout }
+        let permits = Arc::new(Semaphore::new(STORE_READS_MAX));
+        Self { store, tasks, permits, waiting: Arc::default(), timeout }
+    }
+
+    /// Reads that wait for their turn.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Runs `read` to its end in a task of its own.
@@ -42,7 +51,9 @@ impl Db {
         let permits = Arc::clone(&self.permits);
         let answer = async move {
             // The permit is taken before the task exists, so waiting readers cost no task.
+            let turn = Turn::await_on(&self.waiting);
             let permit = permits.acquire_owned().await.map_err(|_| Error::Draining)?;
+            drop(turn);
             let task = self.tasks.spawn("store read", async move {
                 let answer = read(store).await;
                 drop(permit);
@@ -54,5 +65,21 @@ impl Db {
             }
         };
         tokio::time::timeout(self.timeout, answer).await.unwrap_or(Err(Error::Overloaded))
+    }
+}
+
+/// A read that waits for its turn; counted until dropped.
+struct Turn<'a>(&'a AtomicUsize);
+
+impl<'a> Turn<'a> {
+    fn await_on(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }

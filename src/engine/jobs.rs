@@ -55,6 +55,13 @@ impl Engine {
         }))
     }
 
+    /// Whether the progress of a job that was read here comes from memory, and may be newer than the
+    /// disk.
+    #[must_use]
+    pub fn is_live(&self, job: &Job) -> bool {
+        job.status.session().is_some() && self.live.find(job.id, job.status.lease_epoch).is_some()
+    }
+
     /// A page of jobs; it ends by count or by bytes.
     pub async fn list(&self, _caller: &Caller, list: ListJobs) -> Result<JobPage> {
         let (total, total_capped) = self.total(&list.filter).await?;

@@ -11,7 +11,9 @@ mod create;
 mod db;
 mod dispatch;
 mod error;
+mod gauges;
 mod history;
+mod info;
 mod jobs;
 mod journal;
 mod known;
@@ -19,31 +21,42 @@ mod live;
 mod log_lines;
 mod logs;
 pub mod pipeline;
+mod queues;
 pub mod session;
+mod stats;
+mod summary;
 mod unary;
 mod upkeep;
 mod watch;
+mod workers;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
+use uuid::Uuid;
 
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::watch::Hub;
 
-pub use create::{Assignment, CreateJob};
+pub use create::{Assignment, CreateJob, Started};
 pub use dispatch::Waiter;
 pub use error::{Error, Result};
+pub use info::ServerInfo;
 pub use jobs::{JobPage, ListJobs};
 pub use logs::{ListLogs, LogGap, LogLine, LogPage};
 pub use pipeline::{Adoption, Created};
+pub use queues::Queue;
+pub use stats::{Figures, Stats, StatsFilter, Window};
+pub use summary::{Summary, SummaryQuery};
 pub use unary::{JobReport, Reported};
+pub use workers::{Worker, WorkerFilter, WorkerState, Workforce, percent};
 
 use db::Db;
 use dispatch::{Dispatcher, Line, Waiters};
+use info::Replica;
 use known::Known;
 use live::Live;
 use log_lines::LogLines;
@@ -96,6 +109,7 @@ pub struct Inner {
     pub(crate) tasks: Tasks,
     board: LoopBoard,
     nudges: Nudges,
+    replica: Replica,
     db: Db,
     pipeline: Pipeline,
     live: Arc<Live>,
@@ -172,6 +186,7 @@ impl Engine {
             after,
         };
         tasks.spawn("dispatcher", dispatcher.run(shutdown.clone()));
+        let replica = Replica { id: Uuid::new_v4(), start_time: clock.now() };
         Self(Arc::new(Inner {
             clock,
             hub,
@@ -181,6 +196,7 @@ impl Engine {
             tasks: tasks.clone(),
             board,
             nudges,
+            replica,
             db,
             pipeline,
             live,

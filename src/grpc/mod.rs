@@ -6,11 +6,19 @@
 //! Invariants: a message is checked whole before anything is done, and every wrong field is named;
 //! [`status`] alone makes a status of an error.
 
+pub mod admin_service;
+pub mod caller;
 pub mod convert;
+mod deadline;
+pub mod job_service;
 pub mod observe;
 pub mod oversize;
+mod page_token;
 pub mod reasons;
+pub mod server;
+mod show;
 pub mod status;
 pub mod watch_job;
 mod worker_messages;
+pub mod worker_service;
 pub mod worker_stream;

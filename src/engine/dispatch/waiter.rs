@@ -112,6 +112,11 @@ impl Waiters {
         Place { waiters: self, sessions, number, answer }
     }
 
+    /// The calls that wait now.
+    pub(in super::super) fn present(&self) -> Vec<Waiter> {
+        self.waiting.iter().map(|entry| entry.waiter.clone()).collect()
+    }
+
     pub(super) fn all(&self) -> Vec<Arc<Waiting>> {
         self.waiting.iter().map(|entry| Arc::clone(entry.value())).collect()
     }

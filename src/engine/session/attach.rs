@@ -62,6 +62,19 @@ pub struct HostUsage {
     pub memory_total_bytes: Option<i64>,
 }
 
+/// What an attach looks like from outside.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Glance {
+    pub(in super::super) session: SessionId,
+    /// Jobs it may hold.
+    pub(in super::super) slots: u32,
+    /// Jobs it holds.
+    pub(in super::super) held: usize,
+    /// How long it was not heard of.
+    pub(in super::super) heard_ago: Duration,
+    pub(in super::super) host_usage: Option<HostUsage>,
+}
+
 /// A job that an attach holds.
 pub(super) struct Held {
     pub(super) lease_epoch: i64,
@@ -195,6 +208,18 @@ impl Attach {
             state.held.remove(&job_id);
         }
         held
+    }
+
+    /// What it looks like from outside.
+    pub(in super::super) fn glance(&self) -> Glance {
+        let state = self.state.lock();
+        Glance {
+            session: state.session,
+            slots: state.slots,
+            held: state.held.len(),
+            heard_ago: Clock::monotonic().duration_since(state.heard),
+            host_usage: state.host_usage,
+        }
     }
 
     /// Takes note of how its machine does.

@@ -15,6 +15,7 @@ mod outbox;
 mod registry;
 mod reports;
 
+pub(super) use attach::Glance;
 pub use attach::{Attach, Hello, HostUsage, WorkerFacts};
 pub use outbox::{Outbox, ToWorker, Welcome};
 pub use registry::Sessions;

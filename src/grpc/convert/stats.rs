@@ -1,5 +1,6 @@
 //! Figures.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::StateKind;
@@ -13,8 +14,14 @@ use super::time;
 
 /// Jobs in a state; `None` if there are none, which is left out.
 #[must_use]
-pub fn count(state: StateKind, stored: i64) -> Option<v1::StateCount> {
+fn count(state: StateKind, stored: i64) -> Option<v1::StateCount> {
     (stored > 0).then(|| v1::StateCount { state: state.to_wire(), count: stored })
+}
+
+/// Jobs by state, those without jobs left out.
+#[must_use]
+pub fn counts(counts: &BTreeMap<StateKind, i64>) -> Vec<v1::StateCount> {
+    counts.iter().filter_map(|(state, stored)| count(*state, *stored)).collect()
 }
 
 /// How long something took.
