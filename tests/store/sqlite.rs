@@ -7,7 +7,7 @@ use jobplane::domain::JobSpec;
 use jobplane::store::sqlite::{OpenError, Options, SqliteStore, statements};
 use jobplane::store::{Batch, Error, Store as _};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{Connection as _, Executor as _, SqlSafeStr as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
 
 use crate::world::{
     at, batch, born, command, commit, given, lines, load, spec, sqlite, start, succeed,
@@ -36,6 +36,25 @@ async fn every_statement_prepares_on_a_fresh_database() {
         count += 1;
     }
     assert!(count > 30, "the list is complete");
+}
+
+#[tokio::test]
+async fn no_statement_walks_a_whole_table_of_jobs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let _store = sqlite(folder.path()).await;
+    let mut connection = raw(folder.path()).await;
+    for statement in statements().filter(|statement| !statement.starts_with("PRAGMA")) {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(explain).fetch_all(&mut connection).await.expect("a plan");
+        for (_, _, _, line) in plan {
+            let bounded = ["VIRTUAL TABLE", "CONSTANT ROW", "(subquery", "USING", "stat_totals"];
+            let walks =
+                line.starts_with("SCAN") && !bounded.iter().any(|bounded| line.contains(bounded));
+            let walks = walks || line.ends_with("(kind=?)");
+            assert!(!walks, "{line}: {statement}");
+        }
+    }
 }
 
 #[tokio::test]
