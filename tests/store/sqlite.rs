@@ -10,7 +10,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
 
 use crate::world::{
-    at, batch, born, command, commit, given, lines, load, spec, sqlite, start, succeed,
+    at, batch, born, command, commit, given, lines, load, progress, spec, sqlite, start, succeed,
 };
 
 async fn raw(folder: &Path) -> SqliteConnection {
@@ -135,6 +135,24 @@ async fn unreadable_row_is_an_error_that_names_its_place() {
     sqlx::query("UPDATE job_status SET status = x'c1'").execute(&mut connection).await.expect("it");
     let read = store.load(&[crate::world::job_id(1)]).await;
     assert!(matches!(read, Err(Error::Corrupt { what: "job_status.status", .. })), "{read:?}");
+}
+
+#[tokio::test]
+async fn flushed_progress_takes_no_room_once_its_lease_is_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = sqlite(folder.path()).await;
+    given(&store, vec![born(1, spec(), at(0))]).await;
+    command(&store, 1, start(1), at(1)).await;
+    commit(&store, Batch { progress: vec![progress(1, 1, 1)], ..batch(at(1)) }).await;
+    let mut connection = raw(folder.path()).await;
+    for left in [1_i64, 0] {
+        let rows = sqlx::query_scalar("SELECT count(*) FROM job_progress");
+        let rows: i64 = rows.fetch_one(&mut connection).await.expect("a count");
+        assert_eq!(rows, left);
+        if left == 1 {
+            command(&store, 1, succeed(1), at(2)).await;
+        }
+    }
 }
 
 #[tokio::test]
