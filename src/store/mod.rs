@@ -51,6 +51,19 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// The error's kind, for metrics.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::OutcomeUnknown(_) => "outcome_unknown",
+            Self::Rejected(_) => "rejected",
+            Self::Corrupt { .. } => "corrupt",
+        }
+    }
+}
+
 /// What the store answers.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -289,7 +302,8 @@ pub struct Probe {
 /// One dispatch round: its candidates are locked until it is committed or dropped.
 #[async_trait]
 pub trait Round: Send {
-    /// PENDING jobs that are due, in the order of their `ready_key` within each probe.
+    /// PENDING jobs that are due and whose deadline has not passed, in the order of their `ready_key`
+    /// within each probe.
     fn candidates(&self) -> &[Job];
     /// Writes what was decided on them, atomically with the locks held.
     async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed>;

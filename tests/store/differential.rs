@@ -141,7 +141,9 @@ impl World<'_> {
             9 => Command::Release {
                 lease_epoch: epoch,
                 delay: Duration::from_secs(3),
-                reason: ReleaseReason::NotHeld,
+                reason: ReleaseReason::NotHeld {
+                    session: job.status.session().unwrap_or(session_id(1)),
+                },
             },
             _ => retry(),
         };
