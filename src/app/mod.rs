@@ -29,6 +29,9 @@ use probes::Probes;
 /// Workers that are told to attach again wait about this long.
 const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 
+/// The part of the time for shutdown that open connections get.
+const SERVING_SHARE: f64 = 0.7;
+
 /// A server that runs.
 pub struct App {
     /// Where it listens; with port 0 asked for, the one it got.
@@ -104,12 +107,19 @@ impl App {
     /// Stops: not ready, nothing new is handed out, workers are told to attach again, watches end
     /// with a status, what is in memory is written, the store closes. What takes longer than the
     /// deadline is cut off; nothing acked is lost by that.
-    pub async fn stop(self) {
+    ///
+    /// Answers how many tasks had to be cut off.
+    pub async fn stop(self) -> usize {
         tracing::info!("shutting down");
         self.shutdown.signal();
         self.engine.sessions().reconnect_all(RECONNECT_AFTER);
-        let orderly = async {
-            self.tasks.ended().await;
+        // Connections get most of the time; what is in memory is written in any case.
+        let serving = self.within.mul_f64(SERVING_SHARE);
+        let cut_off = tokio::time::timeout(serving, self.tasks.ended()).await.is_err();
+        if cut_off {
+            tracing::warn!(tasks = self.tasks.running(), "what still serves is cut off");
+        }
+        let writing = async {
             if let Err(error) = self.engine.flush_all().await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
@@ -120,13 +130,11 @@ impl App {
             self.writer.ended().await;
             self.store.close().await;
         };
-        if tokio::time::timeout(self.within, orderly).await.is_err() {
-            tracing::warn!(
-                tasks = self.tasks.running() + self.writer.running(),
-                "shutdown deadline reached, what is left is cut off"
-            );
+        if tokio::time::timeout(self.within - serving, writing).await.is_err() {
+            tracing::warn!("shutdown deadline reached while writing");
         }
         tracing::info!("stopped");
+        self.tasks.running() + self.writer.running()
     }
 }
 

@@ -31,22 +31,10 @@ impl Db {
         Self { store, tasks, permits, waiting: Arc::default(), timeout }
     }
 
-    /// The store itself, for those who own their task.
-    #[must_use]
-    pub fn store(&self) -> &Arc<dyn Store> {
-        &self.store
-    }
-
     /// Reads that wait for their turn.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
-    }
-
-    /// How long a caller waits for the store.
-    #[must_use]
-    pub const fn timeout(&self) -> Duration {
-        self.timeout
     }
 
     /// Runs `read` to its end in a task of its own.

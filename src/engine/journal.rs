@@ -1,8 +1,8 @@
 //! The server's own log of what happens to jobs: one line a change, after the commit.
 
+use crate::domain::Job;
 use crate::domain::machine::Effect;
 use crate::domain::status::StateKind;
-use crate::domain::Job;
 
 /// A job was made.
 pub(super) fn born(job: &Job) {
@@ -72,7 +72,7 @@ fn ended(job: &Job, state: StateKind) {
         ),
         StateKind::Failed => {
             let error = status.error.as_ref();
-            tracing::error!(
+            tracing::warn!(
                 job.id = %id,
                 job.type = %job_type,
                 run_seconds = run,

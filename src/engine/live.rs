@@ -25,10 +25,6 @@ struct CellState {
 }
 
 impl Cell {
-    pub(super) const fn lease_epoch(&self) -> i64 {
-        self.lease_epoch
-    }
-
     /// The newest progress and usage.
     pub(super) fn newest(&self) -> (Progress, Option<ResourceUsage>) {
         let state = self.state.lock();
@@ -72,7 +68,14 @@ impl Live {
     }
 
     /// Takes a tick: the latest wins, an older sequence is ignored.
-    pub(super) fn tick(&self, cell: &Arc<Cell>, sequence: i64, tick: Tick, now: Timestamp, hub: &Hub) {
+    pub(super) fn tick(
+        &self,
+        cell: &Arc<Cell>,
+        sequence: i64,
+        tick: Tick,
+        now: Timestamp,
+        hub: &Hub,
+    ) {
         let mut state = cell.state.lock();
         match tick {
             Tick::Progress(mut progress) => {
@@ -115,6 +118,15 @@ impl Live {
             }
         });
         rows.collect()
+    }
+
+    /// Says that these were not written after all.
+    pub(super) fn mark_dirty(&self, jobs: &[(JobId, i64)]) {
+        for cell in jobs.iter().filter_map(|(job_id, epoch)| self.find(*job_id, *epoch)) {
+            if !std::mem::replace(&mut cell.state.lock().dirty, true) {
+                self.dirty.lock().push(Arc::clone(&cell));
+            }
+        }
     }
 
     /// Lays the newest progress over a job as it was read.

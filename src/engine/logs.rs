@@ -1,9 +1,9 @@
 //! A job's log, a page at a time.
 
 use crate::auth::Caller;
+use crate::domain::JobId;
 use crate::domain::limits::RESPONSE_BYTES_MAX;
 use crate::domain::logs::{LOG_SEQUENCE_STRIDE, LogEntry, LogLevel};
-use crate::domain::JobId;
 use crate::store::LogQuery;
 
 use super::Engine;
@@ -125,9 +125,8 @@ impl Engine {
                 return Ok(page);
             }
             // A row is past once the place after it is asked for.
-            page.next_sequence = (page.next_sequence / LOG_SEQUENCE_STRIDE + 1)
-                * LOG_SEQUENCE_STRIDE
-                - 1;
+            page.next_sequence =
+                (page.next_sequence / LOG_SEQUENCE_STRIDE + 1) * LOG_SEQUENCE_STRIDE - 1;
         }
     }
 }

@@ -12,6 +12,7 @@ mod db;
 mod dispatch;
 mod error;
 mod gauges;
+mod history;
 mod info;
 mod jobs;
 mod journal;

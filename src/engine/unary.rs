@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use crate::auth::Caller;
 use crate::domain::limits::REPORT_INTERVAL_UNWATCHED;
-use crate::domain::{
-    CancelRequest, Job, JobId, LogBatch, LogEntry, Progress, ResourceUsage,
-};
+use crate::domain::{CancelRequest, Job, JobId, LogBatch, LogEntry, Progress, ResourceUsage};
 use crate::store::SessionWrite;
 
 use super::Engine;
 use super::create::Assignment;
 use super::dispatch::Waiter;
 use super::error::{Error, Result};
+use super::history;
 use super::live::Tick;
 use super::pipeline::{Adoption, Work};
 use super::session::Outcome;
@@ -120,6 +119,13 @@ impl Engine {
     ) -> Result<Job> {
         let cell = self.live.find(job_id, lease_epoch);
         let command = outcome.into_command(lease_epoch, 0, cell.as_ref(), &self.sessions);
-        self.command(job_id, command).await
+        let report = command.report();
+        match self.command(job_id, command).await {
+            Err(error) if history::may_know(&error) => {
+                history::known(&self.db, job_id, lease_epoch, report, error).await?;
+                self.find(job_id).await?.ok_or(Error::JobNotFound(job_id))
+            }
+            answer => answer,
+        }
     }
 }

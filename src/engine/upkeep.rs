@@ -23,8 +23,12 @@ impl Engine {
             return Ok(0);
         }
         let count = rows.len() as u64;
-        self.pipeline.ask(|reply| Work::Progress { rows, reply }).await?;
-        Ok(count)
+        let taken: Vec<_> = rows.iter().map(|row| (row.job_id, row.lease_epoch)).collect();
+        let written = self.pipeline.ask(|reply| Work::Progress { rows, reply }).await;
+        if written.is_err() {
+            self.live.mark_dirty(&taken);
+        }
+        written.map(|()| count)
     }
 
     /// Ends sessions whose lease has run out.
@@ -99,9 +103,8 @@ impl Engine {
         let counts = self.db.read(|store| async move { store.counts().await }).await?;
         self.known.learn(&counts);
         let now = self.clock.now();
-        let waiting = counts
-            .iter()
-            .filter(|count| count.state == StateKind::Pending && count.stored > 0);
+        let waiting =
+            counts.iter().filter(|count| count.state == StateKind::Pending && count.stored > 0);
         let mut pairs = 0;
         for count in waiting {
             self.line.ready(&count.key.queue, &count.key.job_type, now, now);
@@ -154,9 +157,7 @@ impl Engine {
     pub async fn flush_all(&self) -> Result<()> {
         while self.flush_progress().await? > 0 {}
         // An empty piece of work is answered after everything before it.
-        self.pipeline
-            .ask(|reply: Reply<()>| Work::Progress { rows: Vec::new(), reply })
-            .await
+        self.pipeline.ask(|reply: Reply<()>| Work::Progress { rows: Vec::new(), reply }).await
     }
 }
 

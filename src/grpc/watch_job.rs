@@ -42,8 +42,7 @@ fn wish(request: &v1::WatchJobRequest) -> Result<Wish, Status> {
     let wrong = &mut violations;
     let job_id = convert::ids::job_id(&request.job_id, "job_id", wrong);
     let view = convert::job::view(request.view, View::Full, "view", wrong);
-    let after =
-        convert::number::position(request.after_log_sequence, "after_log_sequence", wrong);
+    let after = convert::number::position(request.after_log_sequence, "after_log_sequence", wrong);
     let default = WATCH_JOB_INTERVAL_DEFAULT;
     let min_interval =
         convert::time::min_interval(request.min_interval, default, "min_interval", wrong);
@@ -223,9 +222,9 @@ impl Watcher {
         let now = self.engine.clock().now();
         let view = self.view;
         snapshot.encoded(place, |job: &Job| match form {
-            Form::Snapshot => {
-                Snapshot { job: Some(convert::job::to_proto(job, view, now)) }.encode_to_vec().into()
-            }
+            Form::Snapshot => Snapshot { job: Some(convert::job::to_proto(job, view, now)) }
+                .encode_to_vec()
+                .into(),
             Form::Update => Update {
                 job_id: job.id.to_string(),
                 status: Some(convert::status::to_proto(job, view, now)),

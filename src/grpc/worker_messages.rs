@@ -66,7 +66,8 @@ fn kind_from_wire(report: Report, now: Timestamp, wrong: &mut Violations) -> Opt
         }
         Report::Failed(failed) => {
             let error = convert::error::from_proto(failed.error, "update.failed.error", wrong);
-            let delay = convert::time::delay(failed.retry_delay, "update.failed.retry_delay", wrong);
+            let delay =
+                convert::time::delay(failed.retry_delay, "update.failed.retry_delay", wrong);
             let progress = failed.progress.map(|progress| {
                 convert::progress::from_proto(progress, now, wrong, "update.failed.progress")
             });
@@ -107,28 +108,23 @@ pub(super) fn to_wire(
             lease_ttl: None,
         }),
         ToWorker::Ack { through_seq } => Kind::Ack(response::Ack { through_seq }),
-        ToWorker::Reject { seq, error } => Kind::Reject(response::Reject {
-            seq,
-            error: Some(to_rpc_status(&to_status(error))),
-        }),
+        ToWorker::Reject { seq, error } => {
+            Kind::Reject(response::Reject { seq, error: Some(to_rpc_status(&to_status(error))) })
+        }
         ToWorker::Cancel { job_id, lease_epoch, request } => {
             Kind::CancelRequest(convert::cancel::to_stream(job_id, lease_epoch, &request, now))
         }
-        ToWorker::Revoke { job_id, lease_epoch, reason } => Kind::Revoke(response::Revoke {
-            job_id: job_id.to_string(),
-            lease_epoch,
-            reason,
-        }),
+        ToWorker::Revoke { job_id, lease_epoch, reason } => {
+            Kind::Revoke(response::Revoke { job_id: job_id.to_string(), lease_epoch, reason })
+        }
         ToWorker::Reconnect { after } => Kind::Reconnect(response::Reconnect {
             after: Some(convert::time::span_to_proto(after)),
         }),
-        ToWorker::ReportPolicy { report_interval } => {
-            Kind::ReportPolicy(response::ReportPolicy {
-                report_interval: Some(convert::time::span_to_proto(report_interval)),
-                max_unacked_bytes: bytes_max(),
-                max_unacked_updates: updates_max(),
-            })
-        }
+        ToWorker::ReportPolicy { report_interval } => Kind::ReportPolicy(response::ReportPolicy {
+            report_interval: Some(convert::time::span_to_proto(report_interval)),
+            max_unacked_bytes: bytes_max(),
+            max_unacked_updates: updates_max(),
+        }),
         ToWorker::Heartbeat => Kind::Heartbeat(response::Heartbeat {}),
     };
     v1::ReportProgressResponse { sequence, kind: Some(kind) }

@@ -81,21 +81,21 @@ impl Reader {
             .await
             .unwrap_or_else(|_| Err(invalid_field("hello", "must come within 10 s")))?;
         let Some(hello) = hello else { return Ok(()) };
-        let sessions = self.engine.sessions();
-        let attach = sessions
-            .attach(&self.caller, hello, self.outbox.clone())
-            .await
-            .map_err(to_status)?;
+        let sessions = Arc::clone(self.engine.sessions());
+        let attach =
+            sessions.attach(&self.caller, hello, self.outbox.clone()).await.map_err(to_status)?;
         let end = self.read(&attach).await;
-        if !matches!(end, Err(_)) {
-            // The worker closed its side well: it still hears what became of its last words.
+        if end.is_ok() {
+            // The worker closed its side well: it gets nothing more to do, and still hears what
+            // became of its last words.
+            attach.set_slots(&sessions, 0);
             let settled = tokio::time::timeout(SETTLE_WITHIN, attach.all_settled());
             tokio::select! {
                 _ = settled => {}
                 () = self.gone.signalled() => {}
             }
         }
-        self.engine.sessions().detach(&attach, matches!(end, Ok(Goodbye(true))));
+        sessions.detach(&attach, matches!(end, Ok(Goodbye(true))));
         end.map(drop)
     }
 

@@ -40,7 +40,8 @@ impl Driver {
             // Registered before the step looks, so that a nudge during it is not lost.
             let nudged = self.nudge.notified();
             let result = step().await;
-            let busy = matches!(result, Ok(rows) if rows >= crate::domain::limits::LOOP_ROWS_MAX as u64);
+            let busy =
+                matches!(result, Ok(rows) if rows >= crate::domain::limits::LOOP_ROWS_MAX as u64);
             self.note(&result, &mut failing);
             let pause = if busy {
                 PAUSE_WHILE_BUSY

@@ -72,11 +72,31 @@ pub fn start(
         tasks.spawn(name, driver.run(step, shutdown.clone()));
     };
     let ended = Some(Arc::clone(&engine.nudges().session_ended));
-    drive("progress_flusher", periods.flush, step(engine, |e| async move { e.flush_progress().await }), None);
-    drive("session_keeper", periods.sessions, step(engine, |e| async move { e.keep_sessions().await }), None);
-    drive("orphan_keeper", periods.leases, step(engine, |e| async move { e.settle_orphans().await }), ended);
+    drive(
+        "progress_flusher",
+        periods.flush,
+        step(engine, |e| async move { e.flush_progress().await }),
+        None,
+    );
+    drive(
+        "session_keeper",
+        periods.sessions,
+        step(engine, |e| async move { e.keep_sessions().await }),
+        None,
+    );
+    drive(
+        "orphan_keeper",
+        periods.leases,
+        step(engine, |e| async move { e.settle_orphans().await }),
+        ended,
+    );
     drive("lease_watchdog", periods.leases, lease_watchdog(engine), None);
-    drive("deadline_watchdog", periods.deadlines, step(engine, |e| async move { e.meet_deadlines().await }), None);
+    drive(
+        "deadline_watchdog",
+        periods.deadlines,
+        step(engine, |e| async move { e.meet_deadlines().await }),
+        None,
+    );
     drive("line_poll", periods.poll, step(engine, |e| async move { e.poll_line().await }), None);
     drive("log_trimmer", periods.logs, step(engine, |e| async move { e.trim_logs().await }), None);
     drive("pruner", periods.prune, step(engine, |e| async move { e.prune().await }), None);

@@ -10,7 +10,6 @@ use super::logs::{Format, subscriber};
 use super::{Finished, Metrics, QueueDepth};
 use crate::domain::stats::{Count, StatKey};
 use crate::domain::{JobType, QueueName, StateKind, Timestamp};
-use crate::store;
 
 fn job_type(name: &str) -> JobType {
     JobType::new(name).expect("a name")

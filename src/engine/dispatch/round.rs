@@ -13,9 +13,7 @@ use crate::domain::stats::Changes;
 use crate::domain::status::{State, StateKind};
 use crate::domain::{BatchId, Job};
 use crate::runtime::{Clock, Shutdown};
-use crate::store::{
-    self, Batch, JobWrite, KeyChange, Probe, SessionWrite, Store, Written,
-};
+use crate::store::{self, Batch, JobWrite, KeyChange, Probe, SessionWrite, Store, Written};
 
 use super::super::live::Live;
 use super::super::pipeline::After;
@@ -82,7 +80,10 @@ impl Dispatcher {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "a dispatch round fails");
+                    tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "a dispatch round fails"
+                    );
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
                         () = shutdown.signalled() => {}
@@ -96,9 +97,8 @@ impl Dispatcher {
     async fn round(&self) -> store::Result<Round> {
         let takers = self.sessions.all().into_iter().map(Taker::Stream);
         let takers = takers.chain(self.waiters.all().into_iter().map(Taker::Call));
-        let (takers, capacities): (Vec<Taker>, Vec<Capacity>) = takers
-            .filter_map(|taker| taker.capacity().map(|capacity| (taker, capacity)))
-            .unzip();
+        let (takers, capacities): (Vec<Taker>, Vec<Capacity>) =
+            takers.filter_map(|taker| taker.capacity().map(|capacity| (taker, capacity))).unzip();
         if takers.is_empty() {
             return Ok(Round::Idle);
         }

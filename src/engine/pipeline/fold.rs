@@ -43,16 +43,16 @@ impl Desk {
 
 /// What was decided of one piece of work; it holds only if the commit says so.
 pub(super) enum Verdict {
-    /// Hangs on the write of this job, with this answer.
-    OnJob(JobId, Result<Option<Job>, Error>),
+    /// Hangs on the write of its job, with this answer.
+    OnJob(Result<Option<Job>, Error>),
     /// Hangs on the create at this place.
     OnCreate(usize),
     /// Hangs on the delete at this place.
-    OnDelete(usize, JobId),
+    OnDelete(usize),
     /// Hangs on the log batch at this place.
     OnLogs(usize),
-    /// Hangs on the session write at this place (none if it exists) and on the writes of the jobs.
-    OnOpen { session: Option<usize>, opened: Opened },
+    /// Hangs on the writes of the jobs it names.
+    OnOpen(Opened),
     /// Hangs on the session write at this place.
     OnSession(usize),
     /// Hangs on the commit as a whole.
@@ -121,7 +121,7 @@ fn decide(
             command_verdict(desks, *job_id, command, at)
         }
         Work::Fence { of, .. } => match fence(desks, of) {
-            Some(answer) => Verdict::OnJob(of.job_id, answer.map(Some)),
+            Some(answer) => Verdict::OnJob(answer.map(Some)),
             None => Verdict::Again,
         },
         Work::Delete { job_id, .. } => delete_verdict(desks, batch, *job_id),
@@ -133,15 +133,14 @@ fn decide(
                     batch.logs.push(crate::domain::LogBatch { attempt, ..lines.clone() });
                     Verdict::OnLogs(batch.logs.len() - 1)
                 }
-                Some(Err(error)) => Verdict::OnJob(of.job_id, Err(error)),
+                Some(Err(error)) => Verdict::OnJob(Err(error)),
                 None => Verdict::Again,
             }
         }
         Work::Open { session, running, settled, .. } => {
-            let place = settled.is_none().then(|| {
+            if settled.is_none() {
                 batch.sessions.push(SessionWrite::Open((**session).clone()));
-                batch.sessions.len() - 1
-            });
+            }
             let mut opened = settled.clone().unwrap_or_default();
             for of in running {
                 let adopt = Command::Adopt { lease_epoch: of.lease_epoch, session: session.id };
@@ -151,7 +150,7 @@ fn decide(
                     Err(None) => {}
                 }
             }
-            Verdict::OnOpen { session: place, opened }
+            Verdict::OnOpen(opened)
         }
         Work::Session { write, .. } => {
             batch.sessions.push(write.clone());
@@ -171,17 +170,17 @@ fn command_verdict(
     now: Now,
 ) -> Verdict {
     let Some(desk) = desks.get_mut(&job_id).filter(|desk| !desk.deleted) else {
-        return Verdict::OnJob(job_id, Err(Error::JobNotFound(job_id)));
+        return Verdict::OnJob(Err(Error::JobNotFound(job_id)));
     };
     match machine::apply(&desk.job.spec, &desk.job.status, command.clone(), now) {
         Ok(Applied::Changed(transition)) => {
             desk.take(*transition);
-            Verdict::OnJob(job_id, Ok(Some(desk.job.clone())))
+            Verdict::OnJob(Ok(Some(desk.job.clone())))
         }
         Ok(Applied::Unchanged) if desk.from_cache => Verdict::Again,
-        Ok(Applied::Unchanged) => Verdict::OnJob(job_id, Ok(Some(desk.job.clone()))),
+        Ok(Applied::Unchanged) => Verdict::OnJob(Ok(Some(desk.job.clone()))),
         Err(_) if desk.from_cache => Verdict::Again,
-        Err(refusal) => Verdict::OnJob(job_id, Err(Error::Refused { job_id, refusal })),
+        Err(refusal) => Verdict::OnJob(Err(Error::Refused { job_id, refusal })),
     }
 }
 
@@ -215,20 +214,19 @@ const fn stale(status: &JobStatus, presented: i64) -> Refusal {
 
 fn delete_verdict(desks: &mut HashMap<JobId, Desk>, batch: &mut Batch, job_id: JobId) -> Verdict {
     let Some(desk) = desks.get_mut(&job_id).filter(|desk| !desk.deleted) else {
-        return Verdict::OnJob(job_id, Err(Error::JobNotFound(job_id)));
+        return Verdict::OnJob(Err(Error::JobNotFound(job_id)));
     };
     if desk.from_cache || desk.is_changed() {
         return Verdict::Again;
     }
     if !desk.job.status.kind().is_terminal() {
-        return Verdict::OnJob(job_id, Err(Error::NotOver(job_id)));
+        return Verdict::OnJob(Err(Error::NotOver(job_id)));
     }
     desk.deleted = true;
-    batch.deletes.push(JobDelete {
-        expected_revision: desk.base.status.revision,
-        job: desk.base.clone(),
-    });
-    Verdict::OnDelete(batch.deletes.len() - 1, job_id)
+    batch
+        .deletes
+        .push(JobDelete { expected_revision: desk.base.status.revision, job: desk.base.clone() });
+    Verdict::OnDelete(batch.deletes.len() - 1)
 }
 
 /// One job of a reattach: adopted, lost for a reason, or closed by this worker's own report (then it

@@ -92,10 +92,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// What the work was answered; [`Error::OutcomeUnknown`] if the answer does not come in time.
-    pub async fn ask<T: Send + 'static>(
-        &self,
-        make: impl FnOnce(Reply<T>) -> Work,
-    ) -> Result<T> {
+    pub async fn ask<T: Send + 'static>(&self, make: impl FnOnce(Reply<T>) -> Work) -> Result<T> {
         let (sender, receiver) = oneshot::channel();
         self.submit(make(Reply::new(move |answer| {
             // Nobody waits any more: the answer is lost, the change is not.

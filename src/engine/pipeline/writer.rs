@@ -137,7 +137,9 @@ impl Writer {
                     folded.batch.creates.iter().map(|new| new.job.id).collect();
                 let work: Vec<Work> = folded.work.into_iter().map(|(work, _)| work).collect();
                 match error {
-                    store::Error::OutcomeUnknown(_) => self.look_up(id, work, times, births, error).await,
+                    store::Error::OutcomeUnknown(_) => {
+                        self.look_up(id, work, times, births, error).await
+                    }
                     store::Error::Unavailable(_)
                     | store::Error::Rejected(_)
                     | store::Error::Corrupt { .. } => Err((work, error)),
@@ -282,12 +284,14 @@ impl Writer {
             (Work::Create { new, reply, .. }, Verdict::OnCreate(place)) => {
                 let answer = match committed.creates.get(place) {
                     Some(Written::Done) => Ok(Created { job: new.job, existing: false }),
-                    Some(Written::KeyTaken { kind, holder }) => Err(taken(*kind, *holder, &new.job)),
+                    Some(Written::KeyTaken { kind, holder }) => {
+                        Err(taken(*kind, *holder, &new.job))
+                    }
                     Some(Written::Missed) | None => Err(Error::Overloaded),
                 };
                 reply.send(answer);
             }
-            (Work::Command { job_id, command, patient, reply }, Verdict::OnJob(_, answer)) => {
+            (Work::Command { job_id, command, patient, reply }, Verdict::OnJob(answer)) => {
                 match fate.get(&job_id) {
                     Some(Written::Missed) => {
                         self.repeat(Work::Command { job_id, command, patient, reply }, times);
@@ -299,14 +303,14 @@ impl Writer {
                     Some(Written::Done) | None => reply.send(settled(answer, job_id)),
                 }
             }
-            (Work::Fence { of, reply }, Verdict::OnJob(_, answer)) => {
+            (Work::Fence { of, reply }, Verdict::OnJob(answer)) => {
                 if missed(&of.job_id) {
                     self.repeat(Work::Fence { of, reply }, times);
                 } else {
                     reply.send(settled(answer, of.job_id));
                 }
             }
-            (Work::Delete { job_id, reply }, Verdict::OnDelete(place, _)) => {
+            (Work::Delete { job_id, reply }, Verdict::OnDelete(place)) => {
                 if committed.deletes.get(place) == Some(&true) {
                     self.parts.after.deleted(job_id);
                     reply.send(Ok(()));
@@ -314,7 +318,7 @@ impl Writer {
                     self.repeat(Work::Delete { job_id, reply }, times);
                 }
             }
-            (Work::Delete { reply, job_id }, Verdict::OnJob(_, answer)) => {
+            (Work::Delete { reply, job_id }, Verdict::OnJob(answer)) => {
                 reply.send(settled(answer, job_id).map(drop));
             }
             (Work::Logs { batch, patient, reply }, Verdict::OnLogs(place)) => {
@@ -325,14 +329,14 @@ impl Writer {
                     self.repeat(Work::Logs { batch, patient, reply }, times);
                 }
             }
-            (Work::Logs { batch, patient, reply }, Verdict::OnJob(_, answer)) => {
+            (Work::Logs { batch, patient, reply }, Verdict::OnJob(answer)) => {
                 if missed(&batch.job_id) {
                     self.repeat(Work::Logs { batch, patient, reply }, times);
                 } else {
                     reply.send(settled(answer, batch.job_id).map(drop));
                 }
             }
-            (Work::Open { session, mut running, reply, .. }, Verdict::OnOpen { opened, .. }) => {
+            (Work::Open { session, mut running, reply, .. }, Verdict::OnOpen(opened)) => {
                 running.retain(|of| missed(&of.job_id));
                 if running.is_empty() {
                     reply.send(Ok(opened));

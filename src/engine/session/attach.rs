@@ -87,6 +87,8 @@ pub(super) struct State {
     pub(super) held: HashMap<JobId, Held>,
     /// The session ended while the stream goes on: the next traffic opens another one.
     pub(super) lapsed: bool,
+    /// The other one is being opened: nothing may be leased to it before it exists.
+    pub(super) opening: bool,
     /// The stream is over, or another one took its place.
     pub(super) over: bool,
     pub(super) heard: Instant,
@@ -129,6 +131,7 @@ impl Attach {
                 slots: hello.slots,
                 held: HashMap::new(),
                 lapsed: false,
+                opening: false,
                 over: false,
                 heard: now,
                 renewed: now,
@@ -174,7 +177,7 @@ impl Attach {
         let state = self.state.lock();
         let slots = usize::try_from(state.slots).unwrap_or(usize::MAX);
         let free = slots.saturating_sub(state.held.len());
-        if state.over || state.lapsed || free == 0 {
+        if state.over || state.lapsed || state.opening || free == 0 {
             return None;
         }
         Some(Capacity {

@@ -155,9 +155,9 @@ impl Outbox {
     /// Takes note that the worker received everything up to `sequence`.
     pub(super) fn received_through(&self, sequence: i64) {
         let mut state = self.0.lock();
-        state.unconfirmed.retain(|delivery| {
-            delivery.written.is_none() || delivery.sequence > sequence
-        });
+        state
+            .unconfirmed
+            .retain(|delivery| delivery.written.is_none() || delivery.sequence > sequence);
     }
 
     /// Takes note that the worker has this job.

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::domain::limits::LEASE_TTL_DEFAULT;
 use crate::domain::machine::{Command, ReleaseReason};
 use crate::domain::validate::Violations;
 use crate::domain::{JobError, JobId, LogBatch, LogEntry, Progress, ResourceUsage};
 use crate::runtime::Clock;
 
 use super::super::error::{Error, Result};
+use super::super::history;
 use super::super::live::{Cell, Tick};
 use super::super::pipeline::{Adoption, Reply, Work};
 use super::attach::{Attach, Held};
@@ -108,11 +108,9 @@ impl Outcome {
                 let (progress, usage) = newest(None);
                 Command::ConfirmCancelled { lease_epoch, progress, usage }
             }
-            Self::Released { delay, reason } => Command::Release {
-                lease_epoch,
-                delay,
-                reason: ReleaseReason::Worker { reason },
-            },
+            Self::Released { delay, reason } => {
+                Command::Release { lease_epoch, delay, reason: ReleaseReason::Worker { reason } }
+            }
         }
     }
 }
@@ -223,7 +221,7 @@ impl Attach {
             });
             attach.settle(seq, settled);
         });
-        self.submit(sessions, seq, Work::Fence { of, reply });
+        self.submit(sessions, Work::Fence { of, reply });
     }
 
     fn logs(
@@ -250,14 +248,9 @@ impl Attach {
         }
         let attach = Arc::clone(self);
         let reply = Reply::new(move |answer: Result<()>| attach.settle(seq, answer));
-        let batch = LogBatch {
-            job_id: of.job_id,
-            lease_epoch: of.lease_epoch,
-            attempt: 0,
-            seq,
-            entries,
-        };
-        self.submit(sessions, seq, Work::Logs { batch, patient: true, reply });
+        let batch =
+            LogBatch { job_id: of.job_id, lease_epoch: of.lease_epoch, attempt: 0, seq, entries };
+        self.submit(sessions, Work::Logs { batch, patient: true, reply });
     }
 
     fn outcome(
@@ -270,18 +263,28 @@ impl Attach {
         self.ledger.lock().begin(seq, 0);
         let (attach, registry) = (Arc::clone(self), Arc::clone(sessions));
         let Adoption { job_id, lease_epoch } = of;
+        let report = command.report();
         let reply = Reply::new(move |answer: Result<crate::domain::Job>| {
             // Applied or refused: either way the worker does not hold it any more.
             if attach.let_go(job_id, lease_epoch) {
                 registry.line.wake();
             }
-            attach.settle(seq, answer.map(drop));
+            match answer {
+                Err(error) if history::may_know(&error) => {
+                    let db = registry.db.clone();
+                    registry.tasks.spawn("stale report", async move {
+                        let answer = history::known(&db, job_id, lease_epoch, report, error).await;
+                        attach.settle(seq, answer);
+                    });
+                }
+                answer => attach.settle(seq, answer.map(drop)),
+            }
         });
-        self.submit(sessions, seq, Work::Command { job_id, command, patient: true, reply });
+        self.submit(sessions, Work::Command { job_id, command, patient: true, reply });
     }
 
     /// Puts a report into the pipeline; one that finds it full waits outside the read loop.
-    fn submit(self: &Arc<Self>, sessions: &Arc<Sessions>, _seq: i64, work: Work) {
+    fn submit(self: &Arc<Self>, sessions: &Arc<Sessions>, work: Work) {
         sessions.pipeline().submit_surely(work, &sessions.tasks);
     }
 
@@ -309,18 +312,10 @@ impl Attach {
         state.held = jobs
             .iter()
             .map(|job| {
-                let held = Held {
-                    lease_epoch: job.status.lease_epoch,
-                    cell: sessions.live.open(job),
-                };
+                let held =
+                    Held { lease_epoch: job.status.lease_epoch, cell: sessions.live.open(job) };
                 (job.id, held)
             })
             .collect();
-    }
-
-    /// The lease it goes by if it asked for none.
-    #[must_use]
-    pub const fn default_ttl() -> Duration {
-        LEASE_TTL_DEFAULT
     }
 }

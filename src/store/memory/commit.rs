@@ -28,20 +28,22 @@ fn is_running(job: &Job, lease_epoch: i64) -> bool {
     matches!(job.status.state, State::Running { .. }) && job.status.lease_epoch == lease_epoch
 }
 
+fn rejected(why: &str) -> Error {
+    Error::Rejected(Arc::from(Box::<dyn std::error::Error + Send + Sync>::from(why)))
+}
+
 impl Tables {
     pub(super) fn commit(&mut self, batch: &Batch) -> Result<Committed> {
         if batch.is_empty() {
             return Ok(Committed::default());
         }
         let mut ids = BTreeSet::new();
-        if !batch
-            .creates
-            .iter()
-            .all(|new| ids.insert(new.job.id) && !self.jobs.contains_key(&new.job.id))
-        {
-            return Err(Error::Rejected(Arc::from(
-                Box::<dyn std::error::Error + Send + Sync>::from("a job with this id exists"),
-            )));
+        let is_new = |id| !self.jobs.contains_key(&id) && ids.insert(id);
+        if !batch.creates.iter().map(|new| new.job.id).all(is_new) {
+            return Err(rejected("a job with this id exists"));
+        }
+        if self.batches.iter().any(|(_, id)| *id == batch.id) {
+            return Err(rejected("a batch with this id was committed"));
         }
         let mut figures = Figures::default();
         // What gives its key back does so after all others have asked for theirs.

@@ -14,7 +14,7 @@ use super::{changes, figures, jobs, keys, logs, sessions};
 pub(super) const STATEMENTS: &[&str] = &[MISSES];
 
 /// The places of rows [id, revision, epoch, whether it must run] whose job is not as they say.
-const MISSES: &str = "SELECT e.key FROM json_each(?1) AS e \
+const MISSES: &str = "SELECT e.key FROM jsonb_each(?1) AS e \
     LEFT JOIN job_status AS s ON s.id = unhex(e.value ->> 0) \
     WHERE s.id IS NULL \
     OR s.revision <> coalesce(e.value ->> 1, s.revision) \
@@ -25,19 +25,19 @@ const MISSES: &str = "SELECT e.key FROM json_each(?1) AS e \
 pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch) -> Result<Committed> {
     let missed = misses(connection, batch).await?;
     let mut place = 0..;
-    let mut passes = || place.next().is_none_or(|place| !missed.contains(&place));
+    let mut guarded = || place.next().is_none_or(|place| !missed.contains(&place));
     let mut committed = Committed {
         creates: vec![Written::Done; batch.creates.len()],
         writes: batch
             .writes
             .iter()
-            .map(|_| if passes() { Written::Done } else { Written::Missed })
+            .map(|_| if guarded() { Written::Done } else { Written::Missed })
             .collect(),
-        deletes: batch.deletes.iter().map(|_| passes()).collect(),
+        deletes: batch.deletes.iter().map(|_| guarded()).collect(),
         logs: batch
             .logs
             .iter()
-            .map(|_| if passes() { Appended::Done } else { Appended::Missed })
+            .map(|_| if guarded() { Appended::Done } else { Appended::Missed })
             .collect(),
         sessions: Vec::new(),
     };

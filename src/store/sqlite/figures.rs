@@ -18,17 +18,17 @@ pub(super) const STATEMENTS: &[&str] =
 
 const UPSERT_TOTALS: &str = "INSERT INTO stat_totals (job_type, queue, state, stored, \
     finished_total) \
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM json_each(?1) \
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 FROM jsonb_each(?1) \
     WHERE true ON CONFLICT DO UPDATE SET stored = stored + excluded.stored, \
     finished_total = finished_total + excluded.finished_total";
 
 const SOME_BUCKETS: &str = "SELECT b.minute, b.job_type, b.queue, b.tally \
-    FROM json_each(?1) AS e CROSS JOIN stat_buckets AS b ON b.minute = e.value ->> 0 \
+    FROM jsonb_each(?1) AS e CROSS JOIN stat_buckets AS b ON b.minute = e.value ->> 0 \
     AND b.job_type = e.value ->> 1 AND b.queue = e.value ->> 2";
 
 const UPSERT_BUCKETS: &str = "INSERT INTO stat_buckets (minute, job_type, queue, tally) \
     SELECT value ->> 0, value ->> 1, value ->> 2, substr(?2, value ->> 3, value ->> 4) \
-    FROM json_each(?1) WHERE true ON CONFLICT DO UPDATE SET tally = excluded.tally";
+    FROM jsonb_each(?1) WHERE true ON CONFLICT DO UPDATE SET tally = excluded.tally";
 
 const TOTALS: &str = "SELECT job_type, queue, state, stored, finished_total FROM stat_totals";
 

@@ -1,5 +1,8 @@
 //! The input of a set-based statement: one JSON array of rows, and one blob bound beside it from
 //! which rows take their slices.
+//!
+//! Statements read rows with `jsonb_each`, which hands each one out parsed; with `json_each` every
+//! column would print and parse its row again.
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -78,13 +81,10 @@ impl Row<'_> {
     }
 
     /// A text or NULL.
-    pub(super) fn maybe_text(mut self, text: Option<&str>) -> Self {
+    pub(super) fn maybe_text(self, text: Option<&str>) -> Self {
         match text {
             Some(text) => self.text(text),
-            None => {
-                self.next().push_str("null");
-                self
-            }
+            None => self.json("null"),
         }
     }
 

@@ -32,10 +32,10 @@ const INSERT_JOBS: &str = "INSERT INTO jobs (id, job_type, queue, owner, subject
     SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
     value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, \
     substr(?2, value ->> 11, value ->> 12), substr(?2, value ->> 13, value ->> 14) \
-    FROM json_each(?1)";
+    FROM jsonb_each(?1)";
 
 const INSERT_LABELS: &str = "INSERT INTO job_labels (key, value, job_id) \
-    SELECT value ->> 0, value ->> 1, unhex(value ->> 2) FROM json_each(?1)";
+    SELECT value ->> 0, value ->> 1, unhex(value ->> 2) FROM jsonb_each(?1)";
 
 const UPSERT_STATUS: &str = "INSERT INTO job_status (id, job_type, queue, state, revision, \
     lease_epoch, ready_key, schedule_time, session_id, worker_id, deadline, end_time, \
@@ -43,7 +43,7 @@ const UPSERT_STATUS: &str = "INSERT INTO job_status (id, job_type, queue, state,
     SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
     value ->> 6, value ->> 7, unhex(value ->> 8), value ->> 9, value ->> 10, value ->> 11, \
     value ->> 12, substr(?2, value ->> 13, value ->> 14), substr(?2, value ->> 15, value ->> 16) \
-    FROM json_each(?1) WHERE true \
+    FROM jsonb_each(?1) WHERE true \
     ON CONFLICT (id) DO UPDATE SET queue = excluded.queue, state = excluded.state, \
     revision = excluded.revision, lease_epoch = excluded.lease_epoch, \
     ready_key = excluded.ready_key, schedule_time = excluded.schedule_time, \
@@ -56,11 +56,11 @@ const DELETE_PROGRESS: &str =
 
 const INSERT_ATTEMPTS: &str = "INSERT INTO job_attempts (job_id, lease_epoch, attempt) \
     SELECT unhex(value ->> 0), value ->> 1, substr(?2, value ->> 2, value ->> 3) \
-    FROM json_each(?1)";
+    FROM jsonb_each(?1)";
 
 const UPSERT_PROGRESS: &str = "INSERT INTO job_progress (id, lease_epoch, sequence, data) \
     SELECT s.id, e.value ->> 1, e.value ->> 2, substr(?2, e.value ->> 3, e.value ->> 4) \
-    FROM json_each(?1) AS e CROSS JOIN job_status AS s ON s.id = unhex(e.value ->> 0) \
+    FROM jsonb_each(?1) AS e CROSS JOIN job_status AS s ON s.id = unhex(e.value ->> 0) \
     WHERE s.state = 1 AND s.lease_epoch = e.value ->> 1 \
     ON CONFLICT (id) DO UPDATE SET lease_epoch = excluded.lease_epoch, \
     sequence = excluded.sequence, data = excluded.data \

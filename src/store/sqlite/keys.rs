@@ -19,14 +19,14 @@ use super::input::{Rows, ids};
 pub(super) const STATEMENTS: &[&str] = &[HOLDERS, TAKE, RELEASE, LET_GO, REQUEST];
 
 /// The places of those rows [kind, scope, key] that are taken, and by which job.
-const HOLDERS: &str = "SELECT e.key, k.job_id FROM json_each(?1) AS e \
+const HOLDERS: &str = "SELECT e.key, k.job_id FROM jsonb_each(?1) AS e \
     CROSS JOIN job_keys AS k ON k.kind = e.value ->> 0 AND k.scope = e.value ->> 1 \
     AND k.key = e.value ->> 2";
 
 /// A key that the job itself holds stays as it is.
 const TAKE: &str = "INSERT INTO job_keys (kind, scope, key, job_id, fingerprint, create_time) \
     SELECT value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3), unhex(value ->> 4), \
-    value ->> 5 FROM json_each(?1) WHERE true ON CONFLICT DO NOTHING";
+    value ->> 5 FROM jsonb_each(?1) WHERE true ON CONFLICT DO NOTHING";
 
 const RELEASE: &str = "DELETE FROM job_keys \
     WHERE kind = 1 AND job_id IN (SELECT unhex(value) FROM json_each(?1))";

@@ -18,7 +18,7 @@ pub(super) const STATEMENTS: &[&str] = &[APPEND, READ, SIZES, LEAVE_GAP, DROP_BE
 const APPEND: &str = "INSERT INTO job_logs (job_id, lease_epoch, attempt, seq, line_count, \
     dropped, entries) \
     SELECT unhex(value ->> 0), value ->> 1, value ->> 2, nullif(value ->> 3, 0), value ->> 4, 0, \
-    substr(?2, value ->> 5, value ->> 6) FROM json_each(?1) WHERE true ORDER BY key \
+    substr(?2, value ->> 5, value ->> 6) FROM jsonb_each(?1) WHERE true ORDER BY key \
     ON CONFLICT DO NOTHING";
 
 const READ: &str = "SELECT lease_epoch, attempt, position, entries, dropped FROM job_logs \

@@ -27,7 +27,7 @@ const CONCERNED: &str = "SELECT body, ttl, expire_time, end_time, end_reason FRO
 const UPSERT: &str = "INSERT INTO sessions (id, instance_id, principal, connect_time, ttl, \
     expire_time, end_time, end_reason, body) \
     SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
-    value ->> 6, value ->> 7, substr(?2, value ->> 8, value ->> 9) FROM json_each(?1) WHERE true \
+    value ->> 6, value ->> 7, substr(?2, value ->> 8, value ->> 9) FROM jsonb_each(?1) WHERE true \
     ON CONFLICT (id) DO UPDATE SET ttl = excluded.ttl, expire_time = excluded.expire_time, \
     end_time = excluded.end_time, end_reason = excluded.end_reason";
 
@@ -48,6 +48,7 @@ const OF_INSTANCE: &str = "SELECT body, ttl, expire_time, end_time, end_reason F
 
 const ONE: &str = "SELECT body, ttl, expire_time, end_time, end_reason FROM sessions WHERE id = ?1";
 
+type OrphanRow = (Vec<u8>, i64, Vec<u8>, Option<i64>);
 type Row = (Vec<u8>, i64, i64, Option<i64>, Option<i64>);
 
 /// The body as it was opened, with what changed since.
@@ -145,7 +146,7 @@ pub(super) async fn expired(
 
 /// Running jobs on ended sessions.
 pub(super) async fn orphans(readers: &SqlitePool, limit: i64) -> Result<Vec<Orphan>> {
-    let found: Vec<(Vec<u8>, i64, Vec<u8>, Option<i64>)> =
+    let found: Vec<OrphanRow> =
         sqlx::query_as(ORPHANS).bind(limit).fetch_all(readers).await.map_err(from_sqlx)?;
     found
         .into_iter()
