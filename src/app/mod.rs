@@ -143,8 +143,7 @@ impl App {
 /// # Errors
 /// If it cannot start, or fails on the way.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
-    let options =
-        Options { url: config.database_url.clone(), read_pool: config.read_connections };
+    let options = Options { url: config.database_url.clone(), read_pool: config.read_connections };
     let store = SqliteStore::open(options).await?;
     let mut app = App::start(&config, Arc::new(store)).await?;
     let ended = tokio::select! {

@@ -111,6 +111,11 @@ impl Roster {
         u64::from(here.unwrap_or(session.slots))
     }
 
+    fn connected(&self, session: &Session) -> Timestamp {
+        let here = self.attached.get(&session.id).map(|glance| glance.connect_time);
+        here.unwrap_or(session.connect_time)
+    }
+
     fn last_seen(&self, session: &Session) -> Timestamp {
         match self.attached.get(&session.id) {
             Some(glance) if session.end.is_none() => self.now.minus(glance.heard_ago),
@@ -192,7 +197,7 @@ impl Roster {
         running.truncate(SLOTS_MAX as usize);
         let waited_for: u64 = calls.iter().map(|call| call.max_jobs as u64).sum();
         let seen = shown.iter().map(|session| self.last_seen(session)).max();
-        let connect_time = shown.iter().map(|session| session.connect_time).min();
+        let connect_time = shown.iter().map(|session| self.connected(session)).min();
         Some(Worker {
             worker_id,
             instance_id,

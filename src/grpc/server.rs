@@ -107,8 +107,8 @@ async fn grpc(engine: Engine, cors_origins: &[String]) -> Result<Router, Error> 
     let worker = |limit| {
         WorkerServiceServer::new(WorkerApi::new(engine.clone())).max_decoding_message_size(limit)
     };
-    let jobs =
-        JobServiceServer::new(JobApi::new(engine.clone())).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let jobs = JobServiceServer::new(JobApi::new(engine.clone()))
+        .max_decoding_message_size(MESSAGE_BYTES_MAX);
     let routes = Routes::new(jobs)
         .add_service(worker(MESSAGE_BYTES_MAX))
         .add_service(AdminServiceServer::new(AdminApi::new(engine.clone())))
