@@ -22,3 +22,6 @@ pub mod watch_job;
 mod worker_messages;
 pub mod worker_service;
 pub mod worker_stream;
+
+#[cfg(test)]
+mod tests;
