@@ -5,6 +5,10 @@ use std::process::ExitCode;
 
 use clap::ValueEnum;
 
+use crate::app;
+use crate::config::Config;
+use crate::telemetry::logs;
+
 /// How the server writes its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LogFormat {
@@ -39,8 +43,14 @@ pub struct Args {
 /// # Errors
 ///
 /// It cannot start: the address is taken, the database cannot be opened.
-#[expect(clippy::unused_async, reason = "crate::app::serve, which goes here, is awaited")]
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    // Here goes `crate::app::serve(args).await`.
-    anyhow::bail!("this build has no server to listen on {}", args.listen)
+    let format = match args.log_format {
+        LogFormat::Json => logs::Format::Json,
+        LogFormat::Pretty => logs::Format::Pretty,
+    };
+    logs::init(format, &args.log_level)?;
+    let config =
+        Config { listen: args.listen, database_url: args.database_url, ..Config::default() };
+    app::serve(config).await?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -302,7 +302,8 @@ pub struct Probe {
 /// One dispatch round: its candidates are locked until it is committed or dropped.
 #[async_trait]
 pub trait Round: Send {
-    /// PENDING jobs that are due, in the order of their `ready_key` within each probe.
+    /// PENDING jobs that are due and whose deadline has not passed, in the order of their `ready_key`
+    /// within each probe.
     fn candidates(&self) -> &[Job];
     /// Writes what was decided on them, atomically with the locks held.
     async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed>;

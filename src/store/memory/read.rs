@@ -41,6 +41,10 @@ impl Tables {
                 .filter(|job| job.status.effective.queue == probe.queue)
                 .filter(|job| job.spec.job_type == probe.job_type)
                 .filter(|job| job.status.schedule_time <= now)
+                .filter(|job| {
+                    let deadline = job.status.deadline(job.spec.expire_time);
+                    deadline.is_none_or(|deadline| deadline > now)
+                })
                 .filter_map(|job| match job.status.state {
                     State::Pending { ready_key } => Some((ready_key, job)),
                     _ => None,
