@@ -178,21 +178,13 @@ impl Roster {
         let open: Vec<&Session> =
             sessions.iter().copied().filter(|session| session.end.is_none()).collect();
         let newest = open.first().or(sessions.first()).copied();
-        let state = match (newest.map(|session| session.end), calls.is_empty()) {
-            (Some(None), _) | (_, false) => self.presence(&open, calls),
-            (Some(Some((_, EndReason::Expired))), true) => WorkerState::Lost,
-            (
-                Some(Some((_, EndReason::Goodbye | EndReason::Superseded | EndReason::Done))),
-                true,
-            )
-            | (None, true) => return None,
-        };
+        let state = self.state(newest, &open, calls)?;
         let call = calls.first().map(|waiter| waiter.session(self.now));
         // Who waits for jobs right now says best what it serves.
         let facts = open.first().copied().or(call.as_ref()).or(newest)?;
         let shown: Vec<&Session> = if open.is_empty() { vec![facts] } else { open.clone() };
         let mut running: Vec<Job> =
-            open.iter().flat_map(|session| held.get(&session.id)).flatten().cloned().collect();
+            open.iter().filter_map(|session| held.get(&session.id)).flatten().cloned().collect();
         running.sort_by_key(|job| job.id);
         running.truncate(SLOTS_MAX as usize);
         let waited_for: u64 = calls.iter().map(|call| call.max_jobs as u64).sum();
@@ -217,6 +209,22 @@ impl Roster {
             last_seen_time: if calls.is_empty() { seen.unwrap_or(self.now) } else { self.now },
             state,
         })
+    }
+
+    /// Whether it is there; `None` if it left in good order.
+    fn state(
+        &self,
+        newest: Option<&Session>,
+        open: &[&Session],
+        calls: &[&Waiter],
+    ) -> Option<WorkerState> {
+        if !open.is_empty() || !calls.is_empty() {
+            return Some(self.presence(open, calls));
+        }
+        match newest?.end?.1 {
+            EndReason::Expired => Some(WorkerState::Lost),
+            EndReason::Goodbye | EndReason::Superseded | EndReason::Done => None,
+        }
     }
 
     /// A stream that set its capacity to nothing takes no more jobs.

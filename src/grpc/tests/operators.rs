@@ -34,8 +34,8 @@ async fn stats_count_what_is_there_and_what_happened() {
     let server = busy().await;
     let stats = said(server.jobs.get_stats(unset()).await).expect("stats");
     let totals = stats.totals.expect("totals");
-    let states = [v1::JobState::Pending, v1::JobState::Running, v1::JobState::Succeeded];
-    assert_eq!(counted(&totals.counts), states.map(|state| (state, 1)));
+    let expected = [v1::JobState::Pending, v1::JobState::Running, v1::JobState::Succeeded];
+    assert_eq!(counted(&totals.counts), expected.map(|state| (state, 1)));
     assert_eq!(totals.finished_total, 1);
     for window in [totals.minute, totals.hour, totals.day] {
         let window = window.expect("a window");
