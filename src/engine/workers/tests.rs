@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -5,6 +6,9 @@ use uuid::Uuid;
 use crate::domain::JobSpec;
 use crate::domain::job::Trigger;
 use crate::domain::machine::{self, Applied, Birth, Command, Now};
+use crate::domain::session::{EndReason, Session};
+use crate::engine::dispatch::Waiter;
+use crate::engine::session::Glance;
 
 use super::*;
 
