@@ -72,6 +72,8 @@ pub(in super::super) struct Glance {
     pub(in super::super) held: usize,
     /// How long it was not heard of.
     pub(in super::super) heard_ago: Duration,
+    /// When its stream attached; its session may be younger.
+    pub(in super::super) connect_time: Timestamp,
     pub(in super::super) host_usage: Option<HostUsage>,
 }
 
@@ -218,6 +220,7 @@ impl Attach {
             slots: state.slots,
             held: state.held.len(),
             heard_ago: Clock::monotonic().duration_since(state.heard),
+            connect_time: self.connect_time,
             host_usage: state.host_usage,
         }
     }
