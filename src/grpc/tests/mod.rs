@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 
-use crate::engine::{self, Engine, Stops};
+use crate::engine::{Engine, Stops};
 use crate::grpc::admin_service::AdminApi;
 use crate::grpc::job_service::JobApi;
 use crate::grpc::worker_service::WorkerApi;
@@ -35,7 +35,7 @@ impl Server {
         let engine = Engine::start_up(
             Arc::new(MemoryStore::new()),
             Clock::new(),
-            &engine::Config::default(),
+            crate::config::Config::default().store_timeout,
             Metrics::new(),
             board.clone(),
             Stops {
