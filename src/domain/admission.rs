@@ -80,3 +80,6 @@ pub fn pick(waiting: &[Waiting], capacities: &[Capacity]) -> Vec<(usize, usize)>
     }
     picked
 }
+
+#[cfg(test)]
+mod tests;

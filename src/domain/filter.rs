@@ -112,3 +112,6 @@ impl JobFilter {
         rest == Self::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,7 @@ fn bucket_of(millis: u64) -> u16 {
     if millis < SUB_BUCKETS {
         return u16::try_from(millis).unwrap_or(u16::MAX);
     }
-    let power = 63 - millis.leading_zeros();
+    let power = millis.ilog2();
     let part = (millis >> (power - SUB_BITS)) & (SUB_BUCKETS - 1);
     let index = u64::from(power - SUB_BITS + 1) * SUB_BUCKETS + part;
     u16::try_from(index).unwrap_or(u16::MAX)
@@ -104,3 +104,6 @@ impl Histogram {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,3 +162,6 @@ impl InstanceId {
         &self.0
     }
 }
+
+#[cfg(test)]
+mod tests;

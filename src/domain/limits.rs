@@ -21,8 +21,12 @@ pub const LABELS_MAX: usize = 32;
 pub const LABEL_KEY_BYTES_MAX: usize = 63;
 /// A label's value.
 pub const LABEL_VALUE_BYTES_MAX: usize = 256;
-/// Owner, subject, external id, request id, unique key, traceparent and principal: indexed texts.
+/// Owner, subject, external id, unique key, traceparent and principal: indexed texts.
 pub const TEXT_BYTES_MAX: usize = 256;
+/// A request id: a UUID with a prefix; it is kept longer than most jobs.
+pub const REQUEST_ID_BYTES_MAX: usize = 128;
+/// The name and the version of a client library.
+pub const CLIENT_TEXT_BYTES_MAX: usize = 128;
 /// Reasons given by people and workers.
 pub const REASON_BYTES_MAX: usize = 1_024;
 
@@ -55,6 +59,8 @@ pub const CANCEL_GRACE_MAX: Duration = Duration::from_secs(3600);
 pub const RETENTION_MIN: Duration = Duration::from_secs(24 * 3600);
 /// See [`RETENTION_MIN`].
 pub const RETENTION_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Timeouts, estimates and the like are at most this long: more is a mistake of units.
+pub const SPAN_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// A job may be scheduled this far ahead.
 pub const SCHEDULE_AHEAD_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -77,6 +83,9 @@ pub const SLOTS_MAX: u32 = 1_000;
 pub const ACQUIRE_JOBS_MAX: u32 = 100;
 /// Wait of `AcquireJobs` if nothing is said.
 pub const ACQUIRE_WAIT_DEFAULT: Duration = Duration::from_secs(30);
+/// Shortest wait of `AcquireJobs`, whatever is asked: a dispatch round must fit into it, or a call that
+/// waits for nothing would never get a job.
+pub const ACQUIRE_WAIT_MIN: Duration = Duration::from_millis(100);
 /// Longest wait of `AcquireJobs`.
 pub const ACQUIRE_WAIT_MAX: Duration = Duration::from_secs(60);
 /// Queues or types a worker or a filter may name.
@@ -104,10 +113,18 @@ pub const RESPONSE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A progress message.
 pub const PROGRESS_MESSAGE_BYTES_MAX: usize = 1_024;
-/// Units and step names.
+/// Step names.
 pub const PROGRESS_NAME_BYTES_MAX: usize = 256;
+/// A unit: it stands behind each figure.
+pub const PROGRESS_UNIT_BYTES_MAX: usize = 64;
+/// A count of units: beyond it a double, as JSON has it, is not exact, and sums might overflow.
+pub const PROGRESS_COUNT_MAX: i64 = 1 << 53;
 /// Counters of one job.
 pub const PROGRESS_COUNTERS_MAX: usize = 8;
+/// A counter's name, as long as a label's key.
+pub const PROGRESS_COUNTER_BYTES_MAX: usize = LABEL_KEY_BYTES_MAX;
+/// An error's code: a name for programs.
+pub const ERROR_CODE_BYTES_MAX: usize = 128;
 
 /// Lines in one log batch.
 pub const LOG_BATCH_LINES_MAX: usize = 1_000;
@@ -128,10 +145,26 @@ pub const PAGE_SIZE_DEFAULT: usize = 20;
 pub const PAGE_SIZE_MAX: usize = 1_000;
 /// List totals are exact up to here.
 pub const TOTAL_SIZE_EXACT_MAX: u64 = 10_000;
+/// Types in one summary: each is read by itself, and a caller may name as many.
+pub const SUMMARY_TYPES_MAX: usize = NAMES_PER_LIST_MAX;
 /// Recent runs of a type in a summary.
 pub const RECENT_RUNS_MAX: usize = 20;
 /// Job ids in a filter.
 pub const FILTER_IDS_MAX: usize = 1_000;
+
+/// Wrong fields an error tells of: it travels in HTTP/2 trailers, and gRPC clients take 8 KiB of them.
+pub const VIOLATIONS_TOLD_MAX: usize = 16;
+/// Bytes of a field's path or of a violation's description in an error, for the same reason.
+pub const VIOLATION_BYTES_MAX: usize = 120;
+
+/// Job types with metrics of their own; the rest counts as `other`, so that metrics stay small.
+pub const METRIC_TYPES_MAX: usize = 100;
+/// Queues with metrics of their own; the rest counts as `other`.
+pub const METRIC_QUEUES_MAX: usize = 100;
+/// What a scrape waits for fresh figures before it answers with those it has.
+pub const SCRAPE_REFRESH_WITHIN: Duration = Duration::from_secs(5);
+/// What `/readyz` waits for an answer: longer is an answer too.
+pub const READINESS_WITHIN: Duration = Duration::from_secs(2);
 
 /// A message on `ReportProgress`.
 pub const REPORT_MESSAGE_BYTES_MAX: usize = 512 * 1024;

@@ -80,3 +80,6 @@ impl LogRow {
         self.position * LOG_SEQUENCE_STRIDE + i64::try_from(index).unwrap_or(i64::MAX)
     }
 }
+
+#[cfg(test)]
+mod tests;

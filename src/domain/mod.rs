@@ -8,6 +8,8 @@
 //! Entry: [`machine::apply`].
 //! Invariant: time and chance come in as arguments, so the same arguments give the same answer.
 
+#![warn(clippy::wildcard_enum_match_arm)]
+
 pub mod admission;
 pub mod filter;
 pub mod histogram;

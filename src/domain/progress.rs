@@ -131,7 +131,8 @@ impl Progress {
             Some(0) => Some(100.0),
             Some(total) => Some(100.0 * self.completed as f64 / total as f64),
             None => self.percent,
-        };
+        }
+        .map(|percent| percent.clamp(0.0, 100.0));
         let seconds = elapsed.as_secs_f64();
         let average = if seconds > 0.0 { self.completed as f64 / seconds } else { 0.0 };
         let rate = match self.rate {
@@ -189,3 +190,6 @@ pub struct ResourceUsage {
     /// Highest resident memory in bytes.
     pub peak_memory_bytes: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,11 +54,17 @@ impl RetryPolicy {
             let listed = usize::try_from(place).ok().and_then(|at| self.delays.get(at));
             listed.unwrap_or(last).as_secs_f64()
         } else {
-            let grown =
-                self.initial_backoff.as_secs_f64() * self.backoff_multiplier.powf(f64::from(place));
-            grown.min(self.max_backoff.as_secs_f64())
+            // No wait stays none, however often an infinite growth is applied to it.
+            let first = self.initial_backoff.as_secs_f64();
+            let grown = self.backoff_multiplier.powf(f64::from(place)) * first;
+            if first > 0.0 { grown.min(self.max_backoff.as_secs_f64()) } else { 0.0 }
         };
         let spread = base * (1.0 + self.jitter * chance.clamp(-1.0, 1.0));
-        Duration::from_secs_f64(spread.clamp(0.0, RETRY_DELAY_MAX.as_secs_f64()))
+        // Figures that are no numbers must not stop the writer: the wait goes without a spread.
+        let wait = if spread.is_finite() { spread } else { base };
+        Duration::from_secs_f64(wait.clamp(0.0, RETRY_DELAY_MAX.as_secs_f64()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,8 +113,8 @@ impl Tally {
         if let Some(run) = after.run_duration(end) {
             self.run.record(run);
         }
-        self.items_succeeded += after.progress.succeeded;
-        self.items_failed += after.progress.failed;
+        self.items_succeeded = self.items_succeeded.saturating_add(after.progress.succeeded);
+        self.items_failed = self.items_failed.saturating_add(after.progress.failed);
         for (name, value) in &after.progress.counters {
             *self.counters.entry(name.clone()).or_default() += value;
         }
@@ -129,8 +129,8 @@ impl Tally {
         self.attempts_failed += other.attempts_failed;
         self.cancelled += other.cancelled;
         self.skipped += other.skipped;
-        self.items_succeeded += other.items_succeeded;
-        self.items_failed += other.items_failed;
+        self.items_succeeded = self.items_succeeded.saturating_add(other.items_succeeded);
+        self.items_failed = self.items_failed.saturating_add(other.items_failed);
         self.wait.merge(&other.wait);
         self.run.merge(&other.run);
         for (name, value) in &other.counters {
@@ -166,3 +166,6 @@ impl Changes {
         self.0.iter().map(|(minute, tally)| (*minute, tally))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -348,18 +348,25 @@ impl JobStatus {
         self.state.kind()
     }
 
-    /// The next moment at which the clock alone changes something: a waiting job's `expire_time`, a
-    /// running job's timeout, or the end of its grace.
+    /// The next moment at which the clock alone changes something: a waiting job's `expire_time`
+    /// before its first start, a running job's timeout, or the end of its grace.
     #[must_use]
     pub fn deadline(&self, expire_time: Option<Timestamp>) -> Option<Timestamp> {
         match self.state {
-            State::Pending { .. } => expire_time,
+            State::Pending { .. } => expire_time.filter(|time| self.may_expire(*time)),
             State::Running { timeout_time, .. } => match &self.cancel_request {
                 Some(request) => Some(request.end_time()),
                 None => timeout_time,
             },
             State::Succeeded | State::Failed | State::Cancelled | State::Skipped { .. } => None,
         }
+    }
+
+    /// Whether a waiting job is still bound by its `expire_time`: only before its first start (one
+    /// that was given back does not count), and not if it was asked for again after that moment.
+    fn may_expire(&self, expire_time: Timestamp) -> bool {
+        let ready = self.execution.as_ref().map_or(self.schedule_time, |run| run.ready_time);
+        self.attempt == 0 && ready < expire_time
     }
 
     /// The session a running job is leased to.
@@ -424,3 +431,15 @@ pub struct Attempt {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource_usage: Option<ResourceUsage>,
 }
+
+impl Attempt {
+    /// Whether `report` is what the worker said at the end of this lease: said again, however much
+    /// later, it is known and no stale news.
+    #[must_use]
+    pub fn was_closed_by(&self, lease_epoch: i64, report: Report) -> bool {
+        self.lease_epoch == lease_epoch && self.execution.report == Some(report)
+    }
+}
+
+#[cfg(test)]
+mod tests;

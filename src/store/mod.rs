@@ -8,6 +8,8 @@
 //! Invariants: a batch is atomic; what [`Store::commit`] answered is durable; a write that missed its
 //! guard leaves no trace in any table; counters change in the commit that changes the jobs.
 
+mod figures;
+mod leases;
 pub mod memory;
 mod rows;
 pub mod sqlite;
@@ -47,6 +49,19 @@ pub enum Error {
         #[source]
         source: Arc<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl Error {
+    /// The error's kind, for metrics.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::OutcomeUnknown(_) => "outcome_unknown",
+            Self::Rejected(_) => "rejected",
+            Self::Corrupt { .. } => "corrupt",
+        }
+    }
 }
 
 /// What the store answers.
@@ -150,8 +165,8 @@ pub struct ProgressWrite {
 /// A change to a session.
 #[derive(Debug, Clone)]
 pub enum SessionWrite {
-    /// A new one. Every older open, non-unary session of the same non-empty instance and the same
-    /// principal ends as SUPERSEDED.
+    /// A new one; does not apply if its id is known. Unless it is unary, every older open, non-unary
+    /// session of the same non-empty instance and the same principal ends as SUPERSEDED.
     Open(Session),
     /// It was heard of `age` ago: its lease runs `ttl` from then on. Only while not ended.
     Renew {
@@ -287,7 +302,8 @@ pub struct Probe {
 /// One dispatch round: its candidates are locked until it is committed or dropped.
 #[async_trait]
 pub trait Round: Send {
-    /// PENDING jobs that are due, in the order of their `ready_key` within each probe.
+    /// PENDING jobs that are due and whose deadline has not passed, in the order of their `ready_key`
+    /// within each probe.
     fn candidates(&self) -> &[Job];
     /// Writes what was decided on them, atomically with the locks held.
     async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed>;
@@ -399,7 +415,7 @@ pub trait Store: Send + Sync + 'static {
     async fn expired_sessions(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionId>>;
     /// RUNNING jobs on ended sessions.
     async fn orphans(&self, limit: usize) -> Result<Vec<Orphan>>;
-    /// Running jobs that these sessions hold, with their type and flushed progress.
+    /// Running jobs that these sessions hold, with their flushed progress and without payloads.
     async fn held(&self, sessions: &[SessionId]) -> Result<Vec<Job>>;
     /// Sessions that are open, or ended after `ended_after`; newest first.
     async fn sessions(&self, ended_after: Timestamp) -> Result<Vec<Session>>;

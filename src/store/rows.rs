@@ -1,1 +1,172 @@
+//! How values stand in rows: codes of enums, encoded columns, and what is read back from them.
+//!
+//! Encoded columns are MessagePack maps with field names, so that a newer server reads what an older
+//! one wrote.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::domain::job::{Job, JobSpec, Trigger};
+use crate::domain::progress::{Progress, ResourceUsage};
+use crate::domain::session::EndReason;
+use crate::domain::status::{JobStatus, State, StateKind};
+use crate::domain::{JobId, JobType, QueueName};
+
+use super::{Error, KeyKind, ProgressWrite, Result};
+
+/// Encodes a column.
+pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    rmp_serde::to_vec_named(value).map_err(|error| Error::Rejected(Arc::new(error)))
+}
+
+/// Reads an encoded column.
+pub(super) fn decode<T: DeserializeOwned>(what: &'static str, bytes: &[u8]) -> Result<T> {
+    rmp_serde::from_slice(bytes).map_err(|error| corrupt(what, error))
+}
+
+/// What was read from `what` cannot be understood.
+pub(super) fn corrupt(
+    what: &'static str,
+    source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> Error {
+    Error::Corrupt { what, source: Arc::from(source.into()) }
+}
+
+/// An id read from a column.
+pub(super) fn id(what: &'static str, bytes: &[u8]) -> Result<Uuid> {
+    Uuid::from_slice(bytes).map_err(|error| corrupt(what, error))
+}
+
+/// A type's name read from a column.
+pub(super) fn job_type(what: &'static str, text: &str) -> Result<JobType> {
+    JobType::new(text).map_err(|error| corrupt(what, error))
+}
+
+/// A queue's name read from a column.
+pub(super) fn queue(what: &'static str, text: &str) -> Result<QueueName> {
+    QueueName::new(text).map_err(|error| corrupt(what, error))
+}
+
+/// A state's code; the CHECKs and partial indexes of the schema know it.
+pub(super) const fn state_code(state: StateKind) -> i64 {
+    match state {
+        StateKind::Pending => 0,
+        StateKind::Running => 1,
+        StateKind::Succeeded => 2,
+        StateKind::Failed => 3,
+        StateKind::Cancelled => 4,
+        StateKind::Skipped => 5,
+    }
+}
+
+/// The state with this code.
+pub(super) fn state(what: &'static str, code: i64) -> Result<StateKind> {
+    StateKind::ALL
+        .into_iter()
+        .find(|state| state_code(*state) == code)
+        .ok_or_else(|| corrupt(what, format!("no state has the code {code}")))
+}
+
+/// A trigger's code.
+pub(super) const fn trigger_code(trigger: Trigger) -> i64 {
+    match trigger {
+        Trigger::Api => 0,
+        Trigger::Manual => 1,
+        Trigger::Schedule => 2,
+        Trigger::Worker => 3,
+    }
+}
+
+/// A key kind's code.
+pub(super) const fn key_code(kind: KeyKind) -> i64 {
+    match kind {
+        KeyKind::Request => 0,
+        KeyKind::Unique => 1,
+    }
+}
+
+const END_REASONS: [EndReason; 4] =
+    [EndReason::Goodbye, EndReason::Superseded, EndReason::Expired, EndReason::Done];
+
+/// An end reason's code.
+pub(super) const fn end_code(reason: EndReason) -> i64 {
+    match reason {
+        EndReason::Goodbye => 0,
+        EndReason::Superseded => 1,
+        EndReason::Expired => 2,
+        EndReason::Done => 3,
+    }
+}
+
+/// The end reason with this code.
+pub(super) fn end_reason(what: &'static str, code: i64) -> Result<EndReason> {
+    END_REASONS
+        .into_iter()
+        .find(|reason| end_code(*reason) == code)
+        .ok_or_else(|| corrupt(what, format!("no end reason has the code {code}")))
+}
+
+/// The newest flushed progress of a running job, as it stands in its row.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Flushed {
+    /// The lease it was reported under.
+    pub lease_epoch: i64,
+    /// How far the job is.
+    pub progress: Progress,
+    /// What it uses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<ResourceUsage>,
+}
+
+impl From<ProgressWrite> for Flushed {
+    fn from(write: ProgressWrite) -> Self {
+        Self { lease_epoch: write.lease_epoch, progress: write.progress, usage: write.usage }
+    }
+}
+
+impl Flushed {
+    /// Shows this progress on the job, if the job runs with its epoch and knows nothing newer.
+    pub(super) fn overlay(self, status: &mut JobStatus) {
+        let current = matches!(status.state, State::Running { .. })
+            && status.lease_epoch == self.lease_epoch
+            && self.progress.sequence >= status.progress.sequence;
+        if current {
+            status.progress = self.progress;
+            status.resource_usage = self.usage.or(status.resource_usage);
+        }
+    }
+}
+
+/// The encoded parts of a job, however its engine names their columns.
+pub(super) struct JobRow {
+    /// Its id.
+    pub id: Vec<u8>,
+    /// `jobs.spec`.
+    pub spec: Vec<u8>,
+    /// `jobs.payload`.
+    pub payload: Option<Vec<u8>>,
+    /// `job_status.status`.
+    pub status: Vec<u8>,
+    /// `job_status.result`.
+    pub result: Option<Vec<u8>>,
+    /// `job_progress.data`.
+    pub flushed: Option<Vec<u8>>,
+}
+
+impl JobRow {
+    /// The job.
+    pub(super) fn job(self) -> Result<Job> {
+        let mut spec: JobSpec = decode("jobs.spec", &self.spec)?;
+        spec.payload = self.payload.map(Bytes::from);
+        let mut status: JobStatus = decode("job_status.status", &self.status)?;
+        status.result = self.result.map(Bytes::from);
+        if let Some(flushed) = self.flushed {
+            decode::<Flushed>("job_progress.data", &flushed)?.overlay(&mut status);
+        }
+        Ok(Job { id: JobId(id("jobs.id", &self.id)?), spec: Arc::new(spec), status })
+    }
+}

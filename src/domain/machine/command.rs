@@ -34,10 +34,18 @@ pub enum ReleaseReason {
         /// In the worker's words.
         reason: String,
     },
-    /// It never reached its worker.
-    Undelivered,
-    /// Its worker's process attached again, or said Goodbye, without it.
-    NotHeld,
+    /// It never reached the worker behind this session; if it is leased to another one by now,
+    /// nothing happens.
+    Undelivered {
+        /// The session.
+        session: SessionId,
+    },
+    /// The process behind this session attached again, or said Goodbye, without it; if it is leased
+    /// to another one by now, nothing happens.
+    NotHeld {
+        /// The session.
+        session: SessionId,
+    },
 }
 
 /// A command to one job.
@@ -253,6 +261,17 @@ impl Command {
             | Self::MeetDeadline
             | Self::Skip { .. }
             | Self::Retry { .. } => None,
+        }
+    }
+}
+
+impl ReleaseReason {
+    /// The session it is about, if it is not the worker's own word.
+    #[must_use]
+    pub const fn session(&self) -> Option<SessionId> {
+        match self {
+            Self::Worker { .. } => None,
+            Self::Undelivered { session } | Self::NotHeld { session } => Some(*session),
         }
     }
 }

@@ -32,7 +32,7 @@ pub fn create(spec: &JobSpec, birth: Birth, now: Timestamp) -> JobStatus {
         state,
         revision: 1,
         attempt: 0,
-        max_attempts: spec.retry_policy.max_attempts,
+        max_attempts: spec.retry_policy.max_attempts.max(1),
         lease_epoch: 0,
         releases: 0,
         leases_lost: 0,

@@ -48,7 +48,7 @@ pub fn apply(
             running::apply(spec, status, session, timeout_time, command, now)
         }
         State::Succeeded | State::Failed | State::Cancelled | State::Skipped { .. } => {
-            terminal::apply(status, command, now)
+            terminal::apply(status, &command, now)
         }
     }
 }

@@ -25,6 +25,13 @@ pub(super) fn apply(
             if status.schedule_time > now.time {
                 return Err(Refusal::NotDue { schedule_time: status.schedule_time });
             }
+            // Expired and not yet told so: it fails at its deadline instead.
+            if status.deadline(spec.expire_time).is_some_and(|time| time <= now.time) {
+                return Err(Refusal::IllegalTransition {
+                    state: StateKind::Pending,
+                    command: kind,
+                });
+            }
             next.attempt += 1;
             next.lease_epoch += 1;
             next.state = State::Running {
@@ -61,9 +68,12 @@ pub(super) fn apply(
             Ok(changed(next, status, effects, false))
         }
         Command::MeetDeadline => {
-            let Some(expired) = spec.expire_time.filter(|time| *time <= now.time) else {
+            let deadline = status.deadline(spec.expire_time);
+            let Some(expired) = deadline.filter(|time| *time <= now.time) else {
                 return Ok(Applied::Unchanged);
             };
+            // An execution that was given back stays in the history; the error is not its own.
+            next.execution = None;
             let late = now.time.since(expired).as_secs();
             next.error = Some(JobError::server(
                 "EXPIRED",
@@ -72,7 +82,7 @@ pub(super) fn apply(
             next.state = State::Failed;
             next.end_time = Some(now.time);
             let effects = vec![Effect::Ended { state: StateKind::Failed }];
-            Ok(changed(next, status, effects, false))
+            Ok(changed(next, status, effects, true))
         }
         Command::Skip { reason } => {
             next.state = State::Skipped { reason };
@@ -82,7 +92,8 @@ pub(super) fn apply(
         }
         Command::Retry { schedule_time, force: _ } => {
             let wanted = schedule_time.unwrap_or(now.time).max(now.time);
-            let ready_already = schedule_time.is_none() && status.schedule_time <= now.time;
+            // A job that waits for a worker already keeps its place in line.
+            let ready_already = status.schedule_time <= now.time && wanted <= now.time;
             if ready_already || wanted == status.schedule_time {
                 return Ok(Applied::Unchanged);
             }

@@ -45,28 +45,33 @@ pub(super) fn apply(
         Command::Fail { error, retry_delay, progress, usage, .. } => {
             let next = closing.status_after(progress, usage, Outcome::Failed);
             Ok(match &status.cancel_request {
-                Some(request) => closing.stopped(next, request, Some(error)),
+                Some(request) => closing.stopped(next, request, Some(error), retry_delay),
                 None => closing.failed(next, error, retry_delay),
             })
         }
         Command::ConfirmCancelled { progress, usage, .. } => {
             let next = closing.status_after(progress, usage, Outcome::Cancelled);
-            Ok(match &status.cancel_request {
-                Some(request) => closing.stopped(next, request, None),
-                None => {
-                    let mut error = JobError::server(
-                        "CANCELLED_BY_WORKER",
-                        "the worker stopped it though nobody had asked".to_owned(),
-                    );
-                    error.non_retryable = true;
-                    closing.failed(next, error, None)
-                }
-            })
+            if let Some(request) = &status.cancel_request {
+                return Ok(closing.stopped(next, request, None, None));
+            }
+            let mut error = JobError::server(
+                "CANCELLED_BY_WORKER",
+                "the worker stopped it though nobody had asked".to_owned(),
+            );
+            error.non_retryable = true;
+            Ok(closing.failed(Closing::with_outcome(next, Outcome::Failed), error, None))
         }
         Command::Release { delay, reason, .. } => {
+            if reason.session().is_some_and(|released| released != session) {
+                return Ok(Applied::Unchanged);
+            }
             let next = closing.status_after(None, None, Outcome::Released);
             Ok(match &status.cancel_request {
-                Some(request) => closing.stopped(next, request, None),
+                Some(request) => {
+                    let mut applied = closing.stopped(next, request, None, None);
+                    closing.tell_released(&mut applied, &reason);
+                    applied
+                }
                 None => closing.released(next, delay, &reason),
             })
         }
@@ -74,28 +79,20 @@ pub(super) fn apply(
             if expired != session {
                 return Ok(Applied::Unchanged);
             }
-            let mut next = closing.status_after(None, None, Outcome::LeaseLost);
-            next.leases_lost += 1;
-            let no_wait = (status.leases_lost == 0).then_some(Duration::ZERO);
-            let mut applied = match &status.cancel_request {
-                Some(request) => closing.stopped(next, request, None),
-                None => {
-                    let error = JobError::server(
-                        "LEASE_LOST",
-                        "nothing was heard of its worker for the lease".to_owned(),
-                    );
-                    closing.failed(next, error, no_wait)
-                }
-            };
-            closing.tell(&mut applied, "its lease expired", Some(Effect::LeaseLost));
-            Ok(applied)
+            Ok(closing.lease_lost())
         }
         Command::Cancel { reason, requested_by, grace } => {
             Ok(cancel(&closing, reason, requested_by, grace))
         }
         Command::RequestStop { cause, reason, grace, .. } => Ok(match &status.cancel_request {
             Some(_) => Applied::Unchanged,
-            None => closing.ask_to_stop(cause, reason, String::new(), now.time, grace),
+            None => closing.ask_to_stop(CancelRequest {
+                cause,
+                time: now.time,
+                reason,
+                requested_by: String::new(),
+                grace,
+            }),
         }),
         Command::MeetDeadline => Ok(meet_deadline(&closing, timeout_time)),
         Command::Start { .. } | Command::Skip { .. } | Command::Retry { .. } => {
@@ -114,45 +111,39 @@ fn cancel(closing: &Closing<'_>, reason: String, requested_by: String, grace: Du
             return Applied::Unchanged;
         }
     }
-    if end <= now {
-        return closing.end_now(CancelRequest {
+    let request = match &closing.status.cancel_request {
+        // The first asker stays on record; only the time left changes.
+        Some(held) if held.cause == CancelCause::Caller => {
+            CancelRequest { grace: end.since(held.time), ..held.clone() }
+        }
+        Some(_) | None => CancelRequest {
             cause: CancelCause::Caller,
             time: now,
             reason,
             requested_by,
-            grace: Duration::ZERO,
-        });
-    }
-    match &closing.status.cancel_request {
-        // The first asker stays on record; only the time left changes.
-        Some(held) if held.cause == CancelCause::Caller => closing.ask_to_stop(
-            CancelCause::Caller,
-            held.reason.clone(),
-            held.requested_by.clone(),
-            held.time,
-            end.since(held.time),
-        ),
-        _ => closing.ask_to_stop(CancelCause::Caller, reason, requested_by, now, end.since(now)),
-    }
+            grace: end.since(now),
+        },
+    };
+    if end <= now { closing.end_now(&request) } else { closing.ask_to_stop(request) }
 }
 
 fn meet_deadline(closing: &Closing<'_>, timeout_time: Option<Timestamp>) -> Applied {
     let now = closing.now.time;
     match &closing.status.cancel_request {
-        Some(request) if request.end_time() <= now => closing.end_now(request.clone()),
+        Some(request) if request.end_time() <= now => closing.end_now(request),
         Some(_) => Applied::Unchanged,
         None => match timeout_time {
             Some(time) if time <= now => {
                 let limit = closing.spec.timeout.unwrap_or_default();
-                closing.ask_to_stop(
-                    CancelCause::Timeout,
-                    format!("ran longer than its timeout of {} s", limit.as_secs_f64()),
-                    String::new(),
-                    now,
-                    CANCEL_GRACE_DEFAULT,
-                )
+                closing.ask_to_stop(CancelRequest {
+                    cause: CancelCause::Timeout,
+                    time: now,
+                    reason: format!("ran longer than its timeout of {} s", limit.as_secs_f64()),
+                    requested_by: String::new(),
+                    grace: CANCEL_GRACE_DEFAULT,
+                })
             }
-            _ => Applied::Unchanged,
+            Some(_) | None => Applied::Unchanged,
         },
     }
 }
@@ -221,6 +212,7 @@ impl Closing<'_> {
         retry_delay: Option<Duration>,
     ) -> Applied {
         let again = !error.non_retryable && next.attempt < next.max_attempts;
+        next.releases = 0;
         next.error = Some(error);
         if !again {
             next.state = State::Failed;
@@ -257,30 +249,50 @@ impl Closing<'_> {
                 "RELEASED_TOO_OFTEN",
                 format!("given back {RELEASES_IN_ROW_MAX} times in a row"),
             );
-            next.releases = 0;
             self.failed(Self::with_outcome(next, Outcome::Failed), error, None)
         } else {
-            next.attempt -= 1;
+            next.attempt = next.attempt.saturating_sub(1);
             self.wait(&mut next, delay);
             let at = next.schedule_time;
             transition(next, vec![Effect::Closed { session: self.session }, Effect::Ready { at }])
         };
-        match reason {
-            ReleaseReason::Worker { .. } => {}
-            ReleaseReason::Undelivered => {
-                self.tell(&mut applied, "its delivery was not confirmed", None);
-            }
-            ReleaseReason::NotHeld => self.tell(&mut applied, "its worker does not have it", None),
-        }
+        self.tell_released(&mut applied, reason);
         applied
     }
 
-    /// The end of an execution that was asked to stop, otherwise than by success.
+    /// The lease expired: a failure of its own, except where the job was to end CANCELLED anyway.
+    fn lease_lost(&self) -> Applied {
+        let mut next = self.status_after(None, None, Outcome::LeaseLost);
+        next.leases_lost = next.leases_lost.saturating_add(1);
+        let mut error = JobError::server(
+            "LEASE_LOST",
+            "nothing was heard of its worker for the lease".to_owned(),
+        );
+        let mut applied = match &self.status.cancel_request {
+            Some(request) if request.cause.ends_cancelled() => {
+                self.stopped(next, request, Some(error), None)
+            }
+            asked => {
+                if let Some(request) = asked {
+                    error.message += "; it was asked to stop before: ";
+                    error.message += &request.reason;
+                }
+                let no_wait = (self.status.leases_lost == 0).then_some(Duration::ZERO);
+                self.failed(next, error, no_wait)
+            }
+        };
+        self.tell(&mut applied, "its lease expired", Some(Effect::LeaseLost));
+        applied
+    }
+
+    /// The end of an execution that was asked to stop, otherwise than by success. With a cause that
+    /// is a failure the worker still decides whether and when another attempt makes sense.
     fn stopped(
         &self,
         mut next: JobStatus,
         request: &CancelRequest,
         error: Option<JobError>,
+        retry_delay: Option<Duration>,
     ) -> Applied {
         if request.cause.ends_cancelled() {
             let mut next = Self::with_outcome(next, Outcome::Cancelled);
@@ -300,36 +312,42 @@ impl Closing<'_> {
         if let Some(error) = error {
             failure.details = error.details;
             failure.stack_trace = error.stack_trace;
+            failure.non_retryable = error.non_retryable;
             if !error.message.is_empty() {
                 failure.message =
                     format!("{}; the worker said: {}", failure.message, error.message);
             }
         }
         next.cancel_request = Some(request.clone());
-        self.failed(Self::with_outcome(next, outcome), failure, None)
+        self.failed(Self::with_outcome(next, outcome), failure, retry_delay)
     }
 
     /// The grace is over, or there was none: the server ends it.
-    fn end_now(&self, request: CancelRequest) -> Applied {
+    fn end_now(&self, request: &CancelRequest) -> Applied {
         let mut next = self.status_after(None, None, Outcome::Cancelled);
         next.cancel_request = Some(request.clone());
-        let mut applied = self.stopped(next, &request, None);
+        let mut applied = self.stopped(next, request, None, None);
         self.tell(&mut applied, "it was asked to stop and its grace is over", None);
         applied
     }
 
-    fn ask_to_stop(
-        &self,
-        cause: CancelCause,
-        reason: String,
-        requested_by: String,
-        time: Timestamp,
-        grace: Duration,
-    ) -> Applied {
-        let request = CancelRequest { cause, time, reason, requested_by, grace };
+    fn ask_to_stop(&self, request: CancelRequest) -> Applied {
         let mut next = changed(self.status, self.now);
         next.cancel_request = Some(request.clone());
         transition(next, vec![Effect::AskToStop { session: self.session, request }])
+    }
+
+    /// Adds what a worker is to be told that did not give the job back itself.
+    fn tell_released(&self, applied: &mut Applied, reason: &ReleaseReason) {
+        match reason {
+            ReleaseReason::Worker { .. } => {}
+            ReleaseReason::Undelivered { .. } => {
+                self.tell(applied, "its delivery was not confirmed", None);
+            }
+            ReleaseReason::NotHeld { .. } => {
+                self.tell(applied, "its worker does not have it", None);
+            }
+        }
     }
 
     /// Adds that the worker is to be told it lost the job.

@@ -34,9 +34,19 @@ const fn rule(
 
 /// Every legal pair; whatever is not here is refused.
 pub const RULES: &[Rule] = &[
-    rule(Pending, C::Start, &[Running], "due; attempt +1, epoch +1, progress cleared"),
+    rule(
+        Pending,
+        C::Start,
+        &[Running],
+        "due and not expired; attempt +1, epoch +1, progress cleared",
+    ),
     rule(Pending, C::Cancel, &[Cancelled], "at once"),
-    rule(Pending, C::MeetDeadline, &[Pending, Failed], "`expire_time` passed: FAILED with EXPIRED"),
+    rule(
+        Pending,
+        C::MeetDeadline,
+        &[Pending, Failed],
+        "`expire_time` passed before a first start: FAILED with EXPIRED",
+    ),
     rule(Pending, C::Skip, &[Skipped], "a policy refuses it when it comes up"),
     rule(Pending, C::Retry, &[Pending], "now instead of later"),
     rule(Running, C::Adopt, &[Running], "the same epoch under a new session"),
@@ -58,15 +68,16 @@ pub const RULES: &[Rule] = &[
     rule(
         Running,
         C::Release,
-        &[Pending, Failed, Cancelled],
-        "no attempt used, at most 100 in a row; if asked to stop, as confirm cancelled",
+        &[Pending, Failed, Cancelled, Running],
+        "no attempt used, at most 100 in a row; if asked to stop, as confirm cancelled; nothing if it \
+         is leased to another session by now",
     ),
     rule(
         Running,
         C::LoseLease,
         &[Pending, Failed, Cancelled, Running],
         "as fail with LEASE_LOST, the first time without back-off; CANCELLED if a caller or an \
-         overlap asked it to stop; nothing if it is leased to another session by now",
+         overlap asked it to stop (the error is kept); nothing if it is leased to another session by now",
     ),
     rule(
         Running,

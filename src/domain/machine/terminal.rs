@@ -3,19 +3,21 @@
 use crate::domain::admission;
 use crate::domain::progress::Progress;
 use crate::domain::status::{JobStatus, State, StateKind};
+use crate::domain::time::Timestamp;
 
 use super::command::{Command, Now};
 use super::transition::{Applied, Effect, Refusal, Transition};
 
-pub(super) fn apply(status: &JobStatus, command: Command, now: Now) -> Result<Applied, Refusal> {
+pub(super) fn apply(status: &JobStatus, command: &Command, now: Now) -> Result<Applied, Refusal> {
     let refusal = Refusal::IllegalTransition { state: status.kind(), command: command.kind() };
     match command {
         Command::Cancel { .. } if status.kind() == StateKind::Cancelled => Ok(Applied::Unchanged),
         Command::Retry { schedule_time, force } => {
-            if status.kind() == StateKind::Succeeded && !force {
+            if status.kind() == StateKind::Succeeded && !*force {
                 return Err(refusal);
             }
-            Ok(Applied::Changed(Box::new(reopen(status, schedule_time.unwrap_or(now.time), now))))
+            let wanted = schedule_time.unwrap_or(now.time);
+            Ok(Applied::Changed(Box::new(reopen(status, wanted, now))))
         }
         // The clock has nothing more to say to a job that is over.
         Command::MeetDeadline => Ok(Applied::Unchanged),
@@ -32,13 +34,9 @@ pub(super) fn apply(status: &JobStatus, command: Command, now: Now) -> Result<Ap
     }
 }
 
-fn reopen(
-    status: &JobStatus,
-    schedule_time: crate::domain::time::Timestamp,
-    now: Now,
-) -> Transition {
+fn reopen(status: &JobStatus, wanted: Timestamp, now: Now) -> Transition {
     let mut next = status.clone();
-    let at = schedule_time.max(now.time);
+    let at = wanted.max(now.time);
     next.revision += 1;
     next.update_time = now.time;
     next.state = State::Pending { ready_key: admission::ready_key(at, status.effective.priority) };

@@ -1,1 +1,9 @@
+//! What the machine promises, by name and by chance.
 
+mod cancelling;
+mod fixture;
+mod life;
+mod matrix;
+mod properties;
+mod retrying;
+mod timing;

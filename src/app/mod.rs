@@ -1,0 +1,166 @@
+//! The composition root: the one place that knows every part.
+//!
+//! Owns: how a server is put together ([`App::start`]), and in which order it stops ([`App::stop`]).
+//! Does not own: anything the parts do.
+//! Invariants: one order of shutdown, in one file, with a hard deadline.
+
+mod probes;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::config::Config;
+use crate::engine::{Engine, Stops};
+use crate::grpc::server;
+use crate::loops;
+use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
+use crate::store::Store;
+use crate::store::sqlite::{Options, SqliteStore};
+use crate::telemetry::Metrics;
+use crate::web;
+
+use probes::Probes;
+
+/// Workers that are told to attach again wait about this long.
+const RECONNECT_AFTER: Duration = Duration::from_millis(500);
+
+/// The part of the time for shutdown that open connections get.
+const SERVING_SHARE: f64 = 0.7;
+
+/// A server that runs.
+pub struct App {
+    /// Where it listens; with port 0 asked for, the one it got.
+    pub address: SocketAddr,
+    engine: Engine,
+    store: Arc<dyn Store>,
+    /// Everything that serves stops with this one.
+    shutdown: Shutdown,
+    /// The writer stops with this one, when nobody asks any more.
+    closed: Shutdown,
+    tasks: Tasks,
+    /// The writer's tasks: they outlive the rest.
+    writer: Tasks,
+    server: JoinHandle<Result<(), server::Error>>,
+    within: Duration,
+}
+
+impl App {
+    /// Starts a server over `store`.
+    ///
+    /// # Errors
+    /// If it cannot listen.
+    pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .with_context(|| format!("cannot listen on {}", config.listen))?;
+        let address = listener.local_addr()?;
+        let (tasks, writer) = (Tasks::new(), Tasks::new());
+        let (shutdown, closed) = (Shutdown::new(), Shutdown::new());
+        let (clock, metrics, board) = (Clock::new(), Metrics::new(), LoopBoard::default());
+        let engine = Engine::start_up(
+            Arc::clone(&store),
+            clock,
+            config.store_timeout,
+            metrics.clone(),
+            board.clone(),
+            Stops {
+                tasks: &tasks,
+                writer: &writer,
+                shutdown: shutdown.clone(),
+                closed: closed.clone(),
+            },
+        );
+        engine.poll_line().await.context("the store does not answer")?;
+        engine.recall_last_successes().await.context("the store does not answer")?;
+        loops::start(&engine, &config.periods, &board, &tasks, &shutdown);
+        let probes = Arc::new(Probes::new(engine.clone()));
+        let web = web::router(Arc::clone(&probes) as _, metrics.clone(), probes);
+        let server = tasks.spawn("server", {
+            let (engine, shutdown) = (engine.clone(), shutdown.clone());
+            let origins = config.cors_origins.clone();
+            async move { server::serve(listener, engine, web, metrics, &origins, shutdown).await }
+        });
+        tracing::info!(address = %address, "listening");
+        let within = config.shutdown_within;
+        Ok(Self { address, engine, store, shutdown, closed, tasks, writer, server, within })
+    }
+
+    /// The engine, for whoever is in the same process.
+    #[must_use]
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Ends when the server ended by itself, which is a failure.
+    ///
+    /// # Errors
+    /// Why it ended.
+    pub async fn failed(&mut self) -> anyhow::Result<()> {
+        (&mut self.server).await.context("the server's task died")??;
+        Ok(())
+    }
+
+    /// Stops: not ready, nothing new is handed out, workers are told to attach again, watches end
+    /// with a status, what is in memory is written, the store closes. What takes longer than the
+    /// deadline is cut off; nothing acked is lost by that.
+    ///
+    /// Answers how many tasks had to be cut off.
+    pub async fn stop(self) -> usize {
+        tracing::info!("shutting down");
+        self.shutdown.signal();
+        self.engine.sessions().reconnect_all(RECONNECT_AFTER);
+        // Connections get most of the time; what is in memory is written in any case.
+        let serving = self.within.mul_f64(SERVING_SHARE);
+        let cut_off = tokio::time::timeout(serving, self.tasks.ended()).await.is_err();
+        if cut_off {
+            tracing::warn!(tasks = self.tasks.running(), "what still serves is cut off");
+        }
+        let writing = async {
+            if let Err(error) = self.engine.flush_all().await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "newest progress is not written"
+                );
+            }
+            self.closed.signal();
+            self.writer.ended().await;
+            self.store.close().await;
+        };
+        if tokio::time::timeout(self.within - serving, writing).await.is_err() {
+            tracing::warn!("shutdown deadline reached while writing");
+        }
+        tracing::info!("stopped");
+        self.tasks.running() + self.writer.running()
+    }
+}
+
+/// Runs a server on the configured database until the process is told to stop.
+///
+/// # Errors
+/// If it cannot start, or fails on the way.
+pub async fn serve(config: Config) -> anyhow::Result<()> {
+    let options = Options { url: config.database_url.clone(), read_pool: config.read_connections };
+    let store = SqliteStore::open(options).await?;
+    let mut app = App::start(&config, Arc::new(store)).await?;
+    let ended = tokio::select! {
+        ended = app.failed() => ended,
+        stop = told_to_stop() => stop.context("cannot listen for signals"),
+    };
+    app.stop().await;
+    ended
+}
+
+async fn told_to_stop() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}

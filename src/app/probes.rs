@@ -1,0 +1,57 @@
+//! What the web face asks: whether the server can do its work, and fresh figures.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::domain::limits::READINESS_WITHIN;
+use crate::engine::Engine;
+use crate::telemetry::Metrics;
+use crate::web::{Readiness, Reason, Scrape};
+
+/// What the store may take to answer: sooner than the probe gives up, so that it can say why.
+fn store_within() -> Duration {
+    READINESS_WITHIN / 2
+}
+
+/// Answers for the engine.
+pub(super) struct Probes {
+    engine: Engine,
+}
+
+impl Probes {
+    pub(super) const fn new(engine: Engine) -> Self {
+        Self { engine }
+    }
+
+    async fn store(&self) -> Option<Reason> {
+        let within = store_within();
+        let message = match tokio::time::timeout(within, self.engine.ping()).await {
+            Ok(Ok(())) => return None,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("the store does not answer within {} s", within.as_secs_f64()),
+        };
+        Some(Reason { code: "store_unavailable", message })
+    }
+}
+
+#[async_trait]
+impl Readiness for Probes {
+    async fn obstacles(&self) -> Vec<Reason> {
+        let draining = self.engine.shutdown_signal().is_signalled().then(|| Reason {
+            code: "draining",
+            message: "the server is shutting down".to_owned(),
+        });
+        draining.into_iter().chain(self.store().await).collect()
+    }
+}
+
+#[async_trait]
+impl Scrape for Probes {
+    async fn refresh(&self, metrics: &Metrics) {
+        // The page then shows the figures at hand; `/readyz` says what is wrong.
+        if let Err(error) = self.engine.refresh(metrics).await {
+            tracing::debug!(error = &error as &dyn std::error::Error, "figures are not fresh");
+        }
+    }
+}

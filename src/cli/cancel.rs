@@ -1,0 +1,41 @@
+//! `jobplane cancel`: stops jobs.
+
+use std::time::Duration;
+
+use super::client::Limit;
+use super::exit::{Exit, Failure};
+use super::output::Out;
+use super::{Context, each, parse};
+use crate::proto::v1::CancelJobRequest;
+
+/// Which jobs, and how.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The ids of the jobs
+    #[arg(value_name = "JOB", required = true, value_parser = parse::job_id)]
+    jobs: Vec<String>,
+    /// Why, for people and for the worker
+    #[arg(long, default_value_t, hide_default_value = true)]
+    reason: String,
+    /// How long a worker may take to stop; 0 ends a running job at once [default: 30s]
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
+    grace: Option<Duration>,
+    #[command(flatten)]
+    limit: Limit,
+}
+
+/// Cancels one after the other; what fails does not keep the others from being cancelled.
+pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+    let client = context.connect(args.limit.timeout).await?;
+    let mut each = each::Each::default();
+    for job_id in args.jobs {
+        let doing = format!("cancel job {job_id}");
+        let grace = args.grace.map(parse::wire_duration);
+        let request = CancelJobRequest { job_id, reason: args.reason.clone(), grace };
+        let answer = client.ask(&doing, client.jobs().cancel_job(client.request(request))).await;
+        if let Some(answer) = each.taken(answer, out)? {
+            each::show(&answer, answer.job.as_ref(), context, out)?;
+        }
+    }
+    Ok(each.end())
+}

@@ -1,0 +1,138 @@
+//! The connection to a server, and the only part of the command line that names tonic.
+//!
+//! Owns: addresses ([`Address`]), calls with a limit of time ([`Client::ask`]), what a refusal means ([`Refusal`]) and
+//! watches that outlive their streams ([`Follow`]).
+//! Does not own: what is asked and how the answer is shown.
+
+mod address;
+mod follow;
+mod refusal;
+
+use std::error::Error;
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Response, Status};
+
+pub use address::Address;
+pub use follow::{Follow, Happened};
+pub use refusal::Refusal;
+
+use super::exit::Failure;
+use crate::proto::v1::admin_service_client::AdminServiceClient;
+use crate::proto::v1::job_service_client::JobServiceClient;
+use crate::runtime::Clock;
+
+/// A host that does not answer at all is given up after this.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one call may take if the user does not say.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// The server is told a little more than what is waited here, so that the user sees one kind of time-out.
+const SERVER_MARGIN: Duration = Duration::from_millis(500);
+/// Pages end by 1 MiB, but statistics of 10,000 types are larger than the 4 MiB that are usual.
+const ANSWER_BYTES_MAX: usize = 64 << 20;
+
+/// How long a command may take.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct Limit {
+    /// Give up after this long, exit code 124 [default: 30s for each call, none for what is followed]
+    #[arg(long, value_name = "DURATION", value_parser = super::parse::duration)]
+    pub timeout: Option<Duration>,
+}
+
+/// A connection to a server.
+pub struct Client {
+    channel: Channel,
+    address: Address,
+    limit: Option<Duration>,
+    until: Option<Instant>,
+}
+
+impl Client {
+    /// Connects. The limit, if there is one, runs from here.
+    pub async fn connect(address: &Address, limit: Option<Duration>) -> Result<Self, Failure> {
+        let until = limit.map(|limit| Clock::monotonic() + limit);
+        let unreachable =
+            |cause: String| Failure::Unreachable { address: address.to_string(), cause };
+        let endpoint = Endpoint::from_shared(address.to_string())
+            .and_then(|endpoint| {
+                endpoint.user_agent(concat!("jobplane/", env!("CARGO_PKG_VERSION")))
+            })
+            .map_err(|error| unreachable(root_cause(&error)))?
+            .connect_timeout(CONNECT_TIMEOUT);
+        let wait = limit.unwrap_or(REQUEST_TIMEOUT);
+        let channel = match timeout(wait, endpoint.connect()).await {
+            Ok(Ok(channel)) => channel,
+            Ok(Err(error)) => return Err(unreachable(root_cause(&error))),
+            Err(_) => {
+                return Err(Failure::TimedOut {
+                    doing: format!("connecting to {address}"),
+                    after: wait,
+                    next: "check the address, or allow more with --timeout".to_owned(),
+                });
+            }
+        };
+        Ok(Self { channel, address: address.clone(), limit, until })
+    }
+
+    /// The service for jobs.
+    #[must_use]
+    pub fn jobs(&self) -> JobServiceClient<Channel> {
+        JobServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    /// The service for operators.
+    #[must_use]
+    pub fn admin(&self) -> AdminServiceClient<Channel> {
+        AdminServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    /// A message with the time that is left for it.
+    #[must_use]
+    pub fn request<M>(&self, message: M) -> Request<M> {
+        let mut request = Request::new(message);
+        request.set_timeout(self.left() + SERVER_MARGIN);
+        request
+    }
+
+    /// Makes a call. `doing` says what for, after "cannot": `cancel job 0190…`.
+    pub async fn ask<T>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        match timeout(self.left(), call).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => Err(self.refused(doing, &status)),
+            Err(_) => Err(Failure::TimedOut {
+                doing: format!("no answer from {} to: {doing}", self.address),
+                after: self.limit.unwrap_or(REQUEST_TIMEOUT),
+                next:
+                    "it may have been done: look before you repeat it, or allow more with --timeout"
+                        .to_owned(),
+            }),
+        }
+    }
+
+    fn refused(&self, doing: &str, status: &Status) -> Failure {
+        Failure::Refused(Box::new(Refusal::of(status, doing, &self.address.to_string())))
+    }
+
+    fn left(&self) -> Duration {
+        match self.until {
+            Some(until) => until.saturating_duration_since(Clock::monotonic()),
+            None => REQUEST_TIMEOUT,
+        }
+    }
+}
+
+/// What lies at the bottom of an error: the system's own words.
+fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,191 @@
+//! What a status of the server means to a user: an exit code, the facts, what to do next.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::cli::exit::{Exit, check_address};
+use crate::cli::format;
+
+#[cfg(test)]
+mod tests;
+
+/// An answer that is not what was asked for, read from `google.rpc.Status` and its details.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// How the command ends.
+    pub exit: Exit,
+    /// When the server would like to be asked again, if it says so.
+    pub retry_after: Option<Duration>,
+    /// True if asking again may help although nobody knows what became of this call: the connection broke, or the
+    /// server cannot serve for now.
+    pub passing: bool,
+    doing: String,
+    address: String,
+    code: Code,
+    message: String,
+    reason: String,
+    facts: BTreeMap<String, String>,
+    fields: Vec<(String, String)>,
+}
+
+impl Refusal {
+    /// Reads a status that answered `doing`.
+    #[must_use]
+    pub fn of(status: &Status, doing: &str, address: &str) -> Self {
+        let details = status.get_error_details();
+        let info = details.error_info();
+        let retry_after = details.retry_info().and_then(|info| info.retry_delay);
+        let mut fields: Vec<(String, String)> = Vec::new();
+        if let Some(bad) = details.bad_request() {
+            let violations = bad.field_violations.iter();
+            fields.extend(violations.map(|of| (of.field.clone(), of.description.clone())));
+        }
+        if let Some(failure) = details.precondition_failure() {
+            let violations = failure.violations.iter();
+            fields.extend(violations.map(|of| (of.subject.clone(), of.description.clone())));
+        }
+        if let Some(failure) = details.quota_failure() {
+            let violations = failure.violations.iter();
+            fields.extend(violations.map(|of| (of.subject.clone(), of.description.clone())));
+        }
+        let facts = info.map(|info| info.metadata.clone()).unwrap_or_default();
+        Self {
+            exit: exit_of(status.code()),
+            retry_after,
+            passing: passes(status.code(), info.is_some(), retry_after.is_some()),
+            doing: doing.to_owned(),
+            address: address.to_owned(),
+            code: status.code(),
+            message: format::plain(status.message()),
+            reason: info.map(|info| info.reason.clone()).unwrap_or_default(),
+            facts: facts.into_iter().collect(),
+            fields,
+        }
+    }
+
+    /// What the server, or the connection, said: one line.
+    #[must_use]
+    pub fn cause(&self) -> &str {
+        if self.message.is_empty() { name_of(self.code) } else { &self.message }
+    }
+
+    /// What to tell the user, a line each.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("cannot {}: {}", self.doing, self.cause())];
+        for (field, problem) in &self.fields {
+            lines.push(format!("{}: {}", format::plain(field), format::plain(problem)));
+        }
+        let mut answer = name_of(self.code).to_owned();
+        if !self.reason.is_empty() {
+            answer = format!("{answer}, {}", format::plain(&self.reason));
+        }
+        let facts: Vec<_> =
+            self.facts.iter().map(|(name, fact)| format!("{name}={fact}")).collect();
+        if !facts.is_empty() {
+            answer = format!("{answer} ({})", format::plain(&facts.join(", ")));
+        }
+        lines.push(format!("answer of {}: {answer}", self.address));
+        lines.extend(self.next());
+        lines
+    }
+
+    /// What to do next, if there is something to say.
+    fn next(&self) -> Option<String> {
+        let holder = || self.facts.get("job_id").map_or("JOB", String::as_str);
+        let next = match (self.reason.as_str(), self.code) {
+            ("OUTCOME_UNKNOWN", _) => {
+                "it may have been done or not: look with `jobplane list` before \
+                 you repeat it (submit with --request-id can be repeated safely)"
+                    .to_owned()
+            }
+            ("DUPLICATE_JOB", _) => format!(
+                "follow the job that holds the key with `jobplane watch {}`, or submit with \
+                 --unique-policy return-existing",
+                holder()
+            ),
+            ("REQUEST_ID_REUSED", _) => "use another --request-id for another job".to_owned(),
+            ("ILLEGAL_TRANSITION", _) => "see where the job is with `jobplane get JOB`".to_owned(),
+            (_, Code::NotFound) => {
+                "look with `jobplane list`; finished jobs are deleted when their retention is over"
+                    .to_owned()
+            }
+            (_, Code::Unauthenticated | Code::PermissionDenied) => {
+                "ask the operator of the server for access".to_owned()
+            }
+            (_, Code::Unimplemented) => {
+                "check that --endpoint names a jobplane server of the same version".to_owned()
+            }
+            (_, Code::DeadlineExceeded) => {
+                "it may have been done: look before you repeat it, or allow more with --timeout"
+                    .to_owned()
+            }
+            ("", Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled) => {
+                return Some(check_address());
+            }
+            _ => match self.retry_after {
+                Some(after) => format!("try again in {}", format::span(after)),
+                None => return None,
+            },
+        };
+        Some(format!("next: {next}"))
+    }
+}
+
+/// The exit code of a status code.
+fn exit_of(code: Code) -> Exit {
+    match code {
+        Code::Ok => Exit::Ok,
+        Code::InvalidArgument | Code::OutOfRange => Exit::Usage,
+        Code::NotFound => Exit::NotFound,
+        Code::FailedPrecondition
+        | Code::Aborted
+        | Code::AlreadyExists
+        | Code::ResourceExhausted
+        | Code::PermissionDenied
+        | Code::Unauthenticated => Exit::Refused,
+        Code::DeadlineExceeded => Exit::TimedOut,
+        Code::Unavailable
+        | Code::Cancelled
+        | Code::Unknown
+        | Code::Unimplemented
+        | Code::Internal
+        | Code::DataLoss => Exit::Unreachable,
+    }
+}
+
+/// Whether asking again may help. Every status that the server itself makes carries an ErrorInfo; one without it tells
+/// of the connection.
+fn passes(code: Code, by_server: bool, told_to_retry: bool) -> bool {
+    match code {
+        Code::Unavailable => true,
+        Code::Unknown | Code::Internal | Code::Cancelled => !by_server,
+        _ => told_to_retry,
+    }
+}
+
+/// The code as the protocol writes it.
+fn name_of(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

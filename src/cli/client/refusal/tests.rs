@@ -1,0 +1,79 @@
+use std::collections::HashMap;
+
+use tonic_types::{ErrorDetails, FieldViolation};
+
+use super::*;
+
+const AT: &str = "http://127.0.0.1:50051";
+
+fn refusal(code: Code, reason: &str, facts: &[(&str, &str)]) -> Refusal {
+    let facts: HashMap<_, _> =
+        facts.iter().map(|(name, fact)| ((*name).to_owned(), (*fact).to_owned())).collect();
+    let details = ErrorDetails::with_error_info(reason, "jobplane", facts);
+    let status = Status::with_error_details(code, "no", details);
+    Refusal::of(&status, "cancel job 1", AT)
+}
+
+#[test]
+fn each_code_has_its_exit_code() {
+    for (code, exit) in [
+        (Code::InvalidArgument, Exit::Usage),
+        (Code::NotFound, Exit::NotFound),
+        (Code::FailedPrecondition, Exit::Refused),
+        (Code::Aborted, Exit::Refused),
+        (Code::AlreadyExists, Exit::Refused),
+        (Code::ResourceExhausted, Exit::Refused),
+        (Code::Unavailable, Exit::Unreachable),
+        (Code::Unimplemented, Exit::Unreachable),
+        (Code::DeadlineExceeded, Exit::TimedOut),
+    ] {
+        assert_eq!(refusal(code, "X", &[]).exit, exit, "{code:?}");
+    }
+}
+
+#[test]
+fn every_wrong_field_gets_a_line() {
+    let violations =
+        vec![FieldViolation::new("spec.type", "is empty"), FieldViolation::new("spec.queue", "no")];
+    let details = ErrorDetails::with_bad_request(violations);
+    let status = Status::with_error_details(Code::InvalidArgument, "invalid fields", details);
+    let lines = Refusal::of(&status, "submit a job", AT).lines();
+    assert_eq!(
+        lines[..3],
+        ["cannot submit a job: invalid fields", "spec.type: is empty", "spec.queue: no"]
+    );
+}
+
+#[test]
+fn reason_and_facts_are_told_with_what_to_do_next() {
+    let lines = refusal(Code::AlreadyExists, "DUPLICATE_JOB", &[("job_id", "J")]).lines();
+    assert_eq!(lines[1], format!("answer of {AT}: ALREADY_EXISTS, DUPLICATE_JOB (job_id=J)"));
+    assert!(lines[2].contains("jobplane watch J"), "{lines:?}");
+}
+
+#[test]
+fn the_wait_that_the_server_asks_for_is_told() {
+    let mut details = ErrorDetails::with_error_info("RATE_LIMITED", "jobplane", HashMap::new());
+    details.set_retry_info(Some(Duration::from_secs(90)));
+    let status = Status::with_error_details(Code::ResourceExhausted, "slow down", details);
+    let refusal = Refusal::of(&status, "submit", AT);
+    assert_eq!(refusal.lines().last().unwrap(), "next: try again in 1m 30s");
+    assert!(refusal.passing);
+}
+
+#[test]
+fn a_broken_connection_passes_and_a_broken_server_does_not() {
+    let broken = Status::unknown("transport error");
+    let refusal = Refusal::of(&broken, "watch", AT);
+    assert!(refusal.passing);
+    assert!(refusal.lines().last().unwrap().contains("jobplane serve"));
+    assert!(!self::refusal(Code::Internal, "INTERNAL", &[]).passing);
+    assert!(!self::refusal(Code::NotFound, "JOB_NOT_FOUND", &[]).passing);
+    assert!(self::refusal(Code::Unavailable, "STORE_UNAVAILABLE", &[]).passing);
+}
+
+#[test]
+fn a_status_cannot_move_the_cursor() {
+    let lines = Refusal::of(&Status::not_found("\x1b[2Jgone"), "get", AT).lines();
+    assert!(lines.iter().all(|line| !line.contains('\x1b')), "{lines:?}");
+}

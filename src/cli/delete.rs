@@ -1,0 +1,35 @@
+//! `jobplane delete`: deletes finished jobs with their logs and attempts.
+
+use super::client::Limit;
+use super::exit::{Exit, Failure};
+use super::output::{Format, Out};
+use super::{Context, each, parse};
+use crate::proto::v1::DeleteJobRequest;
+
+/// Which jobs.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The ids of the jobs; each must be over
+    #[arg(value_name = "JOB", required = true, value_parser = parse::job_id)]
+    jobs: Vec<String>,
+    #[command(flatten)]
+    limit: Limit,
+}
+
+/// Deletes one after the other; what fails does not keep the others from being deleted.
+pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+    let client = context.connect(args.limit.timeout).await?;
+    let mut each = each::Each::default();
+    for job_id in args.jobs {
+        let doing = format!("delete job {job_id}");
+        let request = DeleteJobRequest { job_id: job_id.clone() };
+        let answer = client.ask(&doing, client.jobs().delete_job(client.request(request))).await;
+        if let Some(answer) = each.taken(answer, out)? {
+            match out.format() {
+                Format::Table => out.line(&format!("{job_id}  deleted"))?,
+                Format::Json | Format::Jsonl => out.message(&answer)?,
+            }
+        }
+    }
+    Ok(each.end())
+}

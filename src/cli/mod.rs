@@ -1,0 +1,189 @@
+//! The command line: one file per command.
+//!
+//! Owns: what is typed ([`Cli`]), how answers look ([`output`], [`table`], [`describe`], [`format`], [`json`]), exit
+//! codes and what is said when something fails ([`exit`]).
+//! Does not own: the server; every command but `serve` is a gRPC client like any other.
+//! Entry: [`main`].
+//! Invariants: only [`client`] names tonic; stdout carries the answer and nothing else, stderr the rest; text from
+//! afar reaches a terminal without control characters; a reader that leaves early is no failure.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::domain::Timestamp;
+use crate::runtime::Clock;
+
+mod cancel;
+mod client;
+mod delete;
+mod describe;
+mod each;
+mod exit;
+mod format;
+mod get;
+mod json;
+mod list;
+mod logs;
+mod names;
+mod output;
+mod paint;
+mod parse;
+mod queues;
+mod retry;
+pub mod serve;
+mod stats;
+mod submit;
+mod table;
+mod watch;
+mod workers;
+
+#[cfg(test)]
+mod tests;
+
+use client::{Address, Client};
+use exit::{Exit, Failure};
+use output::{Format, Out};
+
+/// What the exit codes mean.
+const EXIT_CODES: &str = "Exit codes: 0 ok, 1 the job failed, 2 usage, 3 not found, 4 refused, \
+     5 cannot reach the server, 124 time-out";
+
+/// Runs background jobs anywhere, shows how far each one is, stops it, retries it.
+#[derive(Debug, Parser)]
+#[command(name = "jobplane", version, about, after_help = EXIT_CODES, max_term_width = 100)]
+struct Cli {
+    /// The server: http://HOST:PORT or HOST:PORT
+    #[arg(long, global = true, env = "JOBPLANE_ENDPOINT", value_name = "ADDRESS")]
+    #[arg(default_value = "http://127.0.0.1:50051")]
+    endpoint: Address,
+    /// How answers are written
+    #[arg(long, short, global = true, env = "JOBPLANE_OUTPUT", value_name = "FORMAT", value_enum)]
+    #[arg(default_value_t)]
+    output: Format,
+    /// Give up after this long, exit code 124 [default: 30s for each call, none for what is followed]
+    // Not global: after `submit`, --timeout is that of the job.
+    #[arg(long, env = "JOBPLANE_TIMEOUT", value_name = "DURATION", value_parser = parse::duration)]
+    timeout: Option<Duration>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::Args),
+    #[command(flatten)]
+    Ask(Ask),
+}
+
+/// The commands that ask a server.
+#[derive(Debug, Subcommand)]
+enum Ask {
+    /// Create a job, and with --wait watch it
+    Submit(Box<submit::Args>),
+    /// Show everything about one job
+    Get(get::Args),
+    /// List jobs, the newest first
+    List(list::Args),
+    /// Follow a job until it is over; ends with 0 if it succeeded, else 1
+    Watch(watch::Args),
+    /// Print the lines a job wrote
+    Logs(logs::Args),
+    /// Stop jobs
+    Cancel(cancel::Args),
+    /// Run jobs again, or those that wait for their next attempt now
+    Retry(retry::Args),
+    /// Delete finished jobs, with their logs and attempts
+    Delete(delete::Args),
+    /// Show how many jobs are where, and how the last hour went
+    Stats(stats::Args),
+    /// Show who runs jobs
+    Workers(workers::Args),
+    /// Show where jobs wait
+    Queues(queues::Args),
+}
+
+/// What every command that asks a server knows.
+struct Context {
+    address: Address,
+    timeout: Option<Duration>,
+    clock: Clock,
+}
+
+impl Context {
+    /// Connects; `timeout` is that of the command, before the one of all commands.
+    async fn connect(&self, timeout: Option<Duration>) -> Result<Client, Failure> {
+        Client::connect(&self.address, timeout.or(self.timeout)).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// Reads the command line and does what it says.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help goes to stdout; a reader that left early does not want it.
+            drop(error.print());
+            return u8::try_from(error.exit_code()).map_or(Exit::Usage.into(), ExitCode::from);
+        }
+    };
+    // A client does one thing at a time; only the server has use for threads.
+    let mut builder = match cli.command {
+        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        Command::Ask(_) => tokio::runtime::Builder::new_current_thread(),
+    };
+    match builder.enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(cli)),
+        Err(error) => {
+            output::warn(&format!("error: cannot start: {error}"));
+            Exit::Io.into()
+        }
+    }
+}
+
+async fn run(cli: Cli) -> ExitCode {
+    let command = match cli.command {
+        Command::Ask(command) => command,
+        Command::Serve(args) => {
+            return serve::run(args).await.unwrap_or_else(|error| {
+                output::warn(&format!("error: {error:#}"));
+                ExitCode::FAILURE
+            });
+        }
+    };
+    let context = Context { address: cli.endpoint, timeout: cli.timeout, clock: Clock::new() };
+    let mut out = Out::stdout(cli.output);
+    let ended = ask(command, &context, &mut out).await;
+    let ended = out.flush().and(ended);
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            each::report(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+/// Runs a command that asks a server.
+async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+    match command {
+        Ask::Submit(args) => submit::run(*args, context, out).await,
+        Ask::Get(args) => get::run(args, context, out).await,
+        Ask::List(args) => list::run(args, context, out).await,
+        Ask::Watch(args) => watch::run(args, context, out).await,
+        Ask::Logs(args) => logs::run(args, context, out).await,
+        Ask::Cancel(args) => cancel::run(args, context, out).await,
+        Ask::Retry(args) => retry::run(args, context, out).await,
+        Ask::Delete(args) => delete::run(args, context, out).await,
+        Ask::Stats(args) => stats::run(args, context, out).await,
+        Ask::Workers(args) => workers::run(args, context, out).await,
+        Ask::Queues(args) => queues::run(args, context, out).await,
+    }
+}

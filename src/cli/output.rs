@@ -1,0 +1,132 @@
+//! Where a command's answer goes: stdout for the answer, stderr for notes beside it.
+//!
+//! A reader that leaves early (`jobplane list | head`) ends the command quietly: the write fails with
+//! [`Failure::Closed`], which is no failure. Colour and cursor moves only when stdout is a terminal.
+
+use std::io::{self, BufWriter, IsTerminal as _, Write};
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use super::exit::Failure;
+use super::json::{self, Described};
+
+#[cfg(test)]
+pub(super) mod tests;
+
+/// How answers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// The whole answer in the proto JSON mapping, on many lines.
+    Json,
+    /// One item or event a line, in the proto JSON mapping.
+    Jsonl,
+}
+
+/// The output of one command.
+pub struct Out {
+    format: Format,
+    terminal: bool,
+    colour: bool,
+    drawn: bool,
+    sink: Box<dyn Write>,
+}
+
+impl Out {
+    /// Writes to stdout.
+    #[must_use]
+    pub fn stdout(format: Format) -> Self {
+        let terminal = io::stdout().is_terminal()
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let sink = Box::new(BufWriter::new(io::stdout()));
+        Self { format, terminal, colour, drawn: false, sink }
+    }
+
+    /// How answers are written.
+    #[must_use]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether people watch: lines may be redrawn.
+    #[must_use]
+    pub fn terminal(&self) -> bool {
+        self.terminal && self.format == Format::Table
+    }
+
+    /// Whether colour is welcome.
+    #[must_use]
+    pub fn colour(&self) -> bool {
+        self.colour && self.format == Format::Table
+    }
+
+    /// Writes one line.
+    pub fn line(&mut self, line: &str) -> Result<(), Failure> {
+        self.undraw()?;
+        written(writeln!(self.sink, "{line}"))
+    }
+
+    /// Writes lines.
+    pub fn lines<I: IntoIterator<Item = String>>(&mut self, lines: I) -> Result<(), Failure> {
+        lines.into_iter().try_for_each(|line| self.line(&line))
+    }
+
+    /// Writes a message: on many lines as `json`, on one as `jsonl`.
+    pub fn message<M: Described>(&mut self, message: &M) -> Result<(), Failure> {
+        self.value(&json::value(message)?)
+    }
+
+    /// Writes a value: on many lines as `json`, on one as `jsonl`.
+    pub fn value(&mut self, value: &Value) -> Result<(), Failure> {
+        let text = match self.format {
+            Format::Jsonl => value.to_string(),
+            Format::Table | Format::Json => format!("{value:#}"),
+        };
+        self.line(&text)
+    }
+
+    /// Replaces the line drawn before; on a terminal only. What does not fit is cut off by the terminal.
+    pub fn draw(&mut self, line: &str) -> Result<(), Failure> {
+        self.drawn = true;
+        // Wrapping is off for this line alone, so that an interrupted command leaves the terminal as it was.
+        written(write!(self.sink, "\r\x1b[?7l{line}\x1b[K\x1b[?7h"))?;
+        self.flush()
+    }
+
+    /// Clears the line drawn before, if any.
+    fn undraw(&mut self) -> Result<(), Failure> {
+        if std::mem::take(&mut self.drawn) {
+            written(write!(self.sink, "\r\x1b[K"))?;
+        }
+        Ok(())
+    }
+
+    /// Says something beside the answer, on stderr.
+    pub fn note(&mut self, note: &str) -> Result<(), Failure> {
+        self.undraw()?;
+        self.flush()?;
+        warn(note);
+        Ok(())
+    }
+
+    /// Hands everything written so far to the reader.
+    pub fn flush(&mut self) -> Result<(), Failure> {
+        written(self.sink.flush())
+    }
+}
+
+fn written(result: io::Result<()>) -> Result<(), Failure> {
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::Closed,
+        _ => Failure::Output(error),
+    })
+}
+
+/// Writes a line to stderr; if nobody listens there, there is nobody to tell.
+pub fn warn(line: &str) {
+    drop(writeln!(io::stderr(), "{line}"));
+}

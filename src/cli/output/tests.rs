@@ -1,0 +1,81 @@
+//! Output to memory, for this test and others.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::*;
+
+/// What was written.
+#[derive(Clone, Default)]
+pub struct Written(Rc<RefCell<Vec<u8>>>);
+
+impl Written {
+    /// As text.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.0.borrow().clone()).unwrap()
+    }
+}
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An output into memory, not a terminal.
+pub fn captured(format: Format) -> (Out, Written) {
+    let written = Written::default();
+    let sink = Box::new(written.clone());
+    (Out { format, terminal: false, colour: false, drawn: false, sink }, written)
+}
+
+struct Gone;
+
+impl Write for Gone {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_that_left_ends_the_command_quietly() {
+    let mut out = Out {
+        format: Format::Table,
+        terminal: false,
+        colour: false,
+        drawn: false,
+        sink: Box::new(Gone),
+    };
+    let failure = out.line("more").unwrap_err();
+    assert!(matches!(failure, Failure::Closed));
+    assert_eq!(failure.exit(), crate::cli::exit::Exit::Ok);
+    assert!(failure.lines().is_empty());
+}
+
+#[test]
+fn a_drawn_line_is_cleared_before_the_next_whole_one() {
+    let (mut out, written) = captured(Format::Table);
+    out.draw("40%").unwrap();
+    out.line("done").unwrap();
+    assert_eq!(written.text(), "\r\x1b[?7l40%\x1b[K\x1b[?7h\r\x1b[Kdone\n");
+}
+
+#[test]
+fn jsonl_is_one_line_and_json_many() {
+    let value = serde_json::json!({"a": 1});
+    let (mut out, written) = captured(Format::Jsonl);
+    out.value(&value).unwrap();
+    assert_eq!(written.text(), "{\"a\":1}\n");
+    let (mut out, written) = captured(Format::Json);
+    out.value(&value).unwrap();
+    assert_eq!(written.text(), "{\n  \"a\": 1\n}\n");
+}

@@ -1,0 +1,122 @@
+//! Values on the command line: ids, labels, lengths of time, moments.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::domain::Timestamp;
+
+#[cfg(test)]
+mod tests;
+
+/// A length of time on the wire holds no more seconds than this.
+const SECONDS_MAX: u64 = 315_576_000_000;
+
+/// A job's id, in its usual form.
+///
+/// # Errors
+///
+/// A text that is no UUID.
+pub fn job_id(text: &str) -> Result<String, String> {
+    uuid::Uuid::parse_str(text.trim())
+        .map(|id| id.hyphenated().to_string())
+        .map_err(|error| format!("a job's id is a UUID: {error}"))
+}
+
+/// A label, `key=value`; the value may be empty and may hold further `=`.
+///
+/// # Errors
+///
+/// A text without `=`, or without a key.
+pub fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a label is written key=value".to_owned()),
+    }
+}
+
+/// A length of time: `90s`, `1h 30m`, `500ms`, `0`.
+///
+/// # Errors
+///
+/// A text without a unit, or a span beyond ten thousand years.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let span = humantime::parse_duration(text)
+        .map_err(|error| format!("{error} (write for instance 90s, 5m or 1h 30m)"))?;
+    if span.as_secs() > SECONDS_MAX {
+        return Err("longer than ten thousand years".to_owned());
+    }
+    Ok(span)
+}
+
+/// A moment by RFC 3339, for instance `2026-01-31T08:00:00Z` or `2026-01-31T09:00:00+01:00`.
+///
+/// # Errors
+///
+/// A text that is no such moment.
+pub fn moment(text: &str) -> Result<Timestamp, String> {
+    let moment = OffsetDateTime::parse(text.trim(), &Rfc3339)
+        .map_err(|error| format!("{error} (write for instance 2026-01-31T08:00:00Z)"))?;
+    i64::try_from(moment.unix_timestamp_nanos() / 1_000)
+        .map(Timestamp::from_micros)
+        .map_err(|_| "out of range".to_owned())
+}
+
+/// A moment in the past: said itself, or as the time that passed since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// So long ago.
+    Ago(Duration),
+    /// At this moment.
+    At(Timestamp),
+}
+
+impl Since {
+    /// The moment meant.
+    #[must_use]
+    pub fn moment(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Ago(span) => now.minus(span),
+            Self::At(moment) => moment,
+        }
+    }
+}
+
+/// A moment in the past: `2h`, or by RFC 3339.
+///
+/// # Errors
+///
+/// A text that is neither.
+pub fn since(text: &str) -> Result<Since, String> {
+    if let Ok(moment) = moment(text) {
+        return Ok(Since::At(moment));
+    }
+    duration(text).map(Since::Ago).map_err(|_| {
+        "must be a length of time such as 2h or 7d, or a moment such as 2026-01-31T08:00:00Z"
+            .to_owned()
+    })
+}
+
+/// A length of time for the wire.
+#[must_use]
+pub fn wire_duration(span: Duration) -> prost_types::Duration {
+    prost_types::Duration {
+        seconds: i64::try_from(span.as_secs()).unwrap_or(i64::MAX),
+        nanos: i32::try_from(span.subsec_nanos()).unwrap_or(0),
+    }
+}
+
+/// A moment for the wire.
+#[must_use]
+pub fn wire_moment(moment: Timestamp) -> prost_types::Timestamp {
+    let micros = moment.as_micros();
+    prost_types::Timestamp {
+        seconds: micros.div_euclid(1_000_000),
+        nanos: i32::try_from(micros.rem_euclid(1_000_000) * 1_000).unwrap_or(0),
+    }
+}

@@ -1,0 +1,54 @@
+use super::*;
+
+#[test]
+fn ids_are_uuids() {
+    let id = "01890a5d-ac96-774b-bcce-b302099a8057";
+    assert_eq!(job_id(id).as_deref(), Ok(id));
+    assert_eq!(job_id(&id.to_uppercase()).as_deref(), Ok(id));
+    assert!(job_id("17").unwrap_err().contains("UUID"));
+}
+
+#[test]
+fn labels_have_a_key() {
+    assert_eq!(label("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+    assert_eq!(label("a="), Ok(("a".to_owned(), String::new())));
+    assert!(label("a").is_err());
+    assert!(label("=b").is_err());
+}
+
+#[test]
+fn lengths_of_time_have_units() {
+    assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+    assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5_400)));
+    assert_eq!(duration("0"), Ok(Duration::ZERO));
+    for text in ["", "5", "-5s", "5 parsecs", "99999999999999y"] {
+        assert!(duration(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn moments_may_be_in_any_zone() {
+    let utc = moment("2026-01-31T08:00:00Z");
+    assert_eq!(utc, Ok(Timestamp::from_micros(1_769_846_400_000_000)));
+    assert_eq!(moment("2026-01-31T09:00:00+01:00"), utc);
+    assert!(moment("2026-01-31").is_err());
+}
+
+#[test]
+fn since_is_a_span_or_a_moment() {
+    let now = Timestamp::from_micros(10_000_000);
+    assert_eq!(since("4s").map(|of| of.moment(now)), Ok(Timestamp::from_micros(6_000_000)));
+    assert_eq!(
+        since("1970-01-01T00:00:01Z").map(|of| of.moment(now)),
+        Ok(Timestamp::from_micros(1_000_000))
+    );
+    assert!(since("yesterday").is_err());
+}
+
+#[test]
+fn wire_moments_before_the_epoch_keep_positive_nanos() {
+    let wire = wire_moment(Timestamp::from_micros(-1));
+    assert_eq!((wire.seconds, wire.nanos), (-1, 999_999_000));
+    let wire = wire_duration(Duration::from_millis(1_500));
+    assert_eq!((wire.seconds, wire.nanos), (1, 500_000_000));
+}

@@ -1,0 +1,39 @@
+//! `jobplane retry`: runs jobs again.
+
+use super::client::Limit;
+use super::exit::{Exit, Failure};
+use super::output::Out;
+use super::{Context, each, parse};
+use crate::proto::v1::RetryJobRequest;
+
+/// Which jobs, and how.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The ids of the jobs
+    #[arg(value_name = "JOB", required = true, value_parser = parse::job_id)]
+    jobs: Vec<String>,
+    /// Why, for people
+    #[arg(long, default_value_t, hide_default_value = true)]
+    reason: String,
+    /// Also if it succeeded
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    limit: Limit,
+}
+
+/// Retries one after the other; what fails does not keep the others from being retried.
+pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+    let client = context.connect(args.limit.timeout).await?;
+    let mut each = each::Each::default();
+    for job_id in args.jobs {
+        let doing = format!("retry job {job_id}");
+        let (reason, force) = (args.reason.clone(), args.force);
+        let request = RetryJobRequest { job_id, reason, force, schedule_time: None };
+        let answer = client.ask(&doing, client.jobs().retry_job(client.request(request))).await;
+        if let Some(answer) = each.taken(answer, out)? {
+            each::show(&answer, answer.job.as_ref(), context, out)?;
+        }
+    }
+    Ok(each.end())
+}

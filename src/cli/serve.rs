@@ -1,0 +1,56 @@
+//! `jobplane serve`: runs the server.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::ValueEnum;
+
+use crate::app;
+use crate::config::Config;
+use crate::telemetry::logs;
+
+/// How the server writes its log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line, for programs.
+    #[default]
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// What the server is told.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Args {
+    /// Listen here; port 0 takes a free one
+    #[arg(long, env = "JOBPLANE_LISTEN", value_name = "HOST:PORT")]
+    #[arg(default_value = "127.0.0.1:50051")]
+    pub listen: SocketAddr,
+    /// Keep jobs here; created if it is not there
+    #[arg(long, env = "JOBPLANE_DATABASE_URL", value_name = "URL")]
+    #[arg(default_value = "sqlite://jobplane.db", hide_env_values = true)]
+    pub database_url: String,
+    /// How the log on stderr is written
+    #[arg(long, env = "JOBPLANE_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// What is logged: a level, or levels by module (`info,jobplane::engine=debug`)
+    #[arg(long, env = "JOBPLANE_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
+    pub log_level: String,
+}
+
+/// Runs the server until it is told to stop.
+///
+/// # Errors
+///
+/// It cannot start: the address is taken, the database cannot be opened.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let format = match args.log_format {
+        LogFormat::Json => logs::Format::Json,
+        LogFormat::Pretty => logs::Format::Pretty,
+    };
+    logs::init(format, &args.log_level)?;
+    let config =
+        Config { listen: args.listen, database_url: args.database_url, ..Config::default() };
+    app::serve(config).await?;
+    Ok(ExitCode::SUCCESS)
+}

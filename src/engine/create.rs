@@ -1,0 +1,215 @@
+//! Making jobs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use uuid::Uuid;
+
+use crate::auth::Caller;
+use crate::domain::job::{JobSpec, Trigger, UniquePolicy};
+use crate::domain::limits::{QUEUES_MAX, TYPES_MAX};
+use crate::domain::machine::{self, Applied, Birth, Command, Now, Refusal};
+use crate::domain::stats::Changes;
+use crate::domain::status::StateKind;
+use crate::domain::validate::Violations;
+use crate::domain::{Job, JobId, Session};
+use crate::store::{NewJob, RequestKey};
+
+use super::Engine;
+use super::dispatch::Waiter;
+use super::error::{Error, Result};
+use super::pipeline::{Created, Work};
+
+/// A wish for a job.
+#[derive(Debug, Clone)]
+pub struct CreateJob {
+    /// What is asked.
+    pub spec: JobSpec,
+    /// The caller's id for the request, and a digest of its body.
+    pub request: Option<(String, [u8; 32])>,
+    /// Only say whether it would be taken.
+    pub validate_only: bool,
+}
+
+/// A job leased to one call's session.
+#[derive(Debug, Clone)]
+pub struct Assignment {
+    /// The job.
+    pub job: Job,
+    /// The lease.
+    pub lease_ttl: Duration,
+}
+
+/// What became of a wish to start a job at once.
+#[derive(Debug, Clone)]
+pub enum Started {
+    /// It is the caller's to run.
+    Assigned(Assignment),
+    /// A policy refused it, and this records it.
+    Skipped(Job),
+}
+
+/// The lease of a job that is started by its create.
+const FIRST_LEASE: i64 = 1;
+
+/// How often a create is tried anew when the job that stood in its way vanished meanwhile.
+const CREATE_TRIES_MAX: usize = 3;
+
+impl Engine {
+    /// Makes a job, or finds the one that the same request made before.
+    pub async fn create(&self, caller: &Caller, create: CreateJob) -> Result<Created> {
+        self.check_names(&create.spec)?;
+        self.born(caller, create, Trigger::Api, None).await
+    }
+
+    /// Makes many jobs, each with its own answer.
+    pub async fn create_many(
+        &self,
+        caller: &Caller,
+        creates: Vec<CreateJob>,
+    ) -> Vec<Result<Created>> {
+        // All of them queue up before the writer looks: they share commits.
+        join_all(creates.into_iter().map(|create| self.create(caller, create))).await
+    }
+
+    /// Makes a job and leases it to the caller at once; the same request again gives the same
+    /// assignment as long as that lease is in force. A unique key that another job holds is refused
+    /// whatever its policy: the other job is somebody else's to run.
+    pub async fn start(&self, waiter: Waiter, create: CreateJob) -> Result<Started> {
+        self.check_names(&create.spec)?;
+        if create.spec.schedule_time.is_some_and(|time| time > self.clock.now()) {
+            let mut violations = Violations::default();
+            violations.add("spec.schedule_time", "must not lie ahead: the job starts at once");
+            return Err(Error::Invalid(violations));
+        }
+        let caller = waiter.caller.clone();
+        let lease_ttl = waiter.lease_ttl;
+        let created = self.born(&caller, create, Trigger::Worker, Some(&waiter)).await?;
+        let Created { job, .. } = created;
+        match job.status.kind() {
+            StateKind::Running if job.status.lease_epoch == FIRST_LEASE => {
+                self.live.open(&job);
+                Ok(Started::Assigned(Assignment { job, lease_ttl }))
+            }
+            StateKind::Skipped => Ok(Started::Skipped(job)),
+            // The lease of the first answer is over: the job ended, waits, or runs elsewhere.
+            state @ (StateKind::Pending
+            | StateKind::Running
+            | StateKind::Succeeded
+            | StateKind::Failed
+            | StateKind::Cancelled) => {
+                let held = job.status.lease_epoch;
+                let refusal = Refusal::StaleLease { held, presented: FIRST_LEASE, state };
+                Err(Error::Refused { job_id: job.id, refusal })
+            }
+        }
+    }
+
+    async fn born(
+        &self,
+        caller: &Caller,
+        create: CreateJob,
+        trigger: Trigger,
+        starter: Option<&Waiter>,
+    ) -> Result<Created> {
+        let request = create.request.map(|(request_id, fingerprint)| RequestKey {
+            caller: caller.principal().to_owned(),
+            request_id,
+            fingerprint,
+        });
+        let returns_holder =
+            starter.is_none() && create.spec.unique_policy == UniquePolicy::ReturnExisting;
+        let spec = Arc::new(create.spec);
+        let mut refusal = Error::Overloaded;
+        for _ in 0..CREATE_TRIES_MAX {
+            if let Some(request) = &request
+                && let Some(known) = self.known_request(request).await?
+            {
+                return Ok(Created { job: known, existing: true });
+            }
+            let (new, session) = self.newborn(caller, &spec, trigger, starter, request.clone());
+            if create.validate_only {
+                return Ok(Created { job: new.job, existing: false });
+            }
+            let work = |reply| Work::Create { new: Box::new(new), session, reply };
+            match self.pipeline.ask(work).await {
+                Err(error @ Error::RequestIdReused { .. }) => refusal = error,
+                Err(Error::DuplicateJob { holder, key }) => {
+                    if returns_holder && let Some(job) = self.find(holder).await? {
+                        return Ok(Created { job, existing: true });
+                    }
+                    if !returns_holder {
+                        return Err(Error::DuplicateJob { holder, key });
+                    }
+                    refusal = Error::DuplicateJob { holder, key };
+                }
+                answer => return answer,
+            }
+        }
+        Err(refusal)
+    }
+
+    /// The job that the request made before, if it did.
+    async fn known_request(&self, request: &RequestKey) -> Result<Option<Job>> {
+        let (caller, request_id) = (request.caller.clone(), request.request_id.clone());
+        let known = self
+            .db
+            .read(move |store| async move { store.request(&caller, &request_id).await })
+            .await?;
+        let Some(known) = known else { return Ok(None) };
+        if known.fingerprint != request.fingerprint {
+            return Err(Error::RequestIdReused { job_id: known.job_id });
+        }
+        match self.find(known.job_id).await? {
+            Some(job) => Ok(Some(job)),
+            None => Err(Error::RequestIdSpent { job_id: known.job_id }),
+        }
+    }
+
+    /// The job as it will be born: waiting, or started at once in a session of its own.
+    fn newborn(
+        &self,
+        caller: &Caller,
+        spec: &Arc<JobSpec>,
+        trigger: Trigger,
+        starter: Option<&Waiter>,
+        request: Option<RequestKey>,
+    ) -> (NewJob, Option<Box<Session>>) {
+        let now = self.clock.now();
+        let birth = Birth {
+            created_by: caller.principal().to_owned(),
+            trigger,
+            category: None,
+            skipped: None,
+        };
+        let mut status = machine::create(spec, birth, now);
+        let mut changes = Changes::default();
+        changes.record(None, &status);
+        let session = starter.map(|waiter| Box::new(waiter.session(now)));
+        if let (Some(session), StateKind::Pending) = (&session, status.kind()) {
+            let command =
+                Command::Start { session: session.id, worker_id: session.worker_id.clone() };
+            if let Ok(Applied::Changed(transition)) =
+                machine::apply(spec, &status, command, Now::at(now))
+            {
+                changes.record(Some(&status), &transition.status);
+                status = transition.status;
+            }
+        }
+        let job = Job { id: JobId(Uuid::now_v7()), spec: Arc::clone(spec), status };
+        (NewJob { job, request, changes }, session)
+    }
+
+    /// A type or queue never heard of before counts against its bound.
+    fn check_names(&self, spec: &JobSpec) -> Result<()> {
+        let limit = |what, limit: usize| Error::LimitExceeded { what, limit: limit as u64 };
+        if !self.known.job_type(&spec.job_type) {
+            return Err(limit("the number of job types", TYPES_MAX));
+        }
+        if !self.known.queue(&spec.queue) {
+            return Err(limit("the number of queues", QUEUES_MAX));
+        }
+        Ok(())
+    }
+}

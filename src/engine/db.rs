@@ -1,0 +1,85 @@
+//! Reads of the store, each in a task that owns it: a caller that goes away cancels nothing half-way.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use crate::domain::limits::STORE_READS_MAX;
+use crate::runtime::Tasks;
+use crate::store::{self, Store};
+
+use super::error::{Error, Result};
+
+/// A handle for reads with a bound on how many run at once and how long one is waited for.
+#[derive(Clone)]
+pub struct Db {
+    store: Arc<dyn Store>,
+    tasks: Tasks,
+    permits: Arc<Semaphore>,
+    waiting: Arc<AtomicUsize>,
+    timeout: Duration,
+}
+
+impl Db {
+    /// Reads from `store`, each waited for at most `timeout`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, tasks: Tasks, timeout: Duration) -> Self {
+        let permits = Arc::new(Semaphore::new(STORE_READS_MAX));
+        Self { store, tasks, permits, waiting: Arc::default(), timeout }
+    }
+
+    /// Reads that wait for their turn.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Runs `read` to its end in a task of its own.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] if it does not answer in time, or what the store says.
+    pub async fn read<T, F, Fut>(&self, read: F) -> Result<T>
+    where
+        F: FnOnce(Arc<dyn Store>) -> Fut + Send + 'static,
+        Fut: Future<Output = store::Result<T>> + Send,
+        T: Send + 'static,
+    {
+        let store = Arc::clone(&self.store);
+        let permits = Arc::clone(&self.permits);
+        let answer = async move {
+            // The permit is taken before the task exists, so waiting readers cost no task.
+            let turn = Turn::await_on(&self.waiting);
+            let permit = permits.acquire_owned().await.map_err(|_| Error::Draining)?;
+            drop(turn);
+            let task = self.tasks.spawn("store read", async move {
+                let answer = read(store).await;
+                drop(permit);
+                answer
+            });
+            match task.await {
+                Ok(answer) => answer.map_err(Error::from),
+                Err(_) => Err(Error::Overloaded),
+            }
+        };
+        tokio::time::timeout(self.timeout, answer).await.unwrap_or(Err(Error::Overloaded))
+    }
+}
+
+/// A read that waits for its turn; counted until dropped.
+struct Turn<'a>(&'a AtomicUsize);
+
+impl<'a> Turn<'a> {
+    fn await_on(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,184 @@
+//! One job: look at it, stop it, run it again, let it go; and lists of jobs.
+
+use std::time::Duration;
+
+use crate::auth::Caller;
+use crate::domain::limits::{CANCEL_GRACE_DEFAULT, RESPONSE_BYTES_MAX, TOTAL_SIZE_EXACT_MAX};
+use crate::domain::machine::Command;
+use crate::domain::{Attempt, Job, JobFilter, JobId, Timestamp};
+use crate::store::ListQuery;
+
+use super::Engine;
+use super::error::{Error, Result};
+use super::pipeline::Work;
+
+/// A wish for a page of jobs.
+#[derive(Debug, Clone)]
+pub struct ListJobs {
+    /// Which jobs.
+    pub filter: JobFilter,
+    /// At most so many.
+    pub page_size: usize,
+    /// Where the page before ended.
+    pub before: Option<JobId>,
+    /// Whether payloads and results are wanted.
+    pub full: bool,
+}
+
+/// A page of jobs, newest id first.
+#[derive(Debug, Clone, Default)]
+pub struct JobPage {
+    /// The jobs.
+    pub jobs: Vec<Job>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<JobId>,
+    /// Jobs that match in all.
+    pub total: u64,
+    /// Whether there are more than `total`.
+    pub total_capped: bool,
+}
+
+/// Jobs read at once for a page that may end by its bytes.
+const CHUNK: usize = 100;
+
+impl Engine {
+    /// The job, with its newest progress.
+    pub async fn job(&self, _caller: &Caller, id: JobId) -> Result<Job> {
+        self.find(id).await?.ok_or(Error::JobNotFound(id))
+    }
+
+    pub(super) async fn find(&self, id: JobId) -> Result<Option<Job>> {
+        let jobs = self.db.read(move |store| async move { store.load(&[id]).await }).await?;
+        Ok(jobs.into_iter().next().map(|mut job| {
+            self.live.overlay(&mut job);
+            job
+        }))
+    }
+
+    /// Whether the progress of a job that was read here comes from memory, and may be newer than the
+    /// disk.
+    #[must_use]
+    pub fn is_live(&self, job: &Job) -> bool {
+        job.status.session().is_some() && self.live.find(job.id, job.status.lease_epoch).is_some()
+    }
+
+    /// A page of jobs; it ends by count or by bytes.
+    pub async fn list(&self, _caller: &Caller, list: ListJobs) -> Result<JobPage> {
+        let (total, total_capped) = self.total(&list.filter).await?;
+        let mut page = JobPage { total, total_capped, ..JobPage::default() };
+        let mut before = list.before;
+        let mut bytes = 0;
+        while page.jobs.len() < list.page_size {
+            let wanted = (list.page_size - page.jobs.len()).min(CHUNK);
+            // One more than wanted tells whether there is a next page.
+            let query = ListQuery {
+                filter: list.filter.clone(),
+                before,
+                limit: wanted + 1,
+                full: list.full,
+            };
+            let chunk = self.db.read(move |store| async move { store.list(&query).await }).await?;
+            let more = chunk.len() > wanted;
+            for mut job in chunk.into_iter().take(wanted) {
+                bytes += weight(&job);
+                if bytes > RESPONSE_BYTES_MAX && !page.jobs.is_empty() {
+                    page.next = before;
+                    return Ok(page);
+                }
+                before = Some(job.id);
+                self.live.overlay(&mut job);
+                page.jobs.push(job);
+            }
+            page.next = before.filter(|_| more);
+            if !more {
+                break;
+            }
+        }
+        Ok(page)
+    }
+
+    async fn total(&self, filter: &JobFilter) -> Result<(u64, bool)> {
+        if filter.is_counted() {
+            let counts = self.db.read(|store| async move { store.counts().await }).await?;
+            let of = |count: &crate::domain::stats::Count| {
+                (filter.types.is_empty() || filter.types.contains(&count.key.job_type))
+                    && (filter.queues.is_empty() || filter.queues.contains(&count.key.queue))
+                    && (filter.states.is_empty() || filter.states.contains(&count.state))
+            };
+            let stored = counts.iter().filter(|count| of(count)).map(|count| count.stored);
+            return Ok((u64::try_from(stored.sum::<i64>()).unwrap_or(0), false));
+        }
+        let filter = filter.clone();
+        let cap = TOTAL_SIZE_EXACT_MAX + 1;
+        let count =
+            self.db.read(move |store| async move { store.count(&filter, cap).await }).await?;
+        Ok((count.min(TOTAL_SIZE_EXACT_MAX), count > TOTAL_SIZE_EXACT_MAX))
+    }
+
+    /// Asks a job to stop; one that waits stops at once.
+    pub async fn cancel(
+        &self,
+        caller: &Caller,
+        job_id: JobId,
+        reason: String,
+        grace: Option<Duration>,
+    ) -> Result<Job> {
+        let command = Command::Cancel {
+            reason,
+            requested_by: caller.principal().to_owned(),
+            grace: grace.unwrap_or(CANCEL_GRACE_DEFAULT),
+        };
+        self.command(job_id, command).await
+    }
+
+    /// Runs a job again, or now instead of later.
+    pub async fn retry(
+        &self,
+        _caller: &Caller,
+        job_id: JobId,
+        schedule_time: Option<Timestamp>,
+        force: bool,
+    ) -> Result<Job> {
+        self.command(job_id, Command::Retry { schedule_time, force }).await
+    }
+
+    /// Lets go of a job that is over, with its log and history.
+    pub async fn delete(&self, _caller: &Caller, job_id: JobId) -> Result<()> {
+        self.pipeline.ask(|reply| Work::Delete { job_id, reply }).await
+    }
+
+    /// The executions of a job, oldest first, the last one included.
+    pub async fn attempts(&self, caller: &Caller, job_id: JobId) -> Result<Vec<Attempt>> {
+        // The job is read first: an attempt that moves to the history in between shows up twice
+        // rather than not at all, and the repetition is dropped.
+        let job = self.job(caller, job_id).await?;
+        let mut attempts =
+            self.db.read(move |store| async move { store.attempts(job_id).await }).await?;
+        if let Some(last) = job.status.last_attempt() {
+            attempts.retain(|attempt| attempt.lease_epoch != last.lease_epoch);
+            attempts.push(last);
+        }
+        attempts.sort_by_key(|attempt| attempt.lease_epoch);
+        Ok(attempts)
+    }
+
+    pub(super) async fn command(&self, job_id: JobId, command: Command) -> Result<Job> {
+        let mut job = self
+            .pipeline
+            .ask(|reply| Work::Command { job_id, command, patient: false, reply })
+            .await?;
+        self.live.overlay(&mut job);
+        Ok(job)
+    }
+}
+
+/// About how many bytes a job takes in an answer.
+fn weight(job: &Job) -> usize {
+    const FIXED: usize = 512;
+    let bytes = |field: &Option<bytes::Bytes>| field.as_ref().map_or(0, bytes::Bytes::len);
+    let error =
+        job.status.error.as_ref().map_or(0, |error| {
+            error.message.len() + error.stack_trace.len() + bytes(&error.details)
+        });
+    FIXED + bytes(&job.spec.payload) + bytes(&job.status.result) + error
+}

@@ -1,0 +1,94 @@
+//! The server's own log of what happens to jobs: one line a change, after the commit.
+
+use crate::domain::Job;
+use crate::domain::machine::Effect;
+use crate::domain::status::StateKind;
+
+/// A job was made.
+pub(super) fn born(job: &Job) {
+    tracing::info!(
+        job.id = %job.id,
+        job.type = %job.spec.job_type,
+        queue.name = %job.spec.queue,
+        job.state = job.status.kind().as_str(),
+        "job created"
+    );
+}
+
+/// A job changed.
+pub(super) fn changed(job: &Job, effect: &Effect) {
+    let status = &job.status;
+    let (id, job_type) = (job.id, &job.spec.job_type);
+    let (attempt, of) = (status.attempt, status.max_attempts);
+    let code = status.error.as_ref().map_or("", |error| error.code.as_str());
+    match effect {
+        Effect::Started { attempt } => tracing::info!(
+            job.id = %id,
+            job.type = %job_type,
+            worker.id = status.execution.as_ref().map(|run| run.worker_id.as_str()),
+            lease.epoch = status.lease_epoch,
+            attempt,
+            "job started"
+        ),
+        Effect::RetryScheduled { delay } => {
+            let message = status.error.as_ref().map_or("", |error| error.message.as_str());
+            tracing::info!(
+                job.id = %id, job.type = %job_type, attempt, of, code, message, "attempt failed"
+            );
+            tracing::info!(
+                job.id = %id,
+                job.type = %job_type,
+                delay_seconds = delay.as_secs_f64(),
+                attempt,
+                of,
+                "retry scheduled"
+            );
+        }
+        Effect::LeaseLost => tracing::warn!(
+            job.id = %id, job.type = %job_type, lease.epoch = status.lease_epoch, "lease lost"
+        ),
+        Effect::AskToStop { request, .. } => tracing::info!(
+            job.id = %id,
+            job.type = %job_type,
+            cause = request.cause.as_str(),
+            reason = request.reason,
+            requested_by = request.requested_by,
+            grace_seconds = request.grace.as_secs_f64(),
+            "cancel requested"
+        ),
+        Effect::Ended { state } => ended(job, *state),
+        Effect::Ready { .. } | Effect::Revoked { .. } | Effect::Closed { .. } => {}
+    }
+}
+
+fn ended(job: &Job, state: StateKind) {
+    let status = &job.status;
+    let (id, job_type) = (job.id, &job.spec.job_type);
+    let run = status.run_duration(status.update_time).unwrap_or_default().as_secs_f64();
+    match state {
+        StateKind::Succeeded => tracing::info!(
+            job.id = %id, job.type = %job_type, run_seconds = run, attempt = status.attempt,
+            "job succeeded"
+        ),
+        StateKind::Failed => {
+            let error = status.error.as_ref();
+            tracing::warn!(
+                job.id = %id,
+                job.type = %job_type,
+                run_seconds = run,
+                attempt = status.attempt,
+                of = status.max_attempts,
+                code = error.map(|error| error.code.as_str()),
+                message = error.map(|error| error.message.as_str()),
+                "job failed for good"
+            );
+        }
+        StateKind::Cancelled => tracing::info!(
+            job.id = %id, job.type = %job_type, run_seconds = run, "job cancelled"
+        ),
+        StateKind::Skipped => {
+            tracing::info!(job.id = %id, job.type = %job_type, "job skipped");
+        }
+        StateKind::Pending | StateKind::Running => {}
+    }
+}

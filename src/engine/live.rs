@@ -1,0 +1,159 @@
+//! Progress in memory: a tick changes a cell, watchers see it at once, the disk gets the newest one
+//! with the next flush.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use parking_lot::Mutex;
+
+use crate::domain::{Job, JobId, Progress, ResourceUsage, Timestamp};
+use crate::store::ProgressWrite;
+use crate::watch::Hub;
+
+/// How a job that is worked on right now stands, ahead of the disk.
+pub(super) struct Cell {
+    job_id: JobId,
+    lease_epoch: i64,
+    start_time: Timestamp,
+    state: Mutex<CellState>,
+}
+
+struct CellState {
+    progress: Progress,
+    usage: Option<ResourceUsage>,
+    dirty: bool,
+}
+
+impl Cell {
+    /// The newest progress and usage.
+    pub(super) fn newest(&self) -> (Progress, Option<ResourceUsage>) {
+        let state = self.state.lock();
+        (state.progress.clone(), state.usage)
+    }
+}
+
+/// What a tick carries.
+pub(super) enum Tick {
+    Progress(Progress),
+    Usage(ResourceUsage),
+}
+
+/// The cells of every job this process has heard of since it started running.
+#[derive(Default)]
+pub(super) struct Live {
+    cells: DashMap<JobId, Arc<Cell>>,
+    dirty: Mutex<Vec<Arc<Cell>>>,
+}
+
+impl Live {
+    /// The cell of a running job, made from its status if it is new.
+    pub(super) fn open(&self, job: &Job) -> Arc<Cell> {
+        let status = &job.status;
+        let mut entry = self.cells.entry(job.id).or_insert_with(|| new_cell(job));
+        if entry.lease_epoch < status.lease_epoch {
+            *entry = new_cell(job);
+        }
+        Arc::clone(&entry)
+    }
+
+    /// The cell of a job under this lease.
+    pub(super) fn find(&self, job_id: JobId, lease_epoch: i64) -> Option<Arc<Cell>> {
+        let cell = self.cells.get(&job_id)?;
+        (cell.lease_epoch == lease_epoch).then(|| Arc::clone(&cell))
+    }
+
+    /// Forgets a job whose lease ended.
+    pub(super) fn close(&self, job_id: JobId, lease_epoch: i64) {
+        self.cells.remove_if(&job_id, |_, cell| cell.lease_epoch <= lease_epoch);
+    }
+
+    /// Takes a tick: the latest wins, an older sequence is ignored.
+    pub(super) fn tick(
+        &self,
+        cell: &Arc<Cell>,
+        sequence: i64,
+        tick: Tick,
+        now: Timestamp,
+        hub: &Hub,
+    ) {
+        let mut state = cell.state.lock();
+        match tick {
+            Tick::Progress(mut progress) => {
+                let next = state.progress.sequence + 1;
+                progress.sequence = if sequence == 0 { next } else { sequence };
+                if progress.sequence < next {
+                    return;
+                }
+                state.progress = progress.following(&state.progress, cell.start_time, now);
+            }
+            Tick::Usage(usage) => {
+                let peak = state.usage.map_or(0, |known| known.peak_memory_bytes);
+                let peak = peak.max(usage.peak_memory_bytes).max(usage.memory_bytes);
+                state.usage = Some(ResourceUsage { peak_memory_bytes: peak, ..usage });
+            }
+        }
+        hub.publish_progress(cell.job_id, cell.lease_epoch, &state.progress, state.usage);
+        let was_dirty = std::mem::replace(&mut state.dirty, true);
+        drop(state);
+        if !was_dirty {
+            self.dirty.lock().push(Arc::clone(cell));
+        }
+    }
+
+    /// What changed since the last call, newest only.
+    pub(super) fn take_dirty(&self, limit: usize) -> Vec<ProgressWrite> {
+        let cells: Vec<Arc<Cell>> = {
+            let mut dirty = self.dirty.lock();
+            let from = dirty.len().saturating_sub(limit);
+            dirty.split_off(from)
+        };
+        let rows = cells.into_iter().map(|cell| {
+            let mut state = cell.state.lock();
+            state.dirty = false;
+            ProgressWrite {
+                job_id: cell.job_id,
+                lease_epoch: cell.lease_epoch,
+                progress: state.progress.clone(),
+                usage: state.usage,
+            }
+        });
+        rows.collect()
+    }
+
+    /// Says that these were not written after all.
+    pub(super) fn mark_dirty(&self, jobs: &[(JobId, i64)]) {
+        for cell in jobs.iter().filter_map(|(job_id, epoch)| self.find(*job_id, *epoch)) {
+            if !std::mem::replace(&mut cell.state.lock().dirty, true) {
+                self.dirty.lock().push(Arc::clone(&cell));
+            }
+        }
+    }
+
+    /// Lays the newest progress over a job as it was read.
+    pub(super) fn overlay(&self, job: &mut Job) {
+        if job.status.session().is_none() {
+            return;
+        }
+        if let Some(cell) = self.find(job.id, job.status.lease_epoch) {
+            let state = cell.state.lock();
+            if state.progress.sequence > job.status.progress.sequence {
+                job.status.progress.clone_from(&state.progress);
+            }
+            job.status.resource_usage = state.usage.or(job.status.resource_usage);
+        }
+    }
+}
+
+fn new_cell(job: &Job) -> Arc<Cell> {
+    let status = &job.status;
+    Arc::new(Cell {
+        job_id: job.id,
+        lease_epoch: status.lease_epoch,
+        start_time: status.execution.as_ref().map_or(status.update_time, |run| run.start_time),
+        state: Mutex::new(CellState {
+            progress: status.progress.clone(),
+            usage: status.resource_usage,
+            dirty: false,
+        }),
+    })
+}

@@ -1,0 +1,232 @@
+//! The use cases, free of transport: everything the service can do, with the caller's identity.
+//!
+//! Owns: the write path ([`pipeline`]), dispatch ([`dispatch`]), attached workers ([`session`]), live
+//! progress ([`live`]), and a file for each group of use cases.
+//! Does not own: wire messages, statements, states of jobs.
+//! Entry: [`Engine`].
+//! Invariants: every use case takes the [`Caller`](crate::auth::Caller); nothing is answered before it
+//! is durable; no request's future runs database work.
+
+mod create;
+mod db;
+mod dispatch;
+mod error;
+mod gauges;
+mod history;
+mod info;
+mod jobs;
+mod journal;
+mod known;
+mod live;
+mod log_lines;
+mod logs;
+pub mod pipeline;
+mod queues;
+pub mod session;
+mod stats;
+mod summary;
+mod unary;
+mod upkeep;
+mod watch;
+mod workers;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
+use crate::store::Store;
+use crate::telemetry::Metrics;
+use crate::watch::Hub;
+
+pub use create::{Assignment, CreateJob, Started};
+pub use dispatch::Waiter;
+pub use error::{Error, Result};
+pub use info::ServerInfo;
+pub use jobs::{JobPage, ListJobs};
+pub use logs::{ListLogs, LogGap, LogLine, LogPage};
+pub use pipeline::{Adoption, Created};
+pub use queues::Queue;
+pub use stats::{Figures, Stats, StatsFilter, Window};
+pub use summary::{Summary, SummaryQuery};
+pub use unary::{JobReport, Reported};
+pub use workers::{Worker, WorkerFilter, WorkerState, Workforce, percent};
+
+use db::Db;
+use dispatch::{Dispatcher, Line, Waiters};
+use info::Replica;
+use known::Known;
+use live::Live;
+use log_lines::LogLines;
+use pipeline::{After, Cache, Pipeline};
+use session::Sessions;
+
+/// What lets background loops act before their period is over.
+#[derive(Clone, Default)]
+pub struct Nudges {
+    /// A session ended and may have left jobs behind.
+    pub session_ended: Arc<Notify>,
+}
+
+/// What ends when.
+pub struct Stops<'a> {
+    /// Tasks that end with `shutdown`.
+    pub tasks: &'a Tasks,
+    /// The writer's task, which ends with `closed`.
+    pub writer: &'a Tasks,
+    /// The server is about to stop.
+    pub shutdown: Shutdown,
+    /// Nobody asks any more.
+    pub closed: Shutdown,
+}
+
+/// All use cases. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+/// What use cases need.
+pub struct Inner {
+    pub(crate) clock: Clock,
+    pub(crate) hub: Hub,
+    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) metrics: Metrics,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) tasks: Tasks,
+    board: LoopBoard,
+    nudges: Nudges,
+    replica: Replica,
+    db: Db,
+    pipeline: Pipeline,
+    live: Arc<Live>,
+    line: Line,
+    waiters: Arc<Waiters>,
+    known: Known,
+    log_lines: Arc<LogLines>,
+}
+
+impl std::ops::Deref for Engine {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Engine {
+    /// Puts the parts together and starts the writer and the dispatcher.
+    #[must_use]
+    pub fn start_up(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        store_timeout: Duration,
+        metrics: Metrics,
+        board: LoopBoard,
+        stops: Stops<'_>,
+    ) -> Self {
+        let Stops { tasks, writer, shutdown, closed } = stops;
+        let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
+        let (hub, line) = (Hub::default(), Line::default());
+        let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
+        let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
+        let nudges = Nudges::default();
+        let sessions = Arc::new(Sessions::new(
+            Arc::clone(&live),
+            hub.clone(),
+            line.clone(),
+            clock.clone(),
+            tasks.clone(),
+            db.clone(),
+            Arc::clone(&nudges.session_ended),
+        ));
+        let after = Arc::new(After {
+            hub: hub.clone(),
+            line: line.clone(),
+            live: Arc::clone(&live),
+            sessions: Arc::clone(&sessions),
+            log_lines: Arc::clone(&log_lines),
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+        });
+        let pipeline = Pipeline::start(
+            pipeline::Parts {
+                store: Arc::clone(&store),
+                clock: clock.clone(),
+                cache: Arc::clone(&cache),
+                after: Arc::clone(&after),
+                metrics: metrics.clone(),
+            },
+            store_timeout,
+            writer,
+            closed,
+        );
+        sessions.connect(pipeline.clone());
+        let dispatcher = Dispatcher {
+            store,
+            clock: clock.clone(),
+            line: line.clone(),
+            sessions: Arc::clone(&sessions),
+            waiters: Arc::clone(&waiters),
+            live: Arc::clone(&live),
+            cache,
+            after,
+        };
+        tasks.spawn("dispatcher", dispatcher.run(shutdown.clone()));
+        let replica = Replica { id: Uuid::new_v4(), start_time: clock.now() };
+        Self(Arc::new(Inner {
+            clock,
+            hub,
+            sessions,
+            metrics,
+            shutdown,
+            tasks: tasks.clone(),
+            board,
+            nudges,
+            replica,
+            db,
+            pipeline,
+            live,
+            line,
+            waiters,
+            known: Known::default(),
+            log_lines,
+        }))
+    }
+
+    /// What lets background loops act early.
+    #[must_use]
+    pub fn nudges(&self) -> &Nudges {
+        &self.nudges
+    }
+
+    /// Every attached worker.
+    #[must_use]
+    pub fn sessions(&self) -> &Arc<Sessions> {
+        &self.sessions
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// The tasks of the server.
+    #[must_use]
+    pub fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Signalled when the server is about to stop.
+    #[must_use]
+    pub fn shutdown_signal(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
+    /// The watched jobs.
+    #[must_use]
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+}

@@ -1,0 +1,103 @@
+//! What follows a commit: watchers see it, waiting workers wake, sessions hear of it, the log and the
+//! figures get their line. All of it may be lost: whatever must happen is in the commit.
+
+use std::sync::Arc;
+
+use crate::domain::machine::Effect;
+use crate::domain::status::{State, StateKind};
+use crate::domain::{Job, JobId, LogBatch};
+use crate::runtime::Clock;
+use crate::store::Appended;
+use crate::telemetry::{Finished, Metrics};
+use crate::watch::Hub;
+
+use super::super::dispatch::Line;
+use super::super::journal;
+use super::super::live::Live;
+use super::super::log_lines::LogLines;
+use super::super::session::Sessions;
+
+/// Everybody who wants to know what was committed.
+pub struct After {
+    pub(in super::super) hub: Hub,
+    pub(in super::super) line: Line,
+    pub(in super::super) live: Arc<Live>,
+    pub(in super::super) sessions: Arc<Sessions>,
+    pub(in super::super) log_lines: Arc<LogLines>,
+    pub(in super::super) metrics: Metrics,
+    pub(in super::super) clock: Clock,
+}
+
+impl After {
+    /// A job was born.
+    pub(super) fn born(&self, job: &Job) {
+        journal::born(job);
+        self.hub.publish(job);
+        let status = &job.status;
+        match status.state {
+            State::Pending { .. } => self.line.ready(
+                &status.effective.queue,
+                &job.spec.job_type,
+                status.schedule_time,
+                self.clock.now(),
+            ),
+            State::Skipped { .. } => self.ended(job, StateKind::Skipped),
+            State::Running { .. } | State::Succeeded | State::Failed | State::Cancelled => {}
+        }
+    }
+
+    /// A job changed from `before` to `after`.
+    pub(in super::super) fn changed(&self, before: &Job, after: &Job, effects: Vec<Effect>) {
+        if before.status.session().is_some() && after.status.session().is_none() {
+            self.live.close(after.id, before.status.lease_epoch);
+        }
+        self.hub.publish(after);
+        for effect in effects {
+            journal::changed(after, &effect);
+            self.sessions.told(after, &effect);
+            match effect {
+                Effect::Ready { at } => self.line.ready(
+                    &after.status.effective.queue,
+                    &after.spec.job_type,
+                    at,
+                    self.clock.now(),
+                ),
+                Effect::Ended { state } => self.ended(after, state),
+                Effect::Started { .. }
+                | Effect::AskToStop { .. }
+                | Effect::Revoked { .. }
+                | Effect::Closed { .. }
+                | Effect::RetryScheduled { .. }
+                | Effect::LeaseLost => {}
+            }
+        }
+    }
+
+    fn ended(&self, job: &Job, state: StateKind) {
+        let status = &job.status;
+        let run = status.end_time.and_then(|end| status.run_duration(end));
+        self.metrics.job_finished(&Finished {
+            job_type: &job.spec.job_type,
+            state,
+            run,
+            time: status.end_time.unwrap_or(status.update_time),
+            items_succeeded: status.progress.succeeded,
+            items_failed: status.progress.failed,
+        });
+    }
+
+    /// Log batches were kept or not.
+    pub(super) fn appended(&self, batches: &[LogBatch], outcomes: &[Appended]) {
+        for (batch, outcome) in batches.iter().zip(outcomes) {
+            if *outcome == Appended::Done {
+                self.log_lines.added(batch.job_id, batch.lease_epoch, batch.entries.len());
+                self.hub.publish_logs(batch.job_id);
+            }
+        }
+    }
+
+    /// A job is gone.
+    pub(super) fn deleted(&self, job_id: JobId) {
+        self.hub.publish_deleted(job_id);
+    }
+}

@@ -1,0 +1,32 @@
+//! Jobs that workers of this process hold: an optimistic base for a guarded write, nothing else.
+
+use dashmap::DashMap;
+
+use crate::domain::limits::CACHE_JOBS_MAX;
+use crate::domain::{Job, JobId};
+
+/// Running jobs by id. What it holds may be old: a write made on it is guarded, and nothing that
+/// writes nothing may be answered from it.
+#[derive(Default)]
+pub(crate) struct Cache(DashMap<JobId, Job>);
+
+impl Cache {
+    /// The job as last seen here.
+    pub(super) fn look_up(&self, id: JobId) -> Option<Job> {
+        self.0.get(&id).map(|job| job.clone())
+    }
+
+    /// Notes how a job stands after a commit: kept while it runs, forgotten when it does not.
+    pub(crate) fn note(&self, job: &Job) {
+        if job.status.session().is_none() {
+            self.0.remove(&job.id);
+        } else if self.0.len() < CACHE_JOBS_MAX || self.0.contains_key(&job.id) {
+            self.0.insert(job.id, job.clone());
+        }
+    }
+
+    /// Forgets a job.
+    pub(super) fn forget(&self, id: JobId) {
+        self.0.remove(&id);
+    }
+}

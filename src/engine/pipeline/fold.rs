@@ -1,0 +1,276 @@
+//! Decides a batch of work: each piece in order on how the jobs stand after the ones before it,
+//! several changes of one job folded into one write.
+
+use std::collections::HashMap;
+
+use crate::domain::machine::{self, Applied, Command, Effect, Now, Refusal};
+use crate::domain::stats::Changes;
+use crate::domain::status::{Attempt, StateKind};
+use crate::domain::{BatchId, Job, JobId, JobStatus};
+use crate::store::{Batch, JobDelete, JobWrite, KeyChange, SessionWrite, holds_key};
+
+use super::super::error::Error;
+use super::work::{Adoption, Opened, Work};
+
+/// A job within a batch: as it was read, and as it stands after the work so far.
+pub(super) struct Desk {
+    pub(super) base: Job,
+    pub(super) from_cache: bool,
+    pub(super) job: Job,
+    pub(super) effects: Vec<Effect>,
+    superseded: Vec<Attempt>,
+    changes: Changes,
+    deleted: bool,
+}
+
+impl Desk {
+    fn new(job: Job, from_cache: bool) -> Self {
+        Self {
+            base: job.clone(),
+            from_cache,
+            job,
+            effects: Vec::new(),
+            superseded: Vec::new(),
+            changes: Changes::default(),
+            deleted: false,
+        }
+    }
+
+    fn is_changed(&self) -> bool {
+        self.job.status.revision != self.base.status.revision
+    }
+}
+
+/// What was decided of one piece of work; it holds only if the commit says so.
+pub(super) enum Verdict {
+    /// Hangs on the write of its job, with this answer.
+    OnJob(Result<Option<Job>, Error>),
+    /// Hangs on the create at this place.
+    OnCreate(usize),
+    /// Hangs on the delete at this place.
+    OnDelete(usize),
+    /// Hangs on the log batch at this place.
+    OnLogs(usize),
+    /// Hangs on the writes of the jobs it names.
+    OnOpen(Opened),
+    /// Hangs on the session write at this place.
+    OnSession(usize),
+    /// Hangs on the commit as a whole.
+    OnCommit,
+    /// Must be decided again on a fresh read: it would write nothing, and nothing of the kind may be
+    /// answered from the cache.
+    Again,
+}
+
+/// A decided batch.
+pub(super) struct Folded {
+    pub(super) batch: Batch,
+    pub(super) desks: HashMap<JobId, Desk>,
+    /// The job of each write of the batch.
+    pub(super) written: Vec<JobId>,
+    /// Each piece of work with its verdict.
+    pub(super) work: Vec<(Work, Verdict)>,
+}
+
+/// Decides `work` on the jobs read.
+pub(super) fn fold(
+    work: Vec<Work>,
+    read: Vec<Job>,
+    cached: Vec<Job>,
+    id: BatchId,
+    now: crate::domain::Timestamp,
+    mut chance: impl FnMut() -> f64,
+) -> Folded {
+    let mut desks: HashMap<JobId, Desk> = HashMap::with_capacity(read.len() + cached.len());
+    desks.extend(cached.into_iter().map(|job| (job.id, Desk::new(job, true))));
+    desks.extend(read.into_iter().map(|job| (job.id, Desk::new(job, false))));
+    let mut batch = Batch::new(id, now);
+    let mut decided = Vec::with_capacity(work.len());
+    for piece in work {
+        let verdict = decide(&piece, &mut desks, &mut batch, now, &mut chance);
+        decided.push((piece, verdict));
+    }
+    let mut written = Vec::new();
+    for (job_id, desk) in &mut desks {
+        if desk.is_changed() && !desk.deleted {
+            batch.writes.push(write_of(desk));
+            written.push(*job_id);
+        }
+    }
+    // What a job's own write says of its progress is newer than what was to be flushed.
+    batch.progress.retain(|row| !desks.get(&row.job_id).is_some_and(Desk::is_changed));
+    Folded { batch, desks, written, work: decided }
+}
+
+fn decide(
+    piece: &Work,
+    desks: &mut HashMap<JobId, Desk>,
+    batch: &mut Batch,
+    now: crate::domain::Timestamp,
+    chance: &mut impl FnMut() -> f64,
+) -> Verdict {
+    match piece {
+        Work::Create { new, session, .. } => {
+            let open = session.as_deref().cloned().map(SessionWrite::Open);
+            batch.sessions.extend(open);
+            batch.creates.push((**new).clone());
+            Verdict::OnCreate(batch.creates.len() - 1)
+        }
+        Work::Command { job_id, command, .. } => {
+            let at = Now { time: now, chance: chance() };
+            command_verdict(desks, *job_id, command, at)
+        }
+        Work::Fence { of, .. } => match fence(desks, of) {
+            Some(answer) => Verdict::OnJob(answer.map(Some)),
+            None => Verdict::Again,
+        },
+        Work::Delete { job_id, .. } => delete_verdict(desks, batch, *job_id),
+        Work::Logs { batch: lines, .. } => {
+            let of = Adoption { job_id: lines.job_id, lease_epoch: lines.lease_epoch };
+            match fence(desks, &of) {
+                Some(Ok(job)) => {
+                    let attempt = job.status.attempt;
+                    batch.logs.push(crate::domain::LogBatch { attempt, ..lines.clone() });
+                    Verdict::OnLogs(batch.logs.len() - 1)
+                }
+                Some(Err(error)) => Verdict::OnJob(Err(error)),
+                None => Verdict::Again,
+            }
+        }
+        Work::Open { session, running, settled, .. } => {
+            if settled.is_none() {
+                batch.sessions.push(SessionWrite::Open((**session).clone()));
+            }
+            let mut opened = settled.clone().unwrap_or_default();
+            for of in running {
+                let adopt = Command::Adopt { lease_epoch: of.lease_epoch, session: session.id };
+                match adoption(desks, of, adopt, now) {
+                    Ok(job) => opened.adopted.push(job),
+                    Err(Some(reason)) => opened.revoked.push((of.clone(), reason)),
+                    Err(None) => {}
+                }
+            }
+            Verdict::OnOpen(opened)
+        }
+        Work::Session { write, .. } => {
+            batch.sessions.push(write.clone());
+            Verdict::OnSession(batch.sessions.len() - 1)
+        }
+        Work::Progress { rows, .. } => {
+            batch.progress.extend(rows.iter().cloned());
+            Verdict::OnCommit
+        }
+    }
+}
+
+fn command_verdict(
+    desks: &mut HashMap<JobId, Desk>,
+    job_id: JobId,
+    command: &Command,
+    now: Now,
+) -> Verdict {
+    let Some(desk) = desks.get_mut(&job_id).filter(|desk| !desk.deleted) else {
+        return Verdict::OnJob(Err(Error::JobNotFound(job_id)));
+    };
+    match machine::apply(&desk.job.spec, &desk.job.status, command.clone(), now) {
+        Ok(Applied::Changed(transition)) => {
+            desk.take(*transition);
+            Verdict::OnJob(Ok(Some(desk.job.clone())))
+        }
+        Ok(Applied::Unchanged) if desk.from_cache => Verdict::Again,
+        Ok(Applied::Unchanged) => Verdict::OnJob(Ok(Some(desk.job.clone()))),
+        Err(_) if desk.from_cache => Verdict::Again,
+        Err(refusal) => Verdict::OnJob(Err(Error::Refused { job_id, refusal })),
+    }
+}
+
+impl Desk {
+    fn take(&mut self, transition: machine::Transition) {
+        self.changes.record(Some(&self.job.status), &transition.status);
+        self.job.status = transition.status;
+        self.effects.extend(transition.effects);
+        self.superseded.extend(transition.superseded);
+    }
+}
+
+/// The job, if it runs under this lease; `None` if that cannot be said from the cache.
+fn fence(desks: &HashMap<JobId, Desk>, of: &Adoption) -> Option<Result<Job, Error>> {
+    let Some(desk) = desks.get(&of.job_id).filter(|desk| !desk.deleted) else {
+        return Some(Err(Error::JobNotFound(of.job_id)));
+    };
+    let status = &desk.job.status;
+    if status.kind() == StateKind::Running && status.lease_epoch == of.lease_epoch {
+        return Some(Ok(desk.job.clone()));
+    }
+    if desk.from_cache {
+        return None;
+    }
+    Some(Err(Error::Refused { job_id: of.job_id, refusal: stale(status, of.lease_epoch) }))
+}
+
+const fn stale(status: &JobStatus, presented: i64) -> Refusal {
+    Refusal::StaleLease { held: status.lease_epoch, presented, state: status.kind() }
+}
+
+fn delete_verdict(desks: &mut HashMap<JobId, Desk>, batch: &mut Batch, job_id: JobId) -> Verdict {
+    let Some(desk) = desks.get_mut(&job_id).filter(|desk| !desk.deleted) else {
+        return Verdict::OnJob(Err(Error::JobNotFound(job_id)));
+    };
+    if desk.from_cache || desk.is_changed() {
+        return Verdict::Again;
+    }
+    if !desk.job.status.kind().is_terminal() {
+        return Verdict::OnJob(Err(Error::NotOver(job_id)));
+    }
+    desk.deleted = true;
+    batch
+        .deletes
+        .push(JobDelete { expected_revision: desk.base.status.revision, job: desk.base.clone() });
+    Verdict::OnDelete(batch.deletes.len() - 1)
+}
+
+/// One job of a reattach: adopted, lost for a reason, or closed by this worker's own report (then it
+/// is neither: the report, sent again, is taken as known).
+fn adoption(
+    desks: &mut HashMap<JobId, Desk>,
+    of: &Adoption,
+    adopt: Command,
+    now: crate::domain::Timestamp,
+) -> Result<Job, Option<String>> {
+    let Some(desk) = desks.get_mut(&of.job_id).filter(|desk| !desk.deleted) else {
+        return Err(Some("there is no such job".to_owned()));
+    };
+    match machine::apply(&desk.job.spec, &desk.job.status, adopt, Now::at(now)) {
+        Ok(Applied::Changed(transition)) => {
+            desk.take(*transition);
+            Ok(desk.job.clone())
+        }
+        Ok(Applied::Unchanged) => Ok(desk.job.clone()),
+        Err(refusal) => {
+            let status = &desk.job.status;
+            let reported = status.execution.as_ref().is_some_and(|run| run.report.is_some());
+            let own_report = status.lease_epoch == of.lease_epoch && reported;
+            Err((!own_report).then(|| refusal.to_string()))
+        }
+    }
+}
+
+fn write_of(desk: &mut Desk) -> JobWrite {
+    let (base, job) = (&desk.base.status, &desk.job.status);
+    let keyed = !desk.job.spec.unique_key.is_empty();
+    let key = match (holds_key(&base.state), holds_key(&job.state)) {
+        (true, false) if keyed => KeyChange::Release,
+        (false, true) if keyed => KeyChange::Take,
+        _ => KeyChange::None,
+    };
+    JobWrite {
+        expected_revision: base.revision,
+        expected_epoch: base.lease_epoch,
+        state_before: base.kind(),
+        queue_before: base.effective.queue.clone(),
+        job: desk.job.clone(),
+        superseded: std::mem::take(&mut desk.superseded),
+        key,
+        changes: std::mem::take(&mut desk.changes),
+    }
+}

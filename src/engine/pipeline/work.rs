@@ -1,0 +1,188 @@
+//! What can be put into the pipeline, and how it is answered.
+
+use crate::domain::machine::Command;
+use crate::domain::{Job, JobId, LogBatch, Session};
+use crate::store::{NewJob, ProgressWrite, SessionWrite};
+
+use super::super::error::Result;
+
+/// Where an answer goes. Called once, after the commit.
+pub struct Reply<T>(Box<dyn FnOnce(Result<T>) + Send>);
+
+impl<T: 'static> Reply<T> {
+    /// Answers by calling `answer`, which must neither block nor wait.
+    pub fn new(answer: impl FnOnce(Result<T>) + Send + 'static) -> Self {
+        Self(Box::new(answer))
+    }
+
+    /// Nobody wants the answer.
+    #[must_use]
+    pub fn ignored() -> Self {
+        Self(Box::new(drop))
+    }
+
+    pub(super) fn send(self, answer: Result<T>) {
+        (self.0)(answer);
+    }
+}
+
+/// The answer to a create.
+#[derive(Debug, Clone)]
+pub struct Created {
+    /// The job.
+    pub job: Job,
+    /// Whether it was there before.
+    pub existing: bool,
+}
+
+/// A job that a reattaching worker names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adoption {
+    /// The job.
+    pub job_id: JobId,
+    /// The lease it believes to hold.
+    pub lease_epoch: i64,
+}
+
+/// The answer to the opening of a session.
+#[derive(Debug, Clone, Default)]
+pub struct Opened {
+    /// Jobs that are leased to the session now.
+    pub adopted: Vec<Job>,
+    /// Jobs it named but lost, and why.
+    pub revoked: Vec<(Adoption, String)>,
+}
+
+/// One piece of work for the writer.
+pub enum Work {
+    /// A job is born.
+    Create {
+        /// The job and its request id.
+        new: Box<NewJob>,
+        /// The session it is started in at once, to be opened with it.
+        session: Option<Box<Session>>,
+        /// The answer.
+        reply: Reply<Created>,
+    },
+    /// A command to a job.
+    Command {
+        /// The job.
+        job_id: JobId,
+        /// The command.
+        command: Command,
+        /// Worker reports wait for a failing store; callers are told at once.
+        patient: bool,
+        /// The answer.
+        reply: Reply<Job>,
+    },
+    /// Nothing changes: the job as it is, if it runs under this lease.
+    Fence {
+        /// The job and its lease.
+        of: Adoption,
+        /// The answer.
+        reply: Reply<Job>,
+    },
+    /// A job that is over goes.
+    Delete {
+        /// The job.
+        job_id: JobId,
+        /// The answer.
+        reply: Reply<()>,
+    },
+    /// Lines of a running job.
+    Logs {
+        /// The lines.
+        batch: LogBatch,
+        /// Worker reports wait for a failing store; callers are told at once.
+        patient: bool,
+        /// The answer.
+        reply: Reply<()>,
+    },
+    /// A worker process attaches and names what it has.
+    Open {
+        /// The session.
+        session: Box<Session>,
+        /// What the worker has.
+        running: Vec<Adoption>,
+        /// What was settled in an earlier round: the session itself then exists.
+        settled: Option<Opened>,
+        /// The answer.
+        reply: Reply<Opened>,
+    },
+    /// A session changes; answers whether it still could.
+    Session {
+        /// The change.
+        write: SessionWrite,
+        /// The answer.
+        reply: Reply<bool>,
+    },
+    /// Newest progress of running jobs.
+    Progress {
+        /// One for each job.
+        rows: Vec<ProgressWrite>,
+        /// Answered once it is on disk.
+        reply: Reply<()>,
+    },
+}
+
+impl Work {
+    /// About how many bytes it adds to a commit.
+    pub(super) fn bytes(&self) -> usize {
+        const OVERHEAD: usize = 256;
+        let content = match self {
+            Self::Create { new, .. } => new.job.spec.payload.as_ref().map_or(0, bytes::Bytes::len),
+            Self::Command { command: Command::Succeed { result, .. }, .. } => {
+                result.as_ref().map_or(0, bytes::Bytes::len)
+            }
+            Self::Logs { batch, .. } => {
+                batch.entries.iter().map(|entry| entry.message.len() + 64).sum()
+            }
+            Self::Progress { rows, .. } => rows.len() * OVERHEAD,
+            Self::Command { .. }
+            | Self::Fence { .. }
+            | Self::Delete { .. }
+            | Self::Open { .. }
+            | Self::Session { .. } => 0,
+        };
+        OVERHEAD + content
+    }
+
+    /// Whether it stays in the queue while the store fails.
+    pub(super) const fn is_patient(&self) -> bool {
+        match self {
+            Self::Command { patient, .. } | Self::Logs { patient, .. } => *patient,
+            Self::Progress { .. } => true,
+            Self::Create { .. }
+            | Self::Fence { .. }
+            | Self::Delete { .. }
+            | Self::Open { .. }
+            | Self::Session { .. } => false,
+        }
+    }
+
+    /// The jobs it must know to be decided, and whether the cache may know them: only where the usual
+    /// answer is a guarded write.
+    pub(super) fn names(&self, mut note: impl FnMut(JobId, bool)) {
+        match self {
+            Self::Command { job_id, .. } => note(*job_id, true),
+            Self::Logs { batch, .. } => note(batch.job_id, true),
+            Self::Delete { job_id, .. } => note(*job_id, false),
+            Self::Fence { of, .. } => note(of.job_id, false),
+            Self::Open { running, .. } => running.iter().for_each(|of| note(of.job_id, false)),
+            Self::Create { .. } | Self::Session { .. } | Self::Progress { .. } => {}
+        }
+    }
+
+    /// Answers that it cannot be done.
+    pub(super) fn fail(self, error: super::super::error::Error) {
+        match self {
+            Self::Create { reply, .. } => reply.send(Err(error)),
+            Self::Command { reply, .. } | Self::Fence { reply, .. } => reply.send(Err(error)),
+            Self::Delete { reply, .. }
+            | Self::Logs { reply, .. }
+            | Self::Progress { reply, .. } => reply.send(Err(error)),
+            Self::Open { reply, .. } => reply.send(Err(error)),
+            Self::Session { reply, .. } => reply.send(Err(error)),
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! The writer: drains, decides, commits, answers; repeats what missed its guard.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::domain::limits::{
+    COMMIT_BYTES_MAX, COMMIT_COMMANDS_MAX, COMMIT_YIELDS_MAX, GUARD_REPEATS_MAX,
+};
+use crate::domain::{BatchId, Job, JobId};
+use crate::runtime::{Clock, Shutdown};
+use crate::store::{self, Appended, Committed, KeyKind, Written};
+
+use super::super::error::Error;
+use super::Parts;
+use super::fold::{Desk, Folded, Verdict, fold};
+use super::work::{Created, Work};
+
+/// Pause before a failing store is tried again, doubled up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_millis(50);
+const PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Work with the number of times it was decided.
+struct Tried {
+    work: Work,
+    times: usize,
+}
+
+pub(super) struct Writer {
+    parts: Parts,
+    /// To be decided before anything new: what missed a guard, and reports that outwait a failure.
+    again: Vec<Tried>,
+    pause: Duration,
+}
+
+impl Writer {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self { parts, again: Vec::new(), pause: PAUSE_MIN }
+    }
+
+    /// Runs until `shutdown` is signalled and the queue is empty.
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Work>, shutdown: Shutdown) {
+        loop {
+            if self.again.is_empty() {
+                let first = tokio::select! {
+                    biased;
+                    first = inbox.recv() => first,
+                    () = shutdown.signalled() => inbox.try_recv().ok(),
+                };
+                match first {
+                    Some(work) => self.again.push(Tried { work, times: 0 }),
+                    None => return,
+                }
+            }
+            let batch = self.drain(&mut inbox).await;
+            self.settle(batch).await;
+            if shutdown.is_signalled() && self.pause > PAUSE_MIN {
+                // The store fails and there is no time left: whoever waits learns it by silence.
+                return;
+            }
+        }
+    }
+
+    /// Takes what is to be repeated and whatever queued up meanwhile, letting others run while the
+    /// queue still grows.
+    async fn drain(&mut self, inbox: &mut mpsc::Receiver<Work>) -> Vec<Tried> {
+        let mut batch = std::mem::take(&mut self.again);
+        let mut bytes: usize = batch.iter().map(|tried| tried.work.bytes()).sum();
+        let mut yields = 0;
+        while batch.len() < COMMIT_COMMANDS_MAX && bytes < COMMIT_BYTES_MAX {
+            match inbox.try_recv() {
+                Ok(work) => {
+                    bytes += work.bytes();
+                    batch.push(Tried { work, times: 0 });
+                }
+                Err(_) if yields < COMMIT_YIELDS_MAX => {
+                    let waiting = inbox.len();
+                    tokio::task::yield_now().await;
+                    yields += 1;
+                    if inbox.len() == waiting {
+                        break;
+                    }
+                }
+                Err(_) => break,
+            }
+        }
+        batch
+    }
+
+    /// Decides and commits one batch. A batch that the store rejects is halved until the piece at
+    /// fault stands alone.
+    async fn settle(&mut self, batch: Vec<Tried>) {
+        let mut open = vec![batch];
+        while let Some(mut batch) = open.pop() {
+            let times: Vec<usize> = batch.iter().map(|tried| tried.times).collect();
+            let work: Vec<Work> = batch.drain(..).map(|tried| tried.work).collect();
+            match self.attempt(work, &times).await {
+                Ok(()) => self.pause = PAUSE_MIN,
+                Err((work, error)) => {
+                    let mut halves = self.recover(work, &times, error).await;
+                    open.append(&mut halves);
+                }
+            }
+        }
+    }
+
+    /// Decides and commits; gives the work back if the store failed as a whole.
+    async fn attempt(
+        &mut self,
+        work: Vec<Work>,
+        times: &[usize],
+    ) -> Result<(), (Vec<Work>, store::Error)> {
+        let wanted = wanted(&work, times);
+        let (read, cached) = match self.read(wanted).await {
+            Ok(jobs) => jobs,
+            Err(error) => return Err((work, error)),
+        };
+        let id = BatchId(Uuid::now_v7());
+        let now = self.parts.clock.now();
+        let folded = fold(work, read, cached, id, now, || rand::random_range(-1.0..=1.0));
+        if folded.batch.is_empty() {
+            self.answer(folded, &Committed::default(), times);
+            return Ok(());
+        }
+        let started = Clock::monotonic();
+        let size = folded.work.len();
+        match self.parts.store.commit(folded.batch.clone()).await {
+            Ok(committed) => {
+                self.parts.metrics.commit(size, Clock::monotonic().duration_since(started));
+                self.answer(folded, &committed, times);
+                Ok(())
+            }
+            Err(error) => {
+                let births: HashSet<JobId> =
+                    folded.batch.creates.iter().map(|new| new.job.id).collect();
+                let work: Vec<Work> = folded.work.into_iter().map(|(work, _)| work).collect();
+                match error {
+                    store::Error::OutcomeUnknown(_) => {
+                        self.look_up(id, work, times, births, error).await
+                    }
+                    store::Error::Unavailable(_)
+                    | store::Error::Rejected(_)
+                    | store::Error::Corrupt { .. } => Err((work, error)),
+                }
+            }
+        }
+    }
+
+    /// These jobs: fresh, or from the cache where that may be.
+    async fn read(
+        &mut self,
+        wanted: HashMap<JobId, bool>,
+    ) -> Result<(Vec<Job>, Vec<Job>), store::Error> {
+        let mut cached = Vec::new();
+        let mut fresh = Vec::new();
+        for (id, may_be_cached) in wanted {
+            match self.parts.cache.look_up(id).filter(|_| may_be_cached) {
+                Some(job) => cached.push(job),
+                None => fresh.push(id),
+            }
+        }
+        if fresh.is_empty() {
+            return Ok((Vec::new(), cached));
+        }
+        Ok((self.parts.store.load(&fresh).await?, cached))
+    }
+
+    /// The commit may have happened: the batch's id in the change log tells. If it did, births are
+    /// answered, and everything else is decided again, where what was done is known again.
+    async fn look_up(
+        &mut self,
+        id: BatchId,
+        work: Vec<Work>,
+        times: &[usize],
+        births: HashSet<JobId>,
+        error: store::Error,
+    ) -> Result<(), (Vec<Work>, store::Error)> {
+        let happened = match self.parts.store.has_batch(id).await {
+            Ok(happened) => happened,
+            Err(_) => return Err((work, error)),
+        };
+        let ids: Vec<JobId> = births.into_iter().collect();
+        let born = match self.parts.store.load(&ids).await {
+            Ok(jobs) if happened => jobs,
+            Ok(_) => Vec::new(),
+            Err(_) => return Err((work, error)),
+        };
+        for (piece, times) in work.into_iter().zip(times) {
+            match piece {
+                Work::Create { new, session, reply } => {
+                    match born.iter().find(|job| job.id == new.job.id) {
+                        Some(job) => reply.send(Ok(Created { job: job.clone(), existing: false })),
+                        None => self.repeat(Work::Create { new, session, reply }, *times),
+                    }
+                }
+                other => self.repeat(other, *times),
+            }
+        }
+        Ok(())
+    }
+
+    fn repeat(&mut self, work: Work, times: usize) {
+        if times < GUARD_REPEATS_MAX {
+            self.again.push(Tried { work, times: times + 1 });
+        } else {
+            work.fail(Error::Overloaded);
+        }
+    }
+
+    /// After a failure of the store: what is patient is tried again after a pause, the rest is told.
+    /// A rejected batch comes back in halves.
+    async fn recover(
+        &mut self,
+        mut work: Vec<Work>,
+        times: &[usize],
+        error: store::Error,
+    ) -> Vec<Vec<Tried>> {
+        self.parts.metrics.store_error(error.kind());
+        if matches!(error, store::Error::Rejected(_) | store::Error::Corrupt { .. }) {
+            if work.len() == 1 {
+                work.into_iter().for_each(|piece| piece.fail(Error::from(error.clone())));
+                return Vec::new();
+            }
+            let late = work.split_off(work.len() / 2);
+            let (early_times, late_times) = times.split_at(work.len());
+            // The last one is taken first, so the order of the work is kept.
+            return vec![with_times(late, late_times), with_times(work, early_times)];
+        }
+        tracing::warn!(error = &error as &dyn std::error::Error, "the store fails");
+        for piece in work {
+            if piece.is_patient() {
+                self.again.push(Tried { work: piece, times: 1 });
+            } else {
+                piece.fail(Error::from(error.clone()));
+            }
+        }
+        tokio::time::sleep(self.pause).await;
+        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        Vec::new()
+    }
+
+    /// Answers every piece of a committed batch, and repeats what missed.
+    fn answer(&mut self, folded: Folded, committed: &Committed, times: &[usize]) {
+        let Folded { batch, mut desks, written, work } = folded;
+        let mut fate: HashMap<JobId, Written> = HashMap::with_capacity(written.len());
+        for (job_id, outcome) in written.iter().zip(&committed.writes) {
+            fate.insert(*job_id, *outcome);
+            let Some(desk) = desks.get_mut(job_id) else { continue };
+            match outcome {
+                Written::Done => self.follow(desk),
+                Written::Missed | Written::KeyTaken { .. } => self.parts.cache.forget(*job_id),
+            }
+        }
+        for (new, outcome) in batch.creates.iter().zip(&committed.creates) {
+            if *outcome == Written::Done {
+                self.parts.cache.note(&new.job);
+                self.parts.after.born(&new.job);
+            }
+        }
+        self.parts.after.appended(&batch.logs, &committed.logs);
+        for ((piece, verdict), times) in work.into_iter().zip(times) {
+            self.answer_one(piece, verdict, *times, &fate, committed);
+        }
+    }
+
+    fn follow(&self, desk: &mut Desk) {
+        self.parts.cache.note(&desk.job);
+        let effects = std::mem::take(&mut desk.effects);
+        self.parts.after.changed(&desk.base, &desk.job, effects);
+    }
+
+    fn answer_one(
+        &mut self,
+        piece: Work,
+        verdict: Verdict,
+        times: usize,
+        fate: &HashMap<JobId, Written>,
+        committed: &Committed,
+    ) {
+        let missed = |id: &JobId| matches!(fate.get(id), Some(Written::Missed));
+        match (piece, verdict) {
+            (Work::Create { new, reply, .. }, Verdict::OnCreate(place)) => {
+                let answer = match committed.creates.get(place) {
+                    Some(Written::Done) => Ok(Created { job: new.job, existing: false }),
+                    Some(Written::KeyTaken { kind, holder }) => {
+                        Err(taken(*kind, *holder, &new.job))
+                    }
+                    Some(Written::Missed) | None => Err(Error::Overloaded),
+                };
+                reply.send(answer);
+            }
+            (Work::Command { job_id, command, patient, reply }, Verdict::OnJob(answer)) => {
+                match fate.get(&job_id) {
+                    Some(Written::Missed) => {
+                        self.repeat(Work::Command { job_id, command, patient, reply }, times);
+                    }
+                    Some(Written::KeyTaken { kind, holder }) => match answer {
+                        Ok(Some(job)) => reply.send(Err(taken(*kind, *holder, &job))),
+                        other => reply.send(settled(other, job_id)),
+                    },
+                    Some(Written::Done) | None => reply.send(settled(answer, job_id)),
+                }
+            }
+            (Work::Fence { of, reply }, Verdict::OnJob(answer)) => {
+                if missed(&of.job_id) {
+                    self.repeat(Work::Fence { of, reply }, times);
+                } else {
+                    reply.send(settled(answer, of.job_id));
+                }
+            }
+            (Work::Delete { job_id, reply }, Verdict::OnDelete(place)) => {
+                if committed.deletes.get(place) == Some(&true) {
+                    self.parts.after.deleted(job_id);
+                    reply.send(Ok(()));
+                } else {
+                    self.repeat(Work::Delete { job_id, reply }, times);
+                }
+            }
+            (Work::Delete { reply, job_id }, Verdict::OnJob(answer)) => {
+                reply.send(settled(answer, job_id).map(drop));
+            }
+            (Work::Logs { batch, patient, reply }, Verdict::OnLogs(place)) => {
+                if committed.logs.get(place) == Some(&Appended::Done) {
+                    reply.send(Ok(()));
+                } else {
+                    self.parts.cache.forget(batch.job_id);
+                    self.repeat(Work::Logs { batch, patient, reply }, times);
+                }
+            }
+            (Work::Logs { batch, patient, reply }, Verdict::OnJob(answer)) => {
+                if missed(&batch.job_id) {
+                    self.repeat(Work::Logs { batch, patient, reply }, times);
+                } else {
+                    reply.send(settled(answer, batch.job_id).map(drop));
+                }
+            }
+            (Work::Open { session, mut running, reply, .. }, Verdict::OnOpen(opened)) => {
+                running.retain(|of| missed(&of.job_id));
+                if running.is_empty() {
+                    reply.send(Ok(opened));
+                } else {
+                    let mut settled = opened;
+                    settled.adopted.retain(|job| !missed(&job.id));
+                    let again = Work::Open { session, running, settled: Some(settled), reply };
+                    self.repeat(again, times);
+                }
+            }
+            (Work::Session { reply, .. }, Verdict::OnSession(place)) => {
+                reply.send(Ok(committed.sessions.get(place) == Some(&true)));
+            }
+            (Work::Progress { reply, .. }, Verdict::OnCommit) => reply.send(Ok(())),
+            // Decided on the cache where only a fresh read may answer.
+            (piece, _) => {
+                piece.names(|id, _| self.parts.cache.forget(id));
+                self.repeat(piece, times);
+            }
+        }
+    }
+}
+
+/// The jobs that `work` names, and whether the cache may know them: not what was decided before.
+fn wanted(work: &[Work], times: &[usize]) -> HashMap<JobId, bool> {
+    let mut wanted: HashMap<JobId, bool> = HashMap::new();
+    for (piece, times) in work.iter().zip(times) {
+        piece.names(|id, may_be_cached| {
+            let cached = wanted.entry(id).or_insert(true);
+            *cached &= may_be_cached && *times == 0;
+        });
+    }
+    wanted
+}
+
+fn with_times(work: Vec<Work>, times: &[usize]) -> Vec<Tried> {
+    work.into_iter().zip(times).map(|(work, times)| Tried { work, times: *times }).collect()
+}
+
+fn settled(answer: Result<Option<Job>, Error>, job_id: JobId) -> Result<Job, Error> {
+    answer.and_then(|job| job.ok_or(Error::JobNotFound(job_id)))
+}
+
+/// A taken key: for a request id, the caller finds out what it made.
+fn taken(kind: KeyKind, holder: JobId, job: &Job) -> Error {
+    match kind {
+        KeyKind::Request => Error::RequestIdReused { job_id: holder },
+        KeyKind::Unique => Error::DuplicateJob { holder, key: job.spec.unique_key.clone() },
+    }
+}

@@ -1,0 +1,269 @@
+//! One attached worker process: what it holds and what it may still take.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::auth::Caller;
+use crate::domain::admission::Capacity;
+use crate::domain::limits::{LEASE_AFTER_CLOSE, LEASE_TTL_DEFAULT};
+use crate::domain::{
+    InstanceId, Job, JobId, JobType, QueueName, Session, SessionId, Timestamp, WorkerName,
+};
+use crate::runtime::Clock;
+
+use super::super::live::Cell;
+use super::super::pipeline::Adoption;
+use super::ledger::Ledger;
+use super::outbox::{Outbox, ToWorker};
+
+/// What a worker says of itself.
+#[derive(Debug, Clone)]
+pub struct WorkerFacts {
+    /// Its name.
+    pub worker_id: WorkerName,
+    /// Its process.
+    pub instance_id: InstanceId,
+    /// Client library and version.
+    pub client: String,
+    /// Queues it takes from.
+    pub queues: Vec<QueueName>,
+    /// Types it takes, all if empty.
+    pub types: Vec<JobType>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// The first message of a worker.
+#[derive(Debug, Clone)]
+pub struct Hello {
+    /// What it says of itself.
+    pub worker: WorkerFacts,
+    /// Jobs it can run at a time, for people; what it may hold is said by Capacity alone.
+    pub slots: u32,
+    /// The lease it wants.
+    pub lease_ttl: Duration,
+    /// Everything whose outcome is not acked yet.
+    pub running: Vec<Adoption>,
+}
+
+/// How the machine of a worker does.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct HostUsage {
+    /// Processor time in percent of all cores.
+    pub cpu_percent: Option<f64>,
+    /// Memory in use, in bytes.
+    pub memory_bytes: Option<i64>,
+    /// Memory it has, in bytes.
+    pub memory_total_bytes: Option<i64>,
+}
+
+/// What an attach looks like from outside.
+#[derive(Debug, Clone, Copy)]
+pub(in super::super) struct Glance {
+    pub(in super::super) session: SessionId,
+    /// Jobs it may hold.
+    pub(in super::super) slots: u32,
+    /// Jobs it holds.
+    pub(in super::super) held: usize,
+    /// How long it was not heard of.
+    pub(in super::super) heard_ago: Duration,
+    /// When its stream attached; its session may be younger.
+    pub(in super::super) connect_time: Timestamp,
+    pub(in super::super) host_usage: Option<HostUsage>,
+}
+
+/// A job that an attach holds.
+pub(super) struct Held {
+    pub(super) lease_epoch: i64,
+    pub(super) cell: Arc<Cell>,
+}
+
+pub(super) struct State {
+    pub(super) session: SessionId,
+    pub(super) slots: u32,
+    pub(super) held: HashMap<JobId, Held>,
+    /// The session ended while the stream goes on: the next traffic opens another one.
+    pub(super) lapsed: bool,
+    /// The other one is being opened: nothing may be leased to it before it exists.
+    pub(super) opening: bool,
+    /// The stream is over, or another one took its place.
+    pub(super) over: bool,
+    pub(super) heard: Instant,
+    pub(super) renewed: Instant,
+    pub(super) report_interval: Duration,
+    pub(super) host_usage: Option<HostUsage>,
+}
+
+/// One attached worker process.
+pub struct Attach {
+    pub(super) caller: Caller,
+    pub(super) worker: WorkerFacts,
+    pub(super) lease_ttl: Duration,
+    slots: u32,
+    connect_time: Timestamp,
+    pub(super) outbox: Outbox,
+    pub(super) ledger: Mutex<Ledger>,
+    pub(super) state: Mutex<State>,
+    pub(super) settled: Notify,
+}
+
+impl Attach {
+    pub(super) fn new(
+        caller: Caller,
+        hello: &Hello,
+        session: SessionId,
+        connect_time: Timestamp,
+        outbox: Outbox,
+        report_interval: Duration,
+    ) -> Self {
+        let now = Clock::monotonic();
+        Self {
+            caller,
+            worker: hello.worker.clone(),
+            lease_ttl: hello.lease_ttl,
+            slots: hello.slots,
+            connect_time,
+            outbox,
+            ledger: Mutex::new(Ledger::default()),
+            state: Mutex::new(State {
+                session,
+                // Only Capacity lets the server assign.
+                slots: 0,
+                held: HashMap::new(),
+                lapsed: false,
+                opening: false,
+                over: false,
+                heard: now,
+                renewed: now,
+                report_interval,
+                host_usage: None,
+            }),
+            settled: Notify::new(),
+        }
+    }
+
+    /// The session its jobs are leased to.
+    pub(in super::super) fn session(&self) -> SessionId {
+        self.state.lock().session
+    }
+
+    /// The worker's name.
+    pub(in super::super) const fn worker_id(&self) -> &WorkerName {
+        &self.worker.worker_id
+    }
+
+    /// The row of a session that begins at `now`.
+    pub(super) fn session_row(&self, id: SessionId, now: Timestamp) -> Session {
+        Session {
+            id,
+            worker_id: self.worker.worker_id.clone(),
+            instance_id: self.worker.instance_id.clone(),
+            principal: self.caller.principal().to_owned(),
+            unary: false,
+            client: self.worker.client.clone(),
+            queues: self.worker.queues.clone(),
+            types: self.worker.types.clone(),
+            labels: self.worker.labels.clone(),
+            slots: self.slots,
+            ttl: self.lease_ttl,
+            connect_time: now,
+            expire_time: now.plus(self.lease_ttl),
+            end: None,
+        }
+    }
+
+    /// What it may take now.
+    pub(in super::super) fn capacity(&self) -> Option<Capacity> {
+        let state = self.state.lock();
+        let slots = usize::try_from(state.slots).unwrap_or(usize::MAX);
+        let free = slots.saturating_sub(state.held.len());
+        if state.over || state.lapsed || state.opening || free == 0 {
+            return None;
+        }
+        Some(Capacity {
+            queues: self.worker.queues.clone(),
+            types: self.worker.types.clone(),
+            free,
+        })
+    }
+
+    /// Hands it a job that is leased to its session; `false` if it cannot take it any more.
+    pub(in super::super) fn assign(&self, job: &Job, cell: Arc<Cell>) -> bool {
+        let mut state = self.state.lock();
+        if state.over || job.status.session() != Some(state.session) {
+            return false;
+        }
+        let lease_epoch = job.status.lease_epoch;
+        state.held.insert(job.id, Held { lease_epoch, cell });
+        // Within the lock, so that nothing about the job can be told before it.
+        self.outbox.push(ToWorker::Assignment(Box::new(job.clone())));
+        true
+    }
+
+    /// Forgets a job whose lease ended. Answers whether a slot became free by it.
+    pub(in super::super) fn let_go(&self, job_id: JobId, lease_epoch: i64) -> bool {
+        let mut state = self.state.lock();
+        let held = state.held.get(&job_id).is_some_and(|held| held.lease_epoch <= lease_epoch);
+        if held {
+            state.held.remove(&job_id);
+        }
+        held
+    }
+
+    /// What it looks like from outside.
+    pub(in super::super) fn glance(&self) -> Glance {
+        let state = self.state.lock();
+        Glance {
+            session: state.session,
+            slots: state.slots,
+            held: state.held.len(),
+            heard_ago: Clock::monotonic().duration_since(state.heard),
+            connect_time: self.connect_time,
+            host_usage: state.host_usage,
+        }
+    }
+
+    /// Takes note of how its machine does.
+    pub fn host_usage(&self, usage: HostUsage) {
+        self.state.lock().host_usage = Some(usage);
+    }
+
+    /// Waits until every update it sent is settled. Safe to drop.
+    pub async fn all_settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if self.ledger.lock().is_settled() {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    /// What it holds.
+    pub(super) fn holdings(&self) -> Vec<Adoption> {
+        let state = self.state.lock();
+        let held = state.held.iter();
+        held.map(|(job_id, held)| Adoption { job_id: *job_id, lease_epoch: held.lease_epoch })
+            .collect()
+    }
+
+    /// Tells it something.
+    pub(in super::super) fn tell(&self, message: ToWorker) {
+        self.outbox.push(message);
+    }
+
+    /// The least often it must be heard of.
+    pub(super) fn heartbeat_interval(&self) -> Duration {
+        self.lease_ttl / 3
+    }
+
+    /// What its session keeps once its peer is gone without Goodbye.
+    pub(super) fn keep_after_close(&self) -> Option<Duration> {
+        (self.lease_ttl <= LEASE_TTL_DEFAULT).then_some(LEASE_AFTER_CLOSE)
+    }
+}

@@ -1,0 +1,149 @@
+//! What must happen to attached workers as time passes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::SessionId;
+use crate::domain::limits::{
+    DELIVERY_CONFIRM_WITHIN, LOOP_ROWS_MAX, REPORT_INTERVAL_UNWATCHED, REPORT_INTERVAL_WATCHED,
+};
+use crate::domain::session::EndReason;
+use crate::runtime::Clock;
+use crate::store::SessionWrite;
+
+use super::super::error::{Error, Result};
+use super::super::pipeline::{Reply, Work};
+use super::attach::Attach;
+use super::outbox::ToWorker;
+use super::registry::{Lingering, Sessions};
+
+impl Sessions {
+    /// One step of keeping sessions: renewals, deliveries that are not confirmed, heartbeats, pace.
+    pub async fn tick(self: &Arc<Self>) -> Result<()> {
+        self.take_back_overdue();
+        for attach in self.all() {
+            self.keep(&attach);
+            self.keep_pace(&attach);
+            self.renew_if_heard(&attach).await?;
+        }
+        let done: Vec<SessionId> = {
+            let mut done = self.done.lock();
+            let from = done.len().saturating_sub(LOOP_ROWS_MAX);
+            done.split_off(from)
+        };
+        for id in done {
+            self.end_if_unary(id);
+        }
+        Ok(())
+    }
+
+    /// A unary session is over with its job; a stream's session lives on.
+    fn end_if_unary(&self, id: SessionId) {
+        let db = self.db.clone();
+        let pipeline = self.pipeline().clone();
+        self.tasks.spawn("end unary session", async move {
+            let session = db.read(move |store| async move { store.session(id).await }).await;
+            if let Ok(Some(session)) = session
+                && session.unary
+            {
+                let write = SessionWrite::End { id, reason: EndReason::Done };
+                // A session that is not ended here runs out by itself.
+                let _ = pipeline.submit(Work::Session { write, reply: Reply::ignored() });
+            }
+        });
+    }
+
+    fn take_back_overdue(&self) {
+        let now = Clock::monotonic();
+        let overdue: Vec<Lingering> = {
+            let mut lingering = self.lingering.lock();
+            let (due, rest) = lingering.drain(..).partition(|lost| lost.due <= now);
+            *lingering = rest;
+            due
+        };
+        for lost in overdue {
+            self.take_back(lost.job_id, lost.lease_epoch, lost.session);
+        }
+    }
+
+    fn keep(&self, attach: &Attach) {
+        for delivery in attach.outbox.overdue(DELIVERY_CONFIRM_WITHIN) {
+            self.take_back(delivery.job_id, delivery.lease_epoch, attach.session());
+        }
+        if attach.outbox.silence().is_some_and(|silence| silence >= attach.heartbeat_interval()) {
+            attach.tell(ToWorker::Heartbeat);
+        }
+    }
+
+    /// A worker whose job is watched is asked to report more often.
+    fn keep_pace(&self, attach: &Attach) {
+        let watched = self.hub.watchers() > 0
+            && attach.holdings().iter().any(|held| self.hub.is_watched(held.job_id));
+        let wanted = if watched { REPORT_INTERVAL_WATCHED } else { REPORT_INTERVAL_UNWATCHED };
+        let changed = {
+            let mut state = attach.state.lock();
+            std::mem::replace(&mut state.report_interval, wanted) != wanted
+        };
+        if changed {
+            attach.tell(ToWorker::ReportPolicy { report_interval: wanted });
+        }
+    }
+
+    /// Renews the lease once a third of it has passed since the last renewal; a session that has
+    /// ended meanwhile lapses, or its stream ends if another attach took its place.
+    async fn renew_if_heard(self: &Arc<Self>, attach: &Arc<Attach>) -> Result<()> {
+        let (id, wanted) = {
+            let state = attach.state.lock();
+            let since = state.heard.duration_since(state.renewed);
+            let quiet = Clock::monotonic().duration_since(state.heard) >= attach.lease_ttl / 6;
+            let wanted = since >= attach.lease_ttl / 3 || (quiet && since > Duration::ZERO);
+            (state.session, wanted && !state.lapsed && !state.over)
+        };
+        if !wanted {
+            return Ok(());
+        }
+        let age = {
+            let mut state = attach.state.lock();
+            state.renewed = state.heard;
+            Clock::monotonic().duration_since(state.heard)
+        };
+        let write = SessionWrite::Renew { id, age, ttl: attach.lease_ttl };
+        let (registry, stream) = (Arc::clone(self), Arc::clone(attach));
+        let reply = Reply::new(move |answer: Result<bool>| {
+            if matches!(answer, Ok(false)) {
+                registry.lapsed(&stream, id);
+            }
+        });
+        self.pipeline().submit(Work::Session { write, reply })
+    }
+
+    /// The session of an attach has ended without it.
+    pub(in super::super) fn lapsed(self: &Arc<Self>, attach: &Arc<Attach>, id: SessionId) {
+        let (registry, stream) = (Arc::clone(self), Arc::clone(attach));
+        self.tasks.spawn("lapsed session", async move {
+            let session =
+                registry.db.read(move |store| async move { store.session(id).await }).await;
+            let reason = session.ok().flatten().and_then(|session| session.end);
+            if matches!(reason, Some((_, EndReason::Superseded))) {
+                stream.state.lock().over = true;
+                registry.attached.remove(&id);
+                stream.outbox.end(Some(Error::SessionSuperseded));
+                return;
+            }
+            let mut state = stream.state.lock();
+            if state.session == id {
+                state.lapsed = true;
+            }
+        });
+    }
+
+    /// The session with this id lost its lease: if its stream is here, it has lapsed.
+    pub(in super::super) fn expired(&self, id: SessionId) {
+        if let Some(attach) = self.attached.get(&id) {
+            let mut state = attach.state.lock();
+            if state.session == id {
+                state.lapsed = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! What is to be told to a worker: a bounded queue, and one conflated ack.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use futures_util::Stream;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::domain::limits::OUTBOX_MESSAGES_MAX;
+use crate::domain::{CancelRequest, Job, JobId, SessionId};
+use crate::runtime::Clock;
+
+use super::super::error::Error;
+use super::super::pipeline::Adoption;
+
+/// The answer to Hello.
+#[derive(Debug, Clone)]
+pub struct Welcome {
+    /// The attach.
+    pub session_id: SessionId,
+    /// Its lease.
+    pub lease_ttl: Duration,
+    /// How often to be heard of at least.
+    pub heartbeat_interval: Duration,
+    /// The pace to report at.
+    pub report_interval: Duration,
+    /// Jobs that are leased to it.
+    pub adopted: Vec<Job>,
+    /// Jobs it named but lost, and why.
+    pub revoked: Vec<(Adoption, String)>,
+}
+
+/// A message to a worker.
+#[derive(Debug, Clone)]
+pub enum ToWorker {
+    /// The attach is open.
+    Welcome(Box<Welcome>),
+    /// A job to run.
+    Assignment(Box<Job>),
+    /// Everything up to this update is applied or was rejected.
+    Ack {
+        /// Which.
+        through_seq: i64,
+    },
+    /// An update was not applied.
+    Reject {
+        /// Which.
+        seq: i64,
+        /// Why.
+        error: Error,
+    },
+    /// A job is to stop.
+    Cancel {
+        /// Which.
+        job_id: JobId,
+        /// Its lease.
+        lease_epoch: i64,
+        /// The wish.
+        request: CancelRequest,
+    },
+    /// A job is lost.
+    Revoke {
+        /// Which.
+        job_id: JobId,
+        /// Its lease.
+        lease_epoch: i64,
+        /// Why.
+        reason: String,
+    },
+    /// This stream will end: keep every job and attach again after this long.
+    Reconnect {
+        /// The wait.
+        after: Duration,
+    },
+    /// The pace to report at changed.
+    ReportPolicy {
+        /// The pace.
+        report_interval: Duration,
+    },
+    /// The server is there.
+    Heartbeat,
+}
+
+/// An assignment that the worker has not confirmed yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Delivery {
+    pub(super) job_id: JobId,
+    pub(super) lease_epoch: i64,
+    /// When it was handed to the transport; `None` while it waits here.
+    pub(super) written: Option<Instant>,
+    sequence: i64,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<ToWorker>,
+    ack: Option<i64>,
+    unconfirmed: VecDeque<Delivery>,
+    sequence: i64,
+    last_written: Option<Instant>,
+    end: Option<Option<Error>>,
+    waker: Option<Waker>,
+}
+
+/// The way to a worker. Cheap to clone; one of the clones is the stream that the transport reads.
+#[derive(Clone, Default)]
+pub struct Outbox(Arc<Mutex<State>>);
+
+impl Outbox {
+    /// Queues a message. A worker that reads nothing while thousands queue up loses its stream.
+    pub(super) fn push(&self, message: ToWorker) {
+        let mut state = self.0.lock();
+        if state.end.is_some() {
+            return;
+        }
+        if state.queue.len() >= OUTBOX_MESSAGES_MAX {
+            state.end = Some(Some(Error::LimitExceeded {
+                what: "messages waiting for the worker to read them",
+                limit: OUTBOX_MESSAGES_MAX as u64,
+            }));
+        } else {
+            if let ToWorker::Assignment(job) = &message {
+                state.unconfirmed.push_back(Delivery {
+                    job_id: job.id,
+                    lease_epoch: job.status.lease_epoch,
+                    written: None,
+                    sequence: 0,
+                });
+            }
+            state.queue.push_back(message);
+        }
+        wake(state);
+    }
+
+    /// Moves the ack on.
+    pub(super) fn ack(&self, through_seq: i64) {
+        let mut state = self.0.lock();
+        state.ack = Some(through_seq);
+        wake(state);
+    }
+
+    /// Ends the stream after what is queued, with an error or well.
+    pub fn end(&self, error: Option<Error>) {
+        let mut state = self.0.lock();
+        if state.end.is_none() {
+            state.end = Some(error);
+            wake(state);
+        }
+    }
+
+    /// Takes note that the worker received everything up to `sequence`.
+    pub(super) fn received_through(&self, sequence: i64) {
+        let mut state = self.0.lock();
+        state
+            .unconfirmed
+            .retain(|delivery| delivery.written.is_none() || delivery.sequence > sequence);
+    }
+
+    /// Takes note that the worker has this job.
+    pub(super) fn confirm(&self, job_id: JobId) {
+        let mut state = self.0.lock();
+        if !state.unconfirmed.is_empty() {
+            state.unconfirmed.retain(|delivery| delivery.job_id != job_id);
+        }
+    }
+
+    /// Takes out the deliveries that were written `within` ago or longer without being confirmed.
+    pub(super) fn overdue(&self, within: Duration) -> Vec<Delivery> {
+        let now = Clock::monotonic();
+        let mut state = self.0.lock();
+        let late = |delivery: &Delivery| {
+            delivery.written.is_some_and(|written| now.duration_since(written) >= within)
+        };
+        let overdue = state.unconfirmed.iter().copied().filter(late).collect();
+        state.unconfirmed.retain(|delivery| !late(delivery));
+        overdue
+    }
+
+    /// Takes out every delivery that is not confirmed, written or not.
+    pub(super) fn take_unconfirmed(&self) -> Vec<Delivery> {
+        std::mem::take(&mut self.0.lock().unconfirmed).into()
+    }
+
+    /// How long nothing was written; `None` before the first message.
+    pub(super) fn silence(&self) -> Option<Duration> {
+        let written = self.0.lock().last_written?;
+        Some(Clock::monotonic().duration_since(written))
+    }
+}
+
+fn wake(mut state: parking_lot::MutexGuard<'_, State>) {
+    let waker = state.waker.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl Stream for Outbox {
+    type Item = Result<(i64, ToWorker), Error>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut state = self.0.lock();
+        let next = match state.queue.pop_front() {
+            Some(message) => Some(message),
+            None => state.ack.take().map(|through_seq| ToWorker::Ack { through_seq }),
+        };
+        if let Some(message) = next {
+            let now = Clock::monotonic();
+            state.sequence += 1;
+            state.last_written = Some(now);
+            let sequence = state.sequence;
+            if let ToWorker::Assignment(job) = &message
+                && let Some(delivery) = state
+                    .unconfirmed
+                    .iter_mut()
+                    .find(|delivery| delivery.job_id == job.id && delivery.written.is_none())
+            {
+                delivery.written = Some(now);
+                delivery.sequence = sequence;
+            }
+            return Poll::Ready(Some(Ok((sequence, message))));
+        }
+        if let Some(end) = &mut state.end {
+            return Poll::Ready(end.take().map(Err));
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+}

@@ -1,0 +1,305 @@
+//! Every attach of this process, and what must happen to them as time passes.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::auth::Caller;
+use crate::domain::limits::{DELIVERY_CONFIRM_WITHIN, REPORT_INTERVAL_UNWATCHED};
+use crate::domain::machine::{Command, Effect, ReleaseReason};
+use crate::domain::session::EndReason;
+use crate::domain::{Job, JobId, SessionId};
+use crate::runtime::{Clock, Tasks};
+use crate::store::SessionWrite;
+use crate::watch::Hub;
+
+use super::super::db::Db;
+use super::super::dispatch::Line;
+use super::super::error::{Error, Result};
+use super::super::live::Live;
+use super::super::pipeline::{Opened, Pipeline, Reply, Work};
+use super::attach::{Attach, Hello};
+use super::outbox::{Outbox, ToWorker, Welcome};
+
+/// A delivery whose stream went away before it was confirmed.
+pub(super) struct Lingering {
+    pub(super) job_id: JobId,
+    pub(super) lease_epoch: i64,
+    pub(super) session: SessionId,
+    pub(super) due: Instant,
+}
+
+/// Every attach of this process.
+pub struct Sessions {
+    pub(super) attached: DashMap<SessionId, Arc<Attach>>,
+    pub(super) lingering: Mutex<Vec<Lingering>>,
+    /// Unary sessions whose job came to its outcome.
+    pub(super) done: Mutex<Vec<SessionId>>,
+    pub(super) live: Arc<Live>,
+    pub(super) hub: Hub,
+    pub(super) line: Line,
+    pub(super) clock: Clock,
+    pub(super) tasks: Tasks,
+    pub(super) db: Db,
+    /// Told when a session ended and may have left jobs behind.
+    pub(super) ended: Arc<Notify>,
+    pipeline: OnceLock<Pipeline>,
+}
+
+impl Sessions {
+    pub(in super::super) fn new(
+        live: Arc<Live>,
+        hub: Hub,
+        line: Line,
+        clock: Clock,
+        tasks: Tasks,
+        db: Db,
+        ended: Arc<Notify>,
+    ) -> Self {
+        Self {
+            attached: DashMap::new(),
+            lingering: Mutex::new(Vec::new()),
+            done: Mutex::new(Vec::new()),
+            live,
+            hub,
+            line,
+            clock,
+            tasks,
+            db,
+            ended,
+            pipeline: OnceLock::new(),
+        }
+    }
+
+    /// Sessions hear of commits and submit work: the pipeline comes second.
+    pub(in super::super) fn connect(&self, pipeline: Pipeline) {
+        // Set once, by the engine's constructor.
+        let _ = self.pipeline.set(pipeline);
+    }
+
+    #[expect(clippy::expect_used, reason = "connected by the engine's constructor")]
+    pub(super) fn pipeline(&self) -> &Pipeline {
+        self.pipeline.get().expect("sessions are connected before they are used")
+    }
+
+    /// Every attach.
+    pub(in super::super) fn all(&self) -> Vec<Arc<Attach>> {
+        self.attached.iter().map(|entry| Arc::clone(entry.value())).collect()
+    }
+
+    /// How many are attached.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.attached.len()
+    }
+
+    /// Attaches a worker: its session is opened, what it names and still has is adopted, its older
+    /// attaches end.
+    pub async fn attach(
+        self: &Arc<Self>,
+        caller: &Caller,
+        hello: Hello,
+        outbox: Outbox,
+    ) -> Result<Arc<Attach>> {
+        let id = SessionId(Uuid::now_v7());
+        let now = self.clock.now();
+        let attach = Arc::new(Attach::new(
+            caller.clone(),
+            &hello,
+            id,
+            now,
+            outbox,
+            REPORT_INTERVAL_UNWATCHED,
+        ));
+        let session = Box::new(attach.session_row(id, now));
+        let running = hello.running;
+        let opened = self
+            .pipeline()
+            .ask(|reply| Work::Open { session, running, settled: None, reply })
+            .await?;
+        self.opened(&attach, id, opened);
+        Ok(attach)
+    }
+
+    /// The session of an attach is open: what was adopted is its own, others let it go.
+    fn opened(self: &Arc<Self>, attach: &Arc<Attach>, id: SessionId, opened: Opened) {
+        self.supersede(attach, id);
+        self.lingering.lock().retain(|lost| {
+            !opened
+                .adopted
+                .iter()
+                .any(|job| job.id == lost.job_id && job.status.lease_epoch == lost.lease_epoch)
+        });
+        attach.take_over(self, &opened.adopted);
+        attach.tell(ToWorker::Welcome(Box::new(Welcome {
+            session_id: id,
+            lease_ttl: attach.lease_ttl,
+            heartbeat_interval: attach.heartbeat_interval(),
+            report_interval: attach.state.lock().report_interval,
+            adopted: opened.adopted,
+            revoked: opened.revoked,
+        })));
+        self.attached.insert(id, Arc::clone(attach));
+        attach.state.lock().opening = false;
+        self.line.wake();
+        self.ended.notify_one();
+    }
+
+    /// Ends the older streams of the same process.
+    fn supersede(&self, attach: &Arc<Attach>, id: SessionId) {
+        if attach.worker.instance_id.as_str().is_empty() {
+            return;
+        }
+        let older = self.attached.iter().filter(|entry| {
+            *entry.key() != id
+                && !Arc::ptr_eq(entry.value(), attach)
+                && entry.worker.instance_id == attach.worker.instance_id
+                && entry.caller == attach.caller
+        });
+        let older: Vec<Arc<Attach>> = older.map(|entry| Arc::clone(entry.value())).collect();
+        for old in older {
+            let session = {
+                let mut state = old.state.lock();
+                state.over = true;
+                state.held.clear();
+                state.session
+            };
+            self.attached.remove(&session);
+            old.outbox.end(Some(Error::SessionSuperseded));
+        }
+    }
+
+    /// Traffic came after the session had ended: another one is opened for the same stream.
+    pub(super) fn reopen(self: &Arc<Self>, attach: &Arc<Attach>) {
+        let id = SessionId(Uuid::now_v7());
+        let before = {
+            let mut state = attach.state.lock();
+            state.lapsed = false;
+            state.opening = true;
+            state.renewed = state.heard;
+            std::mem::replace(&mut state.session, id)
+        };
+        self.attached.remove(&before);
+        let session = Box::new(attach.session_row(id, self.clock.now()));
+        let running = attach.holdings();
+        let (registry, stream) = (Arc::clone(self), Arc::clone(attach));
+        let reply = Reply::new(move |answer: Result<Opened>| match answer {
+            Ok(opened) => registry.opened(&stream, id, opened),
+            Err(error) => stream.outbox.end(Some(error)),
+        });
+        let work = Work::Open { session, running, settled: None, reply };
+        self.pipeline().submit_surely(work, &self.tasks);
+    }
+
+    /// The stream of an attach is over. With Goodbye, what it still holds is released; without, it
+    /// keeps its leases for a while, so that it can attach again.
+    pub fn detach(&self, attach: &Attach, goodbye: bool) {
+        let session = {
+            let mut state = attach.state.lock();
+            if state.over {
+                return;
+            }
+            state.over = true;
+            state.held.clear();
+            state.session
+        };
+        self.attached.remove(&session);
+        attach.outbox.end(None);
+        if goodbye {
+            self.session_write(SessionWrite::End { id: session, reason: EndReason::Goodbye });
+            return;
+        }
+        self.renew(attach, session);
+        if let Some(keep) = attach.keep_after_close() {
+            self.session_write(SessionWrite::Shorten { id: session, keep });
+        }
+        for delivery in attach.outbox.take_unconfirmed() {
+            let (job_id, lease_epoch) = (delivery.job_id, delivery.lease_epoch);
+            match delivery.written {
+                None => self.take_back(job_id, lease_epoch, session),
+                Some(written) => self.lingering.lock().push(Lingering {
+                    job_id,
+                    lease_epoch,
+                    session,
+                    due: written + DELIVERY_CONFIRM_WITHIN,
+                }),
+            }
+        }
+    }
+
+    /// Releases an assignment that never reached its worker.
+    pub(in super::super) fn take_back(&self, job_id: JobId, lease_epoch: i64, session: SessionId) {
+        let reason = ReleaseReason::Undelivered { session };
+        let command = Command::Release { lease_epoch, delay: Duration::ZERO, reason };
+        let reply = Reply::ignored();
+        let work = Work::Command { job_id, command, patient: true, reply };
+        self.pipeline().submit_surely(work, &self.tasks);
+    }
+
+    pub(super) fn session_write(&self, write: SessionWrite) {
+        let ended = Arc::clone(&self.ended);
+        let reply = Reply::new(move |_: Result<bool>| ended.notify_one());
+        let work = Work::Session { write, reply };
+        self.pipeline().submit_surely(work, &self.tasks);
+    }
+
+    pub(super) fn renew(&self, attach: &Attach, id: SessionId) {
+        let age = {
+            let mut state = attach.state.lock();
+            state.renewed = state.heard;
+            Clock::monotonic().duration_since(state.heard)
+        };
+        self.session_write(SessionWrite::Renew { id, age, ttl: attach.lease_ttl });
+    }
+
+    /// A commit concerned a session: its worker hears of it.
+    pub(in super::super) fn told(&self, job: &Job, effect: &Effect) {
+        let job_id = job.id;
+        match effect {
+            Effect::AskToStop { session, request } => {
+                if let Some(attach) = self.attached.get(session) {
+                    attach.tell(ToWorker::Cancel {
+                        job_id,
+                        lease_epoch: job.status.lease_epoch,
+                        request: request.clone(),
+                    });
+                }
+            }
+            Effect::Revoked { session, lease_epoch, reason } => {
+                if let Some(attach) = self.attached.get(session) {
+                    attach.tell(ToWorker::Revoke {
+                        job_id,
+                        lease_epoch: *lease_epoch,
+                        reason: (*reason).to_owned(),
+                    });
+                }
+            }
+            Effect::Closed { session } => match self.attached.get(session) {
+                Some(attach) => {
+                    if attach.let_go(job_id, job.status.lease_epoch) {
+                        self.line.wake();
+                    }
+                }
+                None => self.done.lock().push(*session),
+            },
+            Effect::Started { .. }
+            | Effect::Ready { .. }
+            | Effect::RetryScheduled { .. }
+            | Effect::LeaseLost
+            | Effect::Ended { .. } => {}
+        }
+    }
+
+    /// Ends every stream: keep every job, attach again after `after`.
+    pub fn reconnect_all(&self, after: Duration) {
+        for attach in self.all() {
+            attach.tell(ToWorker::Reconnect { after });
+            attach.outbox.end(Some(Error::Draining));
+        }
+    }
+}

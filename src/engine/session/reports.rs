@@ -1,0 +1,321 @@
+//! What a worker says on its stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::domain::machine::{Command, ReleaseReason};
+use crate::domain::validate::Violations;
+use crate::domain::{JobError, JobId, LogBatch, LogEntry, Progress, ResourceUsage};
+use crate::runtime::Clock;
+
+use super::super::error::{Error, Result};
+use super::super::history;
+use super::super::live::{Cell, Tick};
+use super::super::pipeline::{Adoption, Reply, Work};
+use super::attach::{Attach, Held};
+use super::ledger::Seen;
+use super::outbox::ToWorker;
+use super::registry::Sessions;
+
+/// The end of an execution, as its worker tells it.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The work is done.
+    Succeeded {
+        /// What came of it.
+        result: Option<Bytes>,
+        /// How far it came.
+        progress: Option<Progress>,
+    },
+    /// It failed.
+    Failed {
+        /// What went wrong.
+        error: JobError,
+        /// The wish for the wait before the next attempt.
+        retry_delay: Option<Duration>,
+        /// How far it came.
+        progress: Option<Progress>,
+    },
+    /// It stopped as asked.
+    Cancelled,
+    /// It is given back.
+    Released {
+        /// Not before this much later.
+        delay: Duration,
+        /// In the worker's words.
+        reason: String,
+    },
+}
+
+/// What an update says.
+#[derive(Debug, Clone)]
+pub enum UpdateKind {
+    /// How far it is.
+    Progress(Progress),
+    /// What it uses.
+    Usage(ResourceUsage),
+    /// Lines of its log.
+    Logs(Vec<LogEntry>),
+    /// It is over.
+    Outcome(Outcome),
+}
+
+/// An update of one job.
+#[derive(Debug, Clone)]
+pub struct Update {
+    /// Its number; grows over the life of the process.
+    pub seq: i64,
+    /// The job.
+    pub job_id: JobId,
+    /// Its lease.
+    pub lease_epoch: i64,
+    /// What is said.
+    pub kind: UpdateKind,
+}
+
+impl Outcome {
+    /// The command it stands for, with the newest progress of the job's cell.
+    pub(in super::super) fn into_command(
+        self,
+        lease_epoch: i64,
+        seq: i64,
+        cell: Option<&Arc<Cell>>,
+        sessions: &Sessions,
+    ) -> Command {
+        let newest = |reported: Option<Progress>| match cell {
+            Some(cell) => {
+                if let Some(progress) = reported {
+                    let now = sessions.clock.now();
+                    sessions.live.tick(cell, seq, Tick::Progress(progress), now, &sessions.hub);
+                }
+                let (progress, usage) = cell.newest();
+                (Some(progress), usage)
+            }
+            None => (reported, None),
+        };
+        match self {
+            Self::Succeeded { result, progress } => {
+                let (progress, usage) = newest(progress);
+                Command::Succeed { lease_epoch, result, progress, usage }
+            }
+            Self::Failed { error, retry_delay, progress } => {
+                let (progress, usage) = newest(progress);
+                Command::Fail { lease_epoch, error, retry_delay, progress, usage }
+            }
+            Self::Cancelled => {
+                let (progress, usage) = newest(None);
+                Command::ConfirmCancelled { lease_epoch, progress, usage }
+            }
+            Self::Released { delay, reason } => {
+                Command::Release { lease_epoch, delay, reason: ReleaseReason::Worker { reason } }
+            }
+        }
+    }
+}
+
+fn wrong_seq(description: String) -> Error {
+    let mut violations = Violations::default();
+    violations.add("update.seq", description);
+    Error::Invalid(violations)
+}
+
+impl Attach {
+    /// Takes note that the worker is there and what it received.
+    pub fn heard(self: &Arc<Self>, sessions: &Arc<Sessions>, received_through: i64) {
+        let lapsed = {
+            let mut state = self.state.lock();
+            state.heard = Clock::monotonic();
+            state.lapsed && !state.over
+        };
+        if received_through > 0 {
+            self.outbox.received_through(received_through);
+        }
+        if lapsed {
+            sessions.reopen(self);
+        }
+    }
+
+    /// How many jobs it may hold from now on.
+    pub fn set_slots(&self, sessions: &Sessions, slots: u32) {
+        self.state.lock().slots = slots;
+        sessions.line.wake();
+    }
+
+    /// Answers that an update is malformed.
+    pub fn reject_update(&self, seq: i64, error: Error) {
+        if seq <= 0 || self.ledger.lock().see(seq) != Seen::New {
+            self.tell(ToWorker::Reject { seq, error });
+            return;
+        }
+        self.tell(ToWorker::Reject { seq, error });
+        self.settle_now(seq);
+    }
+
+    /// Takes an update.
+    pub fn update(self: &Arc<Self>, sessions: &Arc<Sessions>, update: Update) {
+        let seq = update.seq;
+        if seq <= 0 {
+            let error = wrong_seq(format!("must be positive, is {seq}"));
+            self.tell(ToWorker::Reject { seq, error });
+            return;
+        }
+        let seen = self.ledger.lock().see(seq);
+        match seen {
+            Seen::New => {}
+            Seen::Acked => {
+                let through = self.ledger.lock().through();
+                self.outbox.ack(through);
+                return;
+            }
+            Seen::Backwards { received } => {
+                let error = wrong_seq(format!("must grow: {seq} came after {received}"));
+                self.tell(ToWorker::Reject { seq, error });
+                return;
+            }
+        }
+        let cell = self.cell(update.job_id, update.lease_epoch);
+        let of = Adoption { job_id: update.job_id, lease_epoch: update.lease_epoch };
+        match update.kind {
+            UpdateKind::Progress(progress) => {
+                self.tick(sessions, cell, of, seq, Tick::Progress(progress));
+            }
+            UpdateKind::Usage(usage) => self.tick(sessions, cell, of, seq, Tick::Usage(usage)),
+            UpdateKind::Logs(entries) => self.logs(sessions, of, seq, entries),
+            UpdateKind::Outcome(outcome) => {
+                let command = outcome.into_command(of.lease_epoch, seq, cell.as_ref(), sessions);
+                self.outcome(sessions, of, seq, command);
+            }
+        }
+    }
+
+    /// The cell of a job it holds under this lease; hearing of it confirms its delivery.
+    fn cell(&self, job_id: JobId, lease_epoch: i64) -> Option<Arc<Cell>> {
+        self.outbox.confirm(job_id);
+        let state = self.state.lock();
+        let held = state.held.get(&job_id).filter(|held| held.lease_epoch == lease_epoch)?;
+        Some(Arc::clone(&held.cell))
+    }
+
+    fn tick(
+        self: &Arc<Self>,
+        sessions: &Arc<Sessions>,
+        cell: Option<Arc<Cell>>,
+        of: Adoption,
+        seq: i64,
+        tick: Tick,
+    ) {
+        if let Some(cell) = cell {
+            sessions.live.tick(&cell, seq, tick, sessions.clock.now(), &sessions.hub);
+            self.settle_now(seq);
+            return;
+        }
+        // Not held here: only the store can say whether the lease is in force.
+        self.ledger.lock().begin(seq, 0);
+        let (attach, registry) = (Arc::clone(self), Arc::clone(sessions));
+        let reply = Reply::new(move |answer: Result<crate::domain::Job>| {
+            let settled = answer.map(|job| {
+                let cell = registry.live.open(&job);
+                registry.live.tick(&cell, seq, tick, registry.clock.now(), &registry.hub);
+            });
+            attach.settle(seq, settled);
+        });
+        self.submit(sessions, Work::Fence { of, reply });
+    }
+
+    fn logs(
+        self: &Arc<Self>,
+        sessions: &Arc<Sessions>,
+        of: Adoption,
+        seq: i64,
+        entries: Vec<LogEntry>,
+    ) {
+        let bytes = entries.iter().map(|entry| entry.message.len() + 64).sum();
+        {
+            let mut ledger = self.ledger.lock();
+            if !ledger.has_room(bytes) {
+                drop(ledger);
+                let error = Error::LimitExceeded {
+                    what: "unacked log updates of one stream",
+                    limit: crate::domain::limits::UNACKED_UPDATES_MAX as u64,
+                };
+                self.tell(ToWorker::Reject { seq, error });
+                self.settle_now(seq);
+                return;
+            }
+            ledger.begin(seq, bytes);
+        }
+        let attach = Arc::clone(self);
+        let reply = Reply::new(move |answer: Result<()>| attach.settle(seq, answer));
+        let batch =
+            LogBatch { job_id: of.job_id, lease_epoch: of.lease_epoch, attempt: 0, seq, entries };
+        self.submit(sessions, Work::Logs { batch, patient: true, reply });
+    }
+
+    fn outcome(
+        self: &Arc<Self>,
+        sessions: &Arc<Sessions>,
+        of: Adoption,
+        seq: i64,
+        command: Command,
+    ) {
+        self.ledger.lock().begin(seq, 0);
+        let (attach, registry) = (Arc::clone(self), Arc::clone(sessions));
+        let Adoption { job_id, lease_epoch } = of;
+        let report = command.report();
+        let reply = Reply::new(move |answer: Result<crate::domain::Job>| {
+            // Applied or refused: either way the worker does not hold it any more.
+            if attach.let_go(job_id, lease_epoch) {
+                registry.line.wake();
+            }
+            match answer {
+                Err(error) if history::may_know(&error) => {
+                    let db = registry.db.clone();
+                    registry.tasks.spawn("stale report", async move {
+                        let answer = history::known(&db, job_id, lease_epoch, report, error).await;
+                        attach.settle(seq, answer);
+                    });
+                }
+                answer => attach.settle(seq, answer.map(drop)),
+            }
+        });
+        self.submit(sessions, Work::Command { job_id, command, patient: true, reply });
+    }
+
+    /// Puts a report into the pipeline; one that finds it full waits outside the read loop.
+    fn submit(self: &Arc<Self>, sessions: &Arc<Sessions>, work: Work) {
+        sessions.pipeline().submit_surely(work, &sessions.tasks);
+    }
+
+    fn settle(&self, seq: i64, answer: Result<()>) {
+        if let Err(error) = answer {
+            self.tell(ToWorker::Reject { seq, error });
+        }
+        let mut ledger = self.ledger.lock();
+        ledger.settle(seq);
+        self.outbox.ack(ledger.through());
+        if ledger.is_settled() {
+            self.settled.notify_waiters();
+        }
+    }
+
+    fn settle_now(&self, seq: i64) {
+        let mut ledger = self.ledger.lock();
+        ledger.note_settled(seq);
+        self.outbox.ack(ledger.through());
+    }
+
+    /// Takes over the jobs that an opened session was granted.
+    pub(super) fn take_over(&self, sessions: &Sessions, jobs: &[crate::domain::Job]) {
+        let mut state = self.state.lock();
+        state.held = jobs
+            .iter()
+            .map(|job| {
+                let held =
+                    Held { lease_epoch: job.status.lease_epoch, cell: sessions.live.open(job) };
+                (job.id, held)
+            })
+            .collect();
+    }
+}

@@ -1,0 +1,225 @@
+//! Figures of groups of jobs, from counters and minute buckets, never from a scan.
+//!
+//! A window covers every whole minute it touches, the running one included: nothing that happened
+//! within it is left out, and up to a minute more may be counted. Its rate is taken over what it
+//! covers, so that it is not off by that minute.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::auth::Caller;
+use crate::domain::session::Session;
+use crate::domain::stats::{Bucket, Count, Tally};
+use crate::domain::{Category, JobType, QueueName, SessionId, StateKind, Timestamp};
+
+use super::Engine;
+use super::error::Result;
+use super::workers::{Roster, Workforce};
+
+/// Which jobs are counted: OR within a field, AND between fields, an empty field does not filter.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StatsFilter {
+    /// Jobs of these types.
+    pub types: Vec<JobType>,
+    /// Jobs of these categories. Counters keep none, and no type has one before it is declared: a
+    /// category matches no job.
+    pub categories: Vec<Category>,
+    /// Jobs in these queues.
+    pub queues: Vec<QueueName>,
+}
+
+/// What happened of late.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Window {
+    /// What happened.
+    pub tally: Tally,
+    /// The time it covers: up to a minute more than the window's name says.
+    pub span: Duration,
+}
+
+/// Figures of one group of jobs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Figures {
+    /// Jobs now stored, by state.
+    pub counts: BTreeMap<StateKind, i64>,
+    /// Jobs that ever came to an end; never falls.
+    pub finished_total: i64,
+    /// How long the oldest ready job has waited.
+    pub oldest_pending_age: Option<Duration>,
+    /// The last minute.
+    pub minute: Window,
+    /// The last hour.
+    pub hour: Window,
+    /// The last 24 hours.
+    pub day: Window,
+}
+
+/// Figures in all, by type and by queue.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Stats {
+    /// The moment they hold for.
+    pub as_of: Timestamp,
+    /// All jobs that match.
+    pub totals: Figures,
+    /// The same by type.
+    pub by_type: BTreeMap<JobType, Figures>,
+    /// The same by queue.
+    pub by_queue: BTreeMap<QueueName, Figures>,
+    /// The workers that could take them.
+    pub workforce: Workforce,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+impl StatsFilter {
+    fn matches(&self, job_type: &JobType, queue: &QueueName) -> bool {
+        self.categories.is_empty()
+            && (self.types.is_empty() || self.types.contains(job_type))
+            && (self.queues.is_empty() || self.queues.contains(queue))
+    }
+
+    /// Whether a worker could take jobs that match, as far as queues and types tell.
+    fn is_served_by(&self, session: &Session) -> bool {
+        let queues = &session.queues;
+        let types = &session.types;
+        (self.queues.is_empty() || self.queues.iter().any(|queue| queues.contains(queue)))
+            && (self.types.is_empty()
+                || types.is_empty()
+                || self.types.iter().any(|job_type| types.contains(job_type)))
+    }
+}
+
+/// The first minute that a window of this length ending at `now` touches.
+pub(super) fn first_minute(now: Timestamp, length: Duration) -> i64 {
+    now.minus(length).minute()
+}
+
+/// What a window that begins with this minute covers.
+fn covered(now: Timestamp, first_minute: i64) -> Duration {
+    now.since(Timestamp::from_micros(first_minute.saturating_mul(60_000_000)))
+}
+
+/// The minutes that the three windows begin with.
+struct Starts {
+    minute: i64,
+    hour: i64,
+    day: i64,
+}
+
+impl Starts {
+    fn of(now: Timestamp) -> Self {
+        Self {
+            minute: first_minute(now, MINUTE),
+            hour: first_minute(now, HOUR),
+            day: first_minute(now, DAY),
+        }
+    }
+}
+
+impl Figures {
+    fn starting(now: Timestamp, starts: &Starts) -> Self {
+        let window = |start| Window { tally: Tally::default(), span: covered(now, start) };
+        Self {
+            minute: window(starts.minute),
+            hour: window(starts.hour),
+            day: window(starts.day),
+            ..Self::default()
+        }
+    }
+
+    fn count(&mut self, count: &Count) {
+        *self.counts.entry(count.state).or_default() += count.stored;
+        self.finished_total += count.finished_total;
+    }
+
+    fn happened(&mut self, bucket: &Bucket, starts: &Starts) {
+        let windows = [
+            (&mut self.minute, starts.minute),
+            (&mut self.hour, starts.hour),
+            (&mut self.day, starts.day),
+        ];
+        for (window, start) in windows {
+            if bucket.minute >= start {
+                window.tally.merge(&bucket.tally);
+            }
+        }
+    }
+
+    fn waits(&mut self, age: Duration) {
+        self.oldest_pending_age = self.oldest_pending_age.max(Some(age));
+    }
+}
+
+/// What the store keeps of figures.
+pub(super) struct Kept {
+    /// Every counter.
+    pub(super) counts: Vec<Count>,
+    /// Buckets of the last day.
+    pub(super) buckets: Vec<Bucket>,
+    /// Since when the oldest ready job of each (queue, type) waits.
+    pub(super) oldest: Vec<(QueueName, JobType, Timestamp)>,
+}
+
+/// Adds up what is kept of the jobs that match.
+pub(super) fn add_up(filter: &StatsFilter, kept: &Kept, now: Timestamp) -> Stats {
+    let begin = Starts::of(now);
+    let mut stats =
+        Stats { as_of: now, totals: Figures::starting(now, &begin), ..Stats::default() };
+    let mut add = |job_type: &JobType, queue: &QueueName, add: &dyn Fn(&mut Figures)| {
+        if !filter.matches(job_type, queue) {
+            return;
+        }
+        let fresh = || Figures::starting(now, &begin);
+        add(&mut stats.totals);
+        add(stats.by_type.entry(job_type.clone()).or_insert_with(fresh));
+        add(stats.by_queue.entry(queue.clone()).or_insert_with(fresh));
+    };
+    for count in &kept.counts {
+        add(&count.key.job_type, &count.key.queue, &|figures| figures.count(count));
+    }
+    for bucket in &kept.buckets {
+        let key = &bucket.key;
+        add(&key.job_type, &key.queue, &|figures| figures.happened(bucket, &begin));
+    }
+    for (queue, job_type, ready) in &kept.oldest {
+        add(job_type, queue, &|figures| figures.waits(now.since(*ready)));
+    }
+    stats
+}
+
+impl Engine {
+    /// Figures of the jobs that match, and the workers that could take them.
+    pub async fn stats(&self, _caller: &Caller, filter: StatsFilter) -> Result<Stats> {
+        let now = self.clock.now();
+        let from = first_minute(now, DAY);
+        let kept = self
+            .db
+            .read(move |store| async move {
+                let counts = store.counts().await?;
+                let buckets = store.buckets(from).await?;
+                let oldest = store.oldest_pending(now).await?;
+                Ok(Kept { counts, buckets, oldest })
+            })
+            .await?;
+        let mut stats = add_up(&filter, &kept, now);
+        stats.workforce = self.workforce(&filter).await?;
+        Ok(stats)
+    }
+
+    /// Workers and what they hold. What an attach of this process holds is known here; only other
+    /// streams are looked up, and a unary session has exactly one job.
+    async fn workforce(&self, filter: &StatsFilter) -> Result<Workforce> {
+        let mut roster = self.roster(self.clock.now()).await?;
+        roster.sessions.retain(|session| filter.is_served_by(session));
+        roster.waiting.retain(|waiter| filter.is_served_by(&waiter.session(roster.now)));
+        let elsewhere: Vec<SessionId> =
+            roster.open_streams().filter(|id| !roster.attached.contains_key(id)).collect();
+        let held = self.held_by(elsewhere).await?;
+        Ok(Roster::workforce(&roster, &held))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,174 @@
+//! The steps of the background loops: each idempotent, without input, one bounded batch.
+
+use std::time::Duration;
+
+use crate::domain::limits::{
+    BUCKET_RETENTION, ENDED_SESSION_RETENTION, LOG_HEAD_LINES, LOG_TAIL_LINES, LOOP_ROWS_MAX,
+    REQUEST_ID_RETENTION, RESUME_RETENTION,
+};
+use crate::domain::machine::{Command, ReleaseReason};
+use crate::domain::session::EndReason;
+use crate::domain::status::StateKind;
+use crate::store::{Orphan, Prune, SessionWrite};
+
+use super::Engine;
+use super::error::{Error, Result};
+use super::pipeline::{Reply, Work};
+
+impl Engine {
+    /// Writes the newest progress of every job that reported since the last time.
+    pub async fn flush_progress(&self) -> Result<u64> {
+        let rows = self.live.take_dirty(LOOP_ROWS_MAX);
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        let count = rows.len() as u64;
+        let taken: Vec<_> = rows.iter().map(|row| (row.job_id, row.lease_epoch)).collect();
+        let written = self.pipeline.ask(|reply| Work::Progress { rows, reply }).await;
+        if written.is_err() {
+            self.live.mark_dirty(&taken);
+        }
+        written.map(|()| count)
+    }
+
+    /// Ends sessions whose lease has run out.
+    pub async fn expire_sessions(&self) -> Result<u64> {
+        let now = self.clock.now();
+        let expired = self
+            .db
+            .read(move |store| async move { store.expired_sessions(now, LOOP_ROWS_MAX).await })
+            .await?;
+        let mut ended = 0;
+        for id in expired {
+            let write = SessionWrite::Expire { id };
+            if self.pipeline.ask(|reply| Work::Session { write, reply }).await? {
+                tracing::warn!(session.id = %id, "session expired");
+                self.sessions.expired(id);
+                ended += 1;
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Takes jobs back from sessions that have ended.
+    pub async fn settle_orphans(&self) -> Result<u64> {
+        let orphans =
+            self.db.read(|store| async move { store.orphans(LOOP_ROWS_MAX).await }).await?;
+        let count = orphans.len() as u64;
+        let answers = orphans.into_iter().map(|orphan| {
+            let job_id = orphan.job_id;
+            let command = take_back(&orphan);
+            self.pipeline.ask(move |reply| Work::Command { job_id, command, patient: false, reply })
+        });
+        for answer in futures_util::future::join_all(answers).await {
+            match answer {
+                // Somebody else settled it meanwhile.
+                Ok(_) | Err(Error::Refused { .. } | Error::JobNotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(count)
+    }
+
+    /// Tells jobs that their time has come: timeouts, ends of grace, expiry.
+    pub async fn meet_deadlines(&self) -> Result<u64> {
+        let now = self.clock.now();
+        let due =
+            self.db.read(move |store| async move { store.due(now, LOOP_ROWS_MAX).await }).await?;
+        let count = due.len() as u64;
+        let answers = due.into_iter().map(|job_id| {
+            let command = Command::MeetDeadline;
+            self.pipeline.ask(move |reply| Work::Command { job_id, command, patient: false, reply })
+        });
+        for answer in futures_util::future::join_all(answers).await {
+            match answer {
+                Ok(_) | Err(Error::Refused { .. } | Error::JobNotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(count)
+    }
+
+    /// How long until the next deadline, if one is known within `most`.
+    pub async fn until_deadline(&self, most: Duration) -> Duration {
+        let next = self.db.read(|store| async move { store.next_deadline().await }).await;
+        match next {
+            Ok(Some(at)) => at.since(self.clock.now()).min(most),
+            Ok(None) | Err(_) => most,
+        }
+    }
+
+    /// Looks where jobs wait, in case a hint was lost.
+    pub async fn poll_line(&self) -> Result<u64> {
+        let counts = self.db.read(|store| async move { store.counts().await }).await?;
+        self.known.learn(&counts);
+        let now = self.clock.now();
+        let waiting =
+            counts.iter().filter(|count| count.state == StateKind::Pending && count.stored > 0);
+        let mut pairs = 0;
+        for count in waiting {
+            self.line.ready(&count.key.queue, &count.key.job_type, now, now);
+            pairs += 1;
+        }
+        Ok(pairs)
+    }
+
+    /// Lets go of the middle of long logs.
+    pub async fn trim_logs(&self) -> Result<u64> {
+        let long =
+            self.log_lines.take_long(|job_id, epoch| self.live.find(job_id, epoch).is_some());
+        let mut dropped = 0;
+        for (job_id, epoch) in long {
+            dropped += self
+                .db
+                .read(move |store| async move {
+                    store.trim_logs(job_id, epoch, LOG_HEAD_LINES, LOG_TAIL_LINES).await
+                })
+                .await?;
+        }
+        Ok(dropped)
+    }
+
+    /// Takes away change log rows, ended sessions, spent request ids and old buckets.
+    pub async fn prune(&self) -> Result<u64> {
+        let now = self.clock.now();
+        let prune = Prune {
+            changes_before: now.minus(RESUME_RETENTION),
+            sessions_before: now.minus(ENDED_SESSION_RETENTION),
+            requests_before: now.minus(REQUEST_ID_RETENTION),
+            buckets_before: now.minus(BUCKET_RETENTION),
+            limit: LOOP_ROWS_MAX,
+        };
+        self.db.read(move |store| async move { store.prune(prune).await }).await
+    }
+
+    /// Keeps the attached sessions: renewals, deliveries, heartbeats.
+    pub async fn keep_sessions(&self) -> Result<u64> {
+        self.sessions.tick().await?;
+        Ok(self.sessions.count() as u64)
+    }
+
+    /// Whether the store answers.
+    pub async fn ping(&self) -> Result<()> {
+        self.db.read(|store| async move { store.ping().await }).await
+    }
+
+    /// Writes what is still in memory; the last thing before the store closes.
+    pub async fn flush_all(&self) -> Result<()> {
+        while self.flush_progress().await? > 0 {}
+        // An empty piece of work is answered after everything before it.
+        self.pipeline.ask(|reply: Reply<()>| Work::Progress { rows: Vec::new(), reply }).await
+    }
+}
+
+fn take_back(orphan: &Orphan) -> Command {
+    let Orphan { lease_epoch, session, reason, .. } = *orphan;
+    match reason {
+        EndReason::Expired => Command::LoseLease { lease_epoch, session },
+        EndReason::Goodbye | EndReason::Superseded | EndReason::Done => Command::Release {
+            lease_epoch,
+            delay: Duration::ZERO,
+            reason: ReleaseReason::NotHeld { session },
+        },
+    }
+}

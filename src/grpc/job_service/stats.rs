@@ -1,0 +1,115 @@
+//! GetStats and GetSummary.
+
+use tonic::Status;
+
+use crate::auth::Caller;
+use crate::domain::validate::Violations;
+use crate::engine::{Engine, Figures, StatsFilter, Summary, SummaryQuery, Window};
+use crate::proto::v1;
+use crate::proto::v1::get_stats_response::{self as answer, QueueStats, TypeStats};
+
+use super::super::convert::{View, names, number, stats as figures, time};
+use super::super::show;
+use super::super::status::{invalid, to_status};
+
+/// The counters know types and queues, and nothing of what else a job carries.
+fn refuse(given: &str, field: &str, wrong: &mut Violations) {
+    wrong.check(given.is_empty(), field, || {
+        "must be empty: counters are not kept by it yet; ListJobs counts what it matches".to_owned()
+    });
+}
+
+fn stats_filter(request: &v1::GetStatsRequest) -> Result<StatsFilter, Status> {
+    let mut wrong = Violations::default();
+    let types = names::types(&request.types, "types", &mut wrong);
+    let categories = names::categories(&request.categories, "categories", &mut wrong);
+    let queues = names::queues(&request.queues, "queues", &mut wrong);
+    refuse(&request.owner, "owner", &mut wrong);
+    refuse(&request.label, "label", &mut wrong);
+    match (types, categories, queues) {
+        (Some(types), Some(categories), Some(queues)) if wrong.is_empty() => {
+            Ok(StatsFilter { types, categories, queues })
+        }
+        _ => Err(invalid(wrong)),
+    }
+}
+
+pub(super) async fn stats(
+    engine: &Engine,
+    caller: &Caller,
+    request: &v1::GetStatsRequest,
+) -> Result<v1::GetStatsResponse, Status> {
+    let filter = stats_filter(request)?;
+    let stats = engine.stats(caller, filter).await.map_err(to_status)?;
+    let by_type = stats.by_type.iter().map(|(job_type, figures)| TypeStats {
+        r#type: job_type.to_string(),
+        category: String::new(),
+        stats: Some(group(figures)),
+    });
+    let by_queue = stats.by_queue.iter().map(|(queue, figures)| QueueStats {
+        queue: queue.to_string(),
+        stats: Some(group(figures)),
+    });
+    Ok(v1::GetStatsResponse {
+        as_of_time: Some(time::to_proto(stats.as_of)),
+        totals: Some(group(&stats.totals)),
+        by_type: by_type.collect(),
+        by_queue: by_queue.collect(),
+        workers: signed(stats.workforce.workers),
+        slots: signed(stats.workforce.slots),
+        slots_used: signed(stats.workforce.held),
+    })
+}
+
+fn group(group: &Figures) -> answer::Stats {
+    let window = |window: &Window| Some(figures::window(&window.tally, window.span));
+    answer::Stats {
+        counts: figures::counts(&group.counts),
+        finished_total: group.finished_total,
+        oldest_pending_age: group.oldest_pending_age.map(time::span_to_proto),
+        minute: window(&group.minute),
+        hour: window(&group.hour),
+        day: window(&group.day),
+    }
+}
+
+pub(super) async fn summary(
+    engine: &Engine,
+    caller: &Caller,
+    request: &v1::GetSummaryRequest,
+) -> Result<v1::GetSummaryResponse, Status> {
+    let mut wrong = Violations::default();
+    let types = names::types(&request.types, "types", &mut wrong);
+    let categories = names::categories(&request.categories, "categories", &mut wrong);
+    let recent_runs = number::recent_runs(request.recent_runs, "recent_runs", &mut wrong);
+    let (Some(types), Some(categories), Some(recent_runs)) = (types, categories, recent_runs)
+    else {
+        return Err(invalid(wrong));
+    };
+    let query = SummaryQuery { types, categories, recent_runs };
+    let summaries = engine.summaries(caller, query).await.map_err(to_status)?;
+    let summaries = summaries.iter().map(|summary| one_summary(engine, summary)).collect();
+    Ok(v1::GetSummaryResponse { summaries })
+}
+
+fn one_summary(engine: &Engine, summary: &Summary) -> v1::get_summary_response::Summary {
+    let shown = |job| show::job(engine, job, View::Basic);
+    v1::get_summary_response::Summary {
+        r#type: summary.job_type.to_string(),
+        display_name: String::new(),
+        category: String::new(),
+        origin: v1::JobTypeOrigin::Observed.into(),
+        disabled: false,
+        last_job: summary.last_job.as_ref().map(shown),
+        recent_jobs: summary.recent_jobs.iter().map(shown).collect(),
+        last_success_time: summary.last_success_time.map(time::to_proto),
+        typical_run_duration: summary.typical_run_duration.map(time::span_to_proto),
+        counts: figures::counts(&summary.counts),
+        failed_last_hour: signed(summary.failed_last_hour),
+        failed_last_day: signed(summary.failed_last_day),
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,255 @@
+//! Every reason a call may be refused with, as data: what it means, who does what about it.
+
+use std::fmt::Write as _;
+
+use tonic::Code;
+
+/// The `reason` of a refusal's `ErrorInfo`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the table below documents each of them")]
+pub enum Reason {
+    JobNotFound,
+    IllegalTransition,
+    NotDue,
+    RequestIdSpent,
+    StaleLease,
+    SessionSuperseded,
+    DuplicateJob,
+    InvalidField,
+    InvalidPageToken,
+    RequestIdReused,
+    LimitExceeded,
+    RateLimited,
+    ServerDraining,
+    StoreUnavailable,
+    OutcomeUnknown,
+    Internal,
+}
+
+/// What is known of a reason.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// The reason.
+    pub reason: Reason,
+    /// Its name on the wire.
+    pub name: &'static str,
+    /// The code it comes with.
+    pub code: Code,
+    /// Details beside the `ErrorInfo`, and its metadata.
+    pub details: &'static str,
+    /// What happened.
+    pub meaning: &'static str,
+    /// What the caller does about it.
+    pub caller: &'static str,
+    /// What the operator does about it.
+    pub operator: &'static str,
+}
+
+impl Reason {
+    /// Its place in [`ROWS`].
+    #[must_use]
+    pub fn row(self) -> &'static Row {
+        // Total by the order of the table, which a test keeps.
+        &ROWS[self as usize]
+    }
+}
+
+/// Every reason, in the order of [`Reason`].
+pub const ROWS: &[Row] = &[
+    Row {
+        reason: Reason::JobNotFound,
+        name: "JOB_NOT_FOUND",
+        code: Code::NotFound,
+        details: "metadata job_id; ResourceInfo",
+        meaning: "There is no such job: it never was, or it was deleted or past its retention.",
+        caller: "Check the id. Do not repeat the call.",
+        operator: "Nothing; a longer retention keeps jobs longer.",
+    },
+    Row {
+        reason: Reason::IllegalTransition,
+        name: "ILLEGAL_TRANSITION",
+        code: Code::FailedPrecondition,
+        details: "metadata job_id, state, command, allowed (both comma-separated where several); \
+                  PreconditionFailure",
+        meaning: "The job's state does not allow it, see STATE_MACHINE.md. Another call may have \
+                  won: a cancel after the job was done answers this.",
+        caller: "Read the state in the metadata and decide anew. Do not repeat the call unchanged.",
+        operator: "Nothing.",
+    },
+    Row {
+        reason: Reason::NotDue,
+        name: "NOT_DUE",
+        code: Code::FailedPrecondition,
+        details: "metadata job_id, schedule_time_micros; PreconditionFailure",
+        meaning: "The job waits for its time and cannot start yet.",
+        caller: "Leave schedule_time out of a job that is to start at once.",
+        operator: "Nothing.",
+    },
+    Row {
+        reason: Reason::RequestIdSpent,
+        name: "REQUEST_ID_SPENT",
+        code: Code::FailedPrecondition,
+        details: "metadata job_id; PreconditionFailure",
+        meaning: "The job that this request id made was deleted; the id does not make another.",
+        caller: "Take it as done, or choose another request_id for another job.",
+        operator: "Nothing.",
+    },
+    Row {
+        reason: Reason::StaleLease,
+        name: "STALE_LEASE",
+        code: Code::Aborted,
+        details: "metadata job_id, held, presented, state",
+        meaning: "The lease epoch presented is not in force: the job was taken away, handed out \
+                  again, or ended. Nothing of the report was applied.",
+        caller: "Stop working on the job and drop its reports: it is no longer yours.",
+        operator: "Often: leases are too short for the pauses of the workers, or workers die.",
+    },
+    Row {
+        reason: Reason::SessionSuperseded,
+        name: "SESSION_SUPERSEDED",
+        code: Code::Aborted,
+        details: "none",
+        meaning: "The same worker process attached again; this older stream is over.",
+        caller: "Go on with the newer stream. Two processes must not share an instance_id.",
+        operator: "Often: two processes share an instance_id.",
+    },
+    Row {
+        reason: Reason::DuplicateJob,
+        name: "DUPLICATE_JOB",
+        code: Code::AlreadyExists,
+        details: "metadata job_id, unique_key; ResourceInfo",
+        meaning: "Another job of the type, not yet over, holds the unique key.",
+        caller: "Use the job in the metadata, or ask for UNIQUE_POLICY_RETURN_EXISTING.",
+        operator: "Nothing.",
+    },
+    Row {
+        reason: Reason::InvalidField,
+        name: "INVALID_FIELD",
+        code: Code::InvalidArgument,
+        details: "metadata violations (how many); BadRequest with the first of them",
+        meaning: "Fields of the request are wrong; the BadRequest names each with its bound.",
+        caller: "Correct the fields. Do not repeat the call unchanged.",
+        operator: "Nothing.",
+    },
+    Row {
+        reason: Reason::InvalidPageToken,
+        name: "INVALID_PAGE_TOKEN",
+        code: Code::InvalidArgument,
+        details: "BadRequest",
+        meaning: "The page token is broken, or was made for another filter.",
+        caller: "Start again with the first page.",
+        operator: "Nothing.",
+    },
+    Row {
+        reason: Reason::RequestIdReused,
+        name: "REQUEST_ID_REUSED",
+        code: Code::InvalidArgument,
+        details: "metadata job_id; BadRequest",
+        meaning: "The request id was used before, with another body.",
+        caller: "Make a new request_id for each new request, and keep it when repeating one.",
+        operator: "Nothing.",
+    },
+    Row {
+        reason: Reason::LimitExceeded,
+        name: "LIMIT_EXCEEDED",
+        code: Code::ResourceExhausted,
+        details: "metadata what, limit; QuotaFailure",
+        meaning: "A bound of the service is reached: the size of a message, the number of types.",
+        caller: "Ask for less. Do not repeat the call unchanged.",
+        operator: "Nothing; GetServerInfo lists the bounds.",
+    },
+    Row {
+        reason: Reason::RateLimited,
+        name: "RATE_LIMITED",
+        code: Code::ResourceExhausted,
+        details: "metadata what, limit; QuotaFailure, RetryInfo",
+        meaning: "Too much at a time, for instance more durable updates than may be unacknowledged.",
+        caller: "Repeat after the time in RetryInfo.",
+        operator: "Often: more workers, or fewer reports from each.",
+    },
+    Row {
+        reason: Reason::ServerDraining,
+        name: "SERVER_DRAINING",
+        code: Code::Unavailable,
+        details: "RetryInfo",
+        meaning: "The server is about to stop. Nothing was changed.",
+        caller: "Repeat after the time in RetryInfo: another replica, or its successor, answers.",
+        operator: "Nothing, if the stop was meant.",
+    },
+    Row {
+        reason: Reason::StoreUnavailable,
+        name: "STORE_UNAVAILABLE",
+        code: Code::Unavailable,
+        details: "RetryInfo",
+        meaning: "The database does not answer, or not in time. Nothing was changed.",
+        caller: "Repeat after the time in RetryInfo, with growing waits.",
+        operator: "See to the database: disk, locks, load. The log has the cause.",
+    },
+    Row {
+        reason: Reason::OutcomeUnknown,
+        name: "OUTCOME_UNKNOWN",
+        code: Code::Unavailable,
+        details: "RetryInfo",
+        meaning: "The change was sent to the database and its answer was lost: it may have been \
+                  made or not.",
+        caller: "Repeat: safe for reads, worker reports, cancels, and creates with a request_id. \
+                 Otherwise read first.",
+        operator: "As STORE_UNAVAILABLE.",
+    },
+    Row {
+        reason: Reason::Internal,
+        name: "INTERNAL",
+        code: Code::Internal,
+        details: "metadata incident_id",
+        meaning: "A fault of the service. The cause is in its log under the incident's id.",
+        caller: "Report the incident's id. A repeat may not help.",
+        operator: "Search the log for the incident's id and report what it says.",
+    },
+];
+
+/// The table as docs/ERRORS.md shows it.
+#[must_use]
+pub fn render() -> String {
+    let mut page = String::from(
+        "# Errors\n\n\
+         Every refusal is a `google.rpc.Status` with an `ErrorInfo{reason, domain: \"jobplane\", \
+         metadata}` among its details; decide by the reason. The message is for people and may \
+         change. This page is rendered from `src/grpc/reasons.rs`.\n\n\
+         | reason | code | what happened | what the caller does | what the operator does | details |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    for row in ROWS {
+        let Row { name, meaning, caller, operator, details, .. } = row;
+        let code = code_name(row.code);
+        // Writing to a String cannot fail.
+        let _ = writeln!(
+            page,
+            "| `{name}` | `{code}` | {meaning} | {caller} | {operator} | {details} |"
+        );
+    }
+    page
+}
+
+/// A code as gRPC's documents spell it.
+#[must_use]
+pub const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}

@@ -1,0 +1,202 @@
+//! What an error looks like to a caller: the only place that makes a status of one.
+
+use std::time::Duration;
+
+use prost::Message as _;
+use tonic::{Code, Status};
+use tonic_types::pb;
+use uuid::Uuid;
+
+use crate::domain::JobId;
+use crate::domain::machine::{CommandKind, Refusal, table};
+use crate::domain::validate::Violations;
+use crate::engine;
+use crate::store;
+
+use super::reasons::Reason;
+
+use answer::Answer;
+pub use answer::DOMAIN;
+
+mod answer;
+
+/// When to try again if the server stops: its successor needs a moment.
+const RETRY_DRAINING: Duration = Duration::from_secs(1);
+/// When to try again if the store fails: sooner only adds to its load.
+const RETRY_STORE: Duration = Duration::from_secs(1);
+/// When to try again if too much is under way: a commit or two later.
+const RETRY_RATE: Duration = Duration::from_millis(100);
+
+/// The status of an error, with all its facts. Logs the error if the fault is the service's.
+#[must_use]
+pub fn to_status(error: engine::Error) -> Status {
+    use engine::Error as E;
+    log(&error);
+    let message = error.to_string();
+    match error {
+        E::JobNotFound(id) => Answer::new(Reason::JobNotFound, message).job(id).resource(id),
+        E::Refused { job_id, refusal } => refused(job_id, &refusal, message),
+        E::NotOver(id) => Answer::new(Reason::IllegalTransition, message)
+            .job(id)
+            .fact("command", "delete")
+            .precondition(id),
+        E::DuplicateJob { holder, key } => Answer::new(Reason::DuplicateJob, message)
+            .job(holder)
+            .fact("unique_key", key)
+            .resource(holder),
+        E::RequestIdReused { job_id } => Answer::new(Reason::RequestIdReused, message)
+            .job(job_id)
+            .violation("request_id", "was used before with another body"),
+        E::RequestIdSpent { job_id } => {
+            Answer::new(Reason::RequestIdSpent, message).job(job_id).precondition(job_id)
+        }
+        E::Invalid(violations) => Answer::violations(&violations),
+        E::LimitExceeded { what, limit } => Answer::quota(Reason::LimitExceeded, what, limit),
+        E::SessionSuperseded => Answer::new(Reason::SessionSuperseded, message),
+        E::Draining => Answer::new(Reason::ServerDraining, message).retry(RETRY_DRAINING),
+        E::Overloaded | E::Store(store::Error::Unavailable(_)) => {
+            Answer::new(Reason::StoreUnavailable, message).retry(RETRY_STORE)
+        }
+        E::OutcomeUnknown | E::Store(store::Error::OutcomeUnknown(_)) => {
+            Answer::new(Reason::OutcomeUnknown, message).retry(RETRY_STORE)
+        }
+        E::Store(error @ (store::Error::Rejected(_) | store::Error::Corrupt { .. })) => {
+            internal(&error)
+        }
+    }
+    .into_status()
+}
+
+/// The status of a request with wrong fields.
+#[must_use]
+pub fn invalid(violations: Violations) -> Status {
+    to_status(engine::Error::Invalid(violations))
+}
+
+/// The status of a request with one wrong field.
+#[must_use]
+pub fn invalid_field(field: &str, description: &str) -> Status {
+    let mut violations = Violations::default();
+    violations.add(field, description);
+    invalid(violations)
+}
+
+/// The status of a page token that is broken or another filter's.
+#[must_use]
+pub fn invalid_page_token(description: &str) -> Status {
+    Answer::new(Reason::InvalidPageToken, format!("page_token {description}"))
+        .violation("page_token", description)
+        .into_status()
+}
+
+/// The status of a request that comes too early: too much of `what` is under way.
+#[must_use]
+pub fn rate_limited(what: &'static str, limit: u64) -> Status {
+    Answer::quota(Reason::RateLimited, what, limit).retry(RETRY_RATE).into_status()
+}
+
+/// A status as a message, for answers that carry one.
+#[must_use]
+pub fn to_rpc_status(status: &Status) -> pb::Status {
+    pb::Status::decode(status.details()).ok().filter(|held| held.code != Code::Ok as i32).unwrap_or(
+        pb::Status {
+            code: status.code() as i32,
+            message: status.message().to_owned(),
+            details: Vec::new(),
+        },
+    )
+}
+
+fn refused(job_id: JobId, refusal: &Refusal, message: String) -> Answer {
+    match refusal {
+        Refusal::IllegalTransition { state, command } => {
+            let allowed: Vec<_> = table::allowed(*state)
+                .filter(|c| is_asked_for(*c))
+                .map(CommandKind::as_str)
+                .collect();
+            Answer::new(Reason::IllegalTransition, message)
+                .job(job_id)
+                .fact("state", state.as_str())
+                .fact("command", command.as_str())
+                .fact("allowed", allowed.join(","))
+                .precondition(job_id)
+        }
+        Refusal::StaleLease { held, presented, state } => Answer::new(Reason::StaleLease, message)
+            .job(job_id)
+            .fact("held", held.to_string())
+            .fact("presented", presented.to_string())
+            .fact("state", state.as_str()),
+        Refusal::NotDue { schedule_time } => Answer::new(Reason::NotDue, message)
+            .job(job_id)
+            .fact("schedule_time_micros", schedule_time.as_micros().to_string())
+            .precondition(job_id),
+    }
+}
+
+/// Whether a client or worker asks for it, rather than the server by itself.
+const fn is_asked_for(command: CommandKind) -> bool {
+    match command {
+        CommandKind::Start
+        | CommandKind::Succeed
+        | CommandKind::Fail
+        | CommandKind::ConfirmCancelled
+        | CommandKind::Release
+        | CommandKind::Cancel
+        | CommandKind::Retry => true,
+        CommandKind::Adopt
+        | CommandKind::LoseLease
+        | CommandKind::RequestStop
+        | CommandKind::MeetDeadline
+        | CommandKind::Skip => false,
+    }
+}
+
+/// A fault of the service: the caller gets an id, the log gets the cause.
+fn internal(error: &store::Error) -> Answer {
+    let incident = Uuid::new_v4();
+    tracing::error!(incident.id = %incident, error = %chain(error), "a call failed inside the service");
+    Answer::new(
+        Reason::Internal,
+        format!("internal error; its cause is in the log under {incident}"),
+    )
+    .fact("incident_id", incident.to_string())
+}
+
+/// Logs what is for the operator: a store that does not do its work. Faults of the service are
+/// logged with the incident's id by [`internal`].
+fn log(error: &engine::Error) {
+    use engine::Error as E;
+    match error {
+        E::Overloaded
+        | E::OutcomeUnknown
+        | E::Store(store::Error::Unavailable(_) | store::Error::OutcomeUnknown(_)) => {
+            tracing::warn!(error = %chain(error), "a call failed because of the store");
+        }
+        E::Draining => tracing::debug!("a call was turned away: the server is shutting down"),
+        E::JobNotFound(_)
+        | E::Refused { .. }
+        | E::NotOver(_)
+        | E::DuplicateJob { .. }
+        | E::RequestIdReused { .. }
+        | E::RequestIdSpent { .. }
+        | E::Invalid(_)
+        | E::LimitExceeded { .. }
+        | E::SessionSuperseded
+        | E::Store(store::Error::Rejected(_) | store::Error::Corrupt { .. }) => {}
+    }
+}
+
+/// An error and its sources: "the store failed: the store is not available: disk I/O error".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

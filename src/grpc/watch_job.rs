@@ -1,0 +1,252 @@
+//! WatchJob: the first snapshot, then whatever is newest, no faster than the watcher wants.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use prost::Message as _;
+use tokio::time::Instant;
+use tonic::Status;
+
+use crate::auth::Caller;
+use crate::domain::limits::{PAGE_SIZE_MAX, WATCH_HEARTBEAT, WATCH_JOB_INTERVAL_DEFAULT};
+use crate::domain::logs::LogLevel;
+use crate::domain::validate::Violations;
+use crate::domain::{Job, JobId};
+use crate::engine::{self, Engine, ListLogs, LogPage};
+use crate::proto::v1;
+use crate::proto::v1::watch_job_response::{Event, Heartbeat, Logs, Snapshot, Update};
+use crate::runtime::{Clock, Shutdown};
+use crate::watch::{self, Encoding, Subscription};
+
+use super::convert::{self, View};
+use super::status::{invalid, to_status};
+
+/// What a watcher reads.
+pub type WatchStream =
+    Pin<Box<dyn Stream<Item = Result<v1::WatchJobResponse, Status>> + Send + 'static>>;
+
+/// A checked request.
+struct Wish {
+    job_id: JobId,
+    view: View,
+    include_logs: bool,
+    after_log_sequence: i64,
+    min_interval: Duration,
+}
+
+fn wish(request: &v1::WatchJobRequest) -> Result<Wish, Status> {
+    let mut violations = Violations::default();
+    let wrong = &mut violations;
+    let job_id = convert::ids::job_id(&request.job_id, "job_id", wrong);
+    let view = convert::job::view(request.view, View::Full, "view", wrong);
+    let after = convert::number::position(request.after_log_sequence, "after_log_sequence", wrong);
+    let default = WATCH_JOB_INTERVAL_DEFAULT;
+    let min_interval =
+        convert::time::min_interval(request.min_interval, default, "min_interval", wrong);
+    match (job_id, view, after, min_interval) {
+        (Some(job_id), Some(view), Some(after_log_sequence), Some(min_interval)) => Ok(Wish {
+            job_id,
+            view,
+            include_logs: request.include_logs,
+            after_log_sequence,
+            min_interval,
+        }),
+        _ => Err(invalid(violations)),
+    }
+}
+
+/// Starts watching a job.
+///
+/// # Errors
+/// If the request is invalid, or there is no such job.
+pub async fn watch(
+    engine: &Engine,
+    caller: &Caller,
+    request: v1::WatchJobRequest,
+) -> Result<WatchStream, Status> {
+    let wish = wish(&request)?;
+    let (subscription, first) = engine.watch(caller, wish.job_id).await.map_err(to_status)?;
+    let logs = ListLogs {
+        job_id: wish.job_id,
+        lease_epoch: None,
+        min_level: LogLevel::Debug,
+        after_sequence: wish.after_log_sequence,
+        page_size: PAGE_SIZE_MAX,
+    };
+    let mut watcher = Watcher {
+        engine: engine.clone(),
+        view: wish.view,
+        logs: wish.include_logs.then_some(logs),
+        // Read before the first lines are, so that none is missed.
+        logs_seen: subscription.slot().logs_version(),
+        subscription,
+        min_interval: wish.min_interval,
+        shutdown: engine.shutdown_signal(),
+        version: first.version,
+        queue: VecDeque::new(),
+        last_sent: Clock::monotonic(),
+        over: false,
+    };
+    let over = first.job.status.kind().is_terminal();
+    watcher.queue.push_back(event(Event::Snapshot(watcher.encode(&first, Form::Snapshot))));
+    if let Err(status) = watcher.read_logs().await {
+        return Err(status);
+    }
+    watcher.over = over;
+    Ok(Box::pin(futures_util::stream::unfold(Some(watcher), step)))
+}
+
+async fn step(
+    watcher: Option<Watcher>,
+) -> Option<(Result<v1::WatchJobResponse, Status>, Option<Watcher>)> {
+    let mut watcher = watcher?;
+    match watcher.next().await {
+        Ok(Some(message)) => Some((Ok(message), Some(watcher))),
+        Ok(None) => None,
+        Err(status) => Some((Err(status), None)),
+    }
+}
+
+/// The two forms a job is sent in.
+#[derive(Clone, Copy)]
+enum Form {
+    Snapshot,
+    Update,
+}
+
+struct Watcher {
+    engine: Engine,
+    subscription: Subscription,
+    view: View,
+    /// What of the log is wanted next, if it is.
+    logs: Option<ListLogs>,
+    logs_seen: u64,
+    min_interval: Duration,
+    shutdown: Shutdown,
+    /// The slot's version sent last.
+    version: u64,
+    queue: VecDeque<v1::WatchJobResponse>,
+    last_sent: Instant,
+    /// The terminal state is sent or queued.
+    over: bool,
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Result<Option<v1::WatchJobResponse>, Status> {
+        loop {
+            if let Some(message) = self.queue.pop_front() {
+                self.last_sent = Clock::monotonic();
+                return Ok(Some(message));
+            }
+            if self.over {
+                return Ok(None);
+            }
+            tokio::select! {
+                () = self.subscription.changed() => {}
+                () = tokio::time::sleep_until(self.last_sent + WATCH_HEARTBEAT) => {
+                    self.queue.push_back(self.heartbeat());
+                    continue;
+                }
+                () = self.shutdown.signalled() => return Err(to_status(engine::Error::Draining)),
+            }
+            self.hold_back().await;
+            self.look().await?;
+        }
+    }
+
+    /// Waits until the watcher wants another update; the end is not held back.
+    async fn hold_back(&mut self) {
+        let due = self.last_sent + self.min_interval;
+        while Clock::monotonic() < due && !self.is_ended() && !self.shutdown.is_signalled() {
+            tokio::select! {
+                () = tokio::time::sleep_until(due) => {}
+                () = self.subscription.changed() => {}
+                () = self.shutdown.signalled() => {}
+            }
+        }
+    }
+
+    fn is_ended(&self) -> bool {
+        let slot = self.subscription.slot();
+        slot.is_deleted()
+            || slot.latest().is_some_and(|snapshot| snapshot.job.status.kind().is_terminal())
+    }
+
+    /// Queues what changed since the last look: lines first, so that the end comes last.
+    async fn look(&mut self) -> Result<(), Status> {
+        let logs_version = self.subscription.slot().logs_version();
+        let Some(snapshot) = self.subscription.take() else { return Ok(()) };
+        let over = snapshot.job.status.kind().is_terminal();
+        if logs_version != self.logs_seen || over {
+            self.logs_seen = logs_version;
+            self.read_logs().await?;
+        }
+        if snapshot.version != self.version {
+            self.version = snapshot.version;
+            let update = self.encode(&snapshot, Form::Update);
+            self.queue.push_back(event(Event::Update(update)));
+            self.over = over;
+        }
+        if self.subscription.slot().is_deleted() && !over {
+            let job_id = self.subscription.job_id();
+            return Err(to_status(engine::Error::JobNotFound(job_id)));
+        }
+        Ok(())
+    }
+
+    async fn read_logs(&mut self) -> Result<(), Status> {
+        let Some(logs) = &mut self.logs else { return Ok(()) };
+        loop {
+            let page = self.engine.watched_logs(logs).await.map_err(to_status)?;
+            logs.after_sequence = page.next_sequence;
+            let more = page.more;
+            if !page.lines.is_empty() || !page.gaps.is_empty() {
+                self.queue.push_back(event(Event::Logs(encode_logs(page))));
+            }
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The job in one form, made once for all who watch it in that form.
+    fn encode(&self, snapshot: &watch::Snapshot, form: Form) -> Bytes {
+        let full = usize::from(self.view == View::Full);
+        let place = match form {
+            Form::Snapshot => Encoding(full),
+            Form::Update => Encoding(2 + full),
+        };
+        let now = self.engine.clock().now();
+        let view = self.view;
+        snapshot.encoded(place, |job: &Job| match form {
+            Form::Snapshot => Snapshot { job: Some(convert::job::to_proto(job, view, now)) }
+                .encode_to_vec()
+                .into(),
+            Form::Update => Update {
+                job_id: job.id.to_string(),
+                status: Some(convert::status::to_proto(job, view, now)),
+            }
+            .encode_to_vec()
+            .into(),
+        })
+    }
+
+    fn heartbeat(&self) -> v1::WatchJobResponse {
+        let server_time = Some(convert::time::to_proto(self.engine.clock().now()));
+        event(Event::Heartbeat(Heartbeat { server_time }))
+    }
+}
+
+const fn event(event: Event) -> v1::WatchJobResponse {
+    v1::WatchJobResponse { event: Some(event) }
+}
+
+fn encode_logs(page: LogPage) -> Bytes {
+    let next_sequence = page.next_sequence;
+    let gaps = page.gaps.iter().map(convert::logs::gap_to_proto).collect();
+    let entries = page.lines.into_iter().map(convert::logs::line_to_proto).collect();
+    Logs { entries, next_sequence, gaps }.encode_to_vec().into()
+}

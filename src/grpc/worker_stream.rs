@@ -1,0 +1,210 @@
+//! ReportProgress: one stream for a worker process. A task reads what the worker says; what it is to
+//! be told waits in its outbox, which the transport reads.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::Stream;
+use parking_lot::Mutex;
+use tonic::{Status, Streaming};
+
+use crate::auth::Caller;
+use crate::domain::validate::Violations;
+use crate::engine::session::{Attach, Hello, HostUsage, Outbox, WorkerFacts};
+use crate::engine::{Adoption, Engine};
+use crate::proto::v1;
+use crate::proto::v1::report_progress_request::Kind;
+use crate::runtime::Shutdown;
+
+use super::convert;
+use super::oversize;
+use super::status::{invalid, invalid_field, to_status};
+use super::worker_messages::{to_wire, update_from_wire};
+
+/// A worker that opens a stream says Hello within this time.
+const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// What a worker sent before it closed its side is settled within this time, or left to itself.
+const SETTLE_WITHIN: Duration = Duration::from_secs(10);
+
+/// What a worker reads.
+pub type ReportStream =
+    Pin<Box<dyn Stream<Item = Result<v1::ReportProgressResponse, Status>> + Send + 'static>>;
+
+/// Serves one stream.
+///
+/// # Errors
+/// None before the first message; what is wrong ends the stream.
+pub async fn serve(
+    engine: &Engine,
+    caller: Caller,
+    inbound: Streaming<v1::ReportProgressRequest>,
+) -> Result<ReportStream, Status> {
+    let outbox = Outbox::default();
+    let gone = Shutdown::new();
+    let last_word = Arc::new(Mutex::new(None));
+    let reader = Reader {
+        engine: engine.clone(),
+        caller,
+        inbound,
+        outbox: outbox.clone(),
+        gone: gone.clone(),
+    };
+    let word = Arc::clone(&last_word);
+    engine.tasks().spawn("worker stream", async move {
+        let end = outbox_end(reader).await;
+        *word.lock() = end.1;
+        end.0.end(None);
+    });
+    Ok(Box::pin(Outbound { outbox, last_word, gone, clock: engine.clock().clone() }))
+}
+
+/// Reads until the stream ends, and says with which status it is to end.
+async fn outbox_end(mut reader: Reader) -> (Outbox, Option<Status>) {
+    let outbox = reader.outbox.clone();
+    let end = reader.run().await.err();
+    (outbox, end)
+}
+
+struct Reader {
+    engine: Engine,
+    caller: Caller,
+    inbound: Streaming<v1::ReportProgressRequest>,
+    outbox: Outbox,
+    gone: Shutdown,
+}
+
+impl Reader {
+    async fn run(&mut self) -> Result<(), Status> {
+        let hello = tokio::time::timeout(HELLO_WITHIN, self.hello())
+            .await
+            .unwrap_or_else(|_| Err(invalid_field("hello", "must come within 10 s")))?;
+        let Some(hello) = hello else { return Ok(()) };
+        let sessions = Arc::clone(self.engine.sessions());
+        let attach =
+            sessions.attach(&self.caller, hello, self.outbox.clone()).await.map_err(to_status)?;
+        let end = self.read(&attach).await;
+        if end.is_ok() {
+            // The worker closed its side well: it gets nothing more to do, and still hears what
+            // became of its last words.
+            attach.set_slots(&sessions, 0);
+            let settled = tokio::time::timeout(SETTLE_WITHIN, attach.all_settled());
+            tokio::select! {
+                _ = settled => {}
+                () = self.gone.signalled() => {}
+            }
+        }
+        sessions.detach(&attach, matches!(end, Ok(Goodbye(true))));
+        end.map(drop)
+    }
+
+    /// The next message; `None` when the worker closed its side or the stream is gone.
+    async fn message(&mut self) -> Result<Option<v1::ReportProgressRequest>, Status> {
+        tokio::select! {
+            message = self.inbound.message() => message.map_err(oversize::on_stream),
+            () = self.gone.signalled() => Ok(None),
+        }
+    }
+
+    async fn hello(&mut self) -> Result<Option<Hello>, Status> {
+        let Some(message) = self.message().await? else { return Ok(None) };
+        let Some(Kind::Hello(hello)) = message.kind else {
+            return Err(invalid_field("hello", "must be the first message of the stream"));
+        };
+        let mut violations = Violations::default();
+        convert::worker::hello_from_proto(hello, "hello", &mut violations)
+            .map(|hello| Some(hello_to_engine(hello)))
+            .ok_or_else(|| invalid(violations))
+    }
+
+    async fn read(&mut self, attach: &Arc<Attach>) -> Result<Goodbye, Status> {
+        while let Some(message) = self.message().await? {
+            let sessions = self.engine.sessions();
+            attach.heard(sessions, message.received_through);
+            match message.kind {
+                Some(Kind::Update(update)) => {
+                    let now = self.engine.clock().now();
+                    let seq = update.seq;
+                    match update_from_wire(update, now) {
+                        Ok(update) => attach.update(sessions, update),
+                        Err(error) => attach.reject_update(seq, error),
+                    }
+                }
+                Some(Kind::Capacity(capacity)) => {
+                    let mut violations = Violations::default();
+                    let field = "capacity.slots";
+                    let slots = convert::number::slots(capacity.slots, field, &mut violations)
+                        .ok_or_else(|| invalid(violations))?;
+                    attach.set_slots(sessions, slots);
+                }
+                Some(Kind::Heartbeat(heartbeat)) => {
+                    if let Some(usage) = heartbeat.host_usage {
+                        attach.host_usage(HostUsage {
+                            cpu_percent: usage.cpu_percent,
+                            memory_bytes: usage.memory_bytes,
+                            memory_total_bytes: usage.memory_total_bytes,
+                        });
+                    }
+                }
+                Some(Kind::Goodbye(_)) => return Ok(Goodbye(true)),
+                Some(Kind::Hello(_)) => {
+                    return Err(invalid_field("hello", "must come only once in a stream"));
+                }
+                // A bare confirmation of what was received, or a message of a later version.
+                None => {}
+            }
+        }
+        Ok(Goodbye(false))
+    }
+}
+
+/// Whether the worker said Goodbye.
+struct Goodbye(bool);
+
+fn hello_to_engine(hello: convert::worker::Hello) -> Hello {
+    Hello {
+        worker: WorkerFacts {
+            worker_id: hello.worker_id,
+            instance_id: hello.instance_id,
+            client: hello.client,
+            queues: hello.queues,
+            types: hello.types,
+            labels: hello.labels,
+        },
+        slots: hello.slots,
+        lease_ttl: hello.lease_ttl,
+        running: hello
+            .running
+            .into_iter()
+            .map(|(job_id, lease_epoch)| Adoption { job_id, lease_epoch })
+            .collect(),
+    }
+}
+
+/// The outbox as the transport reads it. Dropped when the stream is gone: the reader ends by that.
+struct Outbound {
+    outbox: Outbox,
+    last_word: Arc<Mutex<Option<Status>>>,
+    gone: Shutdown,
+    clock: crate::runtime::Clock,
+}
+
+impl Stream for Outbound {
+    type Item = Result<v1::ReportProgressResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = Pin::new(&mut self.outbox).poll_next(context);
+        next.map(|item| match item {
+            Some(Ok((sequence, message))) => Some(Ok(to_wire(sequence, message, self.clock.now()))),
+            Some(Err(error)) => Some(Err(to_status(error))),
+            None => self.last_word.lock().take().map(Err),
+        })
+    }
+}
+
+impl Drop for Outbound {
+    fn drop(&mut self) {
+        self.gone.signal();
+    }
+}

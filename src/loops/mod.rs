@@ -1,0 +1,108 @@
+//! What happens as time passes, each in a loop of its own.
+//!
+//! Owns: when each step runs ([`driver`]), and the list of all loops ([`start`]).
+//! Does not own: the steps; they are the engine's (`engine::upkeep`).
+//! Invariants: a step is idempotent, takes no input and handles one bounded batch, so it may run
+//! early, late, twice, or on several replicas at once.
+
+pub mod driver;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Notify;
+
+use crate::config::Periods;
+use crate::domain::limits::LEASE_TTL_DEFAULT;
+use crate::engine::{Engine, Result};
+use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
+
+use driver::{Driver, Step};
+
+/// Starts every loop.
+pub fn start(
+    engine: &Engine,
+    periods: &Periods,
+    board: &LoopBoard,
+    tasks: &Tasks,
+    shutdown: &Shutdown,
+) {
+    let drive = |name, period, step: Step, nudge: Option<Arc<Notify>>| {
+        board.announce(name, period);
+        let driver = Driver {
+            name,
+            period,
+            nudge: nudge.unwrap_or_default(),
+            board: board.clone(),
+            clock: engine.clock().clone(),
+        };
+        tasks.spawn(name, driver.run(step, shutdown.clone()));
+    };
+    let ended = Some(Arc::clone(&engine.nudges().session_ended));
+    drive(
+        "progress_flusher",
+        periods.flush,
+        step(engine, |e| async move { e.flush_progress().await }),
+        None,
+    );
+    drive(
+        "session_keeper",
+        periods.sessions,
+        step(engine, |e| async move { e.keep_sessions().await }),
+        None,
+    );
+    drive(
+        "orphan_keeper",
+        periods.leases,
+        step(engine, |e| async move { e.settle_orphans().await }),
+        ended,
+    );
+    drive("lease_watchdog", periods.leases, lease_watchdog(engine), None);
+    drive(
+        "deadline_watchdog",
+        periods.deadlines,
+        step(engine, |e| async move { e.meet_deadlines().await }),
+        None,
+    );
+    drive("line_poll", periods.poll, step(engine, |e| async move { e.poll_line().await }), None);
+    drive("log_trimmer", periods.logs, step(engine, |e| async move { e.trim_logs().await }), None);
+    drive("pruner", periods.prune, step(engine, |e| async move { e.prune().await }), None);
+}
+
+fn step<F, Fut>(engine: &Engine, run: F) -> Step
+where
+    F: Fn(Engine) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<u64>> + Send + 'static,
+{
+    let engine = engine.clone();
+    Box::new(move || Box::pin(run(engine.clone())))
+}
+
+/// No lease is judged during the first TTL after the server came up, or after the store answered
+/// again: its workers had nobody to talk to.
+fn lease_watchdog(engine: &Engine) -> Step {
+    let engine = engine.clone();
+    let judged_from = Arc::new(parking_lot::Mutex::new(Clock::monotonic() + LEASE_TTL_DEFAULT));
+    let failing = Arc::new(AtomicBool::new(false));
+    Box::new(move || {
+        let engine = engine.clone();
+        let (judged_from, failing) = (Arc::clone(&judged_from), Arc::clone(&failing));
+        Box::pin(async move {
+            if let Err(error) = engine.ping().await {
+                failing.store(true, Ordering::Relaxed);
+                return Err(error);
+            }
+            if failing.swap(false, Ordering::Relaxed) {
+                *judged_from.lock() = Clock::monotonic() + LEASE_TTL_DEFAULT;
+            }
+            if Clock::monotonic() < *judged_from.lock() {
+                return Ok(0);
+            }
+            let ended = engine.expire_sessions().await?;
+            if ended > 0 {
+                engine.nudges().session_ended.notify_one();
+            }
+            Ok(ended)
+        })
+    })
+}

@@ -1,0 +1,216 @@
+//! Writing jobs: specs, statuses, progress, history, and taking all of it away.
+
+use sqlx::sqlite::SqliteConnection;
+
+use crate::domain::job::Job;
+use crate::domain::status::{State, StateKind};
+use crate::domain::{SessionId, Timestamp};
+use crate::store::Result;
+use crate::store::rows::{Flushed, encode, state_code, trigger_code};
+
+use super::commit::Passed;
+use super::error::from_sqlx;
+use super::input::{Rows, ids};
+use super::keys;
+
+pub(super) const STATEMENTS: &[&str] = &[
+    INSERT_JOBS,
+    INSERT_LABELS,
+    UPSERT_STATUS,
+    DELETE_PROGRESS,
+    INSERT_ATTEMPTS,
+    UPSERT_PROGRESS,
+    DELETE_LABELS,
+    DELETE_JOBS,
+    DELETE_STATUS,
+    DELETE_ATTEMPTS,
+    DELETE_LOGS,
+];
+
+const INSERT_JOBS: &str = "INSERT INTO jobs (id, job_type, queue, owner, subject, external_id, \
+    created_by, trigger, category, create_time, labels, spec, payload) \
+    SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
+    value ->> 6, value ->> 7, value ->> 8, value ->> 9, value ->> 10, \
+    substr(?2, value ->> 11, value ->> 12), substr(?2, value ->> 13, value ->> 14) \
+    FROM jsonb_each(?1)";
+
+const INSERT_LABELS: &str = "INSERT INTO job_labels (key, value, job_id) \
+    SELECT value ->> 0, value ->> 1, unhex(value ->> 2) FROM jsonb_each(?1)";
+
+const UPSERT_STATUS: &str = "INSERT INTO job_status (id, job_type, queue, state, revision, \
+    lease_epoch, ready_key, schedule_time, session_id, worker_id, deadline, end_time, \
+    update_time, status, result) \
+    SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
+    value ->> 6, value ->> 7, unhex(value ->> 8), value ->> 9, value ->> 10, value ->> 11, \
+    value ->> 12, substr(?2, value ->> 13, value ->> 14), substr(?2, value ->> 15, value ->> 16) \
+    FROM jsonb_each(?1) WHERE true \
+    ON CONFLICT (id) DO UPDATE SET queue = excluded.queue, state = excluded.state, \
+    revision = excluded.revision, lease_epoch = excluded.lease_epoch, \
+    ready_key = excluded.ready_key, schedule_time = excluded.schedule_time, \
+    session_id = excluded.session_id, worker_id = excluded.worker_id, \
+    deadline = excluded.deadline, end_time = excluded.end_time, \
+    update_time = excluded.update_time, status = excluded.status, result = excluded.result";
+
+const DELETE_PROGRESS: &str =
+    "DELETE FROM job_progress WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
+
+const INSERT_ATTEMPTS: &str = "INSERT INTO job_attempts (job_id, lease_epoch, attempt) \
+    SELECT unhex(value ->> 0), value ->> 1, substr(?2, value ->> 2, value ->> 3) \
+    FROM jsonb_each(?1)";
+
+const UPSERT_PROGRESS: &str = "INSERT INTO job_progress (id, lease_epoch, sequence, data) \
+    SELECT s.id, e.value ->> 1, e.value ->> 2, substr(?2, e.value ->> 3, e.value ->> 4) \
+    FROM jsonb_each(?1) AS e CROSS JOIN job_status AS s ON s.id = unhex(e.value ->> 0) \
+    WHERE s.state = 1 AND s.lease_epoch = e.value ->> 1 \
+    ON CONFLICT (id) DO UPDATE SET lease_epoch = excluded.lease_epoch, \
+    sequence = excluded.sequence, data = excluded.data \
+    WHERE (excluded.lease_epoch, excluded.sequence) >= (lease_epoch, sequence)";
+
+const DELETE_LABELS: &str = "DELETE FROM job_labels WHERE (key, value, job_id) IN (\
+    SELECT l.key, l.value, j.id FROM json_each(?1) AS e \
+    CROSS JOIN jobs AS j ON j.id = unhex(e.value) CROSS JOIN json_each(j.labels) AS l)";
+
+const DELETE_JOBS: &str = "DELETE FROM jobs WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
+
+const DELETE_STATUS: &str =
+    "DELETE FROM job_status WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
+
+const DELETE_ATTEMPTS: &str =
+    "DELETE FROM job_attempts WHERE job_id IN (SELECT unhex(value) FROM json_each(?1))";
+
+const DELETE_LOGS: &str =
+    "DELETE FROM job_logs WHERE job_id IN (SELECT unhex(value) FROM json_each(?1))";
+
+/// Writes what never changes of new jobs.
+pub(super) async fn create(connection: &mut SqliteConnection, passed: &Passed<'_>) -> Result<()> {
+    let mut jobs = Rows::default();
+    let mut labels = Rows::default();
+    for new in passed.creates() {
+        let Job { id, spec, status } = &new.job;
+        jobs.row()
+            .hex(id.0.as_bytes())
+            .text(spec.job_type.as_str())
+            .text(spec.queue.as_str())
+            .text(&spec.owner)
+            .text(&spec.subject)
+            .text(&spec.external_id)
+            .text(&status.created_by)
+            .int(trigger_code(status.trigger))
+            .maybe_text(status.category.as_ref().map(crate::domain::Category::as_str))
+            .int(status.create_time.as_micros())
+            .json(&labels_json(&spec.labels))
+            .slice(&encode(spec.as_ref())?)
+            .maybe_slice(spec.payload.as_deref());
+        for (key, value) in &spec.labels {
+            labels.row().text(key).text(value).hex(id.0.as_bytes());
+        }
+    }
+    jobs.execute(INSERT_JOBS, connection).await?;
+    labels.execute(INSERT_LABELS, connection).await.map(|_| ())
+}
+
+fn labels_json(labels: &std::collections::BTreeMap<String, String>) -> String {
+    let labels = labels.iter().map(|(key, value)| (key.clone(), value.clone().into()));
+    serde_json::Value::Object(labels.collect()).to_string()
+}
+
+/// Writes the statuses of new and changed jobs.
+pub(super) async fn write_statuses(
+    connection: &mut SqliteConnection,
+    passed: &Passed<'_>,
+) -> Result<()> {
+    let mut rows = Rows::default();
+    let changed = passed.writes().map(|write| &write.job);
+    for job in passed.creates().map(|new| &new.job).chain(changed) {
+        status_row(&mut rows, job)?;
+    }
+    rows.execute(UPSERT_STATUS, connection).await?;
+    // Progress belongs to a lease: it goes when the lease does.
+    let closed = passed.writes().filter(|write| {
+        let status = &write.job.status;
+        write.state_before == StateKind::Running
+            && (status.kind() != StateKind::Running || status.lease_epoch != write.expected_epoch)
+    });
+    keys::execute(connection, DELETE_PROGRESS, ids(closed.map(|write| &write.job.id.0))).await
+}
+
+fn status_row(rows: &mut Rows, job: &Job) -> Result<()> {
+    let Job { id, spec, status } = job;
+    let ready_key = match status.state {
+        State::Pending { ready_key } => Some(ready_key.as_micros()),
+        State::Running { .. }
+        | State::Succeeded
+        | State::Failed
+        | State::Cancelled
+        | State::Skipped { .. } => None,
+    };
+    let session = status.session();
+    rows.row()
+        .hex(id.0.as_bytes())
+        .text(spec.job_type.as_str())
+        .text(status.effective.queue.as_str())
+        .int(state_code(status.kind()))
+        .int(status.revision)
+        .int(status.lease_epoch)
+        .maybe_int(ready_key)
+        .int(status.schedule_time.as_micros())
+        .maybe_hex(session.as_ref().map(|SessionId(id)| id.as_bytes().as_slice()))
+        .maybe_text(status.execution.as_ref().map(|execution| execution.worker_id.as_str()))
+        .maybe_int(status.deadline(spec.expire_time).map(Timestamp::as_micros))
+        .maybe_int(status.end_time.map(Timestamp::as_micros))
+        .int(status.update_time.as_micros())
+        .slice(&encode(status)?)
+        .maybe_slice(status.result.as_deref());
+    Ok(())
+}
+
+/// Writes the executions that statuses forgot.
+pub(super) async fn supersede(
+    connection: &mut SqliteConnection,
+    passed: &Passed<'_>,
+) -> Result<()> {
+    let mut rows = Rows::default();
+    for write in passed.writes() {
+        for attempt in &write.superseded {
+            rows.row()
+                .hex(write.job.id.0.as_bytes())
+                .int(attempt.lease_epoch)
+                .slice(&encode(attempt)?);
+        }
+    }
+    rows.execute(INSERT_ATTEMPTS, connection).await.map(|_| ())
+}
+
+/// Writes the progress of those that run with its epoch, and only forward.
+pub(super) async fn write_progress(
+    connection: &mut SqliteConnection,
+    passed: &Passed<'_>,
+) -> Result<()> {
+    let mut rows = Rows::default();
+    for write in &passed.batch.progress {
+        rows.row()
+            .hex(write.job_id.0.as_bytes())
+            .int(write.lease_epoch)
+            .int(write.progress.sequence)
+            .slice(&encode(&Flushed::from(write.clone()))?);
+    }
+    rows.execute(UPSERT_PROGRESS, connection).await.map(|_| ())
+}
+
+/// Takes away all that is kept of a job but its keys.
+pub(super) async fn delete(connection: &mut SqliteConnection, passed: &Passed<'_>) -> Result<()> {
+    let gone = ids(passed.deletes().map(|delete| &delete.job.id.0));
+    if gone.len() == "[]".len() {
+        return Ok(());
+    }
+    for statement in
+        [DELETE_LABELS, DELETE_JOBS, DELETE_STATUS, DELETE_PROGRESS, DELETE_ATTEMPTS, DELETE_LOGS]
+    {
+        sqlx::query(statement)
+            .bind(gone.as_str())
+            .execute(&mut *connection)
+            .await
+            .map_err(from_sqlx)?;
+    }
+    Ok(())
+}

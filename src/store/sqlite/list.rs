@@ -1,0 +1,225 @@
+//! Lists and counts: the one place where a statement is put together, from fixed texts and bound
+//! values only.
+//!
+//! A page is sought by the index that fits its filter best ([`walk`]); whatever else the filter says
+//! is checked on the way.
+
+mod walk;
+
+use sqlx::{QueryBuilder, Sqlite, SqlitePool};
+
+use crate::domain::filter::{JobFilter, TimeRange};
+use crate::domain::job::Job;
+use crate::domain::status::StateKind;
+use crate::domain::{Category, JobId, JobType, QueueName, WorkerName};
+use crate::store::rows::{state_code, trigger_code};
+use crate::store::{ListQuery, Result};
+
+use super::error::from_sqlx;
+use super::input::ids;
+use super::read::{self, JobColumns};
+
+use self::walk::{Walk, are_few, walks};
+
+pub(super) use self::walk::STATEMENTS;
+
+type Builder = QueryBuilder<Sqlite>;
+
+fn names<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
+    serde_json::Value::from(values.into_iter().collect::<Vec<_>>()).to_string()
+}
+
+fn codes(filter: &JobFilter) -> Vec<i64> {
+    filter.states.iter().map(|state| state_code(*state)).collect()
+}
+
+fn in_list<'a>(builder: &mut Builder, column: &str, values: impl IntoIterator<Item = &'a str>) {
+    let mut values = values.into_iter().peekable();
+    if values.peek().is_some() {
+        builder.push(" AND ").push(column).push(" IN (SELECT value FROM json_each(");
+        builder.push_bind(names(values)).push("))");
+    }
+}
+
+fn in_codes(builder: &mut Builder, column: &str, codes: &[i64]) {
+    if !codes.is_empty() {
+        builder.push(" AND ").push(column).push(" IN (");
+        let mut separated = builder.separated(", ");
+        for code in codes {
+            separated.push_bind(*code);
+        }
+        builder.push(")");
+    }
+}
+
+fn equal(builder: &mut Builder, column: &str, value: Option<&str>) {
+    if let Some(value) = value {
+        builder.push(" AND ").push(column).push(" = ").push_bind(value.to_owned());
+    }
+}
+
+fn within(builder: &mut Builder, column: &str, range: TimeRange) {
+    if let Some(after) = range.after {
+        builder.push(" AND ").push(column).push(" >= ").push_bind(after.as_micros());
+    }
+    if let Some(before) = range.before {
+        builder.push(" AND ").push(column).push(" < ").push_bind(before.as_micros());
+    }
+}
+
+/// The ids that match, from each walk.
+fn push_ids(builder: &mut Builder, query: &ListQuery, walks: &[Walk]) {
+    for (place, walk) in walks.iter().enumerate() {
+        if place > 0 {
+            builder.push(" UNION ALL ");
+        }
+        push_walk(builder, &query.filter, query.before, *walk);
+    }
+}
+
+fn push_walk(builder: &mut Builder, filter: &JobFilter, before: Option<JobId>, walk: Walk) {
+    let (id, tables) = match walk {
+        Walk::Ids | Walk::Text(_) | Walk::Newest => {
+            ("j.id", "jobs AS j CROSS JOIN job_status AS s ON s.id = j.id")
+        }
+        Walk::Label => (
+            "l.job_id",
+            "job_labels AS l CROSS JOIN jobs AS j ON j.id = l.job_id \
+             CROSS JOIN job_status AS s ON s.id = j.id",
+        ),
+        Walk::Ready => (
+            "s.id",
+            "job_status AS s INDEXED BY job_status_ready CROSS JOIN jobs AS j ON j.id = s.id",
+        ),
+        Walk::Running => (
+            "s.id",
+            "job_status AS s INDEXED BY job_status_running CROSS JOIN jobs AS j ON j.id = s.id",
+        ),
+        Walk::Done => (
+            "s.id",
+            "job_status AS s INDEXED BY job_status_done CROSS JOIN jobs AS j ON j.id = s.id",
+        ),
+    };
+    builder.push("SELECT ").push(id).push(" AS id FROM ").push(tables).push(" WHERE true");
+    if let Some(before) = before {
+        builder.push(" AND ").push(id).push(" < ");
+        builder.push_bind(before.0.as_bytes().to_vec());
+    }
+    if !filter.job_ids.is_empty() {
+        builder.push(" AND j.id IN (SELECT unhex(value) FROM json_each(");
+        builder.push_bind(ids(filter.job_ids.iter().map(|id| &id.0))).push("))");
+    }
+    push_states(builder, filter, walk);
+    push_texts(builder, filter, walk);
+    push_labels(builder, filter, walk);
+    in_list(builder, "s.job_type", filter.types.iter().map(JobType::as_str));
+    in_list(builder, "s.queue", filter.queues.iter().map(QueueName::as_str));
+    in_list(builder, "j.category", filter.categories.iter().map(Category::as_str));
+    let triggers: Vec<i64> = filter.triggers.iter().map(|trigger| trigger_code(*trigger)).collect();
+    in_codes(builder, "j.trigger", &triggers);
+    equal(builder, "s.worker_id", filter.worker_id.as_ref().map(WorkerName::as_str));
+    equal(builder, "j.created_by", filter.created_by.as_deref());
+    within(builder, "j.create_time", filter.create_time);
+    within(builder, "s.end_time", filter.end_time);
+}
+
+/// States; a walk of a partial index repeats its condition and names all that its first columns may
+/// hold, so that it can be sought and not only walked.
+fn push_states(builder: &mut Builder, filter: &JobFilter, walk: Walk) {
+    match walk {
+        Walk::Ids | Walk::Label | Walk::Text(_) | Walk::Newest => {
+            in_codes(builder, "s.state", &codes(filter));
+        }
+        Walk::Ready => {
+            builder.push(" AND s.state = 0");
+            if filter.queues.is_empty() && !filter.types.is_empty() {
+                builder.push(" AND s.queue IN (SELECT queue FROM stat_totals WHERE state = 0)");
+            }
+        }
+        Walk::Running => {
+            builder.push(" AND s.state = 1");
+        }
+        Walk::Done => {
+            builder.push(" AND s.state >= 2");
+            let wanted = if filter.states.is_empty() {
+                StateKind::ALL.iter().map(|state| state_code(*state)).collect()
+            } else {
+                codes(filter)
+            };
+            in_codes(builder, "s.state", &wanted);
+            if filter.types.is_empty() {
+                builder.push(" AND s.job_type IN (SELECT job_type FROM stat_totals WHERE true");
+                in_codes(builder, "state", &wanted);
+                builder.push(")");
+            }
+        }
+    }
+}
+
+/// Texts with a partial index of their own; the one that is walked repeats its condition.
+fn push_texts(builder: &mut Builder, filter: &JobFilter, walk: Walk) {
+    for (column, value) in [
+        ("j.owner", &filter.owner),
+        ("j.subject", &filter.subject),
+        ("j.external_id", &filter.external_id),
+    ] {
+        equal(builder, column, value.as_deref());
+        if walk == Walk::Text(column) {
+            builder.push(" AND ").push(column).push(" <> ''");
+        }
+    }
+}
+
+fn push_labels(builder: &mut Builder, filter: &JobFilter, walk: Walk) {
+    let mut labels = filter.labels.iter();
+    if walk == Walk::Label
+        && let Some((key, value)) = labels.next()
+    {
+        equal(builder, "l.key", Some(key));
+        equal(builder, "l.value", Some(value));
+    }
+    for (key, value) in labels {
+        builder.push(" AND EXISTS (SELECT 1 FROM job_labels AS x WHERE x.key = ");
+        builder.push_bind(key.clone()).push(" AND x.value = ").push_bind(value.clone());
+        builder.push(" AND x.job_id = j.id)");
+    }
+}
+
+/// The ids of a page first: only they pay for their rows.
+fn page(query: &ListQuery, few: bool) -> Builder {
+    let mut builder = Builder::new(if query.full {
+        "SELECT j.id, j.spec, j.payload, s.status, s.result, p.data"
+    } else {
+        "SELECT j.id, j.spec, NULL, s.status, NULL, p.data"
+    });
+    builder.push(" FROM (");
+    push_ids(&mut builder, query, &walks(&query.filter, few));
+    builder.push(" ORDER BY id DESC LIMIT ").push_bind(super::limit(query.limit));
+    builder.push(
+        ") AS n CROSS JOIN jobs AS j ON j.id = n.id CROSS JOIN job_status AS s ON s.id = n.id \
+         LEFT JOIN job_progress AS p ON p.id = n.id ORDER BY n.id DESC",
+    );
+    builder
+}
+
+/// A page of jobs, newest first.
+pub(super) async fn list(readers: &SqlitePool, query: &ListQuery) -> Result<Vec<Job>> {
+    let few = are_few(readers, &query.filter).await?;
+    let found: Vec<JobColumns> =
+        page(query, few).build_query_as().fetch_all(readers).await.map_err(from_sqlx)?;
+    read::jobs(found)
+}
+
+/// How many jobs match, up to `cap`.
+pub(super) async fn count(readers: &SqlitePool, filter: &JobFilter, cap: u64) -> Result<u64> {
+    let few = are_few(readers, filter).await?;
+    let query = ListQuery { filter: filter.clone(), before: None, limit: 0, full: false };
+    let mut builder = Builder::new("SELECT count(*) FROM (");
+    push_ids(&mut builder, &query, &walks(filter, few));
+    builder.push(" LIMIT ").push_bind(i64::try_from(cap).unwrap_or(i64::MAX)).push(")");
+    let found: i64 = builder.build_query_scalar().fetch_one(readers).await.map_err(from_sqlx)?;
+    Ok(u64::try_from(found).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! Opening the file: its lock, its version, its schema.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{ConnectOptions as _, SqlSafeStr as _};
+
+use super::writer::Writer;
+use super::{SqliteStore, version};
+
+/// Older versions may corrupt a WAL database when a checkpoint meets a commit (fixed in 3.51.3).
+const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
+/// How long a connection waits for another process that looks into the file.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a read waits for a reading connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Rows that may wait between SQLite's thread and ours; the default of 50 stalls batched reads.
+const ROW_BUFFER: usize = 2_048;
+/// Pages in the write-ahead log at which a commit moves them into the file (16 MiB).
+const AUTOCHECKPOINT_PAGES: &str = "4000";
+/// Page cache of a connection, in KiB as SQLite wants it: negative.
+const CACHE_KIB: &str = "-16384";
+
+const MIGRATIONS: &[(i64, &str, &str)] =
+    &[(1, "core", include_str!("../../../migrations/sqlite/0001_core.sql"))];
+
+/// Where the file is and how it is read.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The database file, or `sqlite:` followed by it.
+    pub url: String,
+    /// Connections that read.
+    pub read_pool: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { url: "sqlite://jobplane.db".to_owned(), read_pool: 4 }
+    }
+}
+
+/// Why a file cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL names no file.
+    #[error("{url:?} does not name a database file: want a path or sqlite://PATH")]
+    Url {
+        /// As it was given.
+        url: String,
+    },
+    /// Another process has it.
+    #[error(
+        "another process serves {}: it holds the lock on {}",
+        database.display(),
+        lock.display()
+    )]
+    Locked {
+        /// The database file.
+        database: PathBuf,
+        /// The lock file.
+        lock: PathBuf,
+    },
+    /// The lock file cannot be used.
+    #[error("cannot lock {}", lock.display())]
+    Lock {
+        /// The lock file.
+        lock: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The linked SQLite is too old.
+    #[error("SQLite {found} is too old: {}.{}.{} or newer is needed", min.0, min.1, min.2)]
+    SqliteTooOld {
+        /// The linked version.
+        found: String,
+        /// The oldest that serves.
+        min: (u32, u32, u32),
+    },
+    /// A newer server wrote the file.
+    #[error(
+        "the database has schema {found}, this server knows {known}: use a newer server for it"
+    )]
+    SchemaTooNew {
+        /// The file's schema.
+        found: i64,
+        /// The newest schema this server knows.
+        known: i64,
+    },
+    /// The schema cannot be brought up to date.
+    #[error("cannot bring the schema up to date")]
+    Migrate(#[source] MigrateError),
+    /// SQLite cannot open the file.
+    #[error("cannot open the database file {}", database.display())]
+    Open {
+        /// The database file.
+        database: PathBuf,
+        /// Why.
+        #[source]
+        source: sqlx::Error,
+    },
+}
+
+impl SqliteStore {
+    /// Opens or creates the file and holds it until [`close`](crate::store::Store::close).
+    pub async fn open(options: Options) -> Result<Self, OpenError> {
+        let database = path(&options.url)?;
+        let lock = lock(&database)?;
+        let failed = |source| OpenError::Open { database: database.clone(), source };
+        let shared = SqliteConnectOptions::new()
+            .filename(&database)
+            .busy_timeout(BUSY_TIMEOUT)
+            .foreign_keys(false)
+            .row_buffer_size(ROW_BUFFER)
+            .pragma("cache_size", CACHE_KIB)
+            .disable_statement_logging();
+        let writing = shared
+            .clone()
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .pragma("wal_autocheckpoint", AUTOCHECKPOINT_PAGES);
+        let mut connection = writing.connect().await.map_err(failed)?;
+        let version = version(&mut connection).await.map_err(failed)?;
+        check_version(&version)?;
+        migrator().run_direct(None, &mut connection, false).await.map_err(refused)?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(options.read_pool.max(1))
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(shared.read_only(true))
+            .await
+            .map_err(failed)?;
+        Ok(Self {
+            writer: Arc::new(tokio::sync::Mutex::new(Writer::new(writing, connection))),
+            readers,
+            read_pool: options.read_pool.max(1),
+            version,
+            lock: parking_lot::Mutex::new(Some(lock)),
+        })
+    }
+
+    /// The reading connections.
+    pub(super) const fn readers(&self) -> &SqlitePool {
+        &self.readers
+    }
+}
+
+fn path(url: &str) -> Result<PathBuf, OpenError> {
+    let path =
+        url.strip_prefix("sqlite:").map_or(url, |rest| rest.strip_prefix("//").unwrap_or(rest));
+    if path.is_empty() || path.contains([':', '?']) {
+        return Err(OpenError::Url { url: url.to_owned() });
+    }
+    Ok(PathBuf::from(path))
+}
+
+fn lock(database: &Path) -> Result<File, OpenError> {
+    let mut lock = database.as_os_str().to_owned();
+    lock.push(".lock");
+    let lock = PathBuf::from(lock);
+    let failed = |source| OpenError::Lock { lock: lock.clone(), source };
+    let file =
+        OpenOptions::new().create(true).truncate(false).write(true).open(&lock).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => {
+            Err(OpenError::Locked { database: database.to_owned(), lock })
+        }
+        Err(TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn check_version(version: &str) -> Result<(), OpenError> {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let mut next = || parts.next().unwrap_or(0);
+    if (next(), next(), next()) < SQLITE_VERSION_MIN {
+        return Err(OpenError::SqliteTooOld { found: version.to_owned(), min: SQLITE_VERSION_MIN });
+    }
+    Ok(())
+}
+
+fn migrator() -> Migrator {
+    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
+        Migration::new(
+            *version,
+            (*name).into(),
+            MigrationType::Simple,
+            (*sql).into_sql_str(),
+            false,
+        )
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+fn refused(error: MigrateError) -> OpenError {
+    let known = MIGRATIONS.iter().map(|(version, _, _)| *version).max().unwrap_or(0);
+    match error {
+        MigrateError::VersionMissing(found) if found > known => {
+            OpenError::SchemaTooNew { found, known }
+        }
+        error => OpenError::Migrate(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_or_path_names_the_file() {
+        for (url, want) in [
+            ("sqlite://jobplane.db", "jobplane.db"),
+            ("sqlite:///var/lib/jobplane.db", "/var/lib/jobplane.db"),
+            ("sqlite:jobplane.db", "jobplane.db"),
+            ("data/jobplane.db", "data/jobplane.db"),
+        ] {
+            assert_eq!(path(url).unwrap(), PathBuf::from(want));
+        }
+        for url in ["", "sqlite:", "sqlite://", "postgres://host/db", "sqlite::memory:"] {
+            assert!(path(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn sqlite_before_3_51_3_is_refused() {
+        assert!(check_version("3.51.3").is_ok());
+        assert!(check_version("3.60.0").is_ok());
+        assert!(matches!(check_version("3.51.2"), Err(OpenError::SqliteTooOld { .. })));
+        assert!(matches!(check_version("3.9.30"), Err(OpenError::SqliteTooOld { .. })));
+    }
+}

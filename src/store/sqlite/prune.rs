@@ -1,0 +1,43 @@
+//! What is past its time goes, a bounded number of rows at once.
+
+use sqlx::sqlite::SqliteConnection;
+
+use crate::store::{Prune, Result};
+
+use super::error::from_sqlx;
+
+pub(super) const STATEMENTS: &[&str] = &[CHANGES, SESSIONS, REQUESTS, BUCKETS];
+
+const CHANGES: &str = "DELETE FROM changes WHERE sequence IN (\
+    SELECT sequence FROM changes WHERE time < ?1 ORDER BY time LIMIT ?2)";
+
+const SESSIONS: &str = "DELETE FROM sessions WHERE id IN (\
+    SELECT id FROM sessions WHERE end_time < ?1 ORDER BY end_time LIMIT ?2)";
+
+const REQUESTS: &str = "DELETE FROM job_keys WHERE (kind, scope, key) IN (\
+    SELECT kind, scope, key FROM job_keys WHERE job_gone = 1 AND create_time < ?1 \
+    ORDER BY create_time LIMIT ?2)";
+
+const BUCKETS: &str = "DELETE FROM stat_buckets WHERE (minute, job_type, queue) IN (\
+    SELECT minute, job_type, queue FROM stat_buckets WHERE minute < ?1 \
+    ORDER BY minute, job_type, queue LIMIT ?2)";
+
+/// Answers how many rows went.
+pub(super) async fn run(connection: &mut SqliteConnection, prune: Prune) -> Result<u64> {
+    let mut gone = 0;
+    for (statement, before) in [
+        (CHANGES, prune.changes_before.as_micros()),
+        (SESSIONS, prune.sessions_before.as_micros()),
+        (REQUESTS, prune.requests_before.as_micros()),
+        (BUCKETS, prune.buckets_before.minute()),
+    ] {
+        let done = sqlx::query(statement)
+            .bind(before)
+            .bind(super::limit(prune.limit))
+            .execute(&mut *connection)
+            .await
+            .map_err(from_sqlx)?;
+        gone += done.rows_affected();
+    }
+    Ok(gone)
+}

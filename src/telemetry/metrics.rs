@@ -1,0 +1,128 @@
+//! Every instrument, behind one handle.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+use crate::domain::stats::Count;
+use crate::domain::{JobType, Timestamp};
+
+use super::commits::Commits;
+use super::jobs::{Finished, Jobs, QueueDepth};
+use super::rpcs::Rpcs;
+
+/// The media type of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What every name begins with.
+const PREFIX: &str = "jobplane";
+
+/// The instruments of a process. Cheap to clone; all clones count together.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<Instruments>);
+
+#[derive(Debug)]
+struct Instruments {
+    registry: Registry,
+    jobs: Jobs,
+    commits: Commits,
+    rpcs: Rpcs,
+    workers: Gauge,
+    watchers: Gauge,
+    sessions: Gauge,
+}
+
+impl Metrics {
+    /// Instruments that have counted nothing yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix(PREFIX);
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "What runs", build);
+        let mut gauge = |name: &str, help: &str| {
+            let gauge = Gauge::default();
+            registry.register(name, help, gauge.clone());
+            gauge
+        };
+        let workers = gauge("workers", "Workers attached to this process by a stream");
+        let watchers = gauge("watchers", "Watches open at this process");
+        let sessions = gauge("sessions", "Sessions held by this process, unary ones included");
+        let jobs = Jobs::register(&mut registry);
+        let commits = Commits::register(&mut registry);
+        let rpcs = Rpcs::register(&mut registry);
+        Self(Arc::new(Instruments { registry, jobs, commits, rpcs, workers, watchers, sessions }))
+    }
+
+    /// Counts a job that came to its end.
+    pub fn job_finished(&self, job: &Finished<'_>) {
+        self.0.jobs.finished(job);
+    }
+
+    /// Notes when a job of a type last succeeded, for instance as the store remembers it.
+    pub fn last_success(&self, job_type: &JobType, time: Timestamp) {
+        self.0.jobs.last_success(job_type, time);
+    }
+
+    /// Takes over the counters of the store: jobs by type and state.
+    pub fn jobs_stored(&self, counts: &[Count]) {
+        self.0.jobs.stored(counts);
+    }
+
+    /// Takes over how many jobs wait in each queue and for how long.
+    pub fn queue_depths(&self, depths: &[QueueDepth]) {
+        self.0.jobs.queues(depths);
+    }
+
+    /// Takes over the number of attached workers.
+    pub fn workers(&self, workers: usize) {
+        self.0.workers.set(level(workers));
+    }
+
+    /// Takes over the number of open watches.
+    pub fn watchers(&self, watchers: usize) {
+        self.0.watchers.set(level(watchers));
+    }
+
+    /// Takes over the number of sessions held.
+    pub fn sessions(&self, sessions: usize) {
+        self.0.sessions.set(level(sessions));
+    }
+
+    /// Counts a commit of so many commands.
+    pub fn commit(&self, commands: usize, duration: Duration) {
+        self.0.commits.commit(commands, duration);
+    }
+
+    /// Counts an error of the store by its kind.
+    pub fn store_error(&self, kind: &'static str) {
+        self.0.commits.store_error(kind);
+    }
+
+    /// Counts a call that ended: its method (`jobplane.v1.JobService/GetJob`, or `other`) and code.
+    pub fn rpc(&self, method: &'static str, code: &'static str, duration: Duration) {
+        self.0.rpcs.ended(method, code, duration);
+    }
+
+    /// All figures as text, in the OpenMetrics format ([`CONTENT_TYPE`]).
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut page = String::new();
+        // Writing to a String cannot fail.
+        let _ = text::encode(&mut page, &self.0.registry);
+        page
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn level(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,19 @@
+//! What the service tells of itself.
+//!
+//! Owns: the form of the log ([`logs`]) and every instrument ([`Metrics`]).
+//! Does not own: when something is counted or logged; that is said where it happens.
+//! Invariants: logs go to stderr; every metric is declared here, and none has more label values than
+//! a bound of [`limits`](crate::domain::limits).
+
+mod commits;
+mod jobs;
+mod labels;
+pub mod logs;
+mod metrics;
+mod rpcs;
+
+#[cfg(test)]
+mod tests;
+
+pub use jobs::{Finished, QueueDepth};
+pub use metrics::{CONTENT_TYPE, Metrics};

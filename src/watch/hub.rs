@@ -1,0 +1,136 @@
+//! Finds the slot of a watched job; a job that nobody watches has none.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use tokio::sync::watch;
+
+use crate::domain::{Job, JobId, Progress, ResourceUsage};
+
+use super::slot::{Slot, Snapshot};
+
+#[derive(Default)]
+struct Watched {
+    slots: DashMap<JobId, (Arc<Slot>, usize)>,
+    /// Watchers in all; lets publishers of unwatched jobs pass without a look-up.
+    watchers: AtomicUsize,
+}
+
+/// Every watched job. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Hub(Arc<Watched>);
+
+impl Hub {
+    /// Starts watching a job. Subscribe first, read the job second and [`Slot::offer`] it: then no
+    /// change falls between the two.
+    #[must_use]
+    pub fn subscribe(&self, job_id: JobId) -> Subscription {
+        let slot = {
+            let mut entry =
+                self.0.slots.entry(job_id).or_insert_with(|| (Arc::new(Slot::new()), 0));
+            entry.1 += 1;
+            Arc::clone(&entry.0)
+        };
+        self.0.watchers.fetch_add(1, Ordering::Relaxed);
+        let changes = slot.changes();
+        Subscription { hub: self.clone(), job_id, slot, changes }
+    }
+
+    /// How many watch.
+    #[must_use]
+    pub fn watchers(&self) -> usize {
+        self.0.watchers.load(Ordering::Relaxed)
+    }
+
+    /// Whether anybody watches this job.
+    #[must_use]
+    pub fn is_watched(&self, job_id: JobId) -> bool {
+        self.slot(job_id).is_some()
+    }
+
+    fn slot(&self, job_id: JobId) -> Option<Arc<Slot>> {
+        if self.watchers() == 0 {
+            return None;
+        }
+        self.0.slots.get(&job_id).map(|entry| Arc::clone(&entry.0))
+    }
+
+    /// Shows a durable state.
+    pub fn publish(&self, job: &Job) {
+        if let Some(slot) = self.slot(job.id) {
+            slot.offer(job);
+        }
+    }
+
+    /// Shows a live progress.
+    pub fn publish_progress(
+        &self,
+        job_id: JobId,
+        lease_epoch: i64,
+        progress: &Progress,
+        usage: Option<ResourceUsage>,
+    ) {
+        if let Some(slot) = self.slot(job_id) {
+            slot.offer_progress(lease_epoch, progress, usage);
+        }
+    }
+
+    /// Says that lines were added to a job's log.
+    pub fn publish_logs(&self, job_id: JobId) {
+        if let Some(slot) = self.slot(job_id) {
+            slot.logs_added();
+        }
+    }
+
+    /// Says that a job is gone.
+    pub fn publish_deleted(&self, job_id: JobId) {
+        if let Some(slot) = self.slot(job_id) {
+            slot.deleted();
+        }
+    }
+}
+
+/// One watcher of one job; ends when dropped.
+pub struct Subscription {
+    hub: Hub,
+    job_id: JobId,
+    slot: Arc<Slot>,
+    changes: watch::Receiver<u64>,
+}
+
+impl Subscription {
+    /// The job it is about.
+    #[must_use]
+    pub const fn job_id(&self) -> JobId {
+        self.job_id
+    }
+
+    /// The job's slot.
+    #[must_use]
+    pub fn slot(&self) -> &Slot {
+        &self.slot
+    }
+
+    /// The latest snapshot, and everything up to it counts as seen.
+    pub fn take(&mut self) -> Option<Arc<Snapshot>> {
+        self.changes.mark_unchanged();
+        self.slot.latest()
+    }
+
+    /// Waits for something not seen yet. Safe to drop.
+    pub async fn changed(&mut self) {
+        // The sender lives in the slot, which this subscription keeps.
+        let _ = self.changes.changed().await;
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.0.watchers.fetch_sub(1, Ordering::Relaxed);
+        if let Some(mut entry) = self.hub.0.slots.get_mut(&self.job_id) {
+            entry.1 -= 1;
+        }
+        self.hub.0.slots.remove_if(&self.job_id, |_, (_, watchers)| *watchers == 0);
+    }
+}

@@ -1,0 +1,414 @@
+//! The same random operations on the reference model and on SQLite: every answer and every read is
+//! the same after each of them, and counters equal a recount.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use jobplane::domain::logs::LogRow;
+use jobplane::domain::machine::{Command, ReleaseReason};
+use jobplane::domain::{
+    EndReason, InstanceId, Job, JobFilter, JobId, JobSpec, Priority, StateKind, Timestamp,
+};
+use jobplane::store::memory::MemoryStore;
+use jobplane::store::{
+    Batch, JobWrite, ListQuery, LogQuery, NewJob, Probe, Prune, SessionWrite, Store,
+};
+use proptest::prelude::*;
+
+use crate::world::{
+    at, batch, born, cancel, decide, delete, fail, job_id, job_type, lines, load, progress, queue,
+    request, retry, session, session_id, spec, sqlite, start, succeed,
+};
+
+const TYPES: [&str; 2] = ["sync", "backup"];
+const QUEUES: [&str; 2] = ["default", "bulk"];
+const INSTANCES: [&str; 3] = ["", "i", "j"];
+const SESSIONS: u64 = 5;
+const JOBS: usize = 40;
+
+/// One part of a batch; numbers are taken modulo what there is.
+#[derive(Debug, Clone)]
+enum Part {
+    Create { kind: usize, request: Option<u8>, unique: Option<u8>, delay: u64, started: bool },
+    Write { job: usize, command: u8, stale: u8 },
+    Delete { job: usize, stale: bool },
+    Log { job: usize, epoch: i64, seq: i64, lines: usize },
+    Progress { job: usize, epoch: i64, sequence: i64 },
+    Session { session: u64, write: u8, seconds: u32 },
+}
+
+/// One step.
+#[derive(Debug, Clone)]
+enum Step {
+    Commit(Vec<Part>),
+    Round { probes: Vec<(usize, usize, usize)>, ending: u8 },
+    Trim { job: usize, epoch: i64, head: u64, tail: u64 },
+    Prune { age: u64, limit: usize },
+    Wait(u64),
+}
+
+fn part() -> impl Strategy<Value = Part> {
+    let maybe = |upto: u8| proptest::option::of(0..upto);
+    prop_oneof![
+        3 => (0..8_usize, maybe(4), maybe(3), 0..3_u64, any::<bool>()).prop_map(
+            |(kind, request, unique, delay, started)| Part::Create {
+                kind,
+                request,
+                unique,
+                delay: delay * 20,
+                started,
+            }
+        ),
+        6 => (0..JOBS, 0..12_u8, 0..8_u8)
+            .prop_map(|(job, command, stale)| Part::Write { job, command, stale }),
+        1 => (0..JOBS, any::<bool>()).prop_map(|(job, stale)| Part::Delete { job, stale }),
+        2 => (0..JOBS, 0..2_i64, 0..4_i64, 0..4_usize)
+            .prop_map(|(job, epoch, seq, lines)| Part::Log { job, epoch, seq, lines }),
+        2 => (0..JOBS, 0..2_i64, 0..5_i64)
+            .prop_map(|(job, epoch, sequence)| Part::Progress { job, epoch, sequence }),
+        3 => (0..SESSIONS, 0..8_u8, 0..60_u32)
+            .prop_map(|(session, write, seconds)| Part::Session { session, write, seconds }),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let probe = (0..TYPES.len(), 0..QUEUES.len(), 0..4_usize);
+    prop_oneof![
+        8 => proptest::collection::vec(part(), 1..8).prop_map(Step::Commit),
+        2 => (proptest::collection::vec(probe, 0..4), 0..4_u8)
+            .prop_map(|(probes, ending)| Step::Round { probes, ending }),
+        1 => (0..JOBS, 0..2_i64, 0..4_u64, 0..4_u64)
+            .prop_map(|(job, epoch, head, tail)| Step::Trim { job, epoch, head, tail }),
+        1 => (0..200_u64, 0..5_usize).prop_map(|(age, limit)| Step::Prune { age, limit }),
+        2 => (1..50_u64).prop_map(Step::Wait),
+    ]
+}
+
+/// Both stores, and what is needed to make operations for them.
+struct World<'a> {
+    model: MemoryStore,
+    store: &'a dyn Store,
+    born: u64,
+    seconds: u64,
+}
+
+impl World<'_> {
+    fn now(&self) -> Timestamp {
+        at(self.seconds)
+    }
+
+    fn known(&self) -> Vec<JobId> {
+        (0..self.born).map(job_id).collect()
+    }
+
+    async fn job(&self, at: usize) -> Option<Job> {
+        let count = usize::try_from(self.born).expect("few");
+        load(&self.model, u64::try_from(at.checked_rem(count)?).expect("few")).await
+    }
+
+    fn create(&mut self, kind: usize, keys: (Option<u8>, Option<u8>), delay: u64) -> NewJob {
+        let now = self.now();
+        let spec = JobSpec {
+            job_type: job_type(TYPES[kind % 2]),
+            queue: queue(QUEUES[kind / 2 % 2]),
+            priority: [Priority::Normal, Priority::High][kind / 4],
+            payload: kind.is_multiple_of(3).then(|| Bytes::from(vec![1; kind])),
+            labels: [("kind".to_owned(), kind.to_string())].into(),
+            owner: ["", "me"][kind % 2].to_owned(),
+            schedule_time: (delay > 0).then(|| now.plus(Duration::from_secs(delay))),
+            timeout: kind.is_multiple_of(2).then(|| Duration::from_secs(15)),
+            expire_time: (kind == 5).then(|| now.plus(Duration::from_secs(60))),
+            unique_key: keys.1.map(|key| format!("key {key}")).unwrap_or_default(),
+            ..spec()
+        };
+        let mut new = born(self.born, spec, now);
+        new.request = keys.0.map(|key| request(&format!("request {key}")));
+        self.born += 1;
+        new
+    }
+
+    fn write(&self, job: &Job, command: u8, stale: u8) -> Option<JobWrite> {
+        let epoch = job.status.lease_epoch;
+        let command = match command {
+            0..=2 => start(u64::from(command)),
+            3 => succeed(epoch),
+            4 => fail(epoch, false),
+            5 => fail(epoch, true),
+            6 => cancel(),
+            7 => Command::MeetDeadline,
+            8 => Command::Adopt { lease_epoch: epoch, session: session_id(4) },
+            9 => Command::Release {
+                lease_epoch: epoch,
+                delay: Duration::from_secs(3),
+                reason: ReleaseReason::NotHeld {
+                    session: job.status.session().unwrap_or(session_id(1)),
+                },
+            },
+            _ => retry(),
+        };
+        let mut write = decide(job, command, self.now())?;
+        match stale {
+            0 => write.expected_revision -= 1,
+            1 => write.expected_epoch += 1,
+            _ => {}
+        }
+        Some(write)
+    }
+
+    fn session(&self, number: u64, write: u8, seconds: u32) -> SessionWrite {
+        let id = session_id(number);
+        let span = Duration::from_secs(1) * seconds;
+        match write {
+            0..=2 => {
+                let mut new = session(number, INSTANCES[usize::from(write)], self.now());
+                new.unary = seconds.is_multiple_of(4);
+                SessionWrite::Open(new)
+            }
+            3 | 4 => SessionWrite::Renew { id, age: span / 2, ttl: span },
+            5 => SessionWrite::Shorten { id, keep: span },
+            6 => SessionWrite::End { id, reason: EndReason::Goodbye },
+            _ => SessionWrite::Expire { id },
+        }
+    }
+
+    async fn batch(&mut self, parts: Vec<Part>) -> Batch {
+        let mut batch = batch(self.now());
+        let mut named = Vec::new();
+        for part in parts {
+            match part {
+                Part::Create { kind, request, unique, delay, started } => {
+                    let mut new = self.create(kind, (request, unique), delay);
+                    if started && let Some(write) = self.write(&new.job, 0, 9) {
+                        let before = new.job.status;
+                        new.job = write.job;
+                        new.changes.record(Some(&before), &new.job.status);
+                    }
+                    batch.creates.push(new);
+                }
+                Part::Write { job, command, stale } => {
+                    if let Some(job) = self.job(job).await
+                        && !named.contains(&job.id)
+                        && let Some(write) = self.write(&job, command, stale)
+                    {
+                        named.push(job.id);
+                        batch.writes.push(write);
+                    }
+                }
+                Part::Delete { job, stale } => {
+                    if let Some(job) = self.job(job).await
+                        && !named.contains(&job.id)
+                        && job.status.kind().is_terminal()
+                    {
+                        named.push(job.id);
+                        let mut delete = delete(&job);
+                        delete.expected_revision -= i64::from(stale);
+                        batch.deletes.push(delete);
+                    }
+                }
+                Part::Log { job, epoch, seq, lines: count } => {
+                    if let Some(job) = self.job(job).await {
+                        let mut log = lines(0, job.status.lease_epoch - epoch, seq, count);
+                        log.job_id = job.id;
+                        batch.logs.push(log);
+                    }
+                }
+                Part::Progress { job, epoch, sequence } => {
+                    if let Some(job) = self.job(job).await
+                        && !batch.progress.iter().any(|held| held.job_id == job.id)
+                    {
+                        let mut write = progress(0, job.status.lease_epoch - epoch, sequence);
+                        write.job_id = job.id;
+                        batch.progress.push(write);
+                    }
+                }
+                Part::Session { session, write, seconds } => {
+                    batch.sessions.push(self.session(session, write, seconds));
+                }
+            }
+        }
+        batch
+    }
+
+    async fn take(&mut self, step: Step) {
+        match step {
+            Step::Commit(parts) => {
+                let batch = self.batch(parts).await;
+                let want = self.model.commit(batch.clone()).await.expect("the model commits");
+                let found = self.store.commit(batch.clone()).await.expect("the store commits");
+                assert_eq!(found, want, "{batch:#?}");
+                let known = self.store.has_batch(batch.id).await.expect("a read");
+                assert_eq!(known, !batch.is_empty());
+            }
+            Step::Round { probes, ending } => self.round(probes, ending).await,
+            Step::Trim { job, epoch, head, tail } => {
+                if let Some(job) = self.job(job).await {
+                    let epoch = job.status.lease_epoch - epoch;
+                    let want = self.model.trim_logs(job.id, epoch, head, tail).await;
+                    let found = self.store.trim_logs(job.id, epoch, head, tail).await;
+                    assert_eq!(found.expect("a trim"), want.expect("a trim"));
+                }
+            }
+            Step::Prune { age, limit } => {
+                let before = at(self.seconds.saturating_sub(age));
+                let prune = Prune {
+                    changes_before: before,
+                    sessions_before: before,
+                    requests_before: before,
+                    buckets_before: before,
+                    // A part of the rows may be any part of them.
+                    limit: if limit == 0 { 0 } else { 10_000 },
+                };
+                let want = self.model.prune(prune).await.expect("a prune");
+                assert_eq!(self.store.prune(prune).await.expect("a prune"), want);
+            }
+            Step::Wait(seconds) => self.seconds += seconds,
+        }
+    }
+
+    async fn round(&mut self, probes: Vec<(usize, usize, usize)>, ending: u8) {
+        let probes: Vec<Probe> = probes
+            .into_iter()
+            .map(|(kind, line, limit)| Probe {
+                queue: queue(QUEUES[line]),
+                job_type: job_type(TYPES[kind]),
+                limit,
+            })
+            .collect();
+        let now = self.now();
+        let want = self.model.begin_round(probes.clone(), now).await.expect("a round");
+        let found = self.store.begin_round(probes, now).await.expect("a round");
+        assert_eq!(found.candidates(), want.candidates());
+        match ending {
+            0 => {
+                want.abandon().await;
+                found.abandon().await;
+            }
+            1 => drop((want, found)),
+            _ => {
+                let mut picked = BTreeMap::new();
+                for job in want.candidates() {
+                    picked.insert(job.id, decide(job, start(3), now).expect("it is due"));
+                }
+                let batch = Batch { writes: picked.into_values().collect(), ..batch(now) };
+                let want = want.commit(batch.clone()).await.expect("a commit");
+                assert_eq!(found.commit(batch).await.expect("a commit"), want);
+            }
+        }
+    }
+
+    async fn compare(&self) {
+        let (model, store) = (&self.model, self.store);
+        macro_rules! same {
+            ($read:ident($($argument:expr),*)) => {{
+                let want = model.$read($($argument),*).await.expect("a read");
+                let found = store.$read($($argument),*).await.expect("a read");
+                assert_eq!(found, want, "{}", stringify!($read($($argument),*)));
+                want
+            }};
+            ($read:ident($($argument:expr),*) by $key:expr) => {{
+                let mut want = model.$read($($argument),*).await.expect("a read");
+                let mut found = store.$read($($argument),*).await.expect("a read");
+                want.sort_by_key($key);
+                found.sort_by_key($key);
+                assert_eq!(found, want, "{}", stringify!($read($($argument),*)));
+                want
+            }};
+        }
+        let now = self.now();
+        let jobs = same!(load(&self.known()) by |job| job.id);
+        for id in self.known() {
+            same!(attempts(id));
+            let query = LogQuery { job_id: id, lease_epoch: None, from_position: 0, limit: 1_000 };
+            let want = placed(model.logs(&query).await.expect("logs"));
+            assert_eq!(placed(store.logs(&query).await.expect("logs")), want, "logs of {id}");
+        }
+        for filter in filters() {
+            same!(count(&filter, 7));
+            for full in [true, false] {
+                let query = ListQuery { filter: filter.clone(), before: None, limit: 6, full };
+                let page = same!(list(&query));
+                let next = ListQuery { before: page.last().map(|job| job.id), ..query };
+                same!(list(&next));
+            }
+        }
+        same!(due(now, 1_000) by |id| *id);
+        same!(next_deadline());
+        same!(expired_sessions(now, 3));
+        same!(orphans(1_000) by |orphan| orphan.job_id);
+        let sessions: Vec<_> = (0..SESSIONS).map(session_id).collect();
+        same!(held(&sessions) by |job| job.id);
+        same!(sessions(at(self.seconds.saturating_sub(30))));
+        for id in sessions {
+            same!(session(id));
+        }
+        for instance in INSTANCES {
+            same!(sessions_of(&InstanceId::new(instance).expect("an instance"), "tester"));
+        }
+        for key in 0..4 {
+            same!(request("tester", &format!("request {key}")));
+        }
+        for name in TYPES {
+            for state in [None, Some(StateKind::Failed), Some(StateKind::Cancelled)] {
+                same!(recent(&job_type(name), state, 3));
+            }
+        }
+        same!(oldest_pending(now) by Clone::clone);
+        same!(buckets(0));
+        let counts = same!(counts() by |count| (count.key.clone(), count.state));
+        let mut recount = BTreeMap::new();
+        for job in jobs {
+            let key =
+                (job.spec.job_type.clone(), job.status.effective.queue.clone(), job.status.kind());
+            *recount.entry(key).or_insert(0) += 1;
+        }
+        let stored: BTreeMap<_, _> = counts
+            .into_iter()
+            .filter(|count| count.stored != 0)
+            .map(|count| ((count.key.job_type, count.key.queue, count.state), count.stored))
+            .collect();
+        assert_eq!(stored, recount, "counters equal a recount");
+    }
+}
+
+/// Places increase; which ones they are is up to the store.
+fn placed(mut rows: Vec<LogRow>) -> Vec<LogRow> {
+    assert!(rows.is_sorted_by(|one, next| one.position < next.position));
+    for (place, row) in (0..).zip(&mut rows) {
+        row.position = place;
+    }
+    rows
+}
+
+fn filters() -> Vec<JobFilter> {
+    let none = JobFilter::default;
+    vec![
+        none(),
+        JobFilter { states: vec![StateKind::Pending], ..none() },
+        JobFilter { states: vec![StateKind::Running, StateKind::Pending], ..none() },
+        JobFilter { states: vec![StateKind::Failed, StateKind::Cancelled], ..none() },
+        JobFilter { states: vec![StateKind::Succeeded], types: vec![job_type("sync")], ..none() },
+        JobFilter { labels: [("kind".to_owned(), "2".to_owned())].into(), ..none() },
+        JobFilter { owner: Some("me".to_owned()), queues: vec![queue("bulk")], ..none() },
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sqlite_answers_as_the_model_does(steps in proptest::collection::vec(step(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let folder = tempfile::tempdir().expect("a folder");
+            let store = sqlite(folder.path()).await;
+            let mut world =
+                World { model: MemoryStore::new(), store: &store, born: 0, seconds: 0 };
+            for step in steps {
+                world.take(step).await;
+                world.compare().await;
+            }
+            store.close().await;
+        });
+    }
+}

@@ -1,0 +1,31 @@
+//! What every store must do, asked of each of them; and what only the SQLite one must do.
+
+mod commit;
+mod differential;
+mod keys;
+mod lists;
+mod logs;
+mod rounds;
+mod sessions;
+mod sqlite;
+mod world;
+
+/// Makes a test of each behaviour for each store.
+macro_rules! on_each_store {
+    ($($behaviour:ident),+ $(,)?) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                super::$behaviour(&jobplane::store::memory::MemoryStore::new()).await;
+            })+
+        }
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                let folder = tempfile::tempdir().expect("a folder");
+                super::$behaviour(&crate::world::sqlite(folder.path()).await).await;
+            })+
+        }
+    };
+}
+pub(crate) use on_each_store;

@@ -1,0 +1,176 @@
+//! What only the store in a file must do.
+
+use std::path::Path;
+use std::str::FromStr as _;
+
+use jobplane::domain::JobSpec;
+use jobplane::store::sqlite::{OpenError, Options, SqliteStore, statements};
+use jobplane::store::{Batch, Error, Store as _};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
+
+use crate::world::{
+    at, batch, born, command, commit, given, lines, load, progress, spec, sqlite, start, succeed,
+};
+
+async fn raw(folder: &Path) -> SqliteConnection {
+    let file = folder.join("jobs.db").display().to_string();
+    let options = SqliteConnectOptions::from_str(&file).expect("a path");
+    SqliteConnection::connect_with(&options).await.expect("a connection")
+}
+
+async fn open(folder: &Path) -> Result<SqliteStore, OpenError> {
+    let url = format!("sqlite://{}", folder.join("jobs.db").display());
+    SqliteStore::open(Options { url, read_pool: 1 }).await
+}
+
+#[tokio::test]
+async fn every_statement_prepares_on_a_fresh_database() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let _store = sqlite(folder.path()).await;
+    let mut connection = raw(folder.path()).await;
+    let mut count = 0;
+    for statement in statements() {
+        let prepared = connection.prepare(statement.into_sql_str()).await;
+        assert!(prepared.is_ok(), "{statement}: {:?}", prepared.err());
+        count += 1;
+    }
+    assert!(count > 30, "the list is complete");
+}
+
+#[tokio::test]
+async fn no_statement_walks_a_whole_table_of_jobs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let _store = sqlite(folder.path()).await;
+    let mut connection = raw(folder.path()).await;
+    for statement in statements().filter(|statement| !statement.starts_with("PRAGMA")) {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(explain).fetch_all(&mut connection).await.expect("a plan");
+        for (_, _, _, line) in plan {
+            let bounded = ["VIRTUAL TABLE", "CONSTANT ROW", "(subquery", "USING", "stat_totals"];
+            let walks =
+                line.starts_with("SCAN") && !bounded.iter().any(|bounded| line.contains(bounded));
+            let walks = walks || line.ends_with("(kind=?)");
+            assert!(!walks, "{line}: {statement}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_crash() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = sqlite(folder.path()).await;
+    given(&store, vec![born(1, spec(), at(0)), born(2, spec(), at(0))]).await;
+    command(&store, 1, start(1), at(1)).await;
+    commit(&store, Batch { logs: vec![lines(1, 1, 1, 3)], ..batch(at(1)) }).await;
+    let done = command(&store, 1, succeed(1), at(2)).await;
+    // The files as they lie there at this moment, without any goodbye.
+    let after = tempfile::tempdir().expect("a folder");
+    for name in ["jobs.db", "jobs.db-wal"] {
+        std::fs::copy(folder.path().join(name), after.path().join(name)).expect("a copy");
+    }
+    let again = sqlite(after.path()).await;
+    assert_eq!(load(&again, 1).await, Some(done));
+    assert!(load(&again, 2).await.is_some());
+    assert_eq!(again.counts().await.expect("counts"), store.counts().await.expect("counts"));
+    let query = jobplane::store::LogQuery {
+        job_id: crate::world::job_id(1),
+        lease_epoch: None,
+        from_position: 0,
+        limit: 9,
+    };
+    assert_eq!(again.logs(&query).await.expect("logs")[0].entries.len(), 3);
+}
+
+#[tokio::test]
+async fn second_process_is_refused_until_the_first_lets_go() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = sqlite(folder.path()).await;
+    let refused = open(folder.path()).await.err().expect("a refusal");
+    assert!(matches!(refused, OpenError::Locked { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("jobs.db.lock"), "{refused}");
+    store.close().await;
+    let next = open(folder.path()).await.expect("it opens");
+    drop(next);
+    open(folder.path()).await.expect("it opens after a crash");
+}
+
+#[tokio::test]
+async fn closed_store_is_unavailable_and_leaves_one_file_of_jobs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = sqlite(folder.path()).await;
+    given(&store, vec![born(1, spec(), at(0))]).await;
+    store.close().await;
+    let wal = folder.path().join("jobs.db-wal");
+    assert!(std::fs::metadata(wal).map_or(0, |wal| wal.len()) == 0, "the log was moved in");
+    let late = Batch { creates: vec![born(2, spec(), at(0))], ..batch(at(1)) };
+    assert!(matches!(store.commit(late).await, Err(Error::Unavailable(_))));
+    assert!(matches!(store.ping().await, Err(Error::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn newer_schema_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    sqlite(folder.path()).await.close().await;
+    let mut connection = raw(folder.path()).await;
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (900, 'later', true, x'00', 0)",
+    )
+    .execute(&mut connection)
+    .await
+    .expect("an insert");
+    connection.close().await.expect("it closes");
+    let refused = open(folder.path()).await.err().expect("a refusal");
+    assert!(matches!(refused, OpenError::SchemaTooNew { found: 900, .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn unreadable_row_is_an_error_that_names_its_place() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = sqlite(folder.path()).await;
+    given(&store, vec![born(1, spec(), at(0))]).await;
+    let mut connection = raw(folder.path()).await;
+    sqlx::query("UPDATE job_status SET status = x'c1'").execute(&mut connection).await.expect("it");
+    let read = store.load(&[crate::world::job_id(1)]).await;
+    assert!(matches!(read, Err(Error::Corrupt { what: "job_status.status", .. })), "{read:?}");
+}
+
+#[tokio::test]
+async fn flushed_progress_takes_no_room_once_its_lease_is_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = sqlite(folder.path()).await;
+    given(&store, vec![born(1, spec(), at(0))]).await;
+    command(&store, 1, start(1), at(1)).await;
+    commit(&store, Batch { progress: vec![progress(1, 1, 1)], ..batch(at(1)) }).await;
+    let mut connection = raw(folder.path()).await;
+    for left in [1_i64, 0] {
+        let rows = sqlx::query_scalar("SELECT count(*) FROM job_progress");
+        let rows: i64 = rows.fetch_one(&mut connection).await.expect("a count");
+        assert_eq!(rows, left);
+        if left == 1 {
+            command(&store, 1, succeed(1), at(2)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn commit_dropped_half_way_is_rolled_back_or_whole() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = sqlite(folder.path()).await;
+    for number in 0..40_u64 {
+        let wanted = Batch {
+            creates: vec![born(2 * number, spec(), at(0)), born(2 * number + 1, spec(), at(0))],
+            ..batch(at(0))
+        };
+        let id = wanted.id;
+        let patience = std::time::Duration::from_micros(number * 50);
+        let _ = tokio::time::timeout(patience, store.commit(wanted)).await;
+        let whole = store.has_batch(id).await.expect("a read");
+        for job in [2 * number, 2 * number + 1] {
+            assert_eq!(load(&store, job).await.is_some(), whole, "round {number}");
+        }
+    }
+    given(&store, vec![born(1_000, JobSpec { owner: "me".to_owned(), ..spec() }, at(0))]).await;
+}

@@ -1,0 +1,100 @@
+//! Documents that say what the code says.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use jobplane::domain::machine::table;
+
+use crate::tree::{none_wrong, root, rust};
+
+/// Set to 1, it has the tests write what they otherwise only compare.
+const BLESS: &str = "JOBPLANE_BLESS";
+
+/// Holds the part of a document between `<!-- begin NAME -->` and `<!-- end NAME -->` against what
+/// the code renders.
+fn is_up_to_date(path: &str, name: &str, rendered: &str) {
+    let file = root().join(path);
+    let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let (begin, end) = (format!("<!-- begin {name} -->\n"), format!("<!-- end {name} -->"));
+    let (Some(from), Some(to)) = (text.find(&begin), text.find(&end)) else {
+        panic!("{path} has no {begin}{end}");
+    };
+    let from = from + begin.len();
+    let wanted = format!("\n{}\n\n", rendered.trim());
+    if text[from..to] == wanted {
+        return;
+    }
+    if std::env::var_os(BLESS).is_some_and(|value| value == "1") {
+        let blessed = format!("{}{wanted}{}", &text[..from], &text[to..]);
+        fs::write(&file, blessed).unwrap_or_else(|error| panic!("{path}: {error}"));
+        return;
+    }
+    panic!("{path} is out of date; refresh it with `{BLESS}=1 cargo test --test tidy`");
+}
+
+#[test]
+fn the_state_machine_document_shows_the_table() {
+    is_up_to_date("docs/STATE_MACHINE.md", "table", &table::render());
+}
+
+#[test]
+fn the_diagram_draws_every_way_of_the_table_and_no_other() {
+    let text = fs::read_to_string(root().join("docs/STATE_MACHINE.md")).unwrap_or_default();
+    let drawn: BTreeSet<_> = text
+        .lines()
+        .filter_map(|line| line.trim().split_once(" --> "))
+        .map(|(from, to)| (from, to.split(':').next().unwrap_or(to).trim()))
+        .filter(|(from, to)| *from != "[*]" && *to != "[*]" && from != to)
+        .collect();
+    let ways = table::RULES.iter().flat_map(|rule| rule.to.iter().map(move |to| (rule, *to)));
+    // Ways from a state to itself need not be in the picture.
+    let wanted: BTreeSet<_> = ways
+        .filter(|(rule, to)| rule.from != *to)
+        .map(|(rule, to)| (rule.from.as_str(), to.as_str()))
+        .collect();
+    assert_eq!(drawn, wanted);
+}
+
+/// The names in backticks of the `Kept by:` paragraphs of a document.
+fn named_tests(text: &str) -> Vec<&str> {
+    let paragraphs = text.split("\n\n").filter_map(|part| part.trim().strip_prefix("Kept by:"));
+    paragraphs
+        .flat_map(|part| part.split('`').skip(1).step_by(2))
+        .filter(|name| !name.contains('/'))
+        .collect()
+}
+
+#[test]
+fn each_test_that_keeps_a_promise_exists() {
+    let text = fs::read_to_string(root().join("docs/GUARANTEES.md")).unwrap_or_default();
+    let code: String =
+        ["src", "tests"].into_iter().flat_map(rust).map(|source| source.text).collect();
+    let names = named_tests(&text);
+    assert!(!names.is_empty(), "docs/GUARANTEES.md names no tests");
+    let missing: Vec<_> = names
+        .into_iter()
+        .filter(|name| !code.contains(&format!("fn {name}(")))
+        .map(str::to_owned)
+        .collect();
+    none_wrong(&missing, "docs/GUARANTEES.md names tests that do not exist");
+}
+
+#[test]
+fn every_promise_is_numbered_and_says_what_keeps_it() {
+    let text = fs::read_to_string(root().join("docs/GUARANTEES.md")).unwrap_or_default();
+    let promises = (1..=13).map(|n| format!("J{n}")).chain((1..=7).map(|n| format!("W{n}")));
+    let mut wrong = Vec::new();
+    for promise in promises {
+        let heading = format!("\n### {promise} ");
+        match text.split_once(&heading) {
+            None => wrong.push(format!("{promise}: not there")),
+            Some((_, rest)) => {
+                let section = rest.split("\n#").next().unwrap_or(rest);
+                if !section.contains("\nKept by:") {
+                    wrong.push(format!("{promise}: kept by nothing"));
+                }
+            }
+        }
+    }
+    none_wrong(&wrong, "docs/GUARANTEES.md");
+}
