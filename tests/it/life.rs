@@ -52,8 +52,12 @@ async fn a_job_lives_from_create_to_result_by_single_calls() {
     assert!(reported.cancel_request.is_none());
     watcher.until_status("25 %", |status| status.percent() == Some(25.0)).await;
     let result = Some(object("rows", "7"));
-    let request =
-        v1::CompleteJobRequest { job_id: id.clone(), lease_epoch, result: result.clone(), progress: None };
+    let request = v1::CompleteJobRequest {
+        job_id: id.clone(),
+        lease_epoch,
+        result: result.clone(),
+        progress: None,
+    };
     client.workers.clone().complete_job(request).await.expect("taken");
 
     let (seen, end) = watcher.end().await;
@@ -81,7 +85,8 @@ async fn a_started_job_is_its_callers_to_run() {
         }
     };
     let (first, again) = (started().await, started().await);
-    let job = |given: &v1::Assignment| v1::Job::decode(given.job.clone().expect("a job")).expect("a job");
+    let job =
+        |given: &v1::Assignment| v1::Job::decode(given.job.clone().expect("a job")).expect("a job");
     assert_eq!((job(&first).id, first.lease_epoch), (job(&again).id, again.lease_epoch));
     assert_eq!(job(&first).status().max_attempts, 1);
 
@@ -100,6 +105,9 @@ async fn the_watch_of_a_finished_job_is_its_snapshot_and_the_end() {
     server.client().cancel(&id, None).await.expect("cancelled");
     let (seen, end) = server.watch(&id).await.end().await;
     end.expect("ends well");
-    assert!(matches!(&seen[..], [Seen::Snapshot(job)] if job.state() == State::Cancelled), "{seen:?}");
+    assert!(
+        matches!(&seen[..], [Seen::Snapshot(job)] if job.state() == State::Cancelled),
+        "{seen:?}"
+    );
     server.stop().await;
 }

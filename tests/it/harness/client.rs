@@ -128,8 +128,11 @@ impl Client {
     /// Creates a job under a request id.
     pub async fn request(&self, id: &str, spec: v1::JobSpec) -> Answer<v1::CreateJobResponse> {
         let request_id = id.to_owned();
-        let request =
-            v1::CreateJobRequest { spec: Some(spec), request_id, ..v1::CreateJobRequest::default() };
+        let request = v1::CreateJobRequest {
+            spec: Some(spec),
+            request_id,
+            ..v1::CreateJobRequest::default()
+        };
         self.try_create(request).await
     }
 
@@ -146,7 +149,8 @@ impl Client {
 
     /// Waits until a job is as `wanted`.
     pub async fn until(&self, job_id: &str, wanted: impl Fn(&v1::Job) -> bool) -> v1::Job {
-        eventually(SOON, "the job is as wanted", || async { wanted(&self.get(job_id).await) }).await;
+        eventually(SOON, "the job is as wanted", || async { wanted(&self.get(job_id).await) })
+            .await;
         self.get(job_id).await
     }
 

@@ -12,8 +12,8 @@ use jobplane::domain::{
     Timestamp,
 };
 use jobplane::store::{
-    Batch, Committed, Error, KnownRequest, ListQuery, LogQuery, Orphan, Probe, Prune, Result, Round,
-    Store, StoreInfo, Written,
+    Batch, Committed, Error, KnownRequest, ListQuery, LogQuery, Orphan, Probe, Prune, Result,
+    Round, Store, StoreInfo, Written,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -280,7 +280,12 @@ impl Store for FaultyStore {
         self.inner.oldest_pending(now).await
     }
 
-    async fn recent(&self, job_type: &JobType, state: Option<StateKind>, limit: usize) -> Result<Vec<Job>> {
+    async fn recent(
+        &self,
+        job_type: &JobType,
+        state: Option<StateKind>,
+        limit: usize,
+    ) -> Result<Vec<Job>> {
         self.faults.weathered().await?;
         self.inner.recent(job_type, state, limit).await
     }

@@ -224,8 +224,7 @@ impl Server {
     pub async fn resume(&mut self) {
         let (app, store) = launch(&self.config, &self.place, &self.faults).await;
         let (address, engine) = (app.address, app.engine().clone());
-        self.running =
-            Some(Running { app, engine, store, address, client: client(address).await });
+        self.running = Some(Running { app, engine, store, address, client: client(address).await });
     }
 
     /// Stops and starts again.

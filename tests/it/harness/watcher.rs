@@ -177,7 +177,10 @@ async fn read(mut stream: Streaming<v1::WatchJobResponse>, book: Arc<Notebook>) 
                 assert_eq!(notes.seen.is_empty(), is_snapshot, "a snapshot comes first and once");
                 if let Some(status) = seen.status() {
                     let place = place(status);
-                    assert!(last.is_none_or(|last| last <= place), "{last:?} came before {place:?}");
+                    assert!(
+                        last.is_none_or(|last| last <= place),
+                        "{last:?} came before {place:?}"
+                    );
                     last = Some(place);
                 }
                 notes.seen.push(seen);

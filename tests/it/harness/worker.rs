@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use jobplane::proto::v1;
-use jobplane::proto::v1::report_progress_request::{self as request, Kind};
 use jobplane::proto::v1::report_progress_request::update::{self, Report};
+use jobplane::proto::v1::report_progress_request::{self as request, Kind};
 use jobplane::proto::v1::report_progress_response as response;
 use jobplane::proto::v1::worker_service_client::WorkerServiceClient;
 use jobplane::runtime::Tasks;
@@ -345,8 +345,12 @@ impl Held {
     /// Says that it failed, with a wish for the wait before the next attempt, in seconds.
     pub async fn fail_with(&self, error: v1::JobError, wait: Option<f64>) -> Result<(), Refusal> {
         let retry_delay = wait.and_then(seconds);
-        self.settled(Report::Failed(update::Failed { error: Some(error), retry_delay, progress: None }))
-            .await
+        self.settled(Report::Failed(update::Failed {
+            error: Some(error),
+            retry_delay,
+            progress: None,
+        }))
+        .await
     }
 
     /// Says that it stopped, as was asked.

@@ -59,9 +59,8 @@ impl Inbox {
     pub async fn take<T>(&self, what: &str, wanted: impl Fn(&Message) -> Option<T>) -> T {
         self.until(what, |told| {
             let open = (0..told.messages.len()).filter(|at| !told.taken.contains(at));
-            let (at, found) = open
-                .filter_map(|at| wanted(&told.messages[at]).map(|found| (at, found)))
-                .next()?;
+            let (at, found) =
+                open.filter_map(|at| wanted(&told.messages[at]).map(|found| (at, found))).next()?;
             told.taken.insert(at);
             Some(found)
         })
@@ -71,7 +70,8 @@ impl Inbox {
     /// Waits for the ack that covers an update; the reject, if one came before it.
     pub async fn settled(&self, seq: i64) -> Result<(), Refusal> {
         self.until(&format!("an ack of {seq}"), |told| {
-            let covers = |message: &Message| matches!(message, Message::Ack(ack) if ack.through_seq >= seq);
+            let covers =
+                |message: &Message| matches!(message, Message::Ack(ack) if ack.through_seq >= seq);
             let ack = told.messages.iter().position(covers)?;
             let reject = told.messages[..ack].iter().find_map(|message| match message {
                 Message::Reject(reject) if reject.seq == seq => reject.error.as_ref(),
