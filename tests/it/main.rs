@@ -4,5 +4,7 @@
 mod cancel;
 mod harness;
 mod life;
+mod outage;
 mod requests;
+mod retry;
 mod watch;
