@@ -3,9 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::engine;
-use crate::loops::Periods;
-
 /// Settings of a server. The defaults are those of `jobplane serve`.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -17,8 +14,8 @@ pub struct Config {
     pub read_connections: u32,
     /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
-    /// Settings of the engine.
-    pub engine: engine::Config,
+    /// How long a caller waits for the database before it is told UNAVAILABLE.
+    pub store_timeout: Duration,
     /// How often the background loops run.
     pub periods: Periods,
     /// How long a shutdown may take before what is left is cut off.
@@ -37,9 +34,42 @@ impl Default for Config {
             database_url: DATABASE_URL_DEFAULT.to_owned(),
             read_connections: 4,
             cors_origins: Vec::new(),
-            engine: engine::Config::default(),
+            store_timeout: Duration::from_secs(10),
             periods: Periods::default(),
             shutdown_within: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How often each loop runs if nothing makes it run earlier.
+#[derive(Debug, Clone)]
+pub struct Periods {
+    /// Newest progress is written to disk.
+    pub flush: Duration,
+    /// Sessions are renewed, deliveries checked, heartbeats sent.
+    pub sessions: Duration,
+    /// Sessions whose lease ran out are ended, and their jobs taken back.
+    pub leases: Duration,
+    /// Timeouts, ends of grace and expiries are met.
+    pub deadlines: Duration,
+    /// Counters are looked at for jobs that wait, in case a hint was lost.
+    pub poll: Duration,
+    /// Long logs are trimmed.
+    pub logs: Duration,
+    /// What is past its time is pruned.
+    pub prune: Duration,
+}
+
+impl Default for Periods {
+    fn default() -> Self {
+        Self {
+            flush: Duration::from_millis(500),
+            sessions: Duration::from_secs(1),
+            leases: Duration::from_secs(1),
+            deadlines: Duration::from_secs(1),
+            poll: Duration::from_secs(1),
+            logs: Duration::from_secs(5),
+            prune: Duration::from_secs(60),
         }
     }
 }

@@ -65,7 +65,7 @@ impl App {
         let engine = Engine::start_up(
             Arc::clone(&store),
             clock,
-            &config.engine,
+            config.store_timeout,
             metrics.clone(),
             board.clone(),
             Stops {
@@ -76,6 +76,7 @@ impl App {
             },
         );
         engine.poll_line().await.context("the store does not answer")?;
+        engine.recall_last_successes().await.context("the store does not answer")?;
         loops::start(&engine, &config.periods, &board, &tasks, &shutdown);
         let probes = Arc::new(Probes::new(engine.clone()));
         let web = web::router(Arc::clone(&probes) as _, metrics.clone(), probes);

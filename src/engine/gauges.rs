@@ -35,9 +35,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Puts into `metrics` when each type last succeeded, as the store remembers it: once, at the
+    /// Puts into the metrics when each type last succeeded, as the store remembers it: once, at the
     /// start.
-    pub async fn recall_last_successes(&self, metrics: &Metrics) -> Result<()> {
+    pub async fn recall_last_successes(&self) -> Result<()> {
         let counts = self.db.read(|store| async move { store.counts().await }).await?;
         let succeeded = counts
             .into_iter()
@@ -52,7 +52,7 @@ impl Engine {
                 })
                 .await?;
             if let Some(time) = last_end(&jobs) {
-                metrics.last_success(&job_type, time);
+                self.metrics.last_success(&job_type, time);
             }
         }
         Ok(())

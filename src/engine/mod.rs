@@ -63,19 +63,6 @@ use log_lines::LogLines;
 use pipeline::{After, Cache, Pipeline};
 use session::Sessions;
 
-/// Settings of the engine.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// How long a caller waits for the store.
-    pub store_timeout: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { store_timeout: Duration::from_secs(10) }
-    }
-}
-
 /// What lets background loops act before their period is over.
 #[derive(Clone, Default)]
 pub struct Nudges {
@@ -133,13 +120,13 @@ impl Engine {
     pub fn start_up(
         store: Arc<dyn Store>,
         clock: Clock,
-        config: &Config,
+        store_timeout: Duration,
         metrics: Metrics,
         board: LoopBoard,
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let db = Db::new(Arc::clone(&store), tasks.clone(), config.store_timeout);
+        let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let (hub, line) = (Hub::default(), Line::default());
         let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
@@ -170,7 +157,7 @@ impl Engine {
                 after: Arc::clone(&after),
                 metrics: metrics.clone(),
             },
-            config.store_timeout,
+            store_timeout,
             writer,
             closed,
         );

@@ -164,14 +164,14 @@ pub(super) struct Kept {
 
 /// Adds up what is kept of the jobs that match.
 pub(super) fn add_up(filter: &StatsFilter, kept: &Kept, now: Timestamp) -> Stats {
-    let starts = Starts::of(now);
+    let begin = Starts::of(now);
     let mut stats =
-        Stats { as_of: now, totals: Figures::starting(now, &starts), ..Stats::default() };
+        Stats { as_of: now, totals: Figures::starting(now, &begin), ..Stats::default() };
     let mut add = |job_type: &JobType, queue: &QueueName, add: &dyn Fn(&mut Figures)| {
         if !filter.matches(job_type, queue) {
             return;
         }
-        let fresh = || Figures::starting(now, &starts);
+        let fresh = || Figures::starting(now, &begin);
         add(&mut stats.totals);
         add(stats.by_type.entry(job_type.clone()).or_insert_with(fresh));
         add(stats.by_queue.entry(queue.clone()).or_insert_with(fresh));
@@ -181,7 +181,7 @@ pub(super) fn add_up(filter: &StatsFilter, kept: &Kept, now: Timestamp) -> Stats
     }
     for bucket in &kept.buckets {
         let key = &bucket.key;
-        add(&key.job_type, &key.queue, &|figures| figures.happened(bucket, &starts));
+        add(&key.job_type, &key.queue, &|figures| figures.happened(bucket, &begin));
     }
     for (queue, job_type, ready) in &kept.oldest {
         add(job_type, queue, &|figures| figures.waits(now.since(*ready)));

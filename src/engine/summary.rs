@@ -63,7 +63,7 @@ pub(super) fn median(mut runs: Vec<Duration>) -> Option<Duration> {
         return Some(upper);
     }
     let lower = *runs.get(runs.len() / 2 - 1)?;
-    Some(lower + (upper - lower) / 2)
+    Some(lower + upper.saturating_sub(lower) / 2)
 }
 
 /// When one of these jobs last ended; ids follow the order of creation, ends need not.
@@ -166,7 +166,9 @@ impl Engine {
             .await?;
         summary.last_success_time = last_end(&successes);
         summary.typical_run_duration = typical_run(&successes);
-        newest.iter_mut().for_each(|job| self.live.overlay(job));
+        for job in &mut newest {
+            self.live.overlay(job);
+        }
         // A job that ended between the two reads is in both; it is over in the first place it was
         // read from only if that came later, so the higher revision tells.
         newest.sort_by_key(|job| std::cmp::Reverse((job.id, job.status.revision)));

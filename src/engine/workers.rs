@@ -1,16 +1,18 @@
 //! Who works here: attached streams, single calls, and workers that were lost within the hour.
 
-use std::collections::{BTreeMap, HashMap};
+mod roster;
+
+use std::collections::BTreeMap;
 
 use crate::auth::Caller;
-use crate::domain::limits::{ENDED_SESSION_RETENTION, LOOP_ROWS_MAX, SLOTS_MAX};
-use crate::domain::session::{EndReason, Session};
+use crate::domain::limits::{ENDED_SESSION_RETENTION, LOOP_ROWS_MAX};
 use crate::domain::{InstanceId, Job, JobType, QueueName, SessionId, Timestamp, WorkerName};
 
 use super::Engine;
-use super::dispatch::Waiter;
 use super::error::Result;
-use super::session::{Glance, HostUsage};
+use super::session::HostUsage;
+
+pub(super) use roster::{Holdings, Roster};
 
 /// Whether a worker is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -72,156 +74,6 @@ pub struct Workforce {
     pub slots: u64,
     /// Jobs they hold.
     pub held: u64,
-}
-
-/// The jobs of each session.
-pub(super) type Holdings = HashMap<SessionId, Vec<Job>>;
-
-/// Everything that is known of workers at one moment.
-pub(super) struct Roster {
-    pub(super) now: Timestamp,
-    /// Open sessions, and those that ended of late.
-    pub(super) sessions: Vec<Session>,
-    /// What the attaches of this process say.
-    pub(super) attached: HashMap<SessionId, Glance>,
-    /// Calls that wait for jobs at this process.
-    pub(super) waiting: Vec<Waiter>,
-}
-
-type Process = (WorkerName, InstanceId);
-
-impl Roster {
-    /// The streams that are open, here or elsewhere.
-    pub(super) fn open_streams(&self) -> impl Iterator<Item = SessionId> {
-        let open = self.sessions.iter().filter(|session| session.end.is_none() && !session.unary);
-        open.map(|session| session.id)
-    }
-
-    /// Jobs a session holds: an attach of this process counts them itself, a unary session has one.
-    fn holds(&self, session: &Session, held: &Holdings) -> u64 {
-        match (self.attached.get(&session.id), held.get(&session.id)) {
-            (_, Some(jobs)) => jobs.len() as u64,
-            (Some(glance), None) => glance.held as u64,
-            (None, None) => u64::from(session.unary),
-        }
-    }
-
-    fn slots(&self, session: &Session) -> u64 {
-        let here = self.attached.get(&session.id).map(|glance| glance.slots);
-        u64::from(here.unwrap_or(session.slots))
-    }
-
-    fn last_seen(&self, session: &Session) -> Timestamp {
-        match self.attached.get(&session.id) {
-            Some(glance) if session.end.is_none() => self.now.minus(glance.heard_ago),
-            // A lease that was shortened would tell of a moment before its own beginning.
-            Some(_) | None => session.expire_time.minus(session.ttl).max(session.connect_time),
-        }
-    }
-
-    /// Sessions by process, the newest first.
-    fn processes(&self) -> BTreeMap<Process, (Vec<&Session>, Vec<&Waiter>)> {
-        let mut processes: BTreeMap<Process, (Vec<&Session>, Vec<&Waiter>)> = BTreeMap::new();
-        for session in &self.sessions {
-            let process = (session.worker_id.clone(), session.instance_id.clone());
-            processes.entry(process).or_default().0.push(session);
-        }
-        for waiter in &self.waiting {
-            let process = (waiter.worker_id.clone(), waiter.instance_id.clone());
-            processes.entry(process).or_default().1.push(waiter);
-        }
-        for (sessions, _) in processes.values_mut() {
-            sessions.sort_by_key(|session| std::cmp::Reverse((session.connect_time, session.id)));
-        }
-        processes
-    }
-
-    /// How many workers are there, and what they hold.
-    pub(super) fn workforce(&self, held: &Holdings) -> Workforce {
-        let mut workforce = Workforce::default();
-        for (sessions, calls) in self.processes().into_values() {
-            let open: Vec<_> =
-                sessions.into_iter().filter(|session| session.end.is_none()).collect();
-            if open.is_empty() && calls.is_empty() {
-                continue;
-            }
-            workforce.workers += 1;
-            workforce.slots += open.iter().map(|session| self.slots(session)).sum::<u64>();
-            workforce.slots += calls.iter().map(|call| call.max_jobs as u64).sum::<u64>();
-            workforce.held += open.iter().map(|session| self.holds(session, held)).sum::<u64>();
-        }
-        workforce
-    }
-
-    /// The workers that are there or were lost, by name.
-    pub(super) fn workers(&self, held: &Holdings) -> Vec<Worker> {
-        let processes = self.processes().into_iter();
-        processes
-            .filter_map(|(process, (sessions, calls))| {
-                self.worker(process, &sessions, &calls, held)
-            })
-            .collect()
-    }
-
-    fn worker(
-        &self,
-        (worker_id, instance_id): Process,
-        sessions: &[&Session],
-        calls: &[&Waiter],
-        held: &Holdings,
-    ) -> Option<Worker> {
-        let open: Vec<&Session> =
-            sessions.iter().copied().filter(|session| session.end.is_none()).collect();
-        let newest = open.first().or(sessions.first()).copied();
-        let state = match (newest.map(|session| session.end), calls.is_empty()) {
-            (Some(None), _) | (_, false) => self.presence(&open, calls),
-            (Some(Some((_, EndReason::Expired))), true) => WorkerState::Lost,
-            (
-                Some(Some((_, EndReason::Goodbye | EndReason::Superseded | EndReason::Done))),
-                true,
-            )
-            | (None, true) => return None,
-        };
-        let call = calls.first().map(|waiter| waiter.session(self.now));
-        // Who waits for jobs right now says best what it serves.
-        let facts = open.first().copied().or(call.as_ref()).or(newest)?;
-        let shown: Vec<&Session> = if open.is_empty() { vec![facts] } else { open.clone() };
-        let mut running: Vec<Job> =
-            open.iter().flat_map(|session| held.get(&session.id)).flatten().cloned().collect();
-        running.sort_by_key(|job| job.id);
-        running.truncate(SLOTS_MAX as usize);
-        let waited_for: u64 = calls.iter().map(|call| call.max_jobs as u64).sum();
-        let seen = shown.iter().map(|session| self.last_seen(session)).max();
-        let connect_time = shown.iter().map(|session| session.connect_time).min();
-        Some(Worker {
-            worker_id,
-            instance_id,
-            client: facts.client.clone(),
-            labels: facts.labels.clone(),
-            queues: facts.queues.clone(),
-            types: facts.types.clone(),
-            slots: if open.is_empty() && calls.is_empty() {
-                u64::from(facts.slots)
-            } else {
-                open.iter().map(|session| self.slots(session)).sum::<u64>() + waited_for
-            },
-            held: open.iter().map(|session| self.holds(session, held)).sum(),
-            host_usage: open.iter().find_map(|session| self.attached.get(&session.id)?.host_usage),
-            running,
-            connect_time: connect_time.unwrap_or(self.now),
-            last_seen_time: if calls.is_empty() { seen.unwrap_or(self.now) } else { self.now },
-            state,
-        })
-    }
-
-    /// A stream that set its capacity to nothing takes no more jobs.
-    fn presence(&self, open: &[&Session], calls: &[&Waiter]) -> WorkerState {
-        let closed = |session: &&Session| {
-            self.attached.get(&session.id).is_some_and(|glance| glance.slots == 0)
-        };
-        let drains = calls.is_empty() && !open.is_empty() && open.iter().all(closed);
-        if drains { WorkerState::Draining } else { WorkerState::Online }
-    }
 }
 
 impl WorkerFilter {

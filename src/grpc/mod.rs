@@ -1,7 +1,9 @@
 //! The gRPC face of the service.
 //!
-//! Owns: what a message means to the domain and back ([`convert`]), what an error looks like to a
-//! caller ([`status`], [`reasons`]), and what is counted of each call ([`observe`]).
+//! Owns: the handlers of every call ([`job_service`], [`worker_service`], [`admin_service`]; the streams
+//! in [`watch_job`] and [`worker_stream`]), what a message means to the domain and back ([`convert`]),
+//! who calls ([`caller`]), what an error looks like to a caller ([`status`], [`reasons`]), and what is
+//! counted of each call ([`observe`]).
 //! Does not own: decisions; they are the domain's, and the engine's.
 //! Invariants: a message is checked whole before anything is done, and every wrong field is named;
 //! [`status`] alone makes a status of an error.
@@ -22,3 +24,6 @@ pub mod watch_job;
 mod worker_messages;
 pub mod worker_service;
 pub mod worker_stream;
+
+#[cfg(test)]
+mod tests;

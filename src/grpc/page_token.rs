@@ -1,5 +1,7 @@
 //! Where a list goes on: opaque to callers, and good for one filter only.
 
+use std::fmt::Write as _;
+
 use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use tonic::Status;
@@ -18,7 +20,12 @@ const TOKEN_BYTES: usize = ID_BYTES + DIGEST_BYTES;
 /// The token of the page after the job `last`.
 pub(super) fn to_token(last: JobId, filter: &v1::JobFilter) -> String {
     let id = last.0.into_bytes();
-    id.iter().chain(&digest(id, filter)).map(|byte| format!("{byte:02x}")).collect()
+    let mut token = String::with_capacity(2 * TOKEN_BYTES);
+    for byte in id.iter().chain(&digest(id, filter)) {
+        // Writing to a String cannot fail.
+        let _ = write!(token, "{byte:02x}");
+    }
+    token
 }
 
 /// The job that the page before ended with; `None` for the first page.

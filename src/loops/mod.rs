@@ -1,6 +1,6 @@
 //! What happens as time passes, each in a loop of its own.
 //!
-//! Owns: when each step runs ([`driver`]), and the list of all loops ([`Periods`], [`start`]).
+//! Owns: when each step runs ([`driver`]), and the list of all loops ([`start`]).
 //! Does not own: the steps; they are the engine's (`engine::upkeep`).
 //! Invariants: a step is idempotent, takes no input and handles one bounded batch, so it may run
 //! early, late, twice, or on several replicas at once.
@@ -9,48 +9,15 @@ pub mod driver;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use crate::config::Periods;
 use crate::domain::limits::LEASE_TTL_DEFAULT;
 use crate::engine::{Engine, Result};
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 
 use driver::{Driver, Step};
-
-/// How often each loop runs if nothing makes it run earlier.
-#[derive(Debug, Clone)]
-pub struct Periods {
-    /// Newest progress is written to disk.
-    pub flush: Duration,
-    /// Sessions are renewed, deliveries checked, heartbeats sent.
-    pub sessions: Duration,
-    /// Sessions whose lease ran out are ended, and their jobs taken back.
-    pub leases: Duration,
-    /// Timeouts, ends of grace and expiries are met.
-    pub deadlines: Duration,
-    /// Counters are looked at for jobs that wait, in case a hint was lost.
-    pub poll: Duration,
-    /// Long logs are trimmed.
-    pub logs: Duration,
-    /// What is past its time is pruned.
-    pub prune: Duration,
-}
-
-impl Default for Periods {
-    fn default() -> Self {
-        Self {
-            flush: Duration::from_millis(500),
-            sessions: Duration::from_secs(1),
-            leases: Duration::from_secs(1),
-            deadlines: Duration::from_secs(1),
-            poll: Duration::from_secs(1),
-            logs: Duration::from_secs(5),
-            prune: Duration::from_secs(60),
-        }
-    }
-}
 
 /// Starts every loop.
 pub fn start(

@@ -1,4 +1,13 @@
-"""What the tests share: a running server, a stub that speaks to it, a queue of their own, a seed."""
+"""Black-box tests: the built binary as its users meet it, over the network and the command line.
+
+    pip install -r tests/blackbox/requirements.txt
+    cargo build
+    python -m pytest tests/blackbox
+
+JOBPLANE_BIN names another binary, JOBPLANE_SEED repeats the chance of an earlier run. Here is what
+the tests share: a running server, a stub that speaks to it, a queue for each test, scripts that run
+against the server.
+"""
 
 import os
 import pathlib

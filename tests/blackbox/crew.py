@@ -1,7 +1,7 @@
-"""A thousand running jobs and the history of what was acknowledged about them, across crashes of the server.
+"""A thousand running jobs and the history of what was acknowledged about them, over crashes.
 
-`Crew` holds the history. `Hand` is one worker process of it: it reports, keeps what is not acknowledged yet, and
-after a crash attaches again and sends it once more under the same seq.
+`Crew` holds the history. `Hand` is one worker process of it: it reports, keeps what is not
+acknowledged yet, and after a crash attaches again and sends it once more under the same seq.
 """
 
 import collections
@@ -103,8 +103,10 @@ class Crew:
             self.draining = True
             self.changed.notify_all()
         self._wait_for(
-            lambda: not any(creator.is_alive() for creator in self.creators)
-            and len(self.finished()) == len(self.created),
+            lambda: (
+                not any(creator.is_alive() for creator in self.creators)
+                and len(self.finished()) == len(self.created)
+            ),
             "all jobs finish",
         )
 
@@ -112,7 +114,9 @@ class Crew:
         with self.lock:
             done = self.changed.wait_for(lambda: self.surprises or condition(), WAIT)
             assert not self.surprises, self.surprises[:10]
-            assert done, f"not within {WAIT} s: {what}; {self.running()} jobs run, acks {self.acked}"
+            assert done, (
+                f"not within {WAIT} s: {what}; {self.running()} jobs run, acks {self.acked}"
+            )
 
     def running(self):
         """Jobs that attached hands have."""
@@ -139,7 +143,9 @@ class Crew:
             request_id = f"{self.queue}-{number}"
             while stub:
                 try:
-                    answer = stub.call("JobService/CreateJob", creation(self.queue, request_id, number))
+                    answer = stub.call(
+                        "JobService/CreateJob", creation(self.queue, request_id, number)
+                    )
                     break
                 except Failed as failed:
                     self.lost("a creator", failed)
@@ -158,9 +164,11 @@ class Crew:
     def _more_are_wanted(self):
         with self.lock:
             self.changed.wait_for(
-                lambda: self.over
-                or self.draining
-                or self.acked["created"] - self.acked["succeeded"] < self.live
+                lambda: (
+                    self.over
+                    or self.draining
+                    or self.acked["created"] - self.acked["succeeded"] < self.live
+                )
             )
             return not (self.over or self.draining)
 

@@ -1,4 +1,5 @@
-"""A worker process that hashes files: each job names one. Begins with a line on stdin, ends with its end.
+"""A worker process that hashes files: each job names one. Begins with a line on stdin, ends with
+the end of it.
 
     python hash_worker.py ADDRESS QUEUE NAME
 """

@@ -1,5 +1,6 @@
-"""A worker process that can be stopped past its lease: it takes one job, reports progress until a line comes on
-stdin, then finishes the job whatever happened in between, and prints what it was told as a JSON line.
+"""A worker process that can be stopped past its lease: it takes one job, reports progress until a
+line comes on stdin, then finishes the job whatever happened in between, and prints what it was told
+as a JSON line.
 
     python late_worker.py ADDRESS QUEUE
 """
@@ -31,7 +32,7 @@ report = {"succeeded": {"result": {"by": "late"}}}
 try:
     refusal = worker.acked(worker.update(assignment, **report))
 except (Failed, EOFError):
-    # The server gave the connection up while the process slept: attach again with what it still believes to have.
+    # The server gave the connection up while the process slept: attach again, none the wiser.
     worker.attach(running=[key(assignment)])
     refusal = worker.acked(worker.update(assignment, **report))
 say(

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from reflect import Failed, Stub
-from workers import METHOD, Worker, create, lease, list_logs, start
+from workers import METHOD, Worker, create, get, lease, list_logs, start
 
 INVALID = (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
 DAY = "86400s"
@@ -134,7 +134,7 @@ def check(failed, field, expected=INVALID):
 def check_serves(stub, queue):
     """A good request still goes through, on the same connection."""
     job = create(stub, queue)
-    assert stub.call("JobService/GetJob", {"job_id": job.id}).job == job
+    assert get(stub, job.id).spec == job.spec
 
 
 def table(cases):

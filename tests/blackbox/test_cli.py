@@ -71,7 +71,9 @@ def test_a_job_is_submitted_read_listed_and_its_spec_is_kept(jobplane, stub, que
     assert [each["id"] for each in listed["jobs"]] == [job_id]
     lines = jobplane("list", "--queue", queue, "-o", "jsonl").stdout.splitlines()
     assert [json.loads(line)["id"] for line in lines] == [job_id]
-    assert not answer(jobplane("list", "--queue", queue, "--state", "running", "-o", "json")).get("jobs")
+    assert not answer(jobplane("list", "--queue", queue, "--state", "running", "-o", "json")).get(
+        "jobs"
+    )
     assert state(get(stub, job_id)) == "PENDING"
 
 
@@ -128,7 +130,9 @@ def test_logs_are_shown_and_followed_until_the_job_is_over(jobplane, stub, queue
     later.join()
     assert done.returncode == OK
     assert len(done.stdout.splitlines()) == 31 and "the last line" in done.stdout
-    entries = [json.loads(line) for line in jobplane("logs", run.job.id, "-o", "jsonl").stdout.splitlines()]
+    entries = [
+        json.loads(line) for line in jobplane("logs", run.job.id, "-o", "jsonl").stdout.splitlines()
+    ]
     assert entries[-1]["message"] == "the last line"
 
 
@@ -195,7 +199,11 @@ def test_the_exit_code_says_what_went_wrong(jobplane, stub, queue, finished):
 
 
 def test_an_unreachable_server_is_named_with_what_to_check(jobplane):
-    for command in (("list",), ("submit", "demo"), ("watch", str(uuid.uuid4()), "--timeout", "20s")):
+    for command in (
+        ("list",),
+        ("submit", "demo"),
+        ("watch", str(uuid.uuid4()), "--timeout", "20s"),
+    ):
         done = jobplane(*command, endpoint=NOBODY)
         assert done.returncode == UNREACHABLE, (command, done.stdout, done.stderr)
         assert "127.0.0.1:1" in done.stderr

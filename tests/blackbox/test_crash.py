@@ -71,7 +71,9 @@ def check_history(server, schema, crew):
     stub = Stub(server.address, like=schema)
     try:
         jobs = {job.id: job for job in list_all(stub, crew.queue, view="FULL")}
-        assert jobs.keys() == set(crew.created.values()), "each acked create is one job, and no other"
+        assert jobs.keys() == set(crew.created.values()), (
+            "each acked create is one job, and no other"
+        )
         assert len(jobs) == len(crew.created), "no two request ids share a job"
         check_outcomes(crew, jobs)
         check_attempts(stub, jobs)

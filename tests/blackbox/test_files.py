@@ -87,7 +87,7 @@ def test_three_workers_hash_real_files_and_every_hash_is_right(script, stub, que
         ["sha256sum", *files], capture_output=True, text=True, check=True
     ).stdout.splitlines()
     by_path = {line.split("  ", 1)[1]: line.split("  ", 1)[0] for line in sums}
-    for job_id, path in zip(ids, files):
+    for job_id, path in zip(ids, files, strict=True):
         job, content = jobs[job_id], path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         assert (state(job), job.status.attempt, job.status.lease_epoch) == ("SUCCEEDED", 1, 1)

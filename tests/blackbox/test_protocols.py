@@ -82,8 +82,8 @@ class Web:
             flags, length = struct.unpack(">BI", head)
             content = self.response.read(length)
             if flags & 0x80:
-                lines = content.decode().strip().split("\r\n")
-                self.trailers = {key.lower(): value for key, value in (l.split(":", 1) for l in lines)}
+                pairs = (line.split(":", 1) for line in content.decode().strip().split("\r\n"))
+                self.trailers = {name.lower(): value for name, value in pairs}
             else:
                 yield self.answer.FromString(content)
         self.connection.close()
@@ -97,7 +97,7 @@ class Web:
 def test_a_browser_makes_a_unary_call(server, stub, queue):
     job = create(stub, queue)
     web = Web(server.address, stub, "JobService/GetJob", {"job_id": job.id})
-    assert [answer.job for answer in web] == [job]
+    assert [(answer.job.id, answer.job.spec) for answer in web] == [(job.id, job.spec)]
     assert web.status() == 0
 
 

@@ -1,5 +1,7 @@
 """Cancel races completion: exactly one wins, and the other one is told who did."""
 
+import time
+
 import grpc
 
 from reflect import Failed, Stub, state
@@ -24,7 +26,7 @@ def test_cancel_and_complete_race_over_unary_calls_and_one_wins(server, schema, 
             ]
             rng.shuffle(sides)
             races.append({who: via.start(*what) for who, via, *what in sides})
-        for run, race in zip(runs, races):
+        for run, race in zip(runs, races, strict=True):
             worker, caller_told = race["worker"].outcome(), race["caller"].outcome()
             refusal = worker if isinstance(worker, Failed) else None
             winner = check_race(get(stub, run.job.id), refusal, caller_told)
@@ -38,32 +40,37 @@ def test_cancel_and_complete_race_over_a_stream_and_one_wins(server, schema, stu
     worker = Worker(stub, queue, slots=AT_ONCE)
     worker.attach()
     winners = {"SUCCEEDED": 0, "CANCELLED": 0}
+    lead = 0.0  # seconds that the worker has before the caller, so that either may win
     for _ in range(RACES // AT_ONCE):
         ids = create_many(stub, queue, AT_ONCE)
         runs = [worker.assignment() for _ in ids]
         assert sorted(run.job.id for run in runs) == sorted(ids)
-        races = []
-        for run in runs:
-            cancel = ("JobService/CancelJob", {"job_id": key(run)[0], **CANCEL})
-            worker_first = rng.random() < 0.5
-            if worker_first:
-                seq = worker.update(run, succeeded={"result": {"done": True}})
-            call = caller.start(*cancel)
-            if not worker_first:
-                seq = worker.update(run, succeeded={"result": {"done": True}})
-            races.append((run, seq, call))
-        worker_told = {}
-        while len(worker_told) < len(races):
+        races = [race(worker, caller, run, lead + rng.uniform(-0.001, 0.001)) for run in runs]
+        told = {}
+        while len(told) < len(races):
             through = worker.expect("ack").through_seq
-            for _, seq, _ in races:
-                if seq <= through and seq not in worker_told:
-                    worker_told[seq] = worker.rejects.pop(seq, None)
-        for run, seq, call in races:
-            winner = check_race(get(stub, run.job.id), worker_told[seq], call.outcome())
+            for seq in [seq for seq, _ in races if seq <= through and seq not in told]:
+                told[seq] = worker.rejects.pop(seq, None)
+        for run, (seq, cancel) in zip(runs, races, strict=True):
+            winner = check_race(get(stub, run.job.id), told[seq], cancel.outcome())
             winners[winner] += 1
+            lead += 0.0001 if winner == "CANCELLED" else -0.0001
     worker.leave()
     caller.close()
     check_both_won(winners)
+
+
+def race(worker, caller, run, lead):
+    """Lets the worker finish and the caller cancel, one that much before the other."""
+    cancel = ("JobService/CancelJob", {"job_id": key(run)[0], **CANCEL})
+    if lead < 0:
+        call = caller.start(*cancel)
+        time.sleep(-lead)
+    seq = worker.update(run, succeeded={"result": {"done": True}})
+    if lead >= 0:
+        time.sleep(lead)
+        call = caller.start(*cancel)
+    return seq, call
 
 
 def check_race(job, worker_refusal, caller_told):

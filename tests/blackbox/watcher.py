@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A watcher of a few lines: follows one job live until it is over. Only grpcio and reflection.
 
-    python watcher.py 127.0.0.1:50051 JOB_ID
+python watcher.py 127.0.0.1:50051 JOB_ID
 """
 
 import sys

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A worker of a few lines: takes one job, counts to ten, succeeds. Only grpcio and reflection.
 
-    python worker.py 127.0.0.1:50051 [queue] [seconds per step]
+python worker.py 127.0.0.1:50051 [queue] [seconds per step]
 """
 
 import queue

@@ -60,6 +60,13 @@ async fn only_due_waiting_jobs_of_the_probe_are_candidates(store: &dyn Store) {
     assert_eq!(candidates(store, vec![], 10).await, vec![]);
 }
 
+async fn job_past_its_deadline_is_no_candidate(store: &dyn Store) {
+    let expires = JobSpec { expire_time: Some(at(20)), ..spec() };
+    given(store, vec![born(1, expires, at(0)), born(2, spec(), at(1))]).await;
+    assert_eq!(candidates(store, vec![probe(9)], 19).await, [1, 2].map(job_id));
+    assert_eq!(candidates(store, vec![probe(1)], 20).await, [2].map(job_id));
+}
+
 async fn round_starts_what_it_picked(store: &dyn Store) {
     given(store, (1..=3).map(|number| born(number, spec(), at(0))).collect()).await;
     let round = store.begin_round(vec![probe(2)], at(1)).await.expect("a round");
@@ -108,6 +115,7 @@ async fn open_round_keeps_other_writers_waiting(store: &dyn Store) {
 on_each_store!(
     candidates_come_in_line_with_their_payload,
     only_due_waiting_jobs_of_the_probe_are_candidates,
+    job_past_its_deadline_is_no_candidate,
     round_starts_what_it_picked,
     empty_round_writes_nothing_and_lets_others_write,
     dropped_round_lets_its_candidates_go,

@@ -7,10 +7,10 @@ use jobplane::domain::JobSpec;
 use jobplane::store::sqlite::{OpenError, Options, SqliteStore, statements};
 use jobplane::store::{Batch, Error, Store as _};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{Connection as _, Executor as _, SqlSafeStr as _};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
 
 use crate::world::{
-    at, batch, born, command, commit, given, lines, load, spec, sqlite, start, succeed,
+    at, batch, born, command, commit, given, lines, load, progress, spec, sqlite, start, succeed,
 };
 
 async fn raw(folder: &Path) -> SqliteConnection {
@@ -36,6 +36,25 @@ async fn every_statement_prepares_on_a_fresh_database() {
         count += 1;
     }
     assert!(count > 30, "the list is complete");
+}
+
+#[tokio::test]
+async fn no_statement_walks_a_whole_table_of_jobs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let _store = sqlite(folder.path()).await;
+    let mut connection = raw(folder.path()).await;
+    for statement in statements().filter(|statement| !statement.starts_with("PRAGMA")) {
+        let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(explain).fetch_all(&mut connection).await.expect("a plan");
+        for (_, _, _, line) in plan {
+            let bounded = ["VIRTUAL TABLE", "CONSTANT ROW", "(subquery", "USING", "stat_totals"];
+            let walks =
+                line.starts_with("SCAN") && !bounded.iter().any(|bounded| line.contains(bounded));
+            let walks = walks || line.ends_with("(kind=?)");
+            assert!(!walks, "{line}: {statement}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -116,6 +135,24 @@ async fn unreadable_row_is_an_error_that_names_its_place() {
     sqlx::query("UPDATE job_status SET status = x'c1'").execute(&mut connection).await.expect("it");
     let read = store.load(&[crate::world::job_id(1)]).await;
     assert!(matches!(read, Err(Error::Corrupt { what: "job_status.status", .. })), "{read:?}");
+}
+
+#[tokio::test]
+async fn flushed_progress_takes_no_room_once_its_lease_is_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = sqlite(folder.path()).await;
+    given(&store, vec![born(1, spec(), at(0))]).await;
+    command(&store, 1, start(1), at(1)).await;
+    commit(&store, Batch { progress: vec![progress(1, 1, 1)], ..batch(at(1)) }).await;
+    let mut connection = raw(folder.path()).await;
+    for left in [1_i64, 0] {
+        let rows = sqlx::query_scalar("SELECT count(*) FROM job_progress");
+        let rows: i64 = rows.fetch_one(&mut connection).await.expect("a count");
+        assert_eq!(rows, left);
+        if left == 1 {
+            command(&store, 1, succeed(1), at(2)).await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ pub enum Effect {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The state does not allow it.
-    #[error("a {} job cannot {}", state.as_str(), command.as_str())]
+    #[error("{} does not apply to a {} job", command.as_str(), state.as_str())]
     IllegalTransition {
         /// Where the job is.
         state: StateKind,

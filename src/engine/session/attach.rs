@@ -43,7 +43,7 @@ pub struct WorkerFacts {
 pub struct Hello {
     /// What it says of itself.
     pub worker: WorkerFacts,
-    /// Jobs it may hold from the start.
+    /// Jobs it can run at a time, for people; what it may hold is said by Capacity alone.
     pub slots: u32,
     /// The lease it wants.
     pub lease_ttl: Duration,
@@ -72,6 +72,8 @@ pub(in super::super) struct Glance {
     pub(in super::super) held: usize,
     /// How long it was not heard of.
     pub(in super::super) heard_ago: Duration,
+    /// When its stream attached; its session may be younger.
+    pub(in super::super) connect_time: Timestamp,
     pub(in super::super) host_usage: Option<HostUsage>,
 }
 
@@ -102,7 +104,8 @@ pub struct Attach {
     pub(super) caller: Caller,
     pub(super) worker: WorkerFacts,
     pub(super) lease_ttl: Duration,
-    pub(super) connect_time: Timestamp,
+    slots: u32,
+    connect_time: Timestamp,
     pub(super) outbox: Outbox,
     pub(super) ledger: Mutex<Ledger>,
     pub(super) state: Mutex<State>,
@@ -123,12 +126,14 @@ impl Attach {
             caller,
             worker: hello.worker.clone(),
             lease_ttl: hello.lease_ttl,
+            slots: hello.slots,
             connect_time,
             outbox,
             ledger: Mutex::new(Ledger::default()),
             state: Mutex::new(State {
                 session,
-                slots: hello.slots,
+                // Only Capacity lets the server assign.
+                slots: 0,
                 held: HashMap::new(),
                 lapsed: false,
                 opening: false,
@@ -153,7 +158,7 @@ impl Attach {
     }
 
     /// The row of a session that begins at `now`.
-    pub(super) fn session_row(&self, id: SessionId, slots: u32, now: Timestamp) -> Session {
+    pub(super) fn session_row(&self, id: SessionId, now: Timestamp) -> Session {
         Session {
             id,
             worker_id: self.worker.worker_id.clone(),
@@ -164,7 +169,7 @@ impl Attach {
             queues: self.worker.queues.clone(),
             types: self.worker.types.clone(),
             labels: self.worker.labels.clone(),
-            slots,
+            slots: self.slots,
             ttl: self.lease_ttl,
             connect_time: now,
             expire_time: now.plus(self.lease_ttl),
@@ -218,6 +223,7 @@ impl Attach {
             slots: state.slots,
             held: state.held.len(),
             heard_ago: Clock::monotonic().duration_since(state.heard),
+            connect_time: self.connect_time,
             host_usage: state.host_usage,
         }
     }

@@ -116,7 +116,7 @@ impl Sessions {
             outbox,
             REPORT_INTERVAL_UNWATCHED,
         ));
-        let session = Box::new(attach.session_row(id, hello.slots, now));
+        let session = Box::new(attach.session_row(id, now));
         let running = hello.running;
         let opened = self
             .pipeline()
@@ -177,15 +177,15 @@ impl Sessions {
     /// Traffic came after the session had ended: another one is opened for the same stream.
     pub(super) fn reopen(self: &Arc<Self>, attach: &Arc<Attach>) {
         let id = SessionId(Uuid::now_v7());
-        let (slots, before) = {
+        let before = {
             let mut state = attach.state.lock();
             state.lapsed = false;
             state.opening = true;
             state.renewed = state.heard;
-            (state.slots, std::mem::replace(&mut state.session, id))
+            std::mem::replace(&mut state.session, id)
         };
         self.attached.remove(&before);
-        let session = Box::new(attach.session_row(id, slots, self.clock.now()));
+        let session = Box::new(attach.session_row(id, self.clock.now()));
         let running = attach.holdings();
         let (registry, stream) = (Arc::clone(self), Arc::clone(attach));
         let reply = Reply::new(move |answer: Result<Opened>| match answer {

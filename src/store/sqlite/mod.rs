@@ -72,6 +72,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         figures::STATEMENTS,
         jobs::STATEMENTS,
         keys::STATEMENTS,
+        list::STATEMENTS,
         logs::STATEMENTS,
         prune::STATEMENTS,
         read::STATEMENTS,

@@ -1,0 +1,103 @@
+//! What a list walks.
+//!
+//! Where no index fits the filter, the counters tell whether the jobs in question are few enough to
+//! be gathered by their states and sorted; if not, they are dense enough to be met by walking all
+//! jobs from the newest on.
+
+use sqlx::SqlitePool;
+
+use crate::domain::filter::JobFilter;
+use crate::domain::status::StateKind;
+use crate::domain::{JobType, QueueName};
+use crate::store::Result;
+use crate::store::sqlite::error::from_sqlx;
+
+use super::{codes, names};
+
+pub(in crate::store::sqlite) const STATEMENTS: &[&str] = &[ESTIMATE];
+
+/// Jobs that the indexes by state would walk: the one of ended jobs does not know queues.
+const ESTIMATE: &str = "SELECT coalesce(sum(stored), 0) FROM stat_totals \
+    WHERE (?1 = '[]' OR state IN (SELECT value FROM json_each(?1))) \
+    AND (?2 = '[]' OR job_type IN (SELECT value FROM json_each(?2))) \
+    AND (state >= 2 OR ?3 = '[]' OR queue IN (SELECT value FROM json_each(?3)))";
+
+/// Jobs that are gathered and sorted for one page: more cost more than walking past the others.
+const SORTED_MAX: i64 = 20_000;
+
+/// What a part of a statement walks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Walk {
+    /// The ids that are named.
+    Ids,
+    /// The jobs with the first label.
+    Label,
+    /// The index on this text of the spec.
+    Text(&'static str),
+    /// The jobs that wait.
+    Ready,
+    /// The jobs that run.
+    Running,
+    /// The jobs that are over.
+    Done,
+    /// All jobs, newest first.
+    Newest,
+}
+
+/// The walk that an index of the filter's own allows.
+fn own_walk(filter: &JobFilter) -> Option<Walk> {
+    let named = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+    if !filter.job_ids.is_empty() {
+        Some(Walk::Ids)
+    } else if named(&filter.external_id) {
+        Some(Walk::Text("j.external_id"))
+    } else if named(&filter.subject) {
+        Some(Walk::Text("j.subject"))
+    } else if !filter.labels.is_empty() {
+        Some(Walk::Label)
+    } else if named(&filter.owner) {
+        Some(Walk::Text("j.owner"))
+    } else {
+        None
+    }
+}
+
+/// One walk, or one for each group of states that are wanted.
+pub(super) fn walks(filter: &JobFilter, few: bool) -> Vec<Walk> {
+    if let Some(walk) = own_walk(filter) {
+        return vec![walk];
+    }
+    if !few {
+        return vec![Walk::Newest];
+    }
+    let wanted = |states: &dyn Fn(&StateKind) -> bool| {
+        filter.states.is_empty() || filter.states.iter().any(states)
+    };
+    let mut walks = Vec::new();
+    if wanted(&|state| *state == StateKind::Pending) {
+        walks.push(Walk::Ready);
+    }
+    if wanted(&|state| *state == StateKind::Running) {
+        walks.push(Walk::Running);
+    }
+    if wanted(&|state| state.is_terminal()) {
+        walks.push(Walk::Done);
+    }
+    walks
+}
+
+/// Whether the jobs that the indexes by state would walk are few.
+pub(super) async fn are_few(readers: &SqlitePool, filter: &JobFilter) -> Result<bool> {
+    let all = filter.states.is_empty() && filter.types.is_empty() && filter.queues.is_empty();
+    if all || own_walk(filter).is_some() {
+        return Ok(false);
+    }
+    let estimate: i64 = sqlx::query_scalar(ESTIMATE)
+        .bind(serde_json::Value::from(codes(filter)).to_string())
+        .bind(names(filter.types.iter().map(JobType::as_str)))
+        .bind(names(filter.queues.iter().map(QueueName::as_str)))
+        .fetch_one(readers)
+        .await
+        .map_err(from_sqlx)?;
+    Ok(estimate <= SORTED_MAX)
+}
