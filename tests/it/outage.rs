@@ -24,12 +24,11 @@ fn setup() -> Setup {
 type Call = std::pin::Pin<Box<dyn Future<Output = Result<(), Status>>>>;
 
 /// Every call that cannot be answered without the store, by name.
-fn calls(client: &Client, id: &str, epoch: i64) -> Vec<(&'static str, Call)> {
+fn calls(client: &Client, id: &str, epoch: i64, other: &str) -> Vec<(&'static str, Call)> {
     macro_rules! call {
         ($service:ident.$method:ident, $request:expr) => {{
             let (mut service, request) = (client.$service.clone(), $request);
-            let call: Call =
-                Box::pin(async move { service.$method(request).await.map(drop) });
+            let call: Call = Box::pin(async move { service.$method(request).await.map(drop) });
             (stringify!($method), call)
         }};
     }
@@ -43,8 +42,11 @@ fn calls(client: &Client, id: &str, epoch: i64) -> Vec<(&'static str, Call)> {
         call!(jobs.watch_job, v1::WatchJobRequest { job_id: job_id(), ..Default::default() }),
         call!(jobs.cancel_job, v1::CancelJobRequest { job_id: job_id(), ..Default::default() }),
         call!(jobs.retry_job, v1::RetryJobRequest { job_id: job_id(), ..Default::default() }),
-        call!(jobs.delete_job, v1::DeleteJobRequest { job_id: job_id() }),
-        call!(jobs.list_job_logs, v1::ListJobLogsRequest { job_id: job_id(), ..Default::default() }),
+        call!(jobs.delete_job, v1::DeleteJobRequest { job_id: other.to_owned() }),
+        call!(
+            jobs.list_job_logs,
+            v1::ListJobLogsRequest { job_id: job_id(), ..Default::default() }
+        ),
         call!(jobs.list_job_attempts, v1::ListJobAttemptsRequest { job_id: job_id() }),
         call!(jobs.get_stats, v1::GetStatsRequest::default()),
         call!(jobs.get_summary, v1::GetSummaryRequest::default()),
@@ -82,9 +84,10 @@ async fn every_call_is_unavailable_in(weather: Weather) {
     let client = server.client();
     let id = client.create(spec("sync")).await.id;
     let (_, epoch) = client.acquire_one("sync").await;
+    let other = client.create(spec("sync")).await.id;
     server.faults.set(weather);
     let began = Clock::monotonic();
-    let calls = calls(&client, &id, epoch).into_iter();
+    let calls = calls(&client, &id, epoch, &other).into_iter();
     let answers = join_all(calls.map(|(name, call)| async move { (name, call.await) }));
     let answers = within(SOON, "every call is answered", answers).await;
     let took = Clock::monotonic().duration_since(began);
@@ -112,8 +115,9 @@ async fn every_call_is_unavailable_in(weather: Weather) {
         client.request("after", spec("sync")).await.is_ok()
     })
     .await;
-    let job = client.get(&id).await;
-    assert!(matches!(job.state(), State::Running | State::Cancelled), "{job:?}");
+    // What hung may have happened since; nothing is lost by it.
+    client.get(&id).await;
+    client.get(&other).await;
     server.stop().await;
 }
 
@@ -134,8 +138,11 @@ async fn outcomes_outlive(weather: Weather) {
         client.create(spec("sync")).await;
     }
     let worker = server.worker("w1").slots(3).connect().await;
-    let held =
-        [worker.expect_assignment().await, worker.expect_assignment().await, worker.expect_assignment().await];
+    let held = [
+        worker.expect_assignment().await,
+        worker.expect_assignment().await,
+        worker.expect_assignment().await,
+    ];
     server.faults.set(weather);
     held[0].send(Report::Progress(percent(50.0)));
     held[0].send(Report::Logs(v1::LogBatch { entries: lines(["kept"]) }));

@@ -50,7 +50,10 @@ async fn a_failed_attempt_is_tried_again_after_the_delays_of_its_list() {
     assert_eq!(codes, ["E1", "E2", "E3", "E4"]);
     assert!(attempts.iter().all(|attempt| attempt.outcome() == AttemptOutcome::Failed));
     assert_eq!(attempts[1].progress.as_ref().and_then(|progress| progress.percent), Some(2.0));
-    assert_eq!(attempts.iter().map(|attempt| attempt.lease_epoch).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert_eq!(
+        attempts.iter().map(|attempt| attempt.lease_epoch).collect::<Vec<_>>(),
+        [1, 2, 3, 4]
+    );
     server.stop().await;
 }
 
@@ -73,7 +76,8 @@ async fn a_worker_may_choose_the_wait_before_the_next_attempt() {
     let id = client.create(spec("sync")).await.id;
     let (_, lease_epoch) = client.acquire_one("sync").await;
     let retry_delay = seconds(120.0);
-    let failed = v1::FailJobRequest { job_id: id.clone(), lease_epoch, retry_delay, ..Default::default() };
+    let failed =
+        v1::FailJobRequest { job_id: id.clone(), lease_epoch, retry_delay, ..Default::default() };
     let job = client.fail_with(failed).await.expect("taken");
     assert_eq!((job.state(), wait_of(&job)), (State::Pending, Duration::from_secs(120)));
 
@@ -130,8 +134,7 @@ async fn a_retry_runs_again_what_is_over_and_keeps_it_as_an_attempt() {
     client.retry(&id, false).await.expect("retried");
     worker.expect_assignment().await.succeed().await.expect("taken");
 
-    let outcomes: Vec<_> =
-        client.attempts(&id).await.iter().map(v1::Attempt::outcome).collect();
+    let outcomes: Vec<_> = client.attempts(&id).await.iter().map(v1::Attempt::outcome).collect();
     let wanted = [
         AttemptOutcome::Failed,
         AttemptOutcome::Succeeded,
@@ -171,7 +174,8 @@ async fn an_outcome_carries_the_last_progress() {
     let id = client.create(spec("sync")).await.id;
     let (_, lease_epoch) = client.acquire_one("sync").await;
     let progress = Some(percent(77.0));
-    let request = v1::CompleteJobRequest { job_id: id.clone(), lease_epoch, progress, result: None };
+    let request =
+        v1::CompleteJobRequest { job_id: id.clone(), lease_epoch, progress, result: None };
     client.workers.clone().complete_job(request).await.expect("taken");
     assert_eq!(client.get(&id).await.percent(), Some(77.0));
     server.stop().await;

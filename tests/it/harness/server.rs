@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jobplane::app::App;
-use jobplane::config::Config;
+use jobplane::config::{Config, Periods};
 use jobplane::domain::{SessionId, Timestamp};
-use jobplane::engine::{self, Engine};
-use jobplane::loops::Periods;
+use jobplane::engine::Engine;
 use jobplane::store::Store;
 use jobplane::store::memory::MemoryStore;
 use jobplane::store::sqlite::{Options, SqliteStore};
@@ -63,7 +62,7 @@ impl Setup {
 
     /// How long callers wait for the store.
     pub fn store_timeout(self, timeout: Duration) -> Self {
-        self.with(|config| config.engine = engine::Config { store_timeout: timeout })
+        self.with(|config| config.store_timeout = timeout)
     }
 
     /// No loop runs again within the test.
