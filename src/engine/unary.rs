@@ -53,6 +53,8 @@ impl Engine {
         if self.shutdown.is_signalled() {
             return Err(Error::Draining);
         }
+        // Who would wait in vain for a store that does not answer is told so.
+        self.ping().await?;
         let lease_ttl = waiter.lease_ttl;
         let mut place = self.waiters.join(waiter, &self.sessions);
         self.line.wake();

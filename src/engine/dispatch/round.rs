@@ -143,7 +143,16 @@ impl Dispatcher {
             return Ok(Round::Idle);
         }
         let befores: HashMap<_, _> = candidates.iter().map(|job| (job.id, job.clone())).collect();
-        let committed = round.commit(batch).await?;
+        let committed = match round.commit(batch).await {
+            Ok(committed) => committed,
+            Err(error) => {
+                // It may have happened: nobody was told of these, so they are given back.
+                if matches!(error, store::Error::OutcomeUnknown(_)) {
+                    starts.iter().for_each(|(_, job)| self.release(job));
+                }
+                return Err(error);
+            }
+        };
         self.hand_out(starts, &committed.writes, takers, &befores);
         Ok(Round::Busy)
     }

@@ -11,6 +11,7 @@
 mod after;
 mod cache;
 mod fold;
+mod unheard;
 mod work;
 mod writer;
 

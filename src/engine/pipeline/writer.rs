@@ -1,6 +1,6 @@
 //! The writer: drains, decides, commits, answers; repeats what missed its guard.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -16,6 +16,7 @@ use crate::store::{self, Appended, Committed, KeyKind, Written};
 use super::super::error::Error;
 use super::Parts;
 use super::fold::{Desk, Folded, Verdict, fold};
+use super::unheard::Unheard;
 use super::work::{Created, Work};
 
 /// Pause before a failing store is tried again, doubled up to [`PAUSE_MAX`].
@@ -29,7 +30,9 @@ struct Tried {
 }
 
 pub(super) struct Writer {
-    parts: Parts,
+    pub(super) parts: Parts,
+    /// The commit before, as long as nobody knows whether it happened.
+    pub(super) unheard: Option<Unheard>,
     /// To be decided before anything new: what missed a guard, and reports that outwait a failure.
     again: Vec<Tried>,
     pause: Duration,
@@ -37,7 +40,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(parts: Parts) -> Self {
-        Self { parts, again: Vec::new(), pause: PAUSE_MIN }
+        Self { parts, unheard: None, again: Vec::new(), pause: PAUSE_MIN }
     }
 
     /// Runs until `shutdown` is signalled and the queue is empty.
@@ -112,6 +115,9 @@ impl Writer {
         work: Vec<Work>,
         times: &[usize],
     ) -> Result<(), (Vec<Work>, store::Error)> {
+        if let Err(error) = self.hear().await {
+            return Err((work, error));
+        }
         let wanted = wanted(&work, times);
         let (read, cached) = match self.read(wanted).await {
             Ok(jobs) => jobs,
@@ -132,19 +138,22 @@ impl Writer {
                 self.answer(folded, &committed, times);
                 Ok(())
             }
-            Err(error) => {
-                let births: HashSet<JobId> =
-                    folded.batch.creates.iter().map(|new| new.job.id).collect();
-                let work: Vec<Work> = folded.work.into_iter().map(|(work, _)| work).collect();
-                match error {
-                    store::Error::OutcomeUnknown(_) => {
-                        self.look_up(id, work, times, births, error).await
+            Err(error @ store::Error::OutcomeUnknown(_)) => {
+                let (unheard, work) = Unheard::of(folded);
+                self.unheard = Some(unheard);
+                match self.hear().await {
+                    Ok(heard) => {
+                        self.answer_heard(&heard, work, times);
+                        Ok(())
                     }
-                    store::Error::Unavailable(_)
-                    | store::Error::Rejected(_)
-                    | store::Error::Corrupt { .. } => Err((work, error)),
+                    Err(_) => Err((work, error)),
                 }
             }
+            Err(
+                error @ (store::Error::Unavailable(_)
+                | store::Error::Rejected(_)
+                | store::Error::Corrupt { .. }),
+            ) => Err((folded.work.into_iter().map(|(work, _)| work).collect(), error)),
         }
     }
 
@@ -167,41 +176,7 @@ impl Writer {
         Ok((self.parts.store.load(&fresh).await?, cached))
     }
 
-    /// The commit may have happened: the batch's id in the change log tells. If it did, births are
-    /// answered, and everything else is decided again, where what was done is known again.
-    async fn look_up(
-        &mut self,
-        id: BatchId,
-        work: Vec<Work>,
-        times: &[usize],
-        births: HashSet<JobId>,
-        error: store::Error,
-    ) -> Result<(), (Vec<Work>, store::Error)> {
-        let happened = match self.parts.store.has_batch(id).await {
-            Ok(happened) => happened,
-            Err(_) => return Err((work, error)),
-        };
-        let ids: Vec<JobId> = births.into_iter().collect();
-        let born = match self.parts.store.load(&ids).await {
-            Ok(jobs) if happened => jobs,
-            Ok(_) => Vec::new(),
-            Err(_) => return Err((work, error)),
-        };
-        for (piece, times) in work.into_iter().zip(times) {
-            match piece {
-                Work::Create { new, session, reply } => {
-                    match born.iter().find(|job| job.id == new.job.id) {
-                        Some(job) => reply.send(Ok(Created { job: job.clone(), existing: false })),
-                        None => self.repeat(Work::Create { new, session, reply }, *times),
-                    }
-                }
-                other => self.repeat(other, *times),
-            }
-        }
-        Ok(())
-    }
-
-    fn repeat(&mut self, work: Work, times: usize) {
+    pub(super) fn repeat(&mut self, work: Work, times: usize) {
         if times < GUARD_REPEATS_MAX {
             self.again.push(Tried { work, times: times + 1 });
         } else {
@@ -265,7 +240,7 @@ impl Writer {
         }
     }
 
-    fn follow(&self, desk: &mut Desk) {
+    pub(super) fn follow(&self, desk: &mut Desk) {
         self.parts.cache.note(&desk.job);
         let effects = std::mem::take(&mut desk.effects);
         self.parts.after.changed(&desk.base, &desk.job, effects);

@@ -1,0 +1,99 @@
+//! A commit of which nobody knows whether it happened. Its id in the change log tells; until it is
+//! known nothing else is decided, and if it happened, what follows a commit follows it too.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::domain::{BatchId, Job, JobId};
+use crate::store;
+
+use super::fold::{Desk, Folded};
+use super::work::{Created, Work};
+use super::writer::Writer;
+
+/// What such a commit was to do.
+pub(super) struct Unheard {
+    id: BatchId,
+    births: HashSet<JobId>,
+    deletes: HashSet<JobId>,
+    writes: Vec<Desk>,
+}
+
+/// What such a commit did.
+#[derive(Default)]
+pub(super) struct Heard {
+    born: HashMap<JobId, Job>,
+    gone: HashSet<JobId>,
+}
+
+impl Unheard {
+    /// Takes down what `folded` was to do; its work is to be answered elsewhere.
+    pub(super) fn of(folded: Folded) -> (Self, Vec<Work>) {
+        let Folded { batch, mut desks, written, work } = folded;
+        let unheard = Self {
+            id: batch.id,
+            births: batch.creates.iter().map(|new| new.job.id).collect(),
+            deletes: batch.deletes.iter().map(|delete| delete.job.id).collect(),
+            writes: written.iter().filter_map(|id| desks.remove(id)).collect(),
+        };
+        (unheard, work.into_iter().map(|(work, _)| work).collect())
+    }
+
+    fn jobs(&self) -> Vec<JobId> {
+        let writes = self.writes.iter().map(|desk| desk.job.id);
+        self.births.iter().chain(&self.deletes).copied().chain(writes).collect()
+    }
+}
+
+impl Writer {
+    /// Finds out what became of the commit before, if that is not known.
+    pub(super) async fn hear(&mut self) -> Result<Heard, store::Error> {
+        let Some(unheard) = &self.unheard else { return Ok(Heard::default()) };
+        if !self.parts.store.has_batch(unheard.id).await? {
+            self.unheard = None;
+            return Ok(Heard::default());
+        }
+        let stand = self.parts.store.load(&unheard.jobs()).await?;
+        let Some(unheard) = self.unheard.take() else { return Ok(Heard::default()) };
+        let mut stand: HashMap<JobId, Job> = stand.into_iter().map(|job| (job.id, job)).collect();
+        for mut desk in unheard.writes {
+            match stand.get(&desk.job.id) {
+                Some(job) if is_its_write(job, &desk.job) => self.follow(&mut desk),
+                // The guard missed, or the job has moved on.
+                Some(job) => self.parts.after.hub.publish(job),
+                None => {}
+            }
+        }
+        let gone: HashSet<JobId> =
+            unheard.deletes.into_iter().filter(|id| !stand.contains_key(id)).collect();
+        gone.iter().for_each(|id| self.parts.after.deleted(*id));
+        stand.retain(|id, _| unheard.births.contains(id));
+        stand.values().for_each(|job| self.parts.after.born(job));
+        Ok(Heard { born: stand, gone })
+    }
+
+    /// Answers the births and deletes that happened; everything else is decided again, where what was
+    /// done is known again.
+    pub(super) fn answer_heard(&mut self, heard: &Heard, work: Vec<Work>, times: &[usize]) {
+        for (piece, times) in work.into_iter().zip(times) {
+            match piece {
+                Work::Create { new, session, reply } => match heard.born.get(&new.job.id) {
+                    Some(job) => reply.send(Ok(Created { job: job.clone(), existing: false })),
+                    None => self.repeat(Work::Create { new, session, reply }, *times),
+                },
+                Work::Delete { job_id, reply } if heard.gone.contains(&job_id) => {
+                    reply.send(Ok(()));
+                }
+                other => self.repeat(other, *times),
+            }
+        }
+    }
+}
+
+/// Whether the job stands as that write left it.
+fn is_its_write(stands: &Job, written: &Job) -> bool {
+    let (stands, written) = (&stands.status, &written.status);
+    stands.revision == written.revision
+        && stands.lease_epoch == written.lease_epoch
+        && stands.state == written.state
+        && stands.update_time == written.update_time
+}

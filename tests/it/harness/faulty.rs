@@ -1,0 +1,311 @@
+//! A store that fails when it is told to.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jobplane::domain::filter::JobFilter;
+use jobplane::domain::logs::LogRow;
+use jobplane::domain::stats::{Bucket, Count};
+use jobplane::domain::{
+    Attempt, BatchId, InstanceId, Job, JobId, JobType, QueueName, Session, SessionId, StateKind,
+    Timestamp,
+};
+use jobplane::store::{
+    Batch, Committed, Error, KnownRequest, ListQuery, LogQuery, Orphan, Probe, Prune, Result,
+    Round, Store, StoreInfo, Written,
+};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+/// How the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weather {
+    /// It works.
+    Fair,
+    /// Every call fails.
+    Failing,
+    /// No call comes back before the weather changes.
+    Hanging,
+}
+
+/// What happens to one commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It happens, and nobody hears of it.
+    AnswerLost,
+    /// It does not happen, and nobody knows.
+    RequestLost,
+    /// It does not happen, and says so.
+    Refused,
+    /// The guards of all its writes miss.
+    GuardsMissed,
+}
+
+/// Which commits are meant.
+pub type Aim = fn(&Batch) -> bool;
+
+/// What goes wrong with a store, to be changed at any time.
+#[derive(Clone)]
+pub struct Faults {
+    weather: watch::Sender<Weather>,
+    planned: Arc<Mutex<VecDeque<(Fault, Aim)>>>,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { weather: watch::Sender::new(Weather::Fair), planned: Arc::default() }
+    }
+}
+
+impl Faults {
+    /// Changes how the store is, until the next change.
+    pub fn set(&self, weather: Weather) {
+        self.weather.send_replace(weather);
+    }
+
+    /// The next commit that is meant meets this fault.
+    pub fn plan(&self, fault: Fault, aim: Aim) {
+        self.planned.lock().push_back((fault, aim));
+    }
+
+    /// Whether all planned faults have happened.
+    pub fn happened(&self) -> bool {
+        self.planned.lock().is_empty()
+    }
+
+    async fn weathered(&self) -> Result<()> {
+        let mut weather = self.weather.subscribe();
+        let settled = weather.wait_for(|weather| *weather != Weather::Hanging).await;
+        match settled.map(|weather| *weather) {
+            Ok(Weather::Failing) => Err(unavailable()),
+            Ok(Weather::Fair | Weather::Hanging) | Err(_) => Ok(()),
+        }
+    }
+
+    fn next(&self, batch: &Batch) -> Option<Fault> {
+        let mut planned = self.planned.lock();
+        let at = planned.iter().position(|(_, aim)| aim(batch))?;
+        planned.remove(at).map(|(fault, _)| fault)
+    }
+}
+
+fn unavailable() -> Error {
+    Error::Unavailable(Arc::new(std::io::Error::other("the disk is gone")))
+}
+
+fn unknown() -> Error {
+    Error::OutcomeUnknown(Arc::new(std::io::Error::other("the answer is lost")))
+}
+
+/// A store and what goes wrong with it.
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    faults: Faults,
+}
+
+impl FaultyStore {
+    /// `inner`, with `faults`.
+    pub fn over(inner: Arc<dyn Store>, faults: Faults) -> Self {
+        Self { inner, faults }
+    }
+}
+
+struct FaultyRound {
+    inner: Box<dyn Round>,
+    faults: Faults,
+}
+
+#[async_trait]
+impl Round for FaultyRound {
+    fn candidates(&self) -> &[Job] {
+        self.inner.candidates()
+    }
+
+    async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed> {
+        let fault = match self.faults.weathered().await {
+            Ok(()) => self.faults.next(&batch),
+            Err(_) => Some(Fault::Refused),
+        };
+        match fault {
+            None => self.inner.commit(batch).await,
+            Some(Fault::AnswerLost) => {
+                self.inner.commit(batch).await?;
+                Err(unknown())
+            }
+            Some(Fault::RequestLost) => {
+                self.inner.abandon().await;
+                Err(unknown())
+            }
+            Some(Fault::Refused) => {
+                self.inner.abandon().await;
+                Err(unavailable())
+            }
+            Some(Fault::GuardsMissed) => {
+                self.inner.commit(without_writes(&batch)).await.map(|done| all_missed(done, &batch))
+            }
+        }
+    }
+
+    async fn abandon(self: Box<Self>) {
+        self.inner.abandon().await;
+    }
+}
+
+fn without_writes(batch: &Batch) -> Batch {
+    Batch { writes: Vec::new(), ..batch.clone() }
+}
+
+fn all_missed(committed: Committed, batch: &Batch) -> Committed {
+    Committed { writes: vec![Written::Missed; batch.writes.len()], ..committed }
+}
+
+#[async_trait]
+impl Store for FaultyStore {
+    async fn commit(&self, batch: Batch) -> Result<Committed> {
+        self.faults.weathered().await?;
+        match self.faults.next(&batch) {
+            None => self.inner.commit(batch).await,
+            Some(Fault::AnswerLost) => {
+                self.inner.commit(batch).await?;
+                Err(unknown())
+            }
+            Some(Fault::RequestLost) => Err(unknown()),
+            Some(Fault::Refused) => Err(unavailable()),
+            Some(Fault::GuardsMissed) => {
+                let done = self.inner.commit(without_writes(&batch)).await?;
+                Ok(all_missed(done, &batch))
+            }
+        }
+    }
+
+    async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>> {
+        self.faults.weathered().await?;
+        let inner = self.inner.begin_round(probes, now).await?;
+        Ok(Box::new(FaultyRound { inner, faults: self.faults.clone() }))
+    }
+
+    async fn load(&self, ids: &[JobId]) -> Result<Vec<Job>> {
+        self.faults.weathered().await?;
+        self.inner.load(ids).await
+    }
+
+    async fn has_batch(&self, id: BatchId) -> Result<bool> {
+        self.faults.weathered().await?;
+        self.inner.has_batch(id).await
+    }
+
+    async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>> {
+        self.faults.weathered().await?;
+        self.inner.request(caller, request_id).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Vec<Job>> {
+        self.faults.weathered().await?;
+        self.inner.list(query).await
+    }
+
+    async fn count(&self, filter: &JobFilter, cap: u64) -> Result<u64> {
+        self.faults.weathered().await?;
+        self.inner.count(filter, cap).await
+    }
+
+    async fn attempts(&self, id: JobId) -> Result<Vec<Attempt>> {
+        self.faults.weathered().await?;
+        self.inner.attempts(id).await
+    }
+
+    async fn logs(&self, query: &LogQuery) -> Result<Vec<LogRow>> {
+        self.faults.weathered().await?;
+        self.inner.logs(query).await
+    }
+
+    async fn trim_logs(&self, id: JobId, lease_epoch: i64, head: u64, tail: u64) -> Result<u64> {
+        self.faults.weathered().await?;
+        self.inner.trim_logs(id, lease_epoch, head, tail).await
+    }
+
+    async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<JobId>> {
+        self.faults.weathered().await?;
+        self.inner.due(now, limit).await
+    }
+
+    async fn next_deadline(&self) -> Result<Option<Timestamp>> {
+        self.faults.weathered().await?;
+        self.inner.next_deadline().await
+    }
+
+    async fn expired_sessions(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionId>> {
+        self.faults.weathered().await?;
+        self.inner.expired_sessions(now, limit).await
+    }
+
+    async fn orphans(&self, limit: usize) -> Result<Vec<Orphan>> {
+        self.faults.weathered().await?;
+        self.inner.orphans(limit).await
+    }
+
+    async fn held(&self, sessions: &[SessionId]) -> Result<Vec<Job>> {
+        self.faults.weathered().await?;
+        self.inner.held(sessions).await
+    }
+
+    async fn sessions(&self, ended_after: Timestamp) -> Result<Vec<Session>> {
+        self.faults.weathered().await?;
+        self.inner.sessions(ended_after).await
+    }
+
+    async fn sessions_of(&self, instance: &InstanceId, principal: &str) -> Result<Vec<Session>> {
+        self.faults.weathered().await?;
+        self.inner.sessions_of(instance, principal).await
+    }
+
+    async fn session(&self, id: SessionId) -> Result<Option<Session>> {
+        self.faults.weathered().await?;
+        self.inner.session(id).await
+    }
+
+    async fn counts(&self) -> Result<Vec<Count>> {
+        self.faults.weathered().await?;
+        self.inner.counts().await
+    }
+
+    async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>> {
+        self.faults.weathered().await?;
+        self.inner.buckets(from_minute).await
+    }
+
+    async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
+        self.faults.weathered().await?;
+        self.inner.oldest_pending(now).await
+    }
+
+    async fn recent(
+        &self,
+        job_type: &JobType,
+        state: Option<StateKind>,
+        limit: usize,
+    ) -> Result<Vec<Job>> {
+        self.faults.weathered().await?;
+        self.inner.recent(job_type, state, limit).await
+    }
+
+    async fn prune(&self, prune: Prune) -> Result<u64> {
+        self.faults.weathered().await?;
+        self.inner.prune(prune).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.faults.weathered().await?;
+        self.inner.ping().await
+    }
+
+    async fn info(&self) -> Result<StoreInfo> {
+        self.faults.weathered().await?;
+        self.inner.info().await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}

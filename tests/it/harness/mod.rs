@@ -1,0 +1,26 @@
+//! The server in process, and scripts for those who talk to it.
+//!
+//! A test starts a [`Server`], lets workers and watchers play their parts, and ends with
+//! [`Server::stop`], which fails on anything left over. Nothing sleeps: whoever waits, waits for a
+//! condition with a bound ten times wider than the promise.
+
+mod client;
+mod event_log;
+mod faulty;
+mod raw;
+mod refusal;
+mod server;
+mod wait;
+mod watcher;
+mod worker;
+mod worker_inbox;
+
+pub use client::{Client, JobFacts, done, lines, object, percent, seconds, spec};
+pub use faulty::{Aim, Fault, Faults, Weather};
+pub use raw::StalledWatch;
+pub use refusal::{Refusal, Told};
+pub use server::{Server, Setup};
+pub use wait::{SOON, eventually, within};
+pub use watcher::{Seen, Watcher};
+pub use worker::{Held, Hire, Worker};
+pub use worker_inbox::Message;

@@ -1,0 +1,248 @@
+//! The server under test.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jobplane::app::App;
+use jobplane::config::{Config, Periods};
+use jobplane::domain::{SessionId, Timestamp};
+use jobplane::engine::Engine;
+use jobplane::store::Store;
+use jobplane::store::memory::MemoryStore;
+use jobplane::store::sqlite::{Options, SqliteStore};
+use tempfile::TempDir;
+use tracing::Level;
+
+use super::client::{Client, channel};
+use super::event_log::EventLog;
+use super::faulty::{Faults, FaultyStore};
+use super::raw::StalledWatch;
+use super::watcher::Watcher;
+use super::worker::Hire;
+
+/// Where the jobs of a test are kept.
+enum Place {
+    Folder(TempDir),
+    Memory(Arc<MemoryStore>),
+}
+
+/// A server to be started.
+pub struct Setup {
+    config: Config,
+    in_memory: bool,
+}
+
+/// Loops that run so often that tests need not wait for them.
+fn brisk() -> Periods {
+    let often = Duration::from_millis(50);
+    Periods {
+        flush: often,
+        sessions: often,
+        leases: often,
+        deadlines: often,
+        poll: often,
+        logs: often,
+        ..Periods::default()
+    }
+}
+
+impl Setup {
+    /// Keeps jobs in memory: for tests about something else than keeping.
+    pub fn in_memory(mut self) -> Self {
+        self.in_memory = true;
+        self
+    }
+
+    /// Changes the settings.
+    pub fn with(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// How long callers wait for the store.
+    pub fn store_timeout(self, timeout: Duration) -> Self {
+        self.with(|config| config.store_timeout = timeout)
+    }
+
+    /// No loop runs again within the test.
+    pub fn without_polling(self) -> Self {
+        let hour = Duration::from_secs(3600);
+        self.with(|config| {
+            config.periods = Periods {
+                flush: hour,
+                sessions: hour,
+                leases: hour,
+                deadlines: hour,
+                poll: hour,
+                logs: hour,
+                prune: hour,
+                ..Periods::default()
+            };
+        })
+    }
+
+    /// Starts it.
+    pub async fn start(self) -> Server {
+        let (log, guard) = EventLog::open();
+        let place = if self.in_memory {
+            Place::Memory(Arc::new(MemoryStore::new()))
+        } else {
+            Place::Folder(tempfile::tempdir().expect("a folder"))
+        };
+        let faults = Faults::default();
+        let (app, store) = launch(&self.config, &place, &faults).await;
+        let (address, engine) = (app.address, app.engine().clone());
+        let running = Running { app, engine, store, address, client: client(address).await };
+        Server { running: Some(running), config: self.config, place, faults, log, _guard: guard }
+    }
+}
+
+async fn client(address: SocketAddr) -> Client {
+    Client::new(channel(address).await)
+}
+
+async fn launch(config: &Config, place: &Place, faults: &Faults) -> (App, Arc<dyn Store>) {
+    let store: Arc<dyn Store> = match place {
+        Place::Folder(folder) => {
+            let url = folder.path().join("jobs.db").display().to_string();
+            Arc::new(SqliteStore::open(Options { url, read_pool: 2 }).await.expect("a store"))
+        }
+        Place::Memory(store) => Arc::clone(store) as _,
+    };
+    let faulty = FaultyStore::over(Arc::clone(&store), faults.clone());
+    (App::start(config, Arc::new(faulty)).await.expect("the server starts"), store)
+}
+
+struct Running {
+    app: App,
+    engine: Engine,
+    store: Arc<dyn Store>,
+    address: SocketAddr,
+    client: Client,
+}
+
+/// A server that runs, or is between two runs.
+pub struct Server {
+    running: Option<Running>,
+    config: Config,
+    place: Place,
+    /// What goes wrong with its store.
+    pub faults: Faults,
+    log: EventLog,
+    _guard: tracing::subscriber::DefaultGuard,
+}
+
+impl Server {
+    /// A server on SQLite, in a folder of its own.
+    pub async fn start() -> Self {
+        Self::setup().start().await
+    }
+
+    /// A server with other settings.
+    pub fn setup() -> Setup {
+        let config = Config {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            periods: brisk(),
+            shutdown_within: Duration::from_secs(5),
+            ..Config::default()
+        };
+        Setup { config, in_memory: false }
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("the server runs")
+    }
+
+    /// Calls of clients and of workers without a stream.
+    pub fn client(&self) -> Client {
+        self.running().client.clone()
+    }
+
+    /// The store beneath all faults.
+    pub fn store(&self) -> Arc<dyn Store> {
+        Arc::clone(&self.running().store)
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> Engine {
+        self.running().engine.clone()
+    }
+
+    /// The time of the server.
+    pub fn now(&self) -> Timestamp {
+        self.running().engine.clock().now()
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.running().address
+    }
+
+    /// How many events it logged that contain `text`.
+    pub fn logged(&self, text: &str) -> usize {
+        self.log.count(text)
+    }
+
+    /// A worker that may attach.
+    pub fn worker(&self, name: &str) -> Hire {
+        Hire::new(self.address(), name)
+    }
+
+    /// A watcher of a job, who has its snapshot.
+    pub async fn watch(&self, job_id: &str) -> Watcher {
+        Watcher::open(self.client(), Watcher::wish(job_id)).await
+    }
+
+    /// A watcher of a job who reads nothing.
+    pub async fn stalled_watch(&self, job_id: &str) -> StalledWatch {
+        StalledWatch::open(self.address(), job_id).await
+    }
+
+    /// The sessions that are open, and not of a single call.
+    pub async fn open_sessions(&self) -> Vec<SessionId> {
+        let sessions = self.store().sessions(self.now()).await.expect("sessions");
+        let open = sessions.into_iter().filter(|session| session.end.is_none() && !session.unary);
+        open.map(|session| session.id).collect()
+    }
+
+    /// Ends the run: nothing may be left over. Answers how long it took.
+    pub async fn halt(&mut self) -> Duration {
+        let Running { app, engine, store, .. } = self.running.take().expect("the server runs");
+        drop(store);
+        let began = engine.clock().now();
+        assert_eq!(app.stop().await, 0, "tasks did not end by themselves");
+        assert_eq!(engine.sessions().count(), 0, "workers are still attached");
+        assert_eq!(engine.hub().watchers(), 0, "somebody still watches");
+        let errors = self.log.of_level(Level::ERROR);
+        assert!(errors.is_empty(), "errors were logged:\n  {}", errors.join("\n  "));
+        engine.clock().now().since(began)
+    }
+
+    /// Starts the next run on what the one before left.
+    pub async fn resume(&mut self) {
+        let (app, store) = launch(&self.config, &self.place, &self.faults).await;
+        let (address, engine) = (app.address, app.engine().clone());
+        self.running = Some(Running { app, engine, store, address, client: client(address).await });
+    }
+
+    /// Stops and starts again.
+    pub async fn restart(&mut self) {
+        self.halt().await;
+        self.resume().await;
+    }
+
+    /// The end of the test.
+    pub async fn stop(mut self) {
+        self.halt().await;
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        assert!(
+            self.running.is_none() || std::thread::panicking(),
+            "a test ends with Server::stop, which looks for leftovers"
+        );
+    }
+}
