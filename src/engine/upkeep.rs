@@ -57,7 +57,8 @@ impl Engine {
         let count = orphans.len() as u64;
         let answers = orphans.into_iter().map(|orphan| {
             let job_id = orphan.job_id;
-            let command = take_back(&orphan);
+            let undelivered = self.sessions.is_undelivered(job_id, orphan.lease_epoch);
+            let command = take_back(&orphan, undelivered);
             self.pipeline.ask(move |reply| Work::Command { job_id, command, patient: false, reply })
         });
         for answer in futures_util::future::join_all(answers).await {
@@ -143,8 +144,8 @@ impl Engine {
     }
 
     /// Keeps the attached sessions: renewals, deliveries, heartbeats.
-    pub async fn keep_sessions(&self) -> Result<u64> {
-        self.sessions.tick().await?;
+    pub fn keep_sessions(&self) -> Result<u64> {
+        self.sessions.tick()?;
         Ok(self.sessions.count() as u64)
     }
 
@@ -161,8 +162,14 @@ impl Engine {
     }
 }
 
-fn take_back(orphan: &Orphan) -> Command {
+/// What becomes of an orphan. One that never reached its worker costs no attempt, however its session
+/// ended.
+fn take_back(orphan: &Orphan, undelivered: bool) -> Command {
     let Orphan { lease_epoch, session, reason, .. } = *orphan;
+    if undelivered {
+        let reason = ReleaseReason::Undelivered { session };
+        return Command::Release { lease_epoch, delay: Duration::ZERO, reason };
+    }
     match reason {
         EndReason::Expired => Command::LoseLease { lease_epoch, session },
         EndReason::Goodbye | EndReason::Superseded | EndReason::Done => Command::Release {

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::SessionId;
 use crate::domain::limits::{
     DELIVERY_CONFIRM_WITHIN, LOOP_ROWS_MAX, REPORT_INTERVAL_UNWATCHED, REPORT_INTERVAL_WATCHED,
 };
 use crate::domain::session::EndReason;
+use crate::domain::{JobId, SessionId};
 use crate::runtime::Clock;
 use crate::store::SessionWrite;
 
@@ -19,12 +19,12 @@ use super::registry::{Lingering, Sessions};
 
 impl Sessions {
     /// One step of keeping sessions: renewals, deliveries that are not confirmed, heartbeats, pace.
-    pub async fn tick(self: &Arc<Self>) -> Result<()> {
+    pub fn tick(self: &Arc<Self>) -> Result<()> {
         self.take_back_overdue();
         for attach in self.all() {
             self.keep(&attach);
             self.keep_pace(&attach);
-            self.renew_if_heard(&attach).await?;
+            self.renew_if_heard(&attach)?;
         }
         let done: Vec<SessionId> = {
             let mut done = self.done.lock();
@@ -51,6 +51,12 @@ impl Sessions {
                 let _ = pipeline.submit(Work::Session { write, reply: Reply::ignored() });
             }
         });
+    }
+
+    /// Whether this assignment's stream went away before its delivery was confirmed.
+    pub(in super::super) fn is_undelivered(&self, job_id: JobId, lease_epoch: i64) -> bool {
+        let lingering = self.lingering.lock();
+        lingering.iter().any(|lost| lost.job_id == job_id && lost.lease_epoch == lease_epoch)
     }
 
     fn take_back_overdue(&self) {
@@ -91,7 +97,7 @@ impl Sessions {
 
     /// Renews the lease once a third of it has passed since the last renewal; a session that has
     /// ended meanwhile lapses, or its stream ends if another attach took its place.
-    async fn renew_if_heard(self: &Arc<Self>, attach: &Arc<Attach>) -> Result<()> {
+    fn renew_if_heard(self: &Arc<Self>, attach: &Arc<Attach>) -> Result<()> {
         let (id, wanted) = {
             let state = attach.state.lock();
             let since = state.heard.duration_since(state.renewed);
