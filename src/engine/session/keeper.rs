@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::SessionId;
 use crate::domain::limits::{
     DELIVERY_CONFIRM_WITHIN, LOOP_ROWS_MAX, REPORT_INTERVAL_UNWATCHED, REPORT_INTERVAL_WATCHED,
 };
 use crate::domain::session::EndReason;
+use crate::domain::{JobId, SessionId};
 use crate::runtime::Clock;
 use crate::store::SessionWrite;
 
@@ -63,6 +63,24 @@ impl Sessions {
         };
         for lost in overdue {
             self.take_back(lost.job_id, lost.lease_epoch, lost.session);
+        }
+    }
+
+    /// A session is about to expire: what it was assigned and never confirmed is released before that,
+    /// so that no attempt is used.
+    pub(in super::super) fn take_back_undelivered(&self, session: SessionId) {
+        let mut undelivered: Vec<(JobId, i64)> = Vec::new();
+        self.lingering.lock().retain(|lost| {
+            let its = lost.session == session;
+            undelivered.extend(its.then_some((lost.job_id, lost.lease_epoch)));
+            !its
+        });
+        if let Some(attach) = self.attached.get(&session) {
+            let unconfirmed = attach.outbox.take_unconfirmed().into_iter();
+            undelivered.extend(unconfirmed.map(|held| (held.job_id, held.lease_epoch)));
+        }
+        for (job_id, lease_epoch) in undelivered {
+            self.take_back(job_id, lease_epoch, session);
         }
     }
 
