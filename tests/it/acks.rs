@@ -113,11 +113,14 @@ async fn too_many_updates_in_flight_are_rejected_and_outcomes_are_taken() {
     let over = held[0].send(logs(["one too many"]));
     let outcome = held[1].send(Report::Succeeded(Succeeded::default()));
     let refused = worker.expect("a reject", |told| match told {
-        Message::Reject(reject) => reject.error.as_ref().map(|e| (reject.seq, Refusal::of_message(e))),
+        Message::Reject(reject) => {
+            reject.error.as_ref().map(|e| (reject.seq, Refusal::of_message(e)))
+        }
         _ => None,
     });
     let (seq, refused) = refused.await;
     assert_eq!((seq, refused.code), (over, Code::ResourceExhausted));
+    assert_eq!(refused.reason, "RATE_LIMITED");
     assert!(refused.retry_after.is_some(), "it says when to try again: {refused:?}");
 
     server.faults.set(Weather::Fair);

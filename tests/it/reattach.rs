@@ -35,7 +35,10 @@ async fn a_worker_that_attaches_again_goes_on_with_what_it_names() {
     let released = client.until(&left, |job| job.state() == State::Pending).await;
     assert_eq!(released.status().attempt, 0);
     let job = client.get(&kept).await;
-    assert_eq!((job.state(), job.percent(), job.status().lease_epoch), (State::Running, Some(30.0), 1));
+    assert_eq!(
+        (job.state(), job.percent(), job.status().lease_epoch),
+        (State::Running, Some(30.0), 1)
+    );
     let seq = again.update(&kept, 1, succeeded());
     again.settled(seq).await.expect("taken");
     assert_eq!(client.get(&kept).await.state(), State::Succeeded);

@@ -46,7 +46,7 @@ impl StalledWatch {
     }
 }
 
-/// A worker that attached with one slot and does not read what it is told. Dropped, its connection
+/// A worker that attached with two slots and does not read what it is told. Dropped, its connection
 /// is lost.
 pub struct StalledWorker {
     _stream: Streaming<v1::ReportProgressResponse>,
@@ -62,7 +62,7 @@ impl StalledWorker {
             instance_id: uuid::Uuid::new_v4().to_string(),
             ..Hello::default()
         };
-        for kind in [Kind::Hello(hello), Kind::Capacity(Capacity { slots: 1 })] {
+        for kind in [Kind::Hello(hello), Kind::Capacity(Capacity { slots: 2 })] {
             let message = v1::ReportProgressRequest { received_through: 0, kind: Some(kind) };
             requests.try_send(message).expect("room");
         }
