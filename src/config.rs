@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::domain::limits::LEASE_TTL_DEFAULT;
+
 /// Settings of a server. The defaults are those of `jobplane serve`.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -58,6 +60,9 @@ pub struct Periods {
     pub logs: Duration,
     /// What is past its time is pruned.
     pub prune: Duration,
+    /// No lease is judged for this long after the server came up, or after the store answered again:
+    /// its workers had nobody to talk to.
+    pub lease_grace: Duration,
 }
 
 impl Default for Periods {
@@ -70,6 +75,7 @@ impl Default for Periods {
             poll: Duration::from_secs(1),
             logs: Duration::from_secs(5),
             prune: Duration::from_secs(60),
+            lease_grace: LEASE_TTL_DEFAULT,
         }
     }
 }

@@ -53,6 +53,14 @@ pub enum Error {
         /// The bound.
         limit: u64,
     },
+    /// Too much is under way at once: later there is room again.
+    #[error("{what} are limited to {limit} at a time")]
+    RateLimited {
+        /// What is bounded.
+        what: &'static str,
+        /// The bound.
+        limit: u64,
+    },
     /// The same worker process attached again: this attach is over.
     #[error("the worker process attached again elsewhere")]
     SessionSuperseded,

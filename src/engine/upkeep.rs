@@ -40,6 +40,7 @@ impl Engine {
             .await?;
         let mut ended = 0;
         for id in expired {
+            self.sessions.take_back_undelivered(id);
             let write = SessionWrite::Expire { id };
             if self.pipeline.ask(|reply| Work::Session { write, reply }).await? {
                 tracing::warn!(session.id = %id, "session expired");

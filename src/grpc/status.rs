@@ -52,6 +52,9 @@ pub fn to_status(error: engine::Error) -> Status {
         }
         E::Invalid(violations) => Answer::violations(&violations),
         E::LimitExceeded { what, limit } => Answer::quota(Reason::LimitExceeded, what, limit),
+        E::RateLimited { what, limit } => {
+            Answer::quota(Reason::RateLimited, what, limit).retry(RETRY_RATE)
+        }
         E::SessionSuperseded => Answer::new(Reason::SessionSuperseded, message),
         E::Draining => Answer::new(Reason::ServerDraining, message).retry(RETRY_DRAINING),
         E::Overloaded | E::Store(store::Error::Unavailable(_)) => {
@@ -87,12 +90,6 @@ pub fn invalid_page_token(description: &str) -> Status {
     Answer::new(Reason::InvalidPageToken, format!("page_token {description}"))
         .violation("page_token", description)
         .into_status()
-}
-
-/// The status of a request that comes too early: too much of `what` is under way.
-#[must_use]
-pub fn rate_limited(what: &'static str, limit: u64) -> Status {
-    Answer::quota(Reason::RateLimited, what, limit).retry(RETRY_RATE).into_status()
 }
 
 /// A status as a message, for answers that carry one.
@@ -181,6 +178,7 @@ fn log(error: &engine::Error) {
         | E::RequestIdSpent { .. }
         | E::Invalid(_)
         | E::LimitExceeded { .. }
+        | E::RateLimited { .. }
         | E::SessionSuperseded
         | E::Store(store::Error::Rejected(_) | store::Error::Corrupt { .. }) => {}
     }

@@ -9,11 +9,11 @@ pub mod driver;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::config::Periods;
-use crate::domain::limits::LEASE_TTL_DEFAULT;
 use crate::engine::{Engine, Result};
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 
@@ -57,7 +57,7 @@ pub fn start(
         step(engine, |e| async move { e.settle_orphans().await }),
         ended,
     );
-    drive("lease_watchdog", periods.leases, lease_watchdog(engine), None);
+    drive("lease_watchdog", periods.leases, lease_watchdog(engine, periods.lease_grace), None);
     drive(
         "deadline_watchdog",
         periods.deadlines,
@@ -78,11 +78,11 @@ where
     Box::new(move || Box::pin(run(engine.clone())))
 }
 
-/// No lease is judged during the first TTL after the server came up, or after the store answered
+/// No lease is judged during the grace after the server came up, or after the store answered
 /// again: its workers had nobody to talk to.
-fn lease_watchdog(engine: &Engine) -> Step {
+fn lease_watchdog(engine: &Engine, grace: Duration) -> Step {
     let engine = engine.clone();
-    let judged_from = Arc::new(parking_lot::Mutex::new(Clock::monotonic() + LEASE_TTL_DEFAULT));
+    let judged_from = Arc::new(parking_lot::Mutex::new(Clock::monotonic() + grace));
     let failing = Arc::new(AtomicBool::new(false));
     Box::new(move || {
         let engine = engine.clone();
@@ -93,7 +93,7 @@ fn lease_watchdog(engine: &Engine) -> Step {
                 return Err(error);
             }
             if failing.swap(false, Ordering::Relaxed) {
-                *judged_from.lock() = Clock::monotonic() + LEASE_TTL_DEFAULT;
+                *judged_from.lock() = Clock::monotonic() + grace;
             }
             if Clock::monotonic() < *judged_from.lock() {
                 return Ok(0);

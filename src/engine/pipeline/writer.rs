@@ -157,7 +157,8 @@ impl Writer {
         }
     }
 
-    /// These jobs: fresh, or from the cache where that may be.
+    /// These jobs: fresh, or from the cache where that may be; either way with their newest progress,
+    /// for an execution may end without another word of its worker.
     async fn read(
         &mut self,
         wanted: HashMap<JobId, bool>,
@@ -170,10 +171,14 @@ impl Writer {
                 None => fresh.push(id),
             }
         }
-        if fresh.is_empty() {
-            return Ok((Vec::new(), cached));
+        let mut read = Vec::new();
+        if !fresh.is_empty() {
+            read = self.parts.store.load(&fresh).await?;
         }
-        Ok((self.parts.store.load(&fresh).await?, cached))
+        for job in read.iter_mut().chain(&mut cached) {
+            self.parts.after.live.overlay(job);
+        }
+        Ok((read, cached))
     }
 
     pub(super) fn repeat(&mut self, work: Work, times: usize) {

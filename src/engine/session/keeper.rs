@@ -72,6 +72,24 @@ impl Sessions {
         }
     }
 
+    /// A session is about to expire: what it was assigned and never confirmed is released before that,
+    /// so that no attempt is used.
+    pub(in super::super) fn take_back_undelivered(&self, session: SessionId) {
+        let mut undelivered: Vec<(JobId, i64)> = Vec::new();
+        self.lingering.lock().retain(|lost| {
+            let its = lost.session == session;
+            undelivered.extend(its.then_some((lost.job_id, lost.lease_epoch)));
+            !its
+        });
+        if let Some(attach) = self.attached.get(&session) {
+            let unconfirmed = attach.outbox.take_unconfirmed().into_iter();
+            undelivered.extend(unconfirmed.map(|held| (held.job_id, held.lease_epoch)));
+        }
+        for (job_id, lease_epoch) in undelivered {
+            self.take_back(job_id, lease_epoch, session);
+        }
+    }
+
     fn keep(&self, attach: &Attach) {
         for delivery in attach.outbox.overdue(DELIVERY_CONFIRM_WITHIN) {
             self.take_back(delivery.job_id, delivery.lease_epoch, attach.session());

@@ -48,10 +48,13 @@ impl Ledger {
         }
     }
 
-    /// Whether another durable update of so many bytes may be under way.
-    pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.durable < UNACKED_UPDATES_MAX
-            && (self.durable == 0 || self.durable_bytes + bytes <= UNACKED_BYTES_MAX)
+    /// The bound that another durable update of so many bytes would break, by name.
+    pub(super) fn bound_broken_by(&self, bytes: usize) -> Option<(&'static str, u64)> {
+        if self.durable >= UNACKED_UPDATES_MAX {
+            return Some(("unacknowledged updates of a stream", UNACKED_UPDATES_MAX as u64));
+        }
+        let fits = self.durable == 0 || self.durable_bytes + bytes <= UNACKED_BYTES_MAX;
+        (!fits).then_some(("unacknowledged bytes of a stream", UNACKED_BYTES_MAX as u64))
     }
 
     /// Notes an update that is settled on arrival.

@@ -234,12 +234,9 @@ impl Attach {
         let bytes = entries.iter().map(|entry| entry.message.len() + 64).sum();
         {
             let mut ledger = self.ledger.lock();
-            if !ledger.has_room(bytes) {
+            if let Some((what, limit)) = ledger.bound_broken_by(bytes) {
                 drop(ledger);
-                let error = Error::LimitExceeded {
-                    what: "unacked log updates of one stream",
-                    limit: crate::domain::limits::UNACKED_UPDATES_MAX as u64,
-                };
+                let error = Error::RateLimited { what, limit };
                 self.tell(ToWorker::Reject { seq, error });
                 self.settle_now(seq);
                 return;

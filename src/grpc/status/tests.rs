@@ -41,6 +41,7 @@ fn every_error() -> Vec<(engine::Error, &'static str)> {
         (E::RequestIdSpent { job_id: ID }, "REQUEST_ID_SPENT"),
         (E::Invalid(violations(2)), "INVALID_FIELD"),
         (E::LimitExceeded { what: "types", limit: 10_000 }, "LIMIT_EXCEEDED"),
+        (E::RateLimited { what: "updates", limit: 1_024 }, "RATE_LIMITED"),
         (E::SessionSuperseded, "SESSION_SUPERSEDED"),
         (E::Draining, "SERVER_DRAINING"),
         (E::Overloaded, "STORE_UNAVAILABLE"),
@@ -148,7 +149,7 @@ fn a_status_in_an_answer_is_the_same_status() {
 
 #[test]
 fn too_much_at_a_time_may_be_repeated() {
-    let status = rate_limited("unacknowledged updates", 1_024);
+    let status = to_status(E::RateLimited { what: "unacknowledged updates", limit: 1_024 });
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(status.get_details_retry_info().is_some());
     assert_eq!(fact(&status, "limit"), "1024");

@@ -17,7 +17,7 @@ mod worker_inbox;
 
 pub use client::{Client, JobFacts, done, lines, object, percent, seconds, spec};
 pub use faulty::{Aim, Fault, Faults, Weather};
-pub use raw::StalledWatch;
+pub use raw::{StalledWatch, StalledWorker};
 pub use refusal::{Refusal, Told};
 pub use server::{Server, Setup};
 pub use wait::{SOON, eventually, within};

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use jobplane::app::App;
 use jobplane::config::{Config, Periods};
-use jobplane::domain::{SessionId, Timestamp};
+use jobplane::domain::{BatchId, SessionId, Timestamp};
 use jobplane::engine::Engine;
-use jobplane::store::Store;
 use jobplane::store::memory::MemoryStore;
 use jobplane::store::sqlite::{Options, SqliteStore};
+use jobplane::store::{Batch, SessionWrite, Store};
 use tempfile::TempDir;
 use tracing::Level;
+use uuid::Uuid;
 
 use super::client::{Client, channel};
 use super::event_log::EventLog;
@@ -43,6 +44,7 @@ fn brisk() -> Periods {
         deadlines: often,
         poll: often,
         logs: often,
+        lease_grace: Duration::ZERO,
         ..Periods::default()
     }
 }
@@ -204,6 +206,12 @@ impl Server {
         let sessions = self.store().sessions(self.now()).await.expect("sessions");
         let open = sessions.into_iter().filter(|session| session.end.is_none() && !session.unary);
         open.map(|session| session.id).collect()
+    }
+
+    /// Changes sessions in the store, behind the back of the server.
+    pub async fn change_sessions(&self, sessions: Vec<SessionWrite>) {
+        let batch = Batch { sessions, ..Batch::new(BatchId(Uuid::now_v7()), self.now()) };
+        self.store().commit(batch).await.expect("committed");
     }
 
     /// Ends the run: nothing may be left over. Answers how long it took.

@@ -284,6 +284,11 @@ impl Worker {
         self.end().await
     }
 
+    /// Closes its side of the stream, and still reads.
+    pub fn close(&self) {
+        self.line.sender.lock().take();
+    }
+
     /// Loses its connection: nothing more is read or sent.
     pub fn cut(&self) {
         self.line.sender.lock().take();
