@@ -58,8 +58,7 @@ impl Engine {
         let count = orphans.len() as u64;
         let answers = orphans.into_iter().map(|orphan| {
             let job_id = orphan.job_id;
-            let undelivered = self.sessions.is_undelivered(job_id, orphan.lease_epoch);
-            let command = take_back(&orphan, undelivered);
+            let command = take_back(&orphan);
             self.pipeline.ask(move |reply| Work::Command { job_id, command, patient: false, reply })
         });
         for answer in futures_util::future::join_all(answers).await {
@@ -163,14 +162,8 @@ impl Engine {
     }
 }
 
-/// What becomes of an orphan. One that never reached its worker costs no attempt, however its session
-/// ended.
-fn take_back(orphan: &Orphan, undelivered: bool) -> Command {
+fn take_back(orphan: &Orphan) -> Command {
     let Orphan { lease_epoch, session, reason, .. } = *orphan;
-    if undelivered {
-        let reason = ReleaseReason::Undelivered { session };
-        return Command::Release { lease_epoch, delay: Duration::ZERO, reason };
-    }
     match reason {
         EndReason::Expired => Command::LoseLease { lease_epoch, session },
         EndReason::Goodbye | EndReason::Superseded | EndReason::Done => Command::Release {

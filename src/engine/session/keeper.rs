@@ -53,12 +53,6 @@ impl Sessions {
         });
     }
 
-    /// Whether this assignment's stream went away before its delivery was confirmed.
-    pub(in super::super) fn is_undelivered(&self, job_id: JobId, lease_epoch: i64) -> bool {
-        let lingering = self.lingering.lock();
-        lingering.iter().any(|lost| lost.job_id == job_id && lost.lease_epoch == lease_epoch)
-    }
-
     fn take_back_overdue(&self) {
         let now = Clock::monotonic();
         let overdue: Vec<Lingering> = {
