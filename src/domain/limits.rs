@@ -179,6 +179,9 @@ pub const COMMIT_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const COMMIT_YIELDS_MAX: usize = 16;
 /// Commands that wait for the writer before new ones are turned away.
 pub const COMMIT_QUEUE_MAX: usize = 16_384;
+/// Bytes that wait for the writer before new commands are turned away: a store that hangs must not
+/// fill the memory.
+pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How often a command whose guard missed is loaded and decided again.
 pub const GUARD_REPEATS_MAX: usize = 5;
 /// (queue, type) pairs one dispatch round looks at.

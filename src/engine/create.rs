@@ -13,7 +13,7 @@ use crate::domain::machine::{self, Applied, Birth, Command, Now, Refusal};
 use crate::domain::stats::Changes;
 use crate::domain::status::StateKind;
 use crate::domain::validate::Violations;
-use crate::domain::{Job, JobId, Session};
+use crate::domain::{Job, JobId};
 use crate::store::{NewJob, RequestKey};
 
 use super::Engine;
@@ -128,11 +128,11 @@ impl Engine {
             {
                 return Ok(Created { job: known, existing: true });
             }
-            let (new, session) = self.newborn(caller, &spec, trigger, starter, request.clone());
+            let new = self.newborn(caller, &spec, trigger, starter, request.clone());
             if create.validate_only {
                 return Ok(Created { job: new.job, existing: false });
             }
-            let work = |reply| Work::Create { new: Box::new(new), session, reply };
+            let work = |reply| Work::Create { new: Box::new(new), reply };
             match self.pipeline.ask(work).await {
                 Err(error @ Error::RequestIdReused { .. }) => refusal = error,
                 Err(Error::DuplicateJob { holder, key }) => {
@@ -175,7 +175,7 @@ impl Engine {
         trigger: Trigger,
         starter: Option<&Waiter>,
         request: Option<RequestKey>,
-    ) -> (NewJob, Option<Box<Session>>) {
+    ) -> NewJob {
         let now = self.clock.now();
         let birth = Birth {
             created_by: caller.principal().to_owned(),
@@ -186,7 +186,7 @@ impl Engine {
         let mut status = machine::create(spec, birth, now);
         let mut changes = Changes::default();
         changes.record(None, &status);
-        let session = starter.map(|waiter| Box::new(waiter.session(now)));
+        let session = starter.map(|waiter| waiter.session(now));
         if let (Some(session), StateKind::Pending) = (&session, status.kind()) {
             let command =
                 Command::Start { session: session.id, worker_id: session.worker_id.clone() };
@@ -198,7 +198,7 @@ impl Engine {
             }
         }
         let job = Job { id: JobId(Uuid::now_v7()), spec: Arc::clone(spec), status };
-        (NewJob { job, request, changes }, session)
+        NewJob { job, request, session, changes }
     }
 
     /// A type or queue never heard of before counts against its bound.

@@ -78,6 +78,20 @@ pub enum Error {
     Store(#[source] store::Error),
 }
 
+impl Error {
+    /// Whether what was asked was neither done nor refused: it may be asked again, elsewhere or later.
+    #[must_use]
+    pub const fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Draining
+                | Self::Overloaded
+                | Self::OutcomeUnknown
+                | Self::Store(store::Error::Unavailable(_))
+        )
+    }
+}
+
 impl From<store::Error> for Error {
     fn from(error: store::Error) -> Self {
         match error {

@@ -133,6 +133,14 @@ impl Live {
         }
     }
 
+    /// Forgets cells that nobody works on: no attach holds them, nothing of them waits for the flush,
+    /// and their job does not run as far as `runs` knows. One that does run after all comes back with
+    /// its next report.
+    pub(super) fn sweep(&self, runs: impl Fn(JobId, i64) -> bool) {
+        self.cells
+            .retain(|job_id, cell| Arc::strong_count(cell) > 1 || runs(*job_id, cell.lease_epoch));
+    }
+
     /// Lays the newest progress over a job as it was read.
     pub(super) fn overlay(&self, job: &mut Job) {
         if job.status.session().is_none() {

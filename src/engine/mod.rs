@@ -100,6 +100,7 @@ pub struct Inner {
     db: Db,
     pipeline: Pipeline,
     live: Arc<Live>,
+    cache: Arc<Cache>,
     line: Line,
     waiters: Arc<Waiters>,
     known: Known,
@@ -169,7 +170,7 @@ impl Engine {
             sessions: Arc::clone(&sessions),
             waiters: Arc::clone(&waiters),
             live: Arc::clone(&live),
-            cache,
+            cache: Arc::clone(&cache),
             after,
         };
         tasks.spawn("dispatcher", dispatcher.run(shutdown.clone()));
@@ -187,6 +188,7 @@ impl Engine {
             db,
             pipeline,
             live,
+            cache,
             line,
             waiters,
             known: Known::default(),

@@ -132,6 +132,7 @@ impl Engine {
 
     /// Takes away change log rows, ended sessions, spent request ids and old buckets.
     pub async fn prune(&self) -> Result<u64> {
+        self.live.sweep(|job_id, lease_epoch| self.cache.holds(job_id, lease_epoch));
         let now = self.clock.now();
         let prune = Prune {
             changes_before: now.minus(RESUME_RETENTION),

@@ -103,6 +103,8 @@ pub struct NewJob {
     pub job: Job,
     /// The create's request id.
     pub request: Option<RequestKey>,
+    /// The session it is started in at once; opened only if the job is born.
+    pub session: Option<Session>,
     /// What happened to it so far, for the figures.
     pub changes: Changes,
 }

@@ -25,6 +25,11 @@ impl Cache {
         }
     }
 
+    /// Whether it holds the job under this lease.
+    pub(crate) fn holds(&self, id: JobId, lease_epoch: i64) -> bool {
+        self.0.get(&id).is_some_and(|job| job.status.lease_epoch == lease_epoch)
+    }
+
     /// Forgets a job.
     pub(super) fn forget(&self, id: JobId) {
         self.0.remove(&id);

@@ -114,9 +114,7 @@ fn decide(
     chance: &mut impl FnMut() -> f64,
 ) -> Verdict {
     match piece {
-        Work::Create { new, session, .. } => {
-            let open = session.as_deref().cloned().map(SessionWrite::Open);
-            batch.sessions.extend(open);
+        Work::Create { new, .. } => {
             batch.creates.push((**new).clone());
             Verdict::OnCreate(batch.creates.len() - 1)
         }

@@ -11,6 +11,7 @@
 mod after;
 mod cache;
 mod fold;
+mod queue;
 mod unheard;
 mod work;
 mod writer;
@@ -18,14 +19,15 @@ mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use crate::domain::limits::COMMIT_QUEUE_MAX;
 use crate::runtime::{Clock, Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 
 use super::error::{Error, Result};
+
+use queue::Queue;
 
 pub use after::After;
 pub(super) use cache::Cache;
@@ -43,7 +45,7 @@ pub(super) struct Parts {
 /// The queue into the writer. Cheap to clone.
 #[derive(Clone)]
 pub struct Pipeline {
-    queue: mpsc::Sender<Work>,
+    queue: Arc<Queue>,
     timeout: Duration,
 }
 
@@ -55,8 +57,8 @@ impl Pipeline {
         tasks: &Tasks,
         shutdown: Shutdown,
     ) -> Self {
-        let (queue, inbox) = mpsc::channel(COMMIT_QUEUE_MAX);
-        tasks.spawn("writer", writer::Writer::new(parts).run(inbox, shutdown));
+        let queue = Arc::new(Queue::default());
+        tasks.spawn("writer", writer::Writer::new(parts).run(Arc::clone(&queue), shutdown));
         Self { queue, timeout }
     }
 
@@ -66,26 +68,14 @@ impl Pipeline {
     /// [`Error::Overloaded`] if too much waits already, [`Error::Draining`] after the end; the work's
     /// reply is dropped unanswered then.
     pub fn submit(&self, work: Work) -> Result<()> {
-        self.queue.try_send(work).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Error::Overloaded,
-            mpsc::error::TrySendError::Closed(_) => Error::Draining,
-        })
+        self.queue.push(work, false).map_err(|(_, error)| error)
     }
 
-    /// Queues work that must be taken, such as the reports of workers: if there is no room now, it
-    /// waits for some in a task of its own. Whoever submits so bounds how much.
-    pub fn submit_surely(&self, work: Work, tasks: &Tasks) {
-        match self.queue.try_send(work) {
-            Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(work)) => {
-                let queue = self.queue.clone();
-                tasks.spawn("waiting report", async move {
-                    if let Err(mpsc::error::SendError(work)) = queue.send(work).await {
-                        work.fail(Error::Draining);
-                    }
-                });
-            }
-            Err(mpsc::error::TrySendError::Closed(work)) => work.fail(Error::Draining),
+    /// Queues work that must be taken, such as the reports of workers, in its order. Whoever submits
+    /// so bounds how much.
+    pub fn submit_surely(&self, work: Work) {
+        if let Err((work, error)) = self.queue.push(work, true) {
+            work.fail(error);
         }
     }
 

@@ -21,6 +21,8 @@ pub(super) struct Unheard {
 /// What such a commit did.
 #[derive(Default)]
 pub(super) struct Heard {
+    /// Whether it happened at all.
+    pub(super) happened: bool,
     born: HashMap<JobId, Job>,
     gone: HashSet<JobId>,
 }
@@ -52,7 +54,15 @@ impl Writer {
             self.unheard = None;
             return Ok(Heard::default());
         }
-        let stand = self.parts.store.load(&unheard.jobs()).await?;
+        let stand = match self.parts.store.load(&unheard.jobs()).await {
+            Ok(stand) => stand,
+            Err(error @ store::Error::Corrupt { .. }) => {
+                // What followed from it cannot be told; what comes next must not wait for ever.
+                self.unheard = None;
+                return Err(error);
+            }
+            Err(error) => return Err(error),
+        };
         let Some(unheard) = self.unheard.take() else { return Ok(Heard::default()) };
         let mut stand: HashMap<JobId, Job> = stand.into_iter().map(|job| (job.id, job)).collect();
         for mut desk in unheard.writes {
@@ -65,10 +75,14 @@ impl Writer {
         }
         let gone: HashSet<JobId> =
             unheard.deletes.into_iter().filter(|id| !stand.contains_key(id)).collect();
-        gone.iter().for_each(|id| self.parts.after.deleted(*id));
+        for id in &gone {
+            self.parts.after.deleted(*id);
+        }
         stand.retain(|id, _| unheard.births.contains(id));
-        stand.values().for_each(|job| self.parts.after.born(job));
-        Ok(Heard { born: stand, gone })
+        for job in stand.values() {
+            self.parts.after.born(job);
+        }
+        Ok(Heard { happened: true, born: stand, gone })
     }
 
     /// Answers the births and deletes that happened; everything else is decided again, where what was
@@ -76,9 +90,9 @@ impl Writer {
     pub(super) fn answer_heard(&mut self, heard: &Heard, work: Vec<Work>, times: &[usize]) {
         for (piece, times) in work.into_iter().zip(times) {
             match piece {
-                Work::Create { new, session, reply } => match heard.born.get(&new.job.id) {
+                Work::Create { new, reply } => match heard.born.get(&new.job.id) {
                     Some(job) => reply.send(Ok(Created { job: job.clone(), existing: false })),
-                    None => self.repeat(Work::Create { new, session, reply }, *times),
+                    None => self.repeat(Work::Create { new, reply }, *times),
                 },
                 Work::Delete { job_id, reply } if heard.gone.contains(&job_id) => {
                     reply.send(Ok(()));

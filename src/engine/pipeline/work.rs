@@ -59,8 +59,6 @@ pub enum Work {
     Create {
         /// The job and its request id.
         new: Box<NewJob>,
-        /// The session it is started in at once, to be opened with it.
-        session: Option<Box<Session>>,
         /// The answer.
         reply: Reply<Created>,
     },

@@ -1,9 +1,9 @@
 //! The writer: drains, decides, commits, answers; repeats what missed its guard.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::domain::limits::{
@@ -16,6 +16,7 @@ use crate::store::{self, Appended, Committed, KeyKind, Written};
 use super::super::error::Error;
 use super::Parts;
 use super::fold::{Desk, Folded, Verdict, fold};
+use super::queue::Queue;
 use super::unheard::Unheard;
 use super::work::{Created, Work};
 
@@ -27,6 +28,12 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 struct Tried {
     work: Work,
     times: usize,
+}
+
+/// Whether the store took a batch.
+enum Settled {
+    Yes,
+    Not,
 }
 
 pub(super) struct Writer {
@@ -44,20 +51,28 @@ impl Writer {
     }
 
     /// Runs until `shutdown` is signalled and the queue is empty.
-    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Work>, shutdown: Shutdown) {
+    pub(super) async fn run(mut self, inbox: Arc<Queue>, shutdown: Shutdown) {
+        self.serve(&inbox, &shutdown).await;
+        inbox.close();
+        for tried in self.again {
+            tried.work.fail(Error::Draining);
+        }
+    }
+
+    async fn serve(&mut self, inbox: &Queue, shutdown: &Shutdown) {
         loop {
+            if self.again.iter().any(|tried| tried.times > GUARD_REPEATS_MAX) {
+                // Patient work that misses again and again is not to run hot.
+                tokio::time::sleep(PAUSE_MIN).await;
+            }
             if self.again.is_empty() {
-                let first = tokio::select! {
+                tokio::select! {
                     biased;
-                    first = inbox.recv() => first,
-                    () = shutdown.signalled() => inbox.try_recv().ok(),
-                };
-                match first {
-                    Some(work) => self.again.push(Tried { work, times: 0 }),
-                    None => return,
+                    () = inbox.filled() => {}
+                    () = shutdown.signalled() => if inbox.len() == 0 { return },
                 }
             }
-            let batch = self.drain(&mut inbox).await;
+            let batch = self.drain(inbox).await;
             self.settle(batch).await;
             if shutdown.is_signalled() && self.pause > PAUSE_MIN {
                 // The store fails and there is no time left: whoever waits learns it by silence.
@@ -68,17 +83,17 @@ impl Writer {
 
     /// Takes what is to be repeated and whatever queued up meanwhile, letting others run while the
     /// queue still grows.
-    async fn drain(&mut self, inbox: &mut mpsc::Receiver<Work>) -> Vec<Tried> {
+    async fn drain(&mut self, inbox: &Queue) -> Vec<Tried> {
         let mut batch = std::mem::take(&mut self.again);
         let mut bytes: usize = batch.iter().map(|tried| tried.work.bytes()).sum();
         let mut yields = 0;
         while batch.len() < COMMIT_COMMANDS_MAX && bytes < COMMIT_BYTES_MAX {
-            match inbox.try_recv() {
-                Ok(work) => {
+            match inbox.pop() {
+                Some(work) => {
                     bytes += work.bytes();
                     batch.push(Tried { work, times: 0 });
                 }
-                Err(_) if yields < COMMIT_YIELDS_MAX => {
+                None if yields < COMMIT_YIELDS_MAX => {
                     let waiting = inbox.len();
                     tokio::task::yield_now().await;
                     yields += 1;
@@ -86,7 +101,7 @@ impl Writer {
                         break;
                     }
                 }
-                Err(_) => break,
+                None => break,
             }
         }
         batch
@@ -100,7 +115,8 @@ impl Writer {
             let times: Vec<usize> = batch.iter().map(|tried| tried.times).collect();
             let work: Vec<Work> = batch.drain(..).map(|tried| tried.work).collect();
             match self.attempt(work, &times).await {
-                Ok(()) => self.pause = PAUSE_MIN,
+                Ok(Settled::Yes) => self.pause = PAUSE_MIN,
+                Ok(Settled::Not) => {}
                 Err((work, error)) => {
                     let mut halves = self.recover(work, &times, error).await;
                     open.append(&mut halves);
@@ -114,7 +130,7 @@ impl Writer {
         &mut self,
         work: Vec<Work>,
         times: &[usize],
-    ) -> Result<(), (Vec<Work>, store::Error)> {
+    ) -> Result<Settled, (Vec<Work>, store::Error)> {
         if let Err(error) = self.hear().await {
             return Err((work, error));
         }
@@ -128,7 +144,7 @@ impl Writer {
         let folded = fold(work, read, cached, id, now, || rand::random_range(-1.0..=1.0));
         if folded.batch.is_empty() {
             self.answer(folded, &Committed::default(), times);
-            return Ok(());
+            return Ok(Settled::Yes);
         }
         let started = Clock::monotonic();
         let size = folded.work.len();
@@ -136,15 +152,22 @@ impl Writer {
             Ok(committed) => {
                 self.parts.metrics.commit(size, Clock::monotonic().duration_since(started));
                 self.answer(folded, &committed, times);
-                Ok(())
+                Ok(Settled::Yes)
             }
             Err(error @ store::Error::OutcomeUnknown(_)) => {
                 let (unheard, work) = Unheard::of(folded);
                 self.unheard = Some(unheard);
                 match self.hear().await {
-                    Ok(heard) => {
+                    Ok(heard) if heard.happened => {
                         self.answer_heard(&heard, work, times);
-                        Ok(())
+                        Ok(Settled::Yes)
+                    }
+                    // It did not happen after all: all of it is decided again, after a pause.
+                    Ok(heard) => {
+                        self.parts.metrics.store_error(error.kind());
+                        self.rest().await;
+                        self.answer_heard(&heard, work, times);
+                        Ok(Settled::Not)
                     }
                     Err(_) => Err((work, error)),
                 }
@@ -182,8 +205,8 @@ impl Writer {
     }
 
     pub(super) fn repeat(&mut self, work: Work, times: usize) {
-        if times < GUARD_REPEATS_MAX {
-            self.again.push(Tried { work, times: times + 1 });
+        if times < GUARD_REPEATS_MAX || work.is_patient() {
+            self.again.push(Tried { work, times: times.saturating_add(1) });
         } else {
             work.fail(Error::Overloaded);
         }
@@ -218,21 +241,37 @@ impl Writer {
                 piece.fail(Error::from(error.clone()));
             }
         }
+        self.rest().await;
+        Vec::new()
+    }
+
+    /// Leaves a failing store alone for a while, longer each time.
+    async fn rest(&mut self) {
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(PAUSE_MAX);
-        Vec::new()
     }
 
     /// Answers every piece of a committed batch, and repeats what missed.
     fn answer(&mut self, folded: Folded, committed: &Committed, times: &[usize]) {
         let Folded { batch, mut desks, written, work } = folded;
-        let mut fate: HashMap<JobId, Written> = HashMap::with_capacity(written.len());
-        for (job_id, outcome) in written.iter().zip(&committed.writes) {
-            fate.insert(*job_id, *outcome);
-            let Some(desk) = desks.get_mut(job_id) else { continue };
-            match outcome {
-                Written::Done => self.follow(desk),
-                Written::Missed | Written::KeyTaken { .. } => self.parts.cache.forget(*job_id),
+        let fate: HashMap<JobId, Written> =
+            written.iter().copied().zip(committed.writes.iter().copied()).collect();
+        for (job_id, outcome) in &fate {
+            match (outcome, desks.get(job_id)) {
+                (Written::Done, Some(desk)) => self.parts.cache.note(&desk.job),
+                _ => self.parts.cache.forget(*job_id),
+            }
+        }
+        // Answers first: an attach is registered by its answer, so that what the same commit has to
+        // tell it finds it there; and a cell that an answer opens is closed by what follows.
+        for ((piece, verdict), times) in work.into_iter().zip(times) {
+            self.answer_one(piece, verdict, *times, &fate, committed);
+        }
+        for job_id in
+            fate.iter().filter(|(_, outcome)| **outcome == Written::Done).map(|(id, _)| id)
+        {
+            if let Some(desk) = desks.get_mut(job_id) {
+                self.follow(desk);
             }
         }
         for (new, outcome) in batch.creates.iter().zip(&committed.creates) {
@@ -242,9 +281,6 @@ impl Writer {
             }
         }
         self.parts.after.appended(&batch.logs, &committed.logs);
-        for ((piece, verdict), times) in work.into_iter().zip(times) {
-            self.answer_one(piece, verdict, *times, &fate, committed);
-        }
     }
 
     pub(super) fn follow(&self, desk: &mut Desk) {
@@ -263,7 +299,7 @@ impl Writer {
     ) {
         let missed = |id: &JobId| matches!(fate.get(id), Some(Written::Missed));
         match (piece, verdict) {
-            (Work::Create { new, reply, .. }, Verdict::OnCreate(place)) => {
+            (Work::Create { new, reply }, Verdict::OnCreate(place)) => {
                 let answer = match committed.creates.get(place) {
                     Some(Written::Done) => Ok(Created { job: new.job, existing: false }),
                     Some(Written::KeyTaken { kind, holder }) => {

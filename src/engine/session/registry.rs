@@ -193,7 +193,7 @@ impl Sessions {
             Err(error) => stream.outbox.end(Some(error)),
         });
         let work = Work::Open { session, running, settled: None, reply };
-        self.pipeline().submit_surely(work, &self.tasks);
+        self.pipeline().submit_surely(work);
     }
 
     /// The stream of an attach is over. With Goodbye, what it still holds is released; without, it
@@ -238,14 +238,14 @@ impl Sessions {
         let command = Command::Release { lease_epoch, delay: Duration::ZERO, reason };
         let reply = Reply::ignored();
         let work = Work::Command { job_id, command, patient: true, reply };
-        self.pipeline().submit_surely(work, &self.tasks);
+        self.pipeline().submit_surely(work);
     }
 
     pub(super) fn session_write(&self, write: SessionWrite) {
         let ended = Arc::clone(&self.ended);
         let reply = Reply::new(move |_: Result<bool>| ended.notify_one());
         let work = Work::Session { write, reply };
-        self.pipeline().submit_surely(work, &self.tasks);
+        self.pipeline().submit_surely(work);
     }
 
     pub(super) fn renew(&self, attach: &Attach, id: SessionId) {

@@ -221,7 +221,7 @@ impl Attach {
             });
             attach.settle(seq, settled);
         });
-        sessions.pipeline().submit_surely(Work::Fence { of, reply }, &sessions.tasks);
+        sessions.pipeline().submit_surely(Work::Fence { of, reply });
     }
 
     fn logs(
@@ -247,9 +247,7 @@ impl Attach {
         let reply = Reply::new(move |answer: Result<()>| attach.settle(seq, answer));
         let batch =
             LogBatch { job_id: of.job_id, lease_epoch: of.lease_epoch, attempt: 0, seq, entries };
-        sessions
-            .pipeline()
-            .submit_surely(Work::Logs { batch, patient: true, reply }, &sessions.tasks);
+        sessions.pipeline().submit_surely(Work::Logs { batch, patient: true, reply });
     }
 
     fn outcome(
@@ -279,15 +277,19 @@ impl Attach {
                 answer => attach.settle(seq, answer.map(drop)),
             }
         });
-        sessions.pipeline().submit_surely(
-            Work::Command { job_id, command, patient: true, reply },
-            &sessions.tasks,
-        );
+        sessions.pipeline().submit_surely(Work::Command { job_id, command, patient: true, reply });
     }
 
+    /// An update is applied or refused; or it is neither, and the stream ends without an ack for it, so
+    /// that the worker says it again on another one.
     fn settle(&self, seq: i64, answer: Result<()>) {
-        if let Err(error) = answer {
-            self.tell(ToWorker::Reject { seq, error });
+        match answer {
+            Ok(()) => {}
+            Err(error) if error.is_passing() => {
+                self.outbox.end(Some(error));
+                return;
+            }
+            Err(error) => self.tell(ToWorker::Reject { seq, error }),
         }
         let mut ledger = self.ledger.lock();
         ledger.settle(seq);

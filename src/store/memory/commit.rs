@@ -11,7 +11,7 @@ use crate::store::figures::Figures;
 use crate::store::leases;
 use crate::store::{
     Appended, Batch, Committed, Error, JobDelete, JobWrite, KeyChange, KeyKind, NewJob,
-    ProgressWrite, Result, Written, holds_key,
+    ProgressWrite, Result, SessionWrite, Written, holds_key,
 };
 
 use super::{Key, StoredLog, Tables};
@@ -50,8 +50,16 @@ impl Tables {
         let mut released = Vec::new();
         let running_before: Vec<bool> =
             batch.logs.iter().map(|log| self.runs(log.job_id, log.lease_epoch)).collect();
+        let creates: Vec<Written> =
+            batch.creates.iter().map(|new| self.create(new, &mut figures)).collect();
+        for (new, written) in batch.creates.iter().zip(&creates) {
+            if let (Some(session), Written::Done) = (&new.session, written) {
+                let open = SessionWrite::Open(session.clone());
+                leases::apply(&mut self.sessions, &open, batch.now);
+            }
+        }
         let committed = Committed {
-            creates: batch.creates.iter().map(|new| self.create(new, &mut figures)).collect(),
+            creates,
             writes: batch
                 .writes
                 .iter()

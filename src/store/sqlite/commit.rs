@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::store::figures::Figures;
-use crate::store::{Appended, Batch, Committed, Result, Written};
+use crate::store::{Appended, Batch, Committed, Result, SessionWrite, Written};
 
 use super::error::from_sqlx;
 use super::input::Rows;
@@ -53,7 +53,11 @@ pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch) -> R
     keys::release(connection, &passed).await?;
     figures::write(connection, &passed.figures()).await?;
     changes::write(connection, &passed).await?;
-    committed.sessions = sessions::write(connection, batch).await?;
+    let born = passed.creates().filter_map(|new| new.session.clone()).map(SessionWrite::Open);
+    let mut writes: Vec<SessionWrite> = born.collect();
+    let places = writes.len();
+    writes.extend(batch.sessions.iter().cloned());
+    committed.sessions = sessions::write(connection, &writes, batch.now).await?.split_off(places);
     Ok(committed)
 }
 

@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteConnection;
 use crate::domain::session::{EndReason, Session};
 use crate::domain::{InstanceId, JobId, SessionId, Timestamp};
 use crate::store::rows::{decode, encode, end_code, end_reason, id};
-use crate::store::{Batch, Orphan, Result, SessionWrite, leases};
+use crate::store::{Orphan, Result, SessionWrite, leases};
 
 use super::error::from_sqlx;
 use super::input::{Rows, ids};
@@ -71,15 +71,18 @@ fn newest_first(found: Vec<Row>) -> Result<Vec<Session>> {
     Ok(sessions)
 }
 
-/// Applies the session writes of a batch in order; answers which applied.
-pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch) -> Result<Vec<bool>> {
-    if batch.sessions.is_empty() {
+/// Applies session writes in order; answers which applied.
+pub(super) async fn write(
+    connection: &mut SqliteConnection,
+    writes: &[SessionWrite],
+    now: Timestamp,
+) -> Result<Vec<bool>> {
+    if writes.is_empty() {
         return Ok(Vec::new());
     }
-    let mut standing = concerned(connection, &batch.sessions).await?;
+    let mut standing = concerned(connection, writes).await?;
     let before = standing.clone();
-    let applied =
-        batch.sessions.iter().map(|write| leases::apply(&mut standing, write, batch.now)).collect();
+    let applied = writes.iter().map(|write| leases::apply(&mut standing, write, now)).collect();
     let mut rows = Rows::default();
     for session in standing.values().filter(|session| before.get(&session.id) != Some(session)) {
         rows.row()

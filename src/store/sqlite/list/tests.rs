@@ -97,7 +97,12 @@ async fn few_or_many_the_page_is_the_same() {
         let status = machine::create(&spec, birth, Timestamp::default());
         let id = JobId(uuid::Uuid::from_u128(number.into()));
         let job = Job { id, spec: spec.into(), status };
-        batch.creates.push(NewJob { job, request: None, changes: Changes::default() });
+        batch.creates.push(NewJob {
+            job,
+            request: None,
+            session: None,
+            changes: Changes::default(),
+        });
     }
     store.commit(batch).await.unwrap();
     let states = [vec![], vec![StateKind::Pending], vec![StateKind::Running, StateKind::Skipped]];
