@@ -131,7 +131,7 @@ impl App {
             self.writer.ended().await;
             self.store.close().await;
         };
-        if tokio::time::timeout(self.within - serving, writing).await.is_err() {
+        if tokio::time::timeout(self.within.saturating_sub(serving), writing).await.is_err() {
             tracing::warn!("shutdown deadline reached while writing");
         }
         tracing::info!("stopped");

@@ -139,19 +139,20 @@ impl Default for QueueName {
     }
 }
 
-/// A worker process: fresh for each process start, chosen by the worker, usually a UUID.
+/// A worker process: a UUID chosen by the worker, fresh for each process start.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Default)]
 #[serde(transparent)]
 pub struct InstanceId(Arc<str>);
 
 impl InstanceId {
-    /// Accepts an empty text (an unnamed process) or anything that fits the rule for names.
+    /// Accepts an empty text (an unnamed process) or a UUID: names are used again by the next
+    /// process of the same pod or host, and liveness must not hang on them.
     ///
     /// # Errors
-    /// [`NameError`] says which part of the rule it breaks.
-    pub fn new(text: &str) -> Result<Self, NameError> {
+    /// If it is neither.
+    pub fn new(text: &str) -> Result<Self, uuid::Error> {
         if !text.is_empty() {
-            check_name(text)?;
+            Uuid::try_parse(text)?;
         }
         Ok(Self(text.into()))
     }

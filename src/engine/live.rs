@@ -33,6 +33,10 @@ impl Cell {
 }
 
 /// What a tick carries.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a tick is moved into its cell, not kept; a box would cost each one an allocation"
+)]
 pub(super) enum Tick {
     Progress(Progress),
     Usage(ResourceUsage),

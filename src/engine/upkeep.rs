@@ -144,8 +144,8 @@ impl Engine {
     }
 
     /// Keeps the attached sessions: renewals, deliveries, heartbeats.
-    pub async fn keep_sessions(&self) -> Result<u64> {
-        self.sessions.tick().await?;
+    pub fn keep_sessions(&self) -> Result<u64> {
+        self.sessions.tick()?;
         Ok(self.sessions.count() as u64)
     }
 

@@ -116,11 +116,25 @@ async fn grpc(engine: Engine, cors_origins: &[String]) -> Result<Router, Error> 
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
     // The stream has a bound of its own for a message.
-    let router = routes.into_axum_router().route_service(
+    let with_stream = routes.into_axum_router().route_service(
         "/jobplane.v1.WorkerService/ReportProgress",
         worker(REPORT_MESSAGE_BYTES_MAX),
     );
-    Ok(router.layer(OversizeLayer).layer(GrpcWebLayer::new()).layer(cors(cors_origins)?))
+    let layered = with_stream.layer(OversizeLayer).layer(GrpcWebLayer::new());
+    // Outside the layers: gRPC-Web would answer a plain HTTP/1.1 request for no page with 400.
+    Ok(layered.layer(cors(cors_origins)?).fallback(unknown))
+}
+
+/// No such RPC, or no such page.
+async fn unknown(request: http::Request<axum::body::Body>) -> http::Response<tonic::body::Body> {
+    let content_type = request.headers().get(http::header::CONTENT_TYPE);
+    let is_grpc = content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"));
+    if is_grpc {
+        return tonic::Status::unimplemented("there is no such RPC").into_http();
+    }
+    let mut page = http::Response::new(tonic::body::Body::empty());
+    *page.status_mut() = http::StatusCode::NOT_FOUND;
+    page
 }
 
 /// Browsers may call from the configured origins; from none by default.

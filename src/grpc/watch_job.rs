@@ -93,9 +93,7 @@ pub async fn watch(
     };
     let over = first.job.status.kind().is_terminal();
     watcher.queue.push_back(event(Event::Snapshot(watcher.encode(&first, Form::Snapshot))));
-    if let Err(status) = watcher.read_logs().await {
-        return Err(status);
-    }
+    watcher.read_logs().await?;
     watcher.over = over;
     Ok(Box::pin(futures_util::stream::unfold(Some(watcher), step)))
 }

@@ -25,12 +25,14 @@ pub(super) fn update_from_wire(update: request::Update, now: Timestamp) -> Resul
     let seq = convert::number::seq(update.seq, "update.seq", wrong);
     let job_id = convert::ids::job_id(&update.job_id, "update.job_id", wrong);
     let epoch = convert::number::lease_epoch(update.lease_epoch, "update.lease_epoch", wrong);
-    let kind = match update.report {
-        Some(report) => kind_from_wire(report, now, wrong),
-        None => {
-            wrong.add("update.report", "must be one of progress, logs, resource_usage, succeeded, failed, cancelled, released");
-            None
-        }
+    let kind = if let Some(report) = update.report {
+        kind_from_wire(report, now, wrong)
+    } else {
+        wrong.add(
+            "update.report",
+            "must be one of progress, logs, resource_usage, succeeded, failed, cancelled, released",
+        );
+        None
     };
     match (seq, job_id, epoch, kind) {
         (Some(seq), Some(job_id), Some(lease_epoch), Some(kind)) if violations.is_empty() => {

@@ -36,7 +36,7 @@ impl WorkerService for WorkerApi {
         request: Request<Streaming<v1::ReportProgressRequest>>,
     ) -> Result<Response<Self::ReportProgressStream>, Status> {
         let caller = caller(&request);
-        worker_stream::serve(&self.engine, caller, request.into_inner()).await.map(Response::new)
+        Ok(Response::new(worker_stream::serve(&self.engine, caller, request.into_inner())))
     }
 
     async fn acquire_jobs(

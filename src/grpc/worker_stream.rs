@@ -33,14 +33,12 @@ pub type ReportStream =
     Pin<Box<dyn Stream<Item = Result<v1::ReportProgressResponse, Status>> + Send + 'static>>;
 
 /// Serves one stream.
-///
-/// # Errors
-/// None before the first message; what is wrong ends the stream.
-pub async fn serve(
+#[must_use]
+pub fn serve(
     engine: &Engine,
     caller: Caller,
     inbound: Streaming<v1::ReportProgressRequest>,
-) -> Result<ReportStream, Status> {
+) -> ReportStream {
     let outbox = Outbox::default();
     let gone = Shutdown::new();
     let last_word = Arc::new(Mutex::new(None));
@@ -50,21 +48,10 @@ pub async fn serve(
         inbound,
         outbox: outbox.clone(),
         gone: gone.clone(),
+        last_word: Arc::clone(&last_word),
     };
-    let word = Arc::clone(&last_word);
-    engine.tasks().spawn("worker stream", async move {
-        let end = outbox_end(reader).await;
-        *word.lock() = end.1;
-        end.0.end(None);
-    });
-    Ok(Box::pin(Outbound { outbox, last_word, gone, clock: engine.clock().clone() }))
-}
-
-/// Reads until the stream ends, and says with which status it is to end.
-async fn outbox_end(mut reader: Reader) -> (Outbox, Option<Status>) {
-    let outbox = reader.outbox.clone();
-    let end = reader.run().await.err();
-    (outbox, end)
+    engine.tasks().spawn("worker stream", reader.run());
+    Box::pin(Outbound { outbox, last_word, gone, clock: engine.clock().clone() })
 }
 
 struct Reader {
@@ -73,10 +60,19 @@ struct Reader {
     inbound: Streaming<v1::ReportProgressRequest>,
     outbox: Outbox,
     gone: Shutdown,
+    /// The status the stream ends with, if it does not end well; set before the outbox ends.
+    last_word: Arc<Mutex<Option<Status>>>,
 }
 
 impl Reader {
-    async fn run(&mut self) -> Result<(), Status> {
+    async fn run(mut self) {
+        if let Err(status) = self.serve().await {
+            *self.last_word.lock() = Some(status);
+        }
+        self.outbox.end(None);
+    }
+
+    async fn serve(&mut self) -> Result<(), Status> {
         let hello = tokio::time::timeout(HELLO_WITHIN, self.hello())
             .await
             .unwrap_or_else(|_| Err(invalid_field("hello", "must come within 10 s")))?;
@@ -94,6 +90,9 @@ impl Reader {
                 _ = settled => {}
                 () = self.gone.signalled() => {}
             }
+        }
+        if let Err(status) = &end {
+            *self.last_word.lock() = Some(status.clone());
         }
         sessions.detach(&attach, matches!(end, Ok(Goodbye(true))));
         end.map(drop)

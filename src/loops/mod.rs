@@ -48,7 +48,7 @@ pub fn start(
     drive(
         "session_keeper",
         periods.sessions,
-        step(engine, |e| async move { e.keep_sessions().await }),
+        step(engine, |e| async move { e.keep_sessions() }),
         None,
     );
     drive(

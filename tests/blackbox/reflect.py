@@ -53,6 +53,9 @@ class Schema:
         self._classes = {}
         self._methods = {}
         self.pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+        # Asked now: when a failure is to be read, the server may be gone.
+        self.message("google.rpc.Status")
+        self.message("google.rpc.ErrorInfo")  # and with it every other detail of its file
 
     def message(self, full_name):
         """The class of a message, by its full name."""

@@ -262,8 +262,8 @@ def test_a_stream_that_breaks_the_protocol_ends_and_the_field_is_named(stub, que
     for message in messages:
         conversation.send(message)
     with pytest.raises(Failed) as refused:
-        while True:
-            conversation.receive()
+        for _ in range(3):  # a Welcome may come before
+            conversation.receive(timeout=5)
     check(refused.value, field)
     check_serves(stub, queue)
 
@@ -279,11 +279,11 @@ UPDATES = {
     ),
     "an unknown level": (
         {"progress": None, "logs": {"entries": [{"message": "m", "level": 9}]}},
-        "logs.entries",
+        "logs.entries[0].level",
     ),
     "a line of 9 KiB": (
         {"progress": None, "logs": {"entries": [{"message": "m" * 9216}]}},
-        "logs.entries",
+        "logs.entries[0]",
     ),
     "a result of 300 KB": (
         {"progress": None, "succeeded": {"result": {"text": "x" * 300_000}}},

@@ -7,9 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jobplane::domain::logs::LogRow;
 use jobplane::domain::machine::{Command, ReleaseReason};
-use jobplane::domain::{
-    EndReason, InstanceId, Job, JobFilter, JobId, JobSpec, Priority, StateKind, Timestamp,
-};
+use jobplane::domain::{EndReason, Job, JobFilter, JobId, JobSpec, Priority, StateKind, Timestamp};
 use jobplane::store::memory::MemoryStore;
 use jobplane::store::{
     Batch, JobWrite, ListQuery, LogQuery, NewJob, Probe, Prune, SessionWrite, Store,
@@ -17,8 +15,8 @@ use jobplane::store::{
 use proptest::prelude::*;
 
 use crate::world::{
-    at, batch, born, cancel, decide, delete, fail, job_id, job_type, lines, load, progress, queue,
-    request, retry, session, session_id, spec, sqlite, start, succeed,
+    at, batch, born, cancel, decide, delete, fail, job_id, job_type, lines, load, process,
+    progress, queue, request, retry, session, session_id, spec, sqlite, start, succeed,
 };
 
 const TYPES: [&str; 2] = ["sync", "backup"];
@@ -343,7 +341,7 @@ impl World<'_> {
             same!(session(id));
         }
         for instance in INSTANCES {
-            same!(sessions_of(&InstanceId::new(instance).expect("an instance"), "tester"));
+            same!(sessions_of(&process(instance), "tester"));
         }
         for key in 0..4 {
             same!(request("tester", &format!("request {key}")));

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use jobplane::domain::{EndReason, InstanceId, Session};
+use jobplane::domain::{EndReason, Session};
 use jobplane::store::{Batch, Orphan, Prune, SessionWrite, Store};
 
 use crate::on_each_store;
 use crate::world::{
-    at, batch, born, command, commit, given, job_id, open_session, progress, session, session_id,
-    spec, start,
+    at, batch, born, command, commit, given, job_id, open_session, process, progress, session,
+    session_id, spec, start,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -49,7 +49,7 @@ async fn new_attach_of_a_process_supersedes_its_older_streams_only(store: &dyn S
     for number in 2..=8 {
         assert_eq!(read(store, number).await.end, None, "session {number}");
     }
-    let instance = InstanceId::new("i").expect("an instance");
+    let instance = process("i");
     let open = store.sessions_of(&instance, "tester").await.expect("a read");
     let open: Vec<_> = open.into_iter().map(|session| session.id).collect();
     assert_eq!(open, vec![session_id(8), session_id(6), session_id(2)]);

@@ -166,7 +166,7 @@ pub fn session(number: u64, instance: &str, now: Timestamp) -> Session {
     Session {
         id: session_id(number),
         worker_id: worker(),
-        instance_id: InstanceId::new(instance).expect("an instance"),
+        instance_id: process(instance),
         principal: "tester".to_owned(),
         unary: false,
         client: "test 1".to_owned(),
@@ -214,4 +214,12 @@ pub async fn open_session(store: &dyn Store, session: Session) {
 
 pub async fn load(store: &dyn Store, number: u64) -> Option<Job> {
     store.load(&[job_id(number)]).await.expect("a read").pop()
+}
+
+/// The process called `name`; none if empty.
+pub fn process(name: &str) -> InstanceId {
+    let mut bytes = [0; 16];
+    bytes[..name.len()].copy_from_slice(name.as_bytes());
+    let id = if name.is_empty() { String::new() } else { Uuid::from_bytes(bytes).to_string() };
+    InstanceId::new(&id).expect("a UUID")
 }

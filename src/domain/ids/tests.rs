@@ -35,8 +35,13 @@ fn the_usual_queue_has_a_name_that_is_one() {
 #[test]
 fn a_process_may_go_without_a_name() {
     assert_eq!(InstanceId::new("").unwrap(), InstanceId::default());
-    assert_eq!(InstanceId::new("a-1").unwrap().as_str(), "a-1");
-    assert_eq!(InstanceId::new(" "), Err(NameError::Character(' ')));
+}
+
+#[test]
+fn a_process_is_a_uuid_and_no_name() {
+    let text = "018f3c4e-7b5a-7c3d-9e2f-1a2b3c4d5e6f";
+    assert_eq!(InstanceId::new(text).unwrap().as_str(), text);
+    assert!(InstanceId::new("pod-7").is_err());
 }
 
 #[test]

@@ -111,7 +111,9 @@ impl Dispatcher {
         let probes = probes(&pairs, &capacities);
         let answer = self.match_up(&probes, &takers, &capacities, now).await;
         if answer.is_err() {
-            pairs.into_iter().for_each(|pair| self.line.more(pair));
+            for pair in pairs {
+                self.line.more(pair);
+            }
         }
         answer
     }
@@ -204,7 +206,9 @@ impl Dispatcher {
             if let Some(Taker::Call(waiting)) = takers.get(taker)
                 && let Err(jobs) = waiting.answer(jobs)
             {
-                jobs.iter().for_each(|job| self.release(job));
+                for job in &jobs {
+                    self.release(job);
+                }
             }
         }
     }

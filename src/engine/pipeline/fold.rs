@@ -42,6 +42,10 @@ impl Desk {
 }
 
 /// What was decided of one piece of work; it holds only if the commit says so.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most verdicts carry the job; a box would cost each one an allocation"
+)]
 pub(super) enum Verdict {
     /// Hangs on the write of its job, with this answer.
     OnJob(Result<Option<Job>, Error>),
@@ -177,9 +181,8 @@ fn command_verdict(
             desk.take(*transition);
             Verdict::OnJob(Ok(Some(desk.job.clone())))
         }
-        Ok(Applied::Unchanged) if desk.from_cache => Verdict::Again,
+        Ok(Applied::Unchanged) | Err(_) if desk.from_cache => Verdict::Again,
         Ok(Applied::Unchanged) => Verdict::OnJob(Ok(Some(desk.job.clone()))),
-        Err(_) if desk.from_cache => Verdict::Again,
         Err(refusal) => Verdict::OnJob(Err(Error::Refused { job_id, refusal })),
     }
 }

@@ -200,7 +200,9 @@ impl Writer {
         self.parts.metrics.store_error(error.kind());
         if matches!(error, store::Error::Rejected(_) | store::Error::Corrupt { .. }) {
             if work.len() == 1 {
-                work.into_iter().for_each(|piece| piece.fail(Error::from(error.clone())));
+                for piece in work {
+                    piece.fail(Error::from(error.clone()));
+                }
                 return Vec::new();
             }
             let late = work.split_off(work.len() / 2);

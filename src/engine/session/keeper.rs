@@ -19,12 +19,12 @@ use super::registry::{Lingering, Sessions};
 
 impl Sessions {
     /// One step of keeping sessions: renewals, deliveries that are not confirmed, heartbeats, pace.
-    pub async fn tick(self: &Arc<Self>) -> Result<()> {
+    pub fn tick(self: &Arc<Self>) -> Result<()> {
         self.take_back_overdue();
         for attach in self.all() {
             self.keep(&attach);
             self.keep_pace(&attach);
-            self.renew_if_heard(&attach).await?;
+            self.renew_if_heard(&attach)?;
         }
         let done: Vec<SessionId> = {
             let mut done = self.done.lock();
@@ -109,7 +109,7 @@ impl Sessions {
 
     /// Renews the lease once a third of it has passed since the last renewal; a session that has
     /// ended meanwhile lapses, or its stream ends if another attach took its place.
-    async fn renew_if_heard(self: &Arc<Self>, attach: &Arc<Attach>) -> Result<()> {
+    fn renew_if_heard(self: &Arc<Self>, attach: &Arc<Attach>) -> Result<()> {
         let (id, wanted) = {
             let state = attach.state.lock();
             let since = state.heard.duration_since(state.renewed);

@@ -95,6 +95,9 @@ pub(super) struct Delivery {
     sequence: i64,
 }
 
+/// The end of a stream: well, or with an error.
+struct End(Option<Error>);
+
 #[derive(Default)]
 struct State {
     queue: VecDeque<ToWorker>,
@@ -102,7 +105,8 @@ struct State {
     unconfirmed: VecDeque<Delivery>,
     sequence: i64,
     last_written: Option<Instant>,
-    end: Option<Option<Error>>,
+    /// How the stream ends once the queue is empty; its error is told once.
+    end: Option<End>,
     waker: Option<Waker>,
 }
 
@@ -118,10 +122,10 @@ impl Outbox {
             return;
         }
         if state.queue.len() >= OUTBOX_MESSAGES_MAX {
-            state.end = Some(Some(Error::LimitExceeded {
+            state.end = Some(End(Some(Error::LimitExceeded {
                 what: "messages waiting for the worker to read them",
                 limit: OUTBOX_MESSAGES_MAX as u64,
-            }));
+            })));
         } else {
             if let ToWorker::Assignment(job) = &message {
                 state.unconfirmed.push_back(Delivery {
@@ -147,7 +151,7 @@ impl Outbox {
     pub fn end(&self, error: Option<Error>) {
         let mut state = self.0.lock();
         if state.end.is_none() {
-            state.end = Some(error);
+            state.end = Some(End(error));
             wake(state);
         }
     }
@@ -225,8 +229,8 @@ impl Stream for Outbox {
             }
             return Poll::Ready(Some(Ok((sequence, message))));
         }
-        if let Some(end) = &mut state.end {
-            return Poll::Ready(end.take().map(Err));
+        if let Some(End(error)) = &mut state.end {
+            return Poll::Ready(error.take().map(Err));
         }
         state.waker = Some(context.waker().clone());
         Poll::Pending

@@ -182,10 +182,10 @@ impl Attach {
                 self.tick(sessions, cell, of, seq, Tick::Progress(progress));
             }
             UpdateKind::Usage(usage) => self.tick(sessions, cell, of, seq, Tick::Usage(usage)),
-            UpdateKind::Logs(entries) => self.logs(sessions, of, seq, entries),
+            UpdateKind::Logs(entries) => self.logs(sessions, &of, seq, entries),
             UpdateKind::Outcome(outcome) => {
                 let command = outcome.into_command(of.lease_epoch, seq, cell.as_ref(), sessions);
-                self.outcome(sessions, of, seq, command);
+                self.outcome(sessions, &of, seq, command);
             }
         }
     }
@@ -221,13 +221,13 @@ impl Attach {
             });
             attach.settle(seq, settled);
         });
-        self.submit(sessions, Work::Fence { of, reply });
+        sessions.pipeline().submit_surely(Work::Fence { of, reply }, &sessions.tasks);
     }
 
     fn logs(
         self: &Arc<Self>,
         sessions: &Arc<Sessions>,
-        of: Adoption,
+        of: &Adoption,
         seq: i64,
         entries: Vec<LogEntry>,
     ) {
@@ -247,19 +247,21 @@ impl Attach {
         let reply = Reply::new(move |answer: Result<()>| attach.settle(seq, answer));
         let batch =
             LogBatch { job_id: of.job_id, lease_epoch: of.lease_epoch, attempt: 0, seq, entries };
-        self.submit(sessions, Work::Logs { batch, patient: true, reply });
+        sessions
+            .pipeline()
+            .submit_surely(Work::Logs { batch, patient: true, reply }, &sessions.tasks);
     }
 
     fn outcome(
         self: &Arc<Self>,
         sessions: &Arc<Sessions>,
-        of: Adoption,
+        of: &Adoption,
         seq: i64,
         command: Command,
     ) {
         self.ledger.lock().begin(seq, 0);
         let (attach, registry) = (Arc::clone(self), Arc::clone(sessions));
-        let Adoption { job_id, lease_epoch } = of;
+        let Adoption { job_id, lease_epoch } = *of;
         let report = command.report();
         let reply = Reply::new(move |answer: Result<crate::domain::Job>| {
             // Applied or refused: either way the worker does not hold it any more.
@@ -277,12 +279,10 @@ impl Attach {
                 answer => attach.settle(seq, answer.map(drop)),
             }
         });
-        self.submit(sessions, Work::Command { job_id, command, patient: true, reply });
-    }
-
-    /// Puts a report into the pipeline; one that finds it full waits outside the read loop.
-    fn submit(self: &Arc<Self>, sessions: &Arc<Sessions>, work: Work) {
-        sessions.pipeline().submit_surely(work, &sessions.tasks);
+        sessions.pipeline().submit_surely(
+            Work::Command { job_id, command, patient: true, reply },
+            &sessions.tasks,
+        );
     }
 
     fn settle(&self, seq: i64, answer: Result<()>) {

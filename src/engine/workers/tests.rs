@@ -22,11 +22,19 @@ fn id(number: u128) -> SessionId {
     SessionId(Uuid::from_u128(number))
 }
 
+/// The process called `name`; none if empty.
+fn process(name: &str) -> InstanceId {
+    let mut bytes = [0; 16];
+    bytes[..name.len()].copy_from_slice(name.as_bytes());
+    let id = if name.is_empty() { String::new() } else { Uuid::from_bytes(bytes).to_string() };
+    InstanceId::new(&id).expect("a UUID")
+}
+
 fn session(number: u128, worker: &str, instance: &str, connected: i64) -> Session {
     Session {
         id: id(number),
         worker_id: WorkerName::new(worker).expect("a name"),
-        instance_id: InstanceId::new(instance).expect("a name"),
+        instance_id: process(instance),
         principal: "anonymous".to_owned(),
         unary: false,
         client: String::new(),

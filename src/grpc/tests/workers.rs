@@ -147,7 +147,8 @@ async fn a_start_that_is_repeated_gives_the_same_assignment() {
     let server = Server::start();
     let first = server.start_job(starts("r1")).await.expect("started");
     assert_eq!(server.start_job(starts("r1")).await.expect("started before"), first);
-    let other = v1::StartJobRequest { instance_id: "i2".to_owned(), ..starts("r1") };
+    let other =
+        v1::StartJobRequest { instance_id: uuid::Uuid::from_u128(2).to_string(), ..starts("r1") };
     let refused = reason(server.start_job(other).await);
     assert_eq!(refused, (Code::InvalidArgument, "REQUEST_ID_REUSED".to_owned()));
 }
