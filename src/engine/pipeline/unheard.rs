@@ -65,9 +65,13 @@ impl Writer {
         }
         let gone: HashSet<JobId> =
             unheard.deletes.into_iter().filter(|id| !stand.contains_key(id)).collect();
-        gone.iter().for_each(|id| self.parts.after.deleted(*id));
+        for id in &gone {
+            self.parts.after.deleted(*id);
+        }
         stand.retain(|id, _| unheard.births.contains(id));
-        stand.values().for_each(|job| self.parts.after.born(job));
+        for job in stand.values() {
+            self.parts.after.born(job);
+        }
         Ok(Heard { born: stand, gone })
     }
 

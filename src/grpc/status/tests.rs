@@ -149,7 +149,8 @@ fn a_status_in_an_answer_is_the_same_status() {
 
 #[test]
 fn too_much_at_a_time_may_be_repeated() {
-    let status = to_status(E::RateLimited { what: "unacknowledged updates", limit: 1_024 });
+    let status =
+        to_status(engine::Error::RateLimited { what: "unacknowledged updates", limit: 1_024 });
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert!(status.get_details_retry_info().is_some());
     assert_eq!(fact(&status, "limit"), "1024");
