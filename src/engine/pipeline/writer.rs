@@ -50,6 +50,11 @@ impl Writer {
                 let first = tokio::select! {
                     biased;
                     first = inbox.recv() => first,
+                    () = tokio::time::sleep(self.pause), if self.unheard.is_some() => {
+                        // What it did is to be told, although nobody asks; failing, later.
+                        let _ = self.hear().await;
+                        continue;
+                    }
                     () = shutdown.signalled() => inbox.try_recv().ok(),
                 };
                 match first {
