@@ -157,10 +157,12 @@ async fn a_summary_tells_how_a_type_does() {
         let of = v1::JobSpec { retry_policy: Some(policy.clone()), ..spec("sync") };
         let id = client.create(of).await.id;
         let (_, epoch) = client.acquire_one("sync").await;
-        match good {
-            true => client.complete(&id, epoch).await.expect("taken"),
-            false => client.fail(&id, epoch, "E").await.expect("taken"),
+        let answer = if good {
+            client.complete(&id, epoch).await
+        } else {
+            client.fail(&id, epoch, "E").await
         };
+        answer.expect("taken");
     }
     client.create(spec("other")).await;
     let last = client.create(spec("sync")).await.id;

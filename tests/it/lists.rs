@@ -65,7 +65,7 @@ async fn each_filter_finds_its_job_and_no_other() {
     ];
     let client = server.client();
     for (name, filter) in filters {
-        assert_eq!(found(&client, filter).await, [special.id.clone()], "{name}");
+        assert_eq!(found(&client, filter).await, std::slice::from_ref(&special.id), "{name}");
     }
     let before = JobFilter { create_time_before: create, ..none() };
     assert_eq!(found(&client, before).await, [plain.id]);
