@@ -84,7 +84,9 @@ impl Live {
         match tick {
             Tick::Progress(mut progress) => {
                 let next = state.progress.sequence + 1;
-                progress.sequence = if sequence == 0 { next } else { sequence };
+                // The worker's own count, else the number of its report, else one more.
+                let given = if progress.sequence > 0 { progress.sequence } else { sequence };
+                progress.sequence = if given == 0 { next } else { given };
                 if progress.sequence < next {
                     return;
                 }

@@ -9,9 +9,19 @@ use super::convert::{self, View};
 /// The job with what follows from its progress now; progress from memory is marked.
 pub(super) fn job(engine: &Engine, job: &Job, view: View) -> v1::Job {
     let mut shown = convert::job::to_proto(job, view, engine.clock().now());
-    let progress = shown.status.as_mut().and_then(|status| status.progress.as_mut());
-    if let Some(progress) = progress {
+    mark(engine, job, shown.status.as_mut());
+    shown
+}
+
+/// Its status alone, likewise.
+pub(super) fn status(engine: &Engine, job: &Job, view: View) -> v1::JobStatus {
+    let mut shown = convert::status::to_proto(job, view, engine.clock().now());
+    mark(engine, job, Some(&mut shown));
+    shown
+}
+
+fn mark(engine: &Engine, job: &Job, shown: Option<&mut v1::JobStatus>) {
+    if let Some(progress) = shown.and_then(|status| status.progress.as_mut()) {
         progress.live = engine.is_live(job);
     }
-    shown
 }

@@ -22,6 +22,7 @@ use crate::runtime::{Clock, Shutdown};
 use crate::watch::{self, Encoding, Subscription};
 
 use super::convert::{self, View};
+use super::show;
 use super::status::{invalid, to_status};
 
 /// What a watcher reads.
@@ -217,18 +218,16 @@ impl Watcher {
             Form::Snapshot => Encoding(full),
             Form::Update => Encoding(2 + full),
         };
-        let now = self.engine.clock().now();
-        let view = self.view;
+        let (engine, view) = (&self.engine, self.view);
         snapshot.encoded(place, |job: &Job| match form {
-            Form::Snapshot => Snapshot { job: Some(convert::job::to_proto(job, view, now)) }
-                .encode_to_vec()
-                .into(),
-            Form::Update => Update {
-                job_id: job.id.to_string(),
-                status: Some(convert::status::to_proto(job, view, now)),
+            Form::Snapshot => {
+                Snapshot { job: Some(show::job(engine, job, view)) }.encode_to_vec().into()
             }
-            .encode_to_vec()
-            .into(),
+            Form::Update => {
+                Update { job_id: job.id.to_string(), status: Some(show::status(engine, job, view)) }
+                    .encode_to_vec()
+                    .into()
+            }
         })
     }
 

@@ -4,11 +4,16 @@
 mod acks;
 mod cancel;
 mod delivery;
+mod figures;
 mod harness;
 mod leases;
 mod life;
+mod lists;
+mod logs;
 mod outage;
+mod progress;
 mod reattach;
 mod requests;
 mod retry;
+mod shutdown;
 mod watch;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jobplane::proto::v1;
 use jobplane::proto::v1::JobState as State;
-use jobplane::proto::v1::report_progress_request::update::{Report, Succeeded};
+use jobplane::proto::v1::report_progress_request::update::{Released, Report, Succeeded};
 use jobplane::runtime::Clock;
 use tonic::{Code, Status};
 
@@ -148,7 +148,7 @@ async fn outcomes_outlive(weather: Weather) {
     held[0].send(Report::Logs(v1::LogBatch { entries: lines(["kept"]) }));
     held[0].send(Report::Succeeded(Succeeded::default()));
     held[1].send(Report::Failed(v1::report_progress_request::update::Failed::default()));
-    let last = held[2].send(Report::Released(Default::default()));
+    let last = held[2].send(Report::Released(Released::default()));
     let refused = client.request("seen", spec("other")).await.refusal();
     assert_eq!(refused.code, Code::Unavailable);
     let acked = worker.told().into_iter().filter_map(|message| match message {
@@ -234,6 +234,41 @@ async fn an_outcome_whose_fate_is_unknown_is_neither_lost_nor_hidden() {
 }
 
 #[tokio::test]
+async fn what_was_done_as_the_store_went_away_is_told_when_it_is_back() {
+    let server = setup().start().await;
+    let client = server.client();
+    let (done, asked) = (client.create(spec("a")).await.id, client.create(spec("b")).await.id);
+    let worker = server.worker("w1").slots(3).connect().await;
+    let held = [worker.expect_assignment().await, worker.expect_assignment().await];
+    let first = held.iter().find(|held| held.id == done).expect("the job");
+    let watcher = server.watch(&done).await;
+    let back = async || {
+        let down = || async { client.try_get(&done).await.is_err() };
+        eventually(SOON, "the store is gone", down).await;
+        server.faults.set(Weather::Fair);
+    };
+
+    server.faults.plan(Fault::StoreLost, |batch| !batch.writes.is_empty());
+    let seq = first.send(Report::Succeeded(Succeeded::default()));
+    back().await;
+    worker.settled(seq).await.expect("taken");
+    watcher.until_state(State::Succeeded).await;
+
+    server.faults.plan(Fault::StoreLost, |batch| !batch.writes.is_empty());
+    assert_eq!(client.cancel(&asked, None).await.refusal().code, Code::Unavailable);
+    back().await;
+    assert_eq!(worker.expect_cancel().await.job_id, asked);
+
+    server.faults.plan(Fault::StoreLost, |batch| !batch.creates.is_empty());
+    assert_eq!(client.request("r", spec("c")).await.refusal().code, Code::Unavailable);
+    back().await;
+    let made = worker.expect_assignment().await;
+    let again = client.request("r", spec("c")).await.expect("known");
+    assert_eq!(again.job.map(|job| job.id), Some(made.id));
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_cancel_whose_fate_is_unknown_reaches_the_worker() {
     let server = setup().start().await;
     let client = server.client();
@@ -298,10 +333,18 @@ async fn a_session_whose_opening_is_unknown_is_opened_once() {
     let worker = server.worker("w1").connect().await;
     let held = worker.expect_assignment().await;
     assert_eq!(held.id, id);
-    worker.cut();
-    server.faults.plan(Fault::AnswerLost, |batch| !batch.sessions.is_empty());
-    let again = server.worker("w1").same_process_as(&worker).has(&id, held.epoch).connect().await;
-    assert_eq!(again.welcome.adopted.len(), 1);
-    assert_eq!(server.open_sessions().await.len(), 1);
+    let mut worker = worker;
+    for fault in [Fault::AnswerLost, Fault::RequestLost, Fault::GuardsMissed] {
+        worker.cut();
+        server.faults.plan(fault, |batch| !batch.writes.is_empty());
+        let again = server.worker("w1").same_process_as(&worker).has(&id, held.epoch);
+        worker = again.connect().await;
+        assert!(server.faults.happened());
+        assert_eq!(worker.welcome.adopted.len(), 1, "{fault:?}");
+        assert_eq!(server.open_sessions().await.len(), 1, "{fault:?}");
+    }
+    let seq = worker.update(&id, held.epoch, Report::Succeeded(Succeeded::default()));
+    worker.settled(seq).await.expect("taken");
+    assert_eq!(server.client().get(&id).await.state(), State::Succeeded);
     server.stop().await;
 }

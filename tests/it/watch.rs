@@ -31,7 +31,7 @@ async fn a_new_job_reaches_all_who_wait_without_polling() {
         streamed
     };
     let all = async { tokio::join!(client.acquire(acquire), worker.expect_assignment(), create) };
-    let (called, streamed, created) = within(SOON, "all who wait hear of it", all).await;
+    let (called, streamed, created) = within(SOON, "all who wait hear of it", Box::pin(all)).await;
     assert_eq!(called.expect("an answer").len(), 1);
     assert_eq!(streamed.id, created.id);
 

@@ -150,7 +150,9 @@ impl Dispatcher {
             Err(error) => {
                 // It may have happened: nobody was told of these, so they are given back.
                 if matches!(error, store::Error::OutcomeUnknown(_)) {
-                    starts.iter().for_each(|(_, job)| self.release(job));
+                    for (_, job) in &starts {
+                        self.release(job);
+                    }
                 }
                 return Err(error);
             }

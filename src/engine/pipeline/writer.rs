@@ -69,6 +69,11 @@ impl Writer {
                 tokio::select! {
                     biased;
                     () = inbox.filled() => {}
+                    () = tokio::time::sleep(self.pause), if self.unheard.is_some() => {
+                        // What it did is to be told, although nobody asks; failing, later.
+                        let _ = self.hear().await;
+                        continue;
+                    }
                     () = shutdown.signalled() => if inbox.len() == 0 { return },
                 }
             }

@@ -28,7 +28,7 @@ pub fn spec(job_type: &str) -> v1::JobSpec {
 
 /// A length of time.
 pub fn seconds(seconds: f64) -> Option<prost_types::Duration> {
-    Some(Duration::from_secs_f64(seconds).try_into().expect("a length of time"))
+    Duration::from_secs_f64(seconds).try_into().ok()
 }
 
 /// A progress in percent.

@@ -34,6 +34,8 @@ pub enum Weather {
 pub enum Fault {
     /// It happens, and nobody hears of it.
     AnswerLost,
+    /// It happens, and then the store fails until the weather changes.
+    StoreLost,
     /// It does not happen, and nobody knows.
     RequestLost,
     /// It does not happen, and says so.
@@ -83,6 +85,14 @@ impl Faults {
         }
     }
 
+    /// A commit happened, and nobody hears of it.
+    fn lost(&self, fault: Fault) -> Error {
+        if fault == Fault::StoreLost {
+            self.set(Weather::Failing);
+        }
+        unknown()
+    }
+
     fn next(&self, batch: &Batch) -> Option<Fault> {
         let mut planned = self.planned.lock();
         let at = planned.iter().position(|(_, aim)| aim(batch))?;
@@ -129,9 +139,9 @@ impl Round for FaultyRound {
         };
         match fault {
             None => self.inner.commit(batch).await,
-            Some(Fault::AnswerLost) => {
+            Some(fault @ (Fault::AnswerLost | Fault::StoreLost)) => {
                 self.inner.commit(batch).await?;
-                Err(unknown())
+                Err(self.faults.lost(fault))
             }
             Some(Fault::RequestLost) => {
                 self.inner.abandon().await;
@@ -166,9 +176,9 @@ impl Store for FaultyStore {
         self.faults.weathered().await?;
         match self.faults.next(&batch) {
             None => self.inner.commit(batch).await,
-            Some(Fault::AnswerLost) => {
+            Some(fault @ (Fault::AnswerLost | Fault::StoreLost)) => {
                 self.inner.commit(batch).await?;
-                Err(unknown())
+                Err(self.faults.lost(fault))
             }
             Some(Fault::RequestLost) => Err(unknown()),
             Some(Fault::Refused) => Err(unavailable()),

@@ -16,11 +16,11 @@ mod worker;
 mod worker_inbox;
 
 pub use client::{Client, JobFacts, done, lines, object, percent, seconds, spec};
-pub use faulty::{Aim, Fault, Faults, Weather};
-pub use raw::{StalledWatch, StalledWorker};
+pub use faulty::{Fault, Weather};
+pub use raw::StalledWorker;
 pub use refusal::{Refusal, Told};
 pub use server::{Server, Setup};
 pub use wait::{SOON, eventually, within};
 pub use watcher::{Seen, Watcher};
-pub use worker::{Held, Hire, Worker};
+pub use worker::{Held, Worker};
 pub use worker_inbox::Message;

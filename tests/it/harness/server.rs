@@ -227,6 +227,14 @@ impl Server {
         engine.clock().now().since(began)
     }
 
+    /// Ends the run whatever is left over, and the test with it. Answers how long it took.
+    pub async fn abandon(mut self) -> Duration {
+        let Running { app, engine, .. } = self.running.take().expect("the server runs");
+        let began = engine.clock().now();
+        app.stop().await;
+        engine.clock().now().since(began)
+    }
+
     /// Starts the next run on what the one before left.
     pub async fn resume(&mut self) {
         let (app, store) = launch(&self.config, &self.place, &self.faults).await;

@@ -30,8 +30,6 @@ where
 /// # Panics
 /// If it does not end within `bound`.
 pub async fn within<T>(bound: Duration, what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(bound, future).await {
-        Ok(answer) => answer,
-        Err(_) => panic!("not within {bound:?}: {what}"),
-    }
+    let answer = tokio::time::timeout(bound, future).await;
+    answer.unwrap_or_else(|_| panic!("not within {bound:?}: {what}"))
 }

@@ -18,9 +18,9 @@ use super::wait::{SOON, within};
 #[derive(Debug, Clone)]
 pub enum Seen {
     /// The whole job.
-    Snapshot(v1::Job),
+    Snapshot(Box<v1::Job>),
     /// Its status.
-    Update(v1::JobStatus),
+    Update(Box<v1::JobStatus>),
     /// Lines of its log.
     Logs(Logs),
     /// A sign of life.
@@ -33,11 +33,11 @@ impl Seen {
         match response.event.expect("an event") {
             Event::Snapshot(bytes) => {
                 let snapshot = Snapshot::decode(bytes).expect("a snapshot");
-                Self::Snapshot(snapshot.job.expect("a snapshot holds a job"))
+                Self::Snapshot(Box::new(snapshot.job.expect("a snapshot holds a job")))
             }
             Event::Update(bytes) => {
                 let update = Update::decode(bytes).expect("an update");
-                Self::Update(update.status.expect("an update holds a status"))
+                Self::Update(Box::new(update.status.expect("an update holds a status")))
             }
             Event::Logs(bytes) => Self::Logs(Logs::decode(bytes).expect("lines")),
             Event::Heartbeat(_) => Self::Heartbeat,

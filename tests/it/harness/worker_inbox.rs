@@ -58,9 +58,9 @@ impl Inbox {
     /// Takes up the first message, not taken up before, that is as `wanted`.
     pub async fn take<T>(&self, what: &str, wanted: impl Fn(&Message) -> Option<T>) -> T {
         self.until(what, |told| {
-            let open = (0..told.messages.len()).filter(|at| !told.taken.contains(at));
+            let mut open = (0..told.messages.len()).filter(|at| !told.taken.contains(at));
             let (at, found) =
-                open.filter_map(|at| wanted(&told.messages[at]).map(|found| (at, found))).next()?;
+                open.find_map(|at| wanted(&told.messages[at]).map(|found| (at, found)))?;
             told.taken.insert(at);
             Some(found)
         })

@@ -1,0 +1,129 @@
+//! How the server stops, and what is there when it starts again.
+
+use std::time::Duration;
+
+use jobplane::proto::v1;
+use jobplane::proto::v1::JobState as State;
+use jobplane::proto::v1::report_progress_request::update::{Report, Succeeded};
+use jobplane::runtime::Tasks;
+use tonic::Code;
+
+use crate::harness::{
+    JobFacts as _, Message, Refusal, SOON, Server, Told as _, Weather, eventually, lines, percent,
+    seconds, spec,
+};
+
+#[tokio::test]
+async fn a_stop_ends_every_stream_and_call_with_a_status_and_loses_nothing() {
+    let mut server = Server::start().await;
+    let client = server.client();
+    let waiting = client.create(spec("later")).await.id;
+    let running = client.create(spec("sync")).await.id;
+    let worker = server.worker("w1").job_type("sync").connect().await;
+    let held = worker.expect_assignment().await.progress(33.0).await;
+    held.log(lines(["kept"])).await.expect("taken");
+    let watchers = [server.watch(&waiting).await, server.watch(&running).await];
+    let call = {
+        let client = client.clone();
+        let request = v1::AcquireJobsRequest {
+            worker_id: "w2".to_owned(),
+            types: vec!["none".to_owned()],
+            wait: seconds(60.0),
+            ..v1::AcquireJobsRequest::default()
+        };
+        Tasks::new().spawn("call", async move { client.acquire(request).await })
+    };
+    eventually(SOON, "the call waits", || async { client.workers().await.len() == 2 }).await;
+
+    let took = server.halt().await;
+    assert!(took < Duration::from_secs(4), "the deadline was near: {took:?}");
+    for watcher in watchers {
+        let refusal = Refusal::of(&watcher.end().await.1.expect_err("cut short"));
+        assert_eq!((refusal.code, &*refusal.reason), (Code::Unavailable, "SERVER_DRAINING"));
+        assert!(refusal.retry_after.is_some());
+    }
+    let reconnect = worker.expect("to attach again", |told| match told {
+        Message::Reconnect(reconnect) => Some(reconnect.after),
+        _ => None,
+    });
+    assert!(reconnect.await.is_some());
+    let ended = Refusal::of(&worker.end().await.expect_err("cut short"));
+    assert_eq!((ended.code, &*ended.reason), (Code::Unavailable, "SERVER_DRAINING"));
+    let refused = call.await.expect("the task ends").refusal();
+    assert_eq!((refused.code, &*refused.reason), (Code::Unavailable, "SERVER_DRAINING"));
+
+    server.resume().await;
+    let client = server.client();
+    assert_eq!(client.get(&waiting).await.state(), State::Pending);
+    let job = client.get(&running).await;
+    assert_eq!((job.state(), job.percent()), (State::Running, Some(33.0)));
+    let again = server.worker("w1").same_process_as(&worker).job_type("sync").has(&running, 1);
+    let again = again.connect().await;
+    let seq = again.update(&running, 1, Report::Succeeded(Succeeded::default()));
+    again.settled(seq).await.expect("taken");
+    let request = v1::ListJobLogsRequest { job_id: running, ..Default::default() };
+    assert_eq!(client.logs(request).await.entries.len(), 1);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn every_acked_change_is_there_after_a_restart() {
+    let mut server = Server::start().await;
+    let client = server.client();
+    let mut jobs = Vec::new();
+    for number in 0..20 {
+        let id = client.create(spec(&format!("t{number}"))).await.id;
+        match number % 4 {
+            0 => {}
+            1 => drop(client.cancel(&id, None).await.expect("cancelled")),
+            kind => {
+                let (_, epoch) = client.acquire_one(&format!("t{number}")).await;
+                match kind {
+                    2 => drop(client.complete(&id, epoch).await.expect("taken")),
+                    _ => drop(client.fail(&id, epoch, "E").await.expect("taken")),
+                }
+            }
+        }
+        jobs.push(client.get(&id).await);
+    }
+    let failed = jobs[3].id.clone();
+    let attempts = client.attempts(&failed).await;
+    server.restart().await;
+    let client = server.client();
+    for before in jobs {
+        let after = client.get(&before.id).await;
+        assert_eq!(after.spec, before.spec);
+        let (after, before) = (after.status(), before.status());
+        assert_eq!((after.state, after.revision), (before.state, before.revision));
+        assert_eq!((&after.error, after.end_time), (&before.error, before.end_time));
+        assert_eq!((after.attempt, after.lease_epoch), (before.attempt, before.lease_epoch));
+    }
+    assert_eq!(client.attempts(&failed).await, attempts);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn jobs_that_waited_through_a_restart_are_handed_out() {
+    let mut server = Server::setup().without_polling().start().await;
+    let id = server.client().create(spec("sync")).await.id;
+    server.restart().await;
+    let worker = server.worker("w1").slots(1).job_type("sync").connect().await;
+    assert_eq!(worker.expect_assignment().await.id, id);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stop_ends_within_its_deadline_although_the_store_hangs() {
+    let server = Server::setup()
+        .store_timeout(Duration::from_millis(300))
+        .with(|config| config.shutdown_within = Duration::from_secs(2))
+        .start()
+        .await;
+    server.client().create(spec("sync")).await;
+    let held = server.worker("w1").connect().await.expect_assignment().await;
+    server.faults.set(Weather::Hanging);
+    held.send(Report::Progress(percent(50.0)));
+    held.send(Report::Succeeded(Succeeded::default()));
+    let took = server.abandon().await;
+    assert!(took < Duration::from_secs(4), "it took {took:?}");
+}
