@@ -182,7 +182,7 @@ impl Attach {
         let state = self.state.lock();
         let slots = usize::try_from(state.slots).unwrap_or(usize::MAX);
         let free = slots.saturating_sub(state.held.len());
-        if state.over || state.lapsed || state.opening || free == 0 {
+        if state.over || state.lapsed || state.opening || free == 0 || !self.outbox.takes_jobs() {
             return None;
         }
         Some(Capacity {
@@ -198,11 +198,13 @@ impl Attach {
         if state.over || job.status.session() != Some(state.session) {
             return false;
         }
-        let lease_epoch = job.status.lease_epoch;
-        state.held.insert(job.id, Held { lease_epoch, cell });
         // Within the lock, so that nothing about the job can be told before it.
-        self.outbox.push(ToWorker::Assignment(Box::new(job.clone())));
-        true
+        let queued = self.outbox.push(ToWorker::Assignment(Box::new(job.clone())));
+        if queued {
+            let lease_epoch = job.status.lease_epoch;
+            state.held.insert(job.id, Held { lease_epoch, cell });
+        }
+        queued
     }
 
     /// Forgets a job whose lease ended. Answers whether a slot became free by it.
