@@ -21,7 +21,7 @@ impl<T: 'static> Reply<T> {
         Self(Box::new(drop))
     }
 
-    pub(super) fn send(self, answer: Result<T>) {
+    pub(in super::super) fn send(self, answer: Result<T>) {
         (self.0)(answer);
     }
 }

@@ -14,7 +14,7 @@ use super::super::error::{Error, Result};
 use super::super::history;
 use super::super::live::{Cell, Tick};
 use super::super::pipeline::{Adoption, Reply, Work};
-use super::attach::{Attach, Held};
+use super::attach::Attach;
 use super::ledger::Seen;
 use super::outbox::ToWorker;
 use super::registry::Sessions;
@@ -303,18 +303,5 @@ impl Attach {
         let mut ledger = self.ledger.lock();
         ledger.note_settled(seq);
         self.outbox.ack(ledger.through());
-    }
-
-    /// Takes over the jobs that an opened session was granted.
-    pub(super) fn take_over(&self, sessions: &Sessions, jobs: &[crate::domain::Job]) {
-        let mut state = self.state.lock();
-        state.held = jobs
-            .iter()
-            .map(|job| {
-                let held =
-                    Held { lease_epoch: job.status.lease_epoch, cell: sessions.live.open(job) };
-                (job.id, held)
-            })
-            .collect();
     }
 }

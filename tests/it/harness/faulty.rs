@@ -36,6 +36,8 @@ pub enum Fault {
     AnswerLost,
     /// It happens, and then the store fails until the weather changes.
     StoreLost,
+    /// It happens, and its answer comes when [`Faults::answer`] is called.
+    AnswerHeld,
     /// It does not happen, and nobody knows.
     RequestLost,
     /// It does not happen, and says so.
@@ -52,11 +54,16 @@ pub type Aim = fn(&Batch) -> bool;
 pub struct Faults {
     weather: watch::Sender<Weather>,
     planned: Arc<Mutex<VecDeque<(Fault, Aim)>>>,
+    held: watch::Sender<bool>,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { weather: watch::Sender::new(Weather::Fair), planned: Arc::default() }
+        Self {
+            weather: watch::Sender::new(Weather::Fair),
+            planned: Arc::default(),
+            held: watch::Sender::new(false),
+        }
     }
 }
 
@@ -69,6 +76,17 @@ impl Faults {
     /// The next commit that is meant meets this fault.
     pub fn plan(&self, fault: Fault, aim: Aim) {
         self.planned.lock().push_back((fault, aim));
+    }
+
+    /// Lets the answer come that was held back.
+    pub fn answer(&self) {
+        self.held.send_replace(false);
+    }
+
+    async fn hold(&self, committed: Committed) -> Committed {
+        // The sender is here, so the channel is open.
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
+        committed
     }
 
     /// Whether all planned faults have happened.
@@ -96,7 +114,11 @@ impl Faults {
     fn next(&self, batch: &Batch) -> Option<Fault> {
         let mut planned = self.planned.lock();
         let at = planned.iter().position(|(_, aim)| aim(batch))?;
-        planned.remove(at).map(|(fault, _)| fault)
+        let (fault, _) = planned.remove(at)?;
+        if fault == Fault::AnswerHeld {
+            self.held.send_replace(true);
+        }
+        Some(fault)
     }
 }
 
@@ -143,6 +165,10 @@ impl Round for FaultyRound {
                 self.inner.commit(batch).await?;
                 Err(self.faults.lost(fault))
             }
+            Some(Fault::AnswerHeld) => {
+                let committed = self.inner.commit(batch).await?;
+                Ok(self.faults.hold(committed).await)
+            }
             Some(Fault::RequestLost) => {
                 self.inner.abandon().await;
                 Err(unknown())
@@ -179,6 +205,10 @@ impl Store for FaultyStore {
             Some(fault @ (Fault::AnswerLost | Fault::StoreLost)) => {
                 self.inner.commit(batch).await?;
                 Err(self.faults.lost(fault))
+            }
+            Some(Fault::AnswerHeld) => {
+                let committed = self.inner.commit(batch).await?;
+                Ok(self.faults.hold(committed).await)
             }
             Some(Fault::RequestLost) => Err(unknown()),
             Some(Fault::Refused) => Err(unavailable()),
