@@ -16,9 +16,10 @@ mod opening;
 mod outbox;
 mod registry;
 mod reports;
+mod update;
 
 pub(super) use attach::Glance;
 pub use attach::{Attach, Hello, HostUsage, WorkerFacts};
 pub use outbox::{Outbox, ToWorker, Welcome};
 pub use registry::Sessions;
-pub use reports::{Outcome, Update, UpdateKind};
+pub use update::{Outcome, Update, UpdateKind};
