@@ -26,6 +26,7 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 
 use super::error::{Error, Result};
+use super::health::Health;
 
 use queue::Queue;
 
@@ -40,12 +41,14 @@ pub(super) struct Parts {
     pub(super) cache: Arc<Cache>,
     pub(super) after: Arc<After>,
     pub(super) metrics: Metrics,
+    pub(super) health: Arc<Health>,
 }
 
 /// The queue into the writer. Cheap to clone.
 #[derive(Clone)]
 pub struct Pipeline {
     queue: Arc<Queue>,
+    health: Arc<Health>,
     timeout: Duration,
 }
 
@@ -58,8 +61,9 @@ impl Pipeline {
         shutdown: Shutdown,
     ) -> Self {
         let queue = Arc::new(Queue::default());
+        let health = Arc::clone(&parts.health);
         tasks.spawn("writer", writer::Writer::new(parts).run(Arc::clone(&queue), shutdown));
-        Self { queue, timeout }
+        Self { queue, health, timeout }
     }
 
     /// Queues work whose answer goes where its reply says.
@@ -68,7 +72,10 @@ impl Pipeline {
     /// [`Error::Overloaded`] if too much waits already, [`Error::Draining`] after the end; the work's
     /// reply is dropped unanswered then.
     pub fn submit(&self, work: Work) -> Result<()> {
-        self.queue.push(work, false).map_err(|(_, error)| error)
+        self.queue.push(work, false).map_err(|(_, error)| {
+            self.health.trouble();
+            error
+        })
     }
 
     /// Queues work that must be taken, such as the reports of workers, in its order. Whoever submits

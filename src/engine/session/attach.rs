@@ -89,6 +89,8 @@ pub(super) struct State {
     pub(super) over: bool,
     pub(super) heard: Instant,
     pub(super) renewed: Instant,
+    /// The last renewal did not come through: the next one is due at once.
+    pub(super) renew_again: bool,
     pub(super) report_interval: Duration,
     pub(super) host_usage: Option<HostUsage>,
 }
@@ -134,6 +136,7 @@ impl Attach {
                 over: false,
                 heard: now,
                 renewed: now,
+                renew_again: false,
                 report_interval,
                 host_usage: None,
             }),

@@ -25,6 +25,8 @@ pub enum Weather {
     Fair,
     /// Every call fails.
     Failing,
+    /// Every commit fails, and reads work.
+    ReadOnly,
     /// No call comes back before the weather changes.
     Hanging,
 }
@@ -99,8 +101,14 @@ impl Faults {
         let settled = weather.wait_for(|weather| *weather != Weather::Hanging).await;
         match settled.map(|weather| *weather) {
             Ok(Weather::Failing) => Err(unavailable()),
-            Ok(Weather::Fair | Weather::Hanging) | Err(_) => Ok(()),
+            Ok(Weather::Fair | Weather::ReadOnly | Weather::Hanging) | Err(_) => Ok(()),
         }
+    }
+
+    async fn writable(&self) -> Result<()> {
+        self.weathered().await?;
+        let read_only = *self.weather.borrow() == Weather::ReadOnly;
+        if read_only { Err(unavailable()) } else { Ok(()) }
     }
 
     /// A commit happened, and nobody hears of it.
@@ -155,7 +163,7 @@ impl Round for FaultyRound {
     }
 
     async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed> {
-        let fault = match self.faults.weathered().await {
+        let fault = match self.faults.writable().await {
             Ok(()) => self.faults.next(&batch),
             Err(_) => Some(Fault::Refused),
         };
@@ -199,7 +207,7 @@ fn all_missed(committed: Committed, batch: &Batch) -> Committed {
 #[async_trait]
 impl Store for FaultyStore {
     async fn commit(&self, batch: Batch) -> Result<Committed> {
-        self.faults.weathered().await?;
+        self.faults.writable().await?;
         match self.faults.next(&batch) {
             None => self.inner.commit(batch).await,
             Some(fault @ (Fault::AnswerLost | Fault::StoreLost)) => {
