@@ -111,6 +111,8 @@ pub enum Work {
     Session {
         /// The change.
         write: SessionWrite,
+        /// The last words of a session wait for a failing store; what is said again later does not.
+        patient: bool,
         /// The answer.
         reply: Reply<bool>,
     },
@@ -148,13 +150,13 @@ impl Work {
     /// Whether it stays in the queue while the store fails.
     pub(super) const fn is_patient(&self) -> bool {
         match self {
-            Self::Command { patient, .. } | Self::Logs { patient, .. } => *patient,
+            Self::Command { patient, .. }
+            | Self::Logs { patient, .. }
+            | Self::Session { patient, .. } => *patient,
             Self::Progress { .. } => true,
-            Self::Create { .. }
-            | Self::Fence { .. }
-            | Self::Delete { .. }
-            | Self::Open { .. }
-            | Self::Session { .. } => false,
+            Self::Create { .. } | Self::Fence { .. } | Self::Delete { .. } | Self::Open { .. } => {
+                false
+            }
         }
     }
 

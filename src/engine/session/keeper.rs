@@ -49,7 +49,11 @@ impl Sessions {
             {
                 let write = SessionWrite::End { id, reason: EndReason::Done };
                 // A session that is not ended here runs out by itself.
-                let _ = pipeline.submit(Work::Session { write, reply: Reply::ignored() });
+                let _ = pipeline.submit(Work::Session {
+                    write,
+                    patient: true,
+                    reply: Reply::ignored(),
+                });
             }
         });
     }
@@ -132,7 +136,7 @@ impl Sessions {
             Ok(false) => registry.lapsed(&stream, id),
             Err(_) => stream.renew_again(id),
         });
-        let submitted = self.pipeline().submit(Work::Session { write, reply });
+        let submitted = self.pipeline().submit(Work::Session { write, patient: false, reply });
         if submitted.is_err() {
             attach.renew_again(id);
         }

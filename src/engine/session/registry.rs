@@ -144,10 +144,11 @@ impl Sessions {
         self.pipeline().submit_surely(work);
     }
 
+    /// The last words of a session: they outwait a failing store.
     pub(super) fn session_write(&self, write: SessionWrite) {
         let ended = Arc::clone(&self.ended);
         let reply = Reply::new(move |_: Result<bool>| ended.notify_one());
-        let work = Work::Session { write, reply };
+        let work = Work::Session { write, patient: true, reply };
         self.pipeline().submit_surely(work);
     }
 
