@@ -1,6 +1,7 @@
 //! Progress in memory: a tick changes a cell, watchers see it at once, the disk gets the newest one
 //! with the next flush.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use dashmap::DashMap;
@@ -46,7 +47,7 @@ pub(super) enum Tick {
 #[derive(Default)]
 pub(super) struct Live {
     cells: DashMap<JobId, Arc<Cell>>,
-    dirty: Mutex<Vec<Arc<Cell>>>,
+    dirty: Mutex<VecDeque<Arc<Cell>>>,
 }
 
 impl Live {
@@ -102,16 +103,16 @@ impl Live {
         let was_dirty = std::mem::replace(&mut state.dirty, true);
         drop(state);
         if !was_dirty {
-            self.dirty.lock().push(Arc::clone(cell));
+            self.dirty.lock().push_back(Arc::clone(cell));
         }
     }
 
-    /// What changed since the last call, newest only.
+    /// What changed since the last call, newest only; what has waited longest comes first.
     pub(super) fn take_dirty(&self, limit: usize) -> Vec<ProgressWrite> {
         let cells: Vec<Arc<Cell>> = {
             let mut dirty = self.dirty.lock();
-            let from = dirty.len().saturating_sub(limit);
-            dirty.split_off(from)
+            let count = dirty.len().min(limit);
+            dirty.drain(..count).collect()
         };
         let rows = cells.into_iter().map(|cell| {
             let mut state = cell.state.lock();
@@ -130,7 +131,7 @@ impl Live {
     pub(super) fn mark_dirty(&self, jobs: &[(JobId, i64)]) {
         for cell in jobs.iter().filter_map(|(job_id, epoch)| self.find(*job_id, *epoch)) {
             if !std::mem::replace(&mut cell.state.lock().dirty, true) {
-                self.dirty.lock().push(Arc::clone(&cell));
+                self.dirty.lock().push_back(Arc::clone(&cell));
             }
         }
     }
@@ -171,3 +172,6 @@ fn new_cell(job: &Job) -> Arc<Cell> {
         }),
     })
 }
+
+#[cfg(test)]
+mod tests;
