@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::auth::Caller;
 use crate::domain::limits::REPORT_INTERVAL_UNWATCHED;
+use crate::domain::machine::Refusal;
 use crate::domain::{CancelRequest, Job, JobId, LogBatch, LogEntry, Progress, ResourceUsage};
 use crate::store::SessionWrite;
 
@@ -96,7 +97,8 @@ impl Engine {
         Ok(Reported { cancel_request: job.status.cancel_request, report_interval, lease_ttl })
     }
 
-    /// Renews the lease of a unary assignment; a stream renews its own by its traffic.
+    /// Renews the lease of a unary assignment; a stream renews its own by its traffic. Refused if the
+    /// assignment's session is over: its job is about to be taken back.
     async fn renew(&self, job: &Job, wanted: Option<Duration>) -> Result<Duration> {
         let Some(id) = job.status.session() else {
             return Err(Error::JobNotFound(job.id));
@@ -104,11 +106,20 @@ impl Engine {
         let session = self.db.read(move |store| async move { store.session(id).await }).await?;
         let ttl = wanted.or_else(|| session.as_ref().map(|session| session.ttl));
         let ttl = ttl.unwrap_or(crate::domain::limits::LEASE_TTL_UNARY_DEFAULT);
-        if session.is_some_and(|session| session.unary) {
-            let write = SessionWrite::Renew { id, age: Duration::ZERO, ttl };
-            self.pipeline.ask(|reply| Work::Session { write, patient: false, reply }).await?;
+        if session.is_some_and(|session| !session.unary) {
+            return Ok(ttl);
         }
-        Ok(ttl)
+        let write = SessionWrite::Renew { id, age: Duration::ZERO, ttl };
+        if self.pipeline.ask(|reply| Work::Session { write, patient: false, reply }).await? {
+            return Ok(ttl);
+        }
+        let lease_epoch = job.status.lease_epoch;
+        let refusal = Refusal::StaleLease {
+            held: lease_epoch,
+            presented: lease_epoch,
+            state: job.status.kind(),
+        };
+        Err(Error::Refused { job_id: job.id, refusal })
     }
 
     /// Takes the end of an execution.

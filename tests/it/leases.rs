@@ -242,3 +242,18 @@ async fn a_report_renews_the_lease_of_a_single_call_and_only_that_of_its_job() {
     client.complete(&heard.id, lease_epoch).await.expect("taken");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_report_of_a_job_whose_session_is_over_is_promised_nothing() {
+    let hour = Duration::from_secs(3600);
+    let server = Server::setup().with(|config| config.periods.leases = hour).start().await;
+    let client = server.client();
+    client.create(spec("sync")).await;
+    let (job, lease_epoch) = client.acquire_one("sync").await;
+    let sessions = server.store().sessions(server.now()).await.expect("sessions");
+    let end = |id| SessionWrite::End { id, reason: EndReason::Expired };
+    server.change_sessions(sessions.into_iter().map(|session| end(session.id)).collect()).await;
+    let report = v1::ReportJobRequest { job_id: job.id, lease_epoch, ..Default::default() };
+    assert_eq!(client.report(report).await.reason(), "STALE_LEASE");
+    server.stop().await;
+}

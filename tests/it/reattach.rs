@@ -150,3 +150,16 @@ async fn two_processes_of_one_name_do_not_touch_each_other() {
     assert_eq!(client.workers().await.len(), 2);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_worker_that_comes_while_all_are_sent_away_is_sent_away() {
+    let server = Server::start().await;
+    let before = server.worker("w1").connect().await;
+    server.engine().sessions().reconnect_all(std::time::Duration::ZERO);
+    let after = server.worker("w2").connect_unwelcomed().await;
+    for worker in [before, after] {
+        let ended = Refusal::of(&worker.end().await.expect_err("sent away"));
+        assert_eq!((ended.code, ended.reason.as_str()), (Code::Unavailable, "SERVER_DRAINING"));
+    }
+    server.stop().await;
+}
