@@ -99,6 +99,8 @@ pub const REPORT_INTERVAL_WATCHED: Duration = Duration::from_millis(250);
 pub const UNACKED_UPDATES_MAX: usize = 1_024;
 /// Bytes of durable updates of one session under way at once.
 pub const UNACKED_BYTES_MAX: usize = 1024 * 1024;
+/// Unary sessions whose job is over and that are to be ended; what is more runs out by itself.
+pub const DONE_SESSIONS_MAX: usize = 16_384;
 /// Messages that wait for a worker to read them before its stream is ended.
 pub const OUTBOX_MESSAGES_MAX: usize = 8_192;
 /// A worker whose transport takes nothing of what waits for this long gets no further job.

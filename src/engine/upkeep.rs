@@ -38,17 +38,18 @@ impl Engine {
             .db
             .read(move |store| async move { store.expired_sessions(now, LOOP_ROWS_MAX).await })
             .await?;
-        let mut ended = 0;
-        for id in expired {
+        let answers = expired.into_iter().map(|id| async move {
             self.sessions.take_back_undelivered(id);
             let write = SessionWrite::Expire { id };
-            if self.pipeline.ask(|reply| Work::Session { write, patient: false, reply }).await? {
+            let ask = |reply| Work::Session { write, patient: false, reply };
+            let over = self.pipeline.ask(ask).await?;
+            if over {
                 tracing::warn!(session.id = %id, "session expired");
                 self.sessions.expired(id);
-                ended += 1;
             }
-        }
-        Ok(ended)
+            Ok(u64::from(over))
+        });
+        futures_util::future::join_all(answers).await.into_iter().sum()
     }
 
     /// Takes jobs back from sessions that have ended.

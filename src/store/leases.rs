@@ -32,6 +32,12 @@ pub(super) fn apply(
             session.end = Some((now, *reason));
             true
         }),
+        SessionWrite::EndIfUnary { id } => open(id, &|session| {
+            if session.unary {
+                session.end = Some((now, EndReason::Done));
+            }
+            session.unary
+        }),
         SessionWrite::Expire { id } => open(id, &|session| {
             let over = session.expire_time <= now;
             if over {

@@ -193,6 +193,12 @@ pub enum SessionWrite {
         /// How.
         reason: EndReason,
     },
+    /// Its job is over: it ends as DONE if it is unary; a stream's session lives on. Only while not
+    /// ended.
+    EndIfUnary {
+        /// Which.
+        id: SessionId,
+    },
     /// Its lease ran out: it ends as EXPIRED, only if its `expire_time` has passed and it has not
     /// ended.
     Expire {

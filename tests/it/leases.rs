@@ -257,3 +257,22 @@ async fn a_report_of_a_job_whose_session_is_over_is_promised_nothing() {
     assert_eq!(client.report(report).await.reason(), "STALE_LEASE");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn the_session_of_a_single_call_is_done_with_its_job() {
+    let server = Server::start().await;
+    let client = server.client();
+    for _ in 0..20 {
+        client.create(spec("sync")).await;
+        let (job, lease_epoch) = client.acquire_one("sync").await;
+        client.complete(&job.id, lease_epoch).await.expect("taken");
+    }
+    eventually(Duration::from_secs(10), "all sessions are done", || async {
+        let since = server.now().minus(Duration::from_secs(3600));
+        let sessions = server.store().sessions(since).await.expect("sessions");
+        let done = |end| matches!(end, Some((_, EndReason::Done)));
+        sessions.len() == 20 && sessions.into_iter().all(|session| done(session.end))
+    })
+    .await;
+    server.stop().await;
+}

@@ -165,6 +165,7 @@ impl World<'_> {
             }
             3 | 4 => SessionWrite::Renew { id, age: span / 2, ttl: span },
             5 => SessionWrite::Shorten { id, keep: span },
+            6 if seconds.is_multiple_of(2) => SessionWrite::EndIfUnary { id },
             6 => SessionWrite::End { id, reason: EndReason::Goodbye },
             _ => SessionWrite::Expire { id },
         }

@@ -88,11 +88,24 @@ async fn session_that_ended_stays_as_it_is(store: &dyn Store) {
         end,
         SessionWrite::Renew { id, age: Duration::ZERO, ttl: SECOND * 90 },
         SessionWrite::Shorten { id, keep: SECOND },
+        SessionWrite::EndIfUnary { id },
         SessionWrite::Expire { id },
         SessionWrite::Expire { id: session_id(9) },
     ];
-    assert_eq!(write(store, 99, late).await, vec![false; 5]);
+    assert_eq!(write(store, 99, late).await, vec![false; 6]);
     assert_eq!(read(store, 1).await, ended);
+}
+
+async fn only_a_unary_session_ends_with_its_job(store: &dyn Store) {
+    let mut unary = session(1, "i", at(0));
+    unary.unary = true;
+    open_session(store, unary).await;
+    open_session(store, session(2, "j", at(0))).await;
+    let done = |number| SessionWrite::EndIfUnary { id: session_id(number) };
+    let writes = vec![done(1), done(1), done(2), done(9)];
+    assert_eq!(write(store, 3, writes).await, vec![true, false, false, false]);
+    assert_eq!(read(store, 1).await.end, Some((at(3), EndReason::Done)));
+    assert_eq!(read(store, 2).await, session(2, "j", at(0)));
 }
 
 async fn session_expires_only_when_its_lease_has_run_out(store: &dyn Store) {
@@ -199,6 +212,7 @@ on_each_store!(
     two_attaches_in_one_batch_leave_the_last_one,
     renewal_counts_from_when_the_peer_was_heard_and_never_back,
     session_that_ended_stays_as_it_is,
+    only_a_unary_session_ends_with_its_job,
     session_expires_only_when_its_lease_has_run_out,
     writes_to_one_session_apply_in_order,
     running_jobs_on_ended_or_forgotten_sessions_are_orphans,

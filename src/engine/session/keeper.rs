@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::limits::{
-    DELIVERY_CONFIRM_WITHIN, LOOP_ROWS_MAX, REPORT_INTERVAL_UNWATCHED, REPORT_INTERVAL_WATCHED,
+    DELIVERY_CONFIRM_WITHIN, REPORT_INTERVAL_UNWATCHED, REPORT_INTERVAL_WATCHED,
 };
 use crate::domain::session::EndReason;
 use crate::domain::{JobId, SessionId};
@@ -27,35 +27,21 @@ impl Sessions {
             self.keep_pace(&attach);
             renewed = renewed.and(self.renew_if_heard(&attach));
         }
-        let done: Vec<SessionId> = {
-            let mut done = self.done.lock();
-            let from = done.len().saturating_sub(LOOP_ROWS_MAX);
-            done.split_off(from)
-        };
-        for id in done {
-            self.end_if_unary(id);
-        }
-        renewed
+        renewed.and(self.end_done())
     }
 
-    /// A unary session is over with its job; a stream's session lives on.
-    fn end_if_unary(&self, id: SessionId) {
-        let db = self.db.clone();
-        let pipeline = self.pipeline().clone();
-        self.tasks.spawn("end unary session", async move {
-            let session = db.read(move |store| async move { store.session(id).await }).await;
-            if let Ok(Some(session)) = session
-                && session.unary
-            {
-                let write = SessionWrite::End { id, reason: EndReason::Done };
-                // A session that is not ended here runs out by itself.
-                let _ = pipeline.submit(Work::Session {
-                    write,
-                    patient: true,
-                    reply: Reply::ignored(),
-                });
+    /// Unary sessions are over with their job; a stream's session lives on.
+    fn end_done(&self) -> Result<()> {
+        loop {
+            let Some(id) = self.done.lock().pop_front() else { return Ok(()) };
+            let write = SessionWrite::EndIfUnary { id };
+            let work = Work::Session { write, patient: true, reply: Reply::ignored() };
+            if let Err(error) = self.pipeline().submit(work) {
+                // No room now: it keeps its turn.
+                self.done.lock().push_front(id);
+                return Err(error);
             }
-        });
+        }
     }
 
     fn take_back_overdue(&self) {

@@ -1,5 +1,6 @@
 //! Every attach of this process, and what must happen to them as time passes.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::domain::limits::DELIVERY_CONFIRM_WITHIN;
+use crate::domain::limits::{DELIVERY_CONFIRM_WITHIN, DONE_SESSIONS_MAX};
 use crate::domain::machine::{Command, Effect, ReleaseReason};
 use crate::domain::session::EndReason;
 use crate::domain::{Job, JobId, SessionId};
@@ -36,8 +37,8 @@ pub(super) struct Lingering {
 pub struct Sessions {
     pub(super) attached: DashMap<SessionId, Arc<Attach>>,
     pub(super) lingering: Mutex<Vec<Lingering>>,
-    /// Unary sessions whose job came to its outcome.
-    pub(super) done: Mutex<Vec<SessionId>>,
+    /// Sessions of no stream here whose job came to its outcome: most are unary.
+    pub(super) done: Mutex<VecDeque<SessionId>>,
     pub(super) live: Arc<Live>,
     pub(super) hub: Hub,
     pub(super) line: Line,
@@ -64,7 +65,7 @@ impl Sessions {
         Self {
             attached: DashMap::new(),
             lingering: Mutex::new(Vec::new()),
-            done: Mutex::new(Vec::new()),
+            done: Mutex::new(VecDeque::new()),
             live,
             hub,
             line,
@@ -186,7 +187,12 @@ impl Sessions {
                         self.line.wake();
                     }
                 }
-                None => self.done.lock().push(*session),
+                None => {
+                    let mut done = self.done.lock();
+                    if done.len() < DONE_SESSIONS_MAX {
+                        done.push_back(*session);
+                    }
+                }
             },
             Effect::Started { .. }
             | Effect::Ready { .. }

@@ -110,6 +110,7 @@ async fn concerned(
         SessionWrite::Renew { id, .. }
         | SessionWrite::Shorten { id, .. }
         | SessionWrite::End { id, .. }
+        | SessionWrite::EndIfUnary { id }
         | SessionWrite::Expire { id } => &id.0,
     });
     let instances: Vec<&str> = writes
@@ -119,6 +120,7 @@ async fn concerned(
             SessionWrite::Renew { .. }
             | SessionWrite::Shorten { .. }
             | SessionWrite::End { .. }
+            | SessionWrite::EndIfUnary { .. }
             | SessionWrite::Expire { .. } => None,
         })
         .filter(|instance| !instance.is_empty())
