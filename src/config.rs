@@ -60,8 +60,8 @@ pub struct Periods {
     pub logs: Duration,
     /// What is past its time is pruned.
     pub prune: Duration,
-    /// No lease is judged for this long after the server came up, or after the store answered again:
-    /// its workers had nobody to talk to.
+    /// No lease is judged for this long after the server came up, or after the last trouble with the
+    /// store: its workers had nobody to talk to.
     pub lease_grace: Duration,
 }
 

@@ -88,9 +88,8 @@ pub(super) struct State {
     /// The stream is over, or another one took its place.
     pub(super) over: bool,
     pub(super) heard: Instant,
-    pub(super) renewed: Instant,
-    /// The last renewal did not come through: the next one is due at once.
-    pub(super) renew_again: bool,
+    /// When it was last heard of as its lease was renewed; `None` if that did not come through.
+    pub(super) renewed: Option<Instant>,
     pub(super) report_interval: Duration,
     pub(super) host_usage: Option<HostUsage>,
 }
@@ -135,8 +134,7 @@ impl Attach {
                 opening: false,
                 over: false,
                 heard: now,
-                renewed: now,
-                renew_again: false,
+                renewed: Some(now),
                 report_interval,
                 host_usage: None,
             }),

@@ -104,15 +104,15 @@ impl Sessions {
         let (id, age) = {
             let mut state = attach.state.lock();
             let quiet = Clock::monotonic().duration_since(state.heard);
-            let since = state.heard.duration_since(state.renewed);
-            let due = since >= attach.lease_ttl / 3
-                || (quiet >= attach.lease_ttl / 6 && since > Duration::ZERO)
-                || state.renew_again;
+            let due = state.renewed.is_none_or(|renewed| {
+                let since = state.heard.duration_since(renewed);
+                since >= attach.lease_ttl / 3
+                    || (quiet >= attach.lease_ttl / 6 && since > Duration::ZERO)
+            });
             if !due || state.lapsed || state.opening || state.over {
                 return Ok(());
             }
-            state.renewed = state.heard;
-            state.renew_again = false;
+            state.renewed = Some(state.heard);
             (state.session, quiet)
         };
         let write = SessionWrite::Renew { id, age, ttl: attach.lease_ttl };
@@ -170,7 +170,7 @@ impl Attach {
     fn renew_again(&self, id: SessionId) {
         let mut state = self.state.lock();
         if state.session == id {
-            state.renew_again = true;
+            state.renewed = None;
         }
     }
 }

@@ -69,7 +69,7 @@ impl Sessions {
             }
             state.lapsed = false;
             state.opening = true;
-            state.renewed = state.heard;
+            state.renewed = Some(state.heard);
             std::mem::replace(&mut state.session, id)
         };
         self.attached.remove(&before);
@@ -115,10 +115,8 @@ impl Sessions {
     /// one opens a session once more.
     fn unattended(self: &Arc<Self>, attach: &Attach, id: SessionId) {
         let others = self.others_of_process(attach);
-        if others.is_empty() {
-            if let Some(keep) = attach.keep_after_close() {
-                self.session_write(SessionWrite::Shorten { id, keep });
-            }
+        if let Some(keep) = attach.keep_after_close().filter(|_| others.is_empty()) {
+            self.session_write(SessionWrite::Shorten { id, keep });
         }
         for other in &others {
             self.reopen(other);

@@ -156,7 +156,7 @@ impl Sessions {
     pub(super) fn renew(&self, attach: &Attach, id: SessionId) {
         let age = {
             let mut state = attach.state.lock();
-            state.renewed = state.heard;
+            state.renewed = Some(state.heard);
             Clock::monotonic().duration_since(state.heard)
         };
         self.session_write(SessionWrite::Renew { id, age, ttl: attach.lease_ttl });
@@ -181,19 +181,18 @@ impl Sessions {
                     attach.tell_of(job_id, lease_epoch, revoke);
                 }
             }
-            Effect::Closed { session } => match self.attached.get(session) {
-                Some(attach) => {
+            Effect::Closed { session } => {
+                if let Some(attach) = self.attached.get(session) {
                     if attach.let_go(job_id, job.status.lease_epoch) {
                         self.line.wake();
                     }
+                    return;
                 }
-                None => {
-                    let mut done = self.done.lock();
-                    if done.len() < DONE_SESSIONS_MAX {
-                        done.push_back(*session);
-                    }
+                let mut done = self.done.lock();
+                if done.len() < DONE_SESSIONS_MAX {
+                    done.push_back(*session);
                 }
-            },
+            }
             Effect::Started { .. }
             | Effect::Ready { .. }
             | Effect::RetryScheduled { .. }
