@@ -9,6 +9,7 @@
 //! the command arrived; a batch is at most [`COMMIT_COMMANDS_MAX`] commands.
 
 mod after;
+mod answer;
 mod cache;
 mod fold;
 mod queue;
@@ -68,13 +69,14 @@ impl Pipeline {
     /// [`Error::Overloaded`] if too much waits already, [`Error::Draining`] after the end; the work's
     /// reply is dropped unanswered then.
     pub fn submit(&self, work: Work) -> Result<()> {
-        self.queue.push(work, false).map_err(|(_, error)| error)
+        self.queue.push(work, false).map_err(|refused| refused.1)
     }
 
     /// Queues work that must be taken, such as the reports of workers, in its order. Whoever submits
     /// so bounds how much.
     pub fn submit_surely(&self, work: Work) {
-        if let Err((work, error)) = self.queue.push(work, true) {
+        if let Err(refused) = self.queue.push(work, true) {
+            let (work, error) = *refused;
             work.fail(error);
         }
     }
