@@ -111,6 +111,10 @@ pub const WATCH_HEARTBEAT: Duration = Duration::from_secs(15);
 /// Bytes of log entries in one message of a watch, and of a list page.
 pub const RESPONSE_BYTES_MAX: usize = 1024 * 1024;
 
+/// A sequence or a position that comes from afar: beyond it JSON is not exact, and what is counted on
+/// from it must not overflow.
+pub const SEQUENCE_MAX: i64 = 1 << 53;
+
 /// A progress message.
 pub const PROGRESS_MESSAGE_BYTES_MAX: usize = 1_024;
 /// Step names.

@@ -77,7 +77,8 @@ impl LogRow {
     /// The sequence of the line at `index` of this row, from 0.
     #[must_use]
     pub fn sequence(&self, index: usize) -> i64 {
-        self.position * LOG_SEQUENCE_STRIDE + i64::try_from(index).unwrap_or(i64::MAX)
+        let index = i64::try_from(index).unwrap_or(i64::MAX);
+        self.position.saturating_mul(LOG_SEQUENCE_STRIDE).saturating_add(index)
     }
 }
 

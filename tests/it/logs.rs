@@ -1,10 +1,13 @@
 //! Lines that workers write: listed, followed, and kept within bounds.
 
+use jobplane::auth::Caller;
+use jobplane::domain::limits::SEQUENCE_MAX;
+use jobplane::engine::ListLogs;
 use jobplane::proto::v1;
 use jobplane::proto::v1::LogLevel;
 
 use crate::harness::{
-    Client, Held, SOON, Seen, Server, Told as _, Watcher, eventually, lines, object, spec,
+    Client, Held, SOON, Seen, Server, Told as _, Watcher, eventually, lines, object, spec, within,
 };
 
 async fn running(server: &Server) -> Held {
@@ -56,6 +59,35 @@ async fn lines_are_listed_in_order_page_by_page() {
         assert_eq!(messages(&found), numbers(0, 50));
         assert!(found.is_sorted_by(|one, next| one.sequence < next.sequence));
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_beyond_the_end_of_a_log() {
+    let server = Server::setup().in_memory().start().await;
+    let client = server.client();
+    let held = running(&server).await;
+    held.log(numbered(0, 10)).await.expect("taken");
+    let after_sequence = SEQUENCE_MAX;
+    let far = v1::ListJobLogsRequest { after_sequence, ..of(&held.id) };
+    let page = client.logs(far.clone()).await;
+    assert_eq!((page.entries.len(), page.next_sequence), (0, after_sequence));
+    let list = ListLogs {
+        job_id: held.id.parse().expect("an id"),
+        lease_epoch: None,
+        min_level: jobplane::domain::LogLevel::Debug,
+        after_sequence: i64::MAX,
+        page_size: 10,
+    };
+    let (engine, caller) = (server.engine(), Caller::anonymous());
+    let log = engine.logs(&caller, list);
+    assert!(within(SOON, "an answer", log).await.expect("a page").lines.is_empty());
+
+    let farther = v1::ListJobLogsRequest { after_sequence: i64::MAX, ..far };
+    assert_eq!(client.jobs.clone().list_job_logs(farther).await.reason(), "INVALID_FIELD");
+    let wish = Watcher::wish(&held.id);
+    let wish = v1::WatchJobRequest { include_logs: true, after_log_sequence: i64::MAX, ..wish };
+    assert_eq!(client.jobs.clone().watch_job(wish).await.reason(), "INVALID_FIELD");
     server.stop().await;
 }
 
