@@ -172,7 +172,7 @@ impl Engine {
             cache,
             after,
         };
-        tasks.spawn("dispatcher", dispatcher.run(shutdown.clone()));
+        tasks.spawn_vital("dispatcher", &shutdown, dispatcher.run(shutdown.clone()));
         let replica = Replica { id: Uuid::new_v4(), start_time: clock.now() };
         Self(Arc::new(Inner {
             clock,

@@ -56,7 +56,8 @@ impl Pipeline {
         shutdown: Shutdown,
     ) -> Self {
         let (queue, inbox) = mpsc::channel(COMMIT_QUEUE_MAX);
-        tasks.spawn("writer", writer::Writer::new(parts).run(inbox, shutdown));
+        let until = shutdown.clone();
+        tasks.spawn_vital("writer", &until, writer::Writer::new(parts).run(inbox, shutdown));
         Self { queue, timeout }
     }
 
