@@ -74,8 +74,10 @@ impl Engine {
     /// Tells jobs that their time has come: timeouts, ends of grace, expiry.
     pub async fn meet_deadlines(&self) -> Result<u64> {
         let now = self.clock.now();
-        let due =
-            self.db.read(move |store| async move { store.due(now, LOOP_ROWS_MAX).await }).await?;
+        let due = self
+            .db
+            .read(move |store| async move { store.due(now, LOOP_ROWS_MAX).await })
+            .await?;
         let count = due.len() as u64;
         let answers = due.into_iter().map(|job_id| {
             let command = Command::MeetDeadline;
@@ -99,19 +101,18 @@ impl Engine {
         }
     }
 
-    /// Looks where jobs wait, in case a hint was lost.
+    /// Looks where jobs wait, in case a hint was lost. Answers 0: what waits is no backlog of this
+    /// step.
     pub async fn poll_line(&self) -> Result<u64> {
         let counts = self.db.read(|store| async move { store.counts().await }).await?;
         self.known.learn(&counts);
         let now = self.clock.now();
         let waiting =
             counts.iter().filter(|count| count.state == StateKind::Pending && count.stored > 0);
-        let mut pairs = 0;
         for count in waiting {
             self.line.ready(&count.key.queue, &count.key.job_type, now, now);
-            pairs += 1;
         }
-        Ok(pairs)
+        Ok(0)
     }
 
     /// Lets go of the middle of long logs.
@@ -143,10 +144,10 @@ impl Engine {
         self.db.read(move |store| async move { store.prune(prune).await }).await
     }
 
-    /// Keeps the attached sessions: renewals, deliveries, heartbeats.
+    /// Keeps the attached sessions: renewals, deliveries, heartbeats. Answers 0: it leaves no backlog.
     pub fn keep_sessions(&self) -> Result<u64> {
         self.sessions.tick()?;
-        Ok(self.sessions.count() as u64)
+        Ok(0)
     }
 
     /// Whether the store answers.
