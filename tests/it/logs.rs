@@ -1,10 +1,11 @@
 //! Lines that workers write: listed, followed, and kept within bounds.
 
 use jobplane::auth::Caller;
-use jobplane::domain::limits::SEQUENCE_MAX;
+use jobplane::domain::limits::{RESPONSE_BYTES_MAX, SEQUENCE_MAX};
 use jobplane::engine::ListLogs;
 use jobplane::proto::v1;
 use jobplane::proto::v1::LogLevel;
+use prost::Message as _;
 
 use crate::harness::{
     Client, Held, SOON, Seen, Server, Told as _, Watcher, eventually, lines, object, spec, within,
@@ -208,6 +209,26 @@ async fn the_log_of_a_finished_job_is_in_its_watch() {
     let (seen, end) = follow(&server, &held.id, 0).await.end().await;
     end.expect("ends well");
     assert_eq!(messages(&Watcher::lines(&seen)), numbers(0, 250));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_follower_that_reads_nothing_gets_no_more_pages() {
+    let server = Server::setup().in_memory().start().await;
+    let held = running(&server).await;
+    for batch in 0..8 {
+        held.log(numbered(batch * 1_000, batch * 1_000 + 1_000)).await.expect("taken");
+    }
+    let wish = v1::WatchJobRequest { include_logs: true, ..Watcher::wish(&held.id) };
+    let stalled = server.stalled_watch(wish).await;
+    held.succeed().await.expect("taken");
+    let reads = server.faults.log_reads();
+    assert!(reads <= 3, "{reads} reads for somebody who reads nothing");
+
+    let seen = stalled.read_all().await.expect("ends well");
+    assert_eq!(messages(&Watcher::lines(&seen)), numbers(0, 8_000));
+    assert!(matches!(seen.last(), Some(Seen::Update(_))), "the end comes after the lines");
+    assert_eq!(Watcher::states(&seen).last(), Some(&v1::JobState::Succeeded));
     server.stop().await;
 }
 
