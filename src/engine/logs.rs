@@ -105,7 +105,7 @@ impl Engine {
                         continue;
                     }
                     if entry.level >= list.min_level {
-                        bytes += entry.message.len() + 128;
+                        bytes += entry.weight();
                         let full = page.lines.len() >= list.page_size;
                         if full || (bytes > RESPONSE_BYTES_MAX && !page.lines.is_empty()) {
                             page.more = true;

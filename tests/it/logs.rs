@@ -233,6 +233,23 @@ async fn a_follower_that_reads_nothing_gets_no_more_pages() {
 }
 
 #[tokio::test]
+async fn a_page_ends_by_the_bytes_of_data_too() {
+    let server = Server::setup().in_memory().start().await;
+    let held = running(&server).await;
+    let data = Some(object("trace", &"x".repeat(8_000)));
+    let line = v1::LogEntry { data, ..v1::LogEntry::default() };
+    for _ in 0..25 {
+        held.log(vec![line.clone(); 8]).await.expect("taken");
+    }
+    let request = v1::ListJobLogsRequest { page_size: 1_000, ..of(&held.id) };
+    let page = server.client().logs(request.clone()).await;
+    let bytes = page.encoded_len();
+    assert!((RESPONSE_BYTES_MAX * 9 / 10..=RESPONSE_BYTES_MAX).contains(&bytes), "{bytes} bytes");
+    assert_eq!(all(&server.client(), request).await.entries.len(), 200);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn of_a_long_log_head_and_tail_are_kept_and_the_gap_is_counted() {
     let server = Server::start().await;
     let client = server.client();
