@@ -191,6 +191,8 @@ pub const DISPATCH_PAIRS_MAX: usize = 64;
 pub const DISPATCH_JOBS_MAX: usize = 1_000;
 /// Reads of the store under way at once.
 pub const STORE_READS_MAX: usize = 64;
+/// Reads of the background loops and of session keeping under way at once, beside those of clients.
+pub const LOOP_READS_MAX: usize = 16;
 /// Rows one step of a background loop handles.
 pub const LOOP_ROWS_MAX: usize = 1_000;
 /// Jobs in the writer's cache.

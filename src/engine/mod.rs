@@ -98,6 +98,8 @@ pub struct Inner {
     nudges: Nudges,
     replica: Replica,
     db: Db,
+    /// For what the server does of its own accord.
+    loop_db: Db,
     pipeline: Pipeline,
     live: Arc<Live>,
     line: Line,
@@ -127,6 +129,7 @@ impl Engine {
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
+        let loop_db = db.for_loops();
         let (hub, line) = (Hub::default(), Line::default());
         let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
@@ -137,7 +140,7 @@ impl Engine {
             line.clone(),
             clock.clone(),
             tasks.clone(),
-            db.clone(),
+            loop_db.clone(),
             Arc::clone(&nudges.session_ended),
         ));
         let after = Arc::new(After {
@@ -185,6 +188,7 @@ impl Engine {
             nudges,
             replica,
             db,
+            loop_db,
             pipeline,
             live,
             line,
