@@ -165,6 +165,9 @@ pub const VIOLATION_BYTES_MAX: usize = 120;
 pub const METRIC_TYPES_MAX: usize = 100;
 /// Queues with metrics of their own; the rest counts as `other`.
 pub const METRIC_QUEUES_MAX: usize = 100;
+/// Lines of the server's own log that wait for a reader of stderr; what does not fit is dropped and
+/// counted.
+pub const LOG_LINES_WAITING_MAX: usize = 16_384;
 /// What a scrape waits for fresh figures before it answers with those it has.
 pub const SCRAPE_REFRESH_WITHIN: Duration = Duration::from_secs(5);
 /// What `/readyz` waits for an answer: longer is an answer too.
