@@ -59,7 +59,9 @@ impl Pipeline {
         shutdown: Shutdown,
     ) -> Self {
         let queue = Arc::new(Queue::default());
-        tasks.spawn("writer", writer::Writer::new(parts).run(Arc::clone(&queue), shutdown));
+        let until = shutdown.clone();
+        let writer = writer::Writer::new(parts).run(Arc::clone(&queue), shutdown);
+        tasks.spawn_vital("writer", &until, writer);
         Self { queue, timeout }
     }
 

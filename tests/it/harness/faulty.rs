@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use jobplane::domain::filter::JobFilter;
@@ -42,6 +43,8 @@ pub enum Fault {
     Refused,
     /// The guards of all its writes miss.
     GuardsMissed,
+    /// It panics.
+    Panics,
 }
 
 /// Which commits are meant.
@@ -52,11 +55,16 @@ pub type Aim = fn(&Batch) -> bool;
 pub struct Faults {
     weather: watch::Sender<Weather>,
     planned: Arc<Mutex<VecDeque<(Fault, Aim)>>>,
+    log_reads: Arc<AtomicUsize>,
 }
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { weather: watch::Sender::new(Weather::Fair), planned: Arc::default() }
+        Self {
+            weather: watch::Sender::new(Weather::Fair),
+            planned: Arc::default(),
+            log_reads: Arc::default(),
+        }
     }
 }
 
@@ -74,6 +82,11 @@ impl Faults {
     /// Whether all planned faults have happened.
     pub fn happened(&self) -> bool {
         self.planned.lock().is_empty()
+    }
+
+    /// How often logs were read.
+    pub fn log_reads(&self) -> usize {
+        self.log_reads.load(Ordering::Relaxed)
     }
 
     async fn weathered(&self) -> Result<()> {
@@ -151,6 +164,7 @@ impl Round for FaultyRound {
                 self.inner.abandon().await;
                 Err(unavailable())
             }
+            Some(Fault::Panics) => panic!("the disk burns"),
             Some(Fault::GuardsMissed) => {
                 self.inner.commit(without_writes(&batch)).await.map(|done| all_missed(done, &batch))
             }
@@ -182,6 +196,7 @@ impl Store for FaultyStore {
             }
             Some(Fault::RequestLost) => Err(unknown()),
             Some(Fault::Refused) => Err(unavailable()),
+            Some(Fault::Panics) => panic!("the disk burns"),
             Some(Fault::GuardsMissed) => {
                 let done = self.inner.commit(without_writes(&batch)).await?;
                 Ok(all_missed(done, &batch))
@@ -226,6 +241,7 @@ impl Store for FaultyStore {
     }
 
     async fn logs(&self, query: &LogQuery) -> Result<Vec<LogRow>> {
+        self.faults.log_reads.fetch_add(1, Ordering::Relaxed);
         self.faults.weathered().await?;
         self.inner.logs(query).await
     }
