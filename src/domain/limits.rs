@@ -101,6 +101,8 @@ pub const UNACKED_UPDATES_MAX: usize = 1_024;
 pub const UNACKED_BYTES_MAX: usize = 1024 * 1024;
 /// Messages that wait for a worker to read them before its stream is ended.
 pub const OUTBOX_MESSAGES_MAX: usize = 8_192;
+/// A worker whose transport takes nothing of what waits for this long gets no further job.
+pub const OUTBOX_STALLED_AFTER: Duration = Duration::from_secs(2);
 
 /// Least time between two updates of a `WatchJob` stream, if nothing is said.
 pub const WATCH_JOB_INTERVAL_DEFAULT: Duration = Duration::from_millis(100);

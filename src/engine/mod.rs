@@ -12,6 +12,7 @@ mod db;
 mod dispatch;
 mod error;
 mod gauges;
+mod health;
 mod history;
 mod info;
 mod jobs;
@@ -44,6 +45,7 @@ use crate::watch::Hub;
 pub use create::{Assignment, CreateJob, Started};
 pub use dispatch::Waiter;
 pub use error::{Error, Result};
+pub use health::Health;
 pub use info::ServerInfo;
 pub use jobs::{JobPage, ListJobs};
 pub use logs::{ListLogs, LogGap, LogLine, LogPage};
@@ -96,6 +98,7 @@ pub struct Inner {
     pub(crate) tasks: Tasks,
     board: LoopBoard,
     nudges: Nudges,
+    health: Arc<Health>,
     replica: Replica,
     db: Db,
     /// For what the server does of its own accord.
@@ -134,7 +137,7 @@ impl Engine {
         let (hub, line) = (Hub::default(), Line::default());
         let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
-        let nudges = Nudges::default();
+        let (nudges, health) = (Nudges::default(), Arc::new(Health::default()));
         let sessions = Arc::new(Sessions::new(
             Arc::clone(&live),
             hub.clone(),
@@ -160,6 +163,7 @@ impl Engine {
                 cache: Arc::clone(&cache),
                 after: Arc::clone(&after),
                 metrics: metrics.clone(),
+                health: Arc::clone(&health),
             },
             store_timeout,
             writer,
@@ -187,6 +191,7 @@ impl Engine {
             tasks: tasks.clone(),
             board,
             nudges,
+            health,
             replica,
             db,
             loop_db,
@@ -204,6 +209,12 @@ impl Engine {
     #[must_use]
     pub fn nudges(&self) -> &Nudges {
         &self.nudges
+    }
+
+    /// How the store does.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Every attached worker.

@@ -106,7 +106,7 @@ impl Engine {
         let ttl = ttl.unwrap_or(crate::domain::limits::LEASE_TTL_UNARY_DEFAULT);
         if session.is_some_and(|session| session.unary) {
             let write = SessionWrite::Renew { id, age: Duration::ZERO, ttl };
-            self.pipeline.ask(|reply| Work::Session { write, reply }).await?;
+            self.pipeline.ask(|reply| Work::Session { write, patient: false, reply }).await?;
         }
         Ok(ttl)
     }

@@ -42,7 +42,7 @@ impl Engine {
         for id in expired {
             self.sessions.take_back_undelivered(id);
             let write = SessionWrite::Expire { id };
-            if self.pipeline.ask(|reply| Work::Session { write, reply }).await? {
+            if self.pipeline.ask(|reply| Work::Session { write, patient: false, reply }).await? {
                 tracing::warn!(session.id = %id, "session expired");
                 self.sessions.expired(id);
                 ended += 1;

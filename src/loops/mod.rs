@@ -8,7 +8,6 @@
 pub mod driver;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -78,31 +77,20 @@ where
     Box::new(move || Box::pin(run(engine.clone())))
 }
 
-/// No lease is judged during the grace after the server came up, or after the store answered
-/// again: its workers had nobody to talk to.
+/// No lease is judged during the grace after the server came up, or after the last trouble with the
+/// store: its workers had nobody to talk to, or what they said was not written.
 fn lease_watchdog(engine: &Engine, grace: Duration) -> Step {
-    let engine = engine.clone();
-    let judged_from = Arc::new(parking_lot::Mutex::new(Clock::monotonic() + grace));
-    let failing = Arc::new(AtomicBool::new(false));
-    Box::new(move || {
-        let engine = engine.clone();
-        let (judged_from, failing) = (Arc::clone(&judged_from), Arc::clone(&failing));
-        Box::pin(async move {
-            if let Err(error) = engine.ping().await {
-                failing.store(true, Ordering::Relaxed);
-                return Err(error);
-            }
-            if failing.swap(false, Ordering::Relaxed) {
-                *judged_from.lock() = Clock::monotonic() + grace;
-            }
-            if Clock::monotonic() < *judged_from.lock() {
-                return Ok(0);
-            }
-            let ended = engine.expire_sessions().await?;
-            if ended > 0 {
-                engine.nudges().session_ended.notify_one();
-            }
-            Ok(ended)
-        })
+    step(engine, move |engine| async move {
+        let health = engine.health();
+        let trouble = |_: &_| health.trouble();
+        engine.ping().await.inspect_err(trouble)?;
+        if Clock::monotonic() < health.ok_since() + grace {
+            return Ok(0);
+        }
+        let ended = engine.expire_sessions().await.inspect_err(trouble)?;
+        if ended > 0 {
+            engine.nudges().session_ended.notify_one();
+        }
+        Ok(ended)
     })
 }

@@ -166,3 +166,24 @@ async fn numbers_that_go_back_are_rejected_and_the_stream_goes_on() {
     worker.settled(11).await.expect("taken");
     server.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_sent_again_before_its_ack_is_acked_once_it_is_applied() {
+    let server = Server::start().await;
+    let worker = server.worker("w1").connect().await;
+    let id = server.client().create(spec("sync")).await.id;
+    let held = worker.expect_assignment().await;
+    server.faults.set(Weather::Hanging);
+    let first = held.send(logs(["one"]));
+    held.send(Report::Progress(percent(5.0)));
+    let last = held.send(Report::Succeeded(Succeeded::default()));
+    worker.update_as(first, &id, held.epoch, logs(["one"]));
+    worker.update_as(last, &id, held.epoch, Report::Succeeded(Succeeded::default()));
+    worker.heartbeat();
+    server.faults.set(Weather::Fair);
+    worker.settled(last).await.expect("taken");
+    assert!(rejects(&worker).is_empty(), "{:?}", rejects(&worker));
+    let request = v1::ListJobLogsRequest { job_id: id, ..v1::ListJobLogsRequest::default() };
+    assert_eq!(server.client().logs(request).await.entries.len(), 1);
+    server.stop().await;
+}

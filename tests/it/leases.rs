@@ -10,7 +10,7 @@ use jobplane::runtime::Clock;
 use jobplane::store::SessionWrite;
 
 use crate::harness::{
-    Held, JobFacts as _, Server, Told as _, Weather, Worker, eventually, percent, spec,
+    Fault, Held, JobFacts as _, Server, Told as _, Weather, Worker, eventually, percent, spec,
 };
 
 /// Past its lease, whatever is left of it.
@@ -154,6 +154,52 @@ async fn no_lease_is_judged_before_workers_could_be_heard_again() {
     client.until(&held.id, |job| job.status().attempt == 2 && job.state() == State::Pending).await;
     let took = Clock::monotonic().duration_since(began);
     assert!(took >= grace, "judged after {took:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn no_lease_is_judged_while_nothing_can_be_written_and_for_a_grace_after_it() {
+    let grace = Duration::from_secs(1);
+    let server = Server::setup().with(|config| config.periods.lease_grace = grace).start().await;
+    let (worker, held) = running(&server).await;
+    server.faults.set(Weather::ReadOnly);
+    let_lapse(&server).await;
+    eventually(Duration::from_secs(10), "the watchdog meets the outage", || async {
+        server.logged("lease_watchdog") > 0
+    })
+    .await;
+    let began = Clock::monotonic();
+    server.faults.set(Weather::Fair);
+    lost(&server, &held.id).await;
+    let took = Clock::monotonic().duration_since(began);
+    assert!(took >= grace.mul_f64(0.5), "judged after {took:?}");
+    drop(worker);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_renewal_that_fails_is_tried_again_at_once() {
+    let server = Server::start().await;
+    let worker = server.worker("w1").lease(10.0).slots(0).connect().await;
+    let lease = || async {
+        let sessions = server.store().sessions(server.now()).await.expect("sessions");
+        sessions[0].expire_time
+    };
+    let before = lease().await;
+    let renews = |batch: &jobplane::store::Batch| {
+        batch.sessions.iter().any(|write| matches!(write, SessionWrite::Renew { .. }))
+    };
+    server.faults.plan(Fault::Refused, renews);
+    worker.heartbeat();
+    eventually(Duration::from_secs(10), "a renewal fails", || async { server.faults.happened() })
+        .await;
+    let began = Clock::monotonic();
+    eventually(Duration::from_secs(10), "the next one is made", || async {
+        lease().await > before
+    })
+    .await;
+    let took = Clock::monotonic().duration_since(began);
+    assert!(took < Duration::from_secs(2), "a third of the lease later: {took:?}");
     server.stop().await;
 }
 

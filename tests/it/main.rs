@@ -12,6 +12,7 @@ mod lists;
 mod logs;
 mod outage;
 mod progress;
+mod races;
 mod reattach;
 mod requests;
 mod retry;

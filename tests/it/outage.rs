@@ -348,3 +348,22 @@ async fn a_session_whose_opening_is_unknown_is_opened_once() {
     assert_eq!(server.client().get(&id).await.state(), State::Succeeded);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_goodbye_outlives_a_failing_store() {
+    let server = setup().start().await;
+    let client = server.client();
+    let id = client.create(spec("sync")).await.id;
+    let worker = server.worker("w1").connect().await;
+    worker.expect_assignment().await;
+    let ends = |batch: &jobplane::store::Batch| {
+        let mut writes = batch.sessions.iter();
+        writes.any(|write| matches!(write, jobplane::store::SessionWrite::End { .. }))
+    };
+    server.faults.plan(Fault::Refused, ends);
+    worker.goodbye().await.expect("ends well");
+    let job = client.until(&id, |job| job.state() == State::Pending).await;
+    assert!(server.faults.happened());
+    assert_eq!(job.status().attempt, 0, "released, not lost");
+    server.stop().await;
+}

@@ -9,6 +9,7 @@
 
 mod line;
 mod round;
+mod taker;
 mod waiter;
 
 pub use line::Line;

@@ -8,37 +8,22 @@ use uuid::Uuid;
 
 use crate::domain::admission::{self, Capacity, Waiting as Place};
 use crate::domain::limits::{DISPATCH_JOBS_MAX, DISPATCH_PAIRS_MAX};
-use crate::domain::machine::{self, Applied, Command, Now};
-use crate::domain::stats::Changes;
-use crate::domain::status::{State, StateKind};
+use crate::domain::machine;
+use crate::domain::status::State;
 use crate::domain::{BatchId, Job};
 use crate::runtime::{Clock, Shutdown};
-use crate::store::{self, Batch, JobWrite, KeyChange, Probe, SessionWrite, Store, Written};
+use crate::store::{self, Batch, Probe, SessionWrite, Store, Written};
 
 use super::super::live::Live;
 use super::super::pipeline::After;
 use super::super::pipeline::Cache;
-use super::super::session::{Attach, Sessions};
+use super::super::session::Sessions;
 use super::line::{Line, Pair};
-use super::waiter::{Waiters, Waiting};
+use super::taker::{Taker, start};
+use super::waiter::Waiters;
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-
-/// Someone who takes jobs.
-enum Taker {
-    Stream(Arc<Attach>),
-    Call(Arc<Waiting>),
-}
-
-impl Taker {
-    fn capacity(&self) -> Option<Capacity> {
-        match self {
-            Self::Stream(attach) => attach.capacity(),
-            Self::Call(waiting) => waiting.capacity(),
-        }
-    }
-}
 
 /// Runs the rounds.
 pub(in super::super) struct Dispatcher {
@@ -136,9 +121,15 @@ impl Dispatcher {
         let mut starts: Vec<(usize, Job)> = Vec::with_capacity(picked.len());
         for (at, taker) in picked {
             let (Some(job), Some(to)) = (candidates.get(at), takers.get(taker)) else { continue };
-            if let Some(write) = start(job, to, now, &mut batch) {
+            if let Some((write, session)) = start(job, to, now) {
+                if !self.expect(&write.job, to) {
+                    let queue = write.job.status.effective.queue.clone();
+                    self.line.more((queue, job.spec.job_type.clone()));
+                    continue;
+                }
                 starts.push((taker, write.job.clone()));
                 batch.writes.push(write);
+                batch.sessions.extend(session.map(SessionWrite::Open));
             }
         }
         if starts.is_empty() {
@@ -149,9 +140,10 @@ impl Dispatcher {
         let committed = match round.commit(batch).await {
             Ok(committed) => committed,
             Err(error) => {
-                // It may have happened: nobody was told of these, so they are given back.
-                if matches!(error, store::Error::OutcomeUnknown(_)) {
-                    for (_, job) in &starts {
+                for (taker, job) in &starts {
+                    self.expect_no_more(job, takers.get(*taker));
+                    // It may have happened: nobody was told of these, so they are given back.
+                    if matches!(error, store::Error::OutcomeUnknown(_)) {
                         self.release(job);
                     }
                 }
@@ -160,6 +152,32 @@ impl Dispatcher {
         };
         self.hand_out(starts, &committed.writes, takers, &befores);
         Ok(Round::Busy)
+    }
+
+    /// Prepares for a job that is about to start: from its commit on, whatever is decided about it
+    /// finds its holder, its cell and its place in the cache, and takes them away again. `false` if its
+    /// taker is gone.
+    fn expect(&self, job: &Job, to: &Taker) -> bool {
+        let cell = self.live.open(job);
+        let expected = match to {
+            Taker::Stream(attach) => attach.reserve(job, cell),
+            Taker::Call(_) => true,
+        };
+        if expected {
+            self.cache.note(job);
+        } else {
+            self.live.close(job.id, job.status.lease_epoch);
+        }
+        expected
+    }
+
+    /// The job does not start after all, as far as is known.
+    fn expect_no_more(&self, job: &Job, to: Option<&Taker>) {
+        if let Some(Taker::Stream(attach)) = to {
+            attach.withdraw(job);
+        }
+        self.cache.forget(job.id);
+        self.live.close(job.id, job.status.lease_epoch);
     }
 
     /// Pairs that were cut off, or whose jobs found no room, keep their mark.
@@ -186,18 +204,17 @@ impl Dispatcher {
         let mut calls: HashMap<usize, Vec<Job>> = HashMap::new();
         for ((taker, job), written) in starts.into_iter().zip(written) {
             if *written != Written::Done {
+                self.expect_no_more(&job, takers.get(taker));
                 self.line.more((job.status.effective.queue.clone(), job.spec.job_type.clone()));
                 continue;
             }
-            self.cache.note(&job);
-            let cell = self.live.open(&job);
             if let Some(before) = befores.get(&job.id) {
                 let effects = vec![machine::Effect::Started { attempt: job.status.attempt }];
                 self.after.changed(before, &job, effects);
             }
             match takers.get(taker) {
                 Some(Taker::Stream(attach)) => {
-                    if !attach.assign(&job, cell) {
+                    if !attach.assign(&job) {
                         self.release(&job);
                     }
                 }
@@ -252,39 +269,4 @@ fn probes(pairs: &[Pair], capacities: &[Capacity]) -> Vec<Probe> {
             limit: room(pair).min(share),
         })
         .collect()
-}
-
-/// The write that starts a job; for a call, in a session of its own that the batch opens.
-fn start(
-    job: &Job,
-    to: &Taker,
-    now: crate::domain::Timestamp,
-    batch: &mut Batch,
-) -> Option<JobWrite> {
-    let (session, worker_id, opened) = match to {
-        Taker::Stream(attach) => (attach.session(), attach.worker_id().clone(), None),
-        Taker::Call(waiting) => {
-            let row = waiting.waiter.session(now);
-            (row.id, row.worker_id.clone(), Some(row))
-        }
-    };
-    let command = Command::Start { session, worker_id };
-    let Ok(Applied::Changed(transition)) =
-        machine::apply(&job.spec, &job.status, command, Now::at(now))
-    else {
-        return None;
-    };
-    batch.sessions.extend(opened.map(SessionWrite::Open));
-    let mut changes = Changes::default();
-    changes.record(Some(&job.status), &transition.status);
-    Some(JobWrite {
-        expected_revision: job.status.revision,
-        expected_epoch: job.status.lease_epoch,
-        state_before: StateKind::Pending,
-        queue_before: job.status.effective.queue.clone(),
-        job: Job { id: job.id, spec: Arc::clone(&job.spec), status: transition.status },
-        superseded: transition.superseded.into_iter().collect(),
-        key: KeyChange::None,
-        changes,
-    })
 }

@@ -31,7 +31,7 @@ impl Cache {
     }
 
     /// Forgets a job.
-    pub(super) fn forget(&self, id: JobId) {
+    pub(crate) fn forget(&self, id: JobId) {
         self.0.remove(&id);
     }
 }

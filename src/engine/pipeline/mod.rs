@@ -27,6 +27,7 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 
 use super::error::{Error, Result};
+use super::health::Health;
 
 use queue::Queue;
 
@@ -41,12 +42,14 @@ pub(super) struct Parts {
     pub(super) cache: Arc<Cache>,
     pub(super) after: Arc<After>,
     pub(super) metrics: Metrics,
+    pub(super) health: Arc<Health>,
 }
 
 /// The queue into the writer. Cheap to clone.
 #[derive(Clone)]
 pub struct Pipeline {
     queue: Arc<Queue>,
+    health: Arc<Health>,
     timeout: Duration,
 }
 
@@ -59,10 +62,10 @@ impl Pipeline {
         shutdown: Shutdown,
     ) -> Self {
         let queue = Arc::new(Queue::default());
-        let until = shutdown.clone();
+        let (health, until) = (Arc::clone(&parts.health), shutdown.clone());
         let writer = writer::Writer::new(parts).run(Arc::clone(&queue), shutdown);
         tasks.spawn_vital("writer", &until, writer);
-        Self { queue, timeout }
+        Self { queue, health, timeout }
     }
 
     /// Queues work whose answer goes where its reply says.
@@ -71,7 +74,10 @@ impl Pipeline {
     /// [`Error::Overloaded`] if too much waits already, [`Error::Draining`] after the end; the work's
     /// reply is dropped unanswered then.
     pub fn submit(&self, work: Work) -> Result<()> {
-        self.queue.push(work, false).map_err(|refused| refused.1)
+        self.queue.push(work, false).map_err(|refused| {
+            self.health.trouble();
+            refused.1
+        })
     }
 
     /// Queues work that must be taken, such as the reports of workers, in its order. Whoever submits

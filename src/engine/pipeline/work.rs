@@ -21,7 +21,7 @@ impl<T: 'static> Reply<T> {
         Self(Box::new(drop))
     }
 
-    pub(super) fn send(self, answer: Result<T>) {
+    pub(in super::super) fn send(self, answer: Result<T>) {
         (self.0)(answer);
     }
 }
@@ -111,6 +111,8 @@ pub enum Work {
     Session {
         /// The change.
         write: SessionWrite,
+        /// The last words of a session wait for a failing store; what is said again later does not.
+        patient: bool,
         /// The answer.
         reply: Reply<bool>,
     },
@@ -146,13 +148,13 @@ impl Work {
     /// Whether it stays in the queue while the store fails.
     pub(super) const fn is_patient(&self) -> bool {
         match self {
-            Self::Command { patient, .. } | Self::Logs { patient, .. } => *patient,
+            Self::Command { patient, .. }
+            | Self::Logs { patient, .. }
+            | Self::Session { patient, .. } => *patient,
             Self::Progress { .. } => true,
-            Self::Create { .. }
-            | Self::Fence { .. }
-            | Self::Delete { .. }
-            | Self::Open { .. }
-            | Self::Session { .. } => false,
+            Self::Create { .. } | Self::Fence { .. } | Self::Delete { .. } | Self::Open { .. } => {
+                false
+            }
         }
     }
 

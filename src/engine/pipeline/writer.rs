@@ -30,6 +30,9 @@ struct Tried {
     times: usize,
 }
 
+/// A commit that takes this long is as good as an outage to those who wait for their lease.
+const SLOW_COMMIT: Duration = Duration::from_secs(2);
+
 /// Whether the store took a batch.
 enum Settled {
     Yes,
@@ -155,7 +158,11 @@ impl Writer {
         let size = folded.work.len();
         match self.parts.store.commit(folded.batch.clone()).await {
             Ok(committed) => {
-                self.parts.metrics.commit(size, Clock::monotonic().duration_since(started));
+                let took = Clock::monotonic().duration_since(started);
+                self.parts.metrics.commit(size, took);
+                if took >= SLOW_COMMIT {
+                    self.parts.health.trouble();
+                }
                 self.answer(folded, &committed, times);
                 Ok(Settled::Yes)
             }
@@ -252,6 +259,7 @@ impl Writer {
 
     /// Leaves a failing store alone for a while, longer each time.
     async fn rest(&mut self) {
+        self.parts.health.trouble();
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(PAUSE_MAX);
     }

@@ -1,7 +1,6 @@
 //! One attached worker process: what it holds and what it may still take.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -12,12 +11,13 @@ use crate::auth::Caller;
 use crate::domain::admission::Capacity;
 use crate::domain::limits::{LEASE_AFTER_CLOSE, LEASE_TTL_DEFAULT};
 use crate::domain::{
-    InstanceId, Job, JobId, JobType, QueueName, Session, SessionId, Timestamp, WorkerName,
+    InstanceId, JobId, JobType, QueueName, Session, SessionId, Timestamp, WorkerName,
 };
 use crate::runtime::Clock;
 
-use super::super::live::Cell;
+use super::super::error::Error;
 use super::super::pipeline::Adoption;
+use super::holding::Held;
 use super::ledger::Ledger;
 use super::outbox::{Outbox, ToWorker};
 
@@ -77,12 +77,6 @@ pub(in super::super) struct Glance {
     pub(in super::super) host_usage: Option<HostUsage>,
 }
 
-/// A job that an attach holds.
-pub(super) struct Held {
-    pub(super) lease_epoch: i64,
-    pub(super) cell: Arc<Cell>,
-}
-
 pub(super) struct State {
     pub(super) session: SessionId,
     pub(super) slots: u32,
@@ -95,6 +89,8 @@ pub(super) struct State {
     pub(super) over: bool,
     pub(super) heard: Instant,
     pub(super) renewed: Instant,
+    /// The last renewal did not come through: the next one is due at once.
+    pub(super) renew_again: bool,
     pub(super) report_interval: Duration,
     pub(super) host_usage: Option<HostUsage>,
 }
@@ -140,6 +136,7 @@ impl Attach {
                 over: false,
                 heard: now,
                 renewed: now,
+                renew_again: false,
                 report_interval,
                 host_usage: None,
             }),
@@ -182,7 +179,7 @@ impl Attach {
         let state = self.state.lock();
         let slots = usize::try_from(state.slots).unwrap_or(usize::MAX);
         let free = slots.saturating_sub(state.held.len());
-        if state.over || state.lapsed || state.opening || free == 0 {
+        if state.over || state.lapsed || state.opening || free == 0 || !self.outbox.takes_jobs() {
             return None;
         }
         Some(Capacity {
@@ -190,29 +187,6 @@ impl Attach {
             types: self.worker.types.clone(),
             free,
         })
-    }
-
-    /// Hands it a job that is leased to its session; `false` if it cannot take it any more.
-    pub(in super::super) fn assign(&self, job: &Job, cell: Arc<Cell>) -> bool {
-        let mut state = self.state.lock();
-        if state.over || job.status.session() != Some(state.session) {
-            return false;
-        }
-        let lease_epoch = job.status.lease_epoch;
-        state.held.insert(job.id, Held { lease_epoch, cell });
-        // Within the lock, so that nothing about the job can be told before it.
-        self.outbox.push(ToWorker::Assignment(Box::new(job.clone())));
-        true
-    }
-
-    /// Forgets a job whose lease ended. Answers whether a slot became free by it.
-    pub(in super::super) fn let_go(&self, job_id: JobId, lease_epoch: i64) -> bool {
-        let mut state = self.state.lock();
-        let held = state.held.get(&job_id).is_some_and(|held| held.lease_epoch <= lease_epoch);
-        if held {
-            state.held.remove(&job_id);
-        }
-        held
     }
 
     /// What it looks like from outside.
@@ -244,17 +218,15 @@ impl Attach {
         }
     }
 
-    /// What it holds.
-    pub(super) fn holdings(&self) -> Vec<Adoption> {
-        let state = self.state.lock();
-        let held = state.held.iter();
-        held.map(|(job_id, held)| Adoption { job_id: *job_id, lease_epoch: held.lease_epoch })
-            .collect()
-    }
-
     /// Tells it something.
     pub(in super::super) fn tell(&self, message: ToWorker) {
         self.outbox.push(message);
+    }
+
+    /// Ends its stream: keep every job, attach again after `after`.
+    pub(super) fn send_away(&self, after: Duration) {
+        self.tell(ToWorker::Reconnect { after });
+        self.outbox.end(Some(Error::Draining));
     }
 
     /// The least often it must be heard of.

@@ -21,10 +21,11 @@ impl Sessions {
     /// One step of keeping sessions: renewals, deliveries that are not confirmed, heartbeats, pace.
     pub fn tick(self: &Arc<Self>) -> Result<()> {
         self.take_back_overdue();
+        let mut renewed = Ok(());
         for attach in self.all() {
             self.keep(&attach);
             self.keep_pace(&attach);
-            self.renew_if_heard(&attach)?;
+            renewed = renewed.and(self.renew_if_heard(&attach));
         }
         let done: Vec<SessionId> = {
             let mut done = self.done.lock();
@@ -34,7 +35,7 @@ impl Sessions {
         for id in done {
             self.end_if_unary(id);
         }
-        Ok(())
+        renewed
     }
 
     /// A unary session is over with its job; a stream's session lives on.
@@ -48,7 +49,11 @@ impl Sessions {
             {
                 let write = SessionWrite::End { id, reason: EndReason::Done };
                 // A session that is not ended here runs out by itself.
-                let _ = pipeline.submit(Work::Session { write, reply: Reply::ignored() });
+                let _ = pipeline.submit(Work::Session {
+                    write,
+                    patient: true,
+                    reply: Reply::ignored(),
+                });
             }
         });
     }
@@ -110,29 +115,32 @@ impl Sessions {
     /// Renews the lease once a third of it has passed since the last renewal; a session that has
     /// ended meanwhile lapses, or its stream ends if another attach took its place.
     fn renew_if_heard(self: &Arc<Self>, attach: &Arc<Attach>) -> Result<()> {
-        let (id, wanted) = {
-            let state = attach.state.lock();
-            let since = state.heard.duration_since(state.renewed);
-            let quiet = Clock::monotonic().duration_since(state.heard) >= attach.lease_ttl / 6;
-            let wanted = since >= attach.lease_ttl / 3 || (quiet && since > Duration::ZERO);
-            (state.session, wanted && !state.lapsed && !state.over)
-        };
-        if !wanted {
-            return Ok(());
-        }
-        let age = {
+        let (id, age) = {
             let mut state = attach.state.lock();
+            let quiet = Clock::monotonic().duration_since(state.heard);
+            let since = state.heard.duration_since(state.renewed);
+            let due = since >= attach.lease_ttl / 3
+                || (quiet >= attach.lease_ttl / 6 && since > Duration::ZERO)
+                || state.renew_again;
+            if !due || state.lapsed || state.opening || state.over {
+                return Ok(());
+            }
             state.renewed = state.heard;
-            Clock::monotonic().duration_since(state.heard)
+            state.renew_again = false;
+            (state.session, quiet)
         };
         let write = SessionWrite::Renew { id, age, ttl: attach.lease_ttl };
         let (registry, stream) = (Arc::clone(self), Arc::clone(attach));
-        let reply = Reply::new(move |answer: Result<bool>| {
-            if matches!(answer, Ok(false)) {
-                registry.lapsed(&stream, id);
-            }
+        let reply = Reply::new(move |answer: Result<bool>| match answer {
+            Ok(true) => {}
+            Ok(false) => registry.lapsed(&stream, id),
+            Err(_) => stream.renew_again(id),
         });
-        self.pipeline().submit(Work::Session { write, reply })
+        let submitted = self.pipeline().submit(Work::Session { write, patient: false, reply });
+        if submitted.is_err() {
+            attach.renew_again(id);
+        }
+        submitted
     }
 
     /// The session of an attach has ended without it.
@@ -141,16 +149,21 @@ impl Sessions {
         self.tasks.spawn("lapsed session", async move {
             let session =
                 registry.db.read(move |store| async move { store.session(id).await }).await;
-            let reason = session.ok().flatten().and_then(|session| session.end);
-            if matches!(reason, Some((_, EndReason::Superseded))) {
-                stream.state.lock().over = true;
+            let Ok(session) = session else { return stream.renew_again(id) };
+            let superseded = session
+                .and_then(|session| session.end)
+                .is_some_and(|(_, reason)| reason == EndReason::Superseded);
+            {
+                let mut state = stream.state.lock();
+                if state.session != id || state.over {
+                    return;
+                }
+                state.lapsed = !superseded;
+                state.over = superseded;
+            }
+            if superseded {
                 registry.attached.remove(&id);
                 stream.outbox.end(Some(Error::SessionSuperseded));
-                return;
-            }
-            let mut state = stream.state.lock();
-            if state.session == id {
-                state.lapsed = true;
             }
         });
     }
@@ -162,6 +175,16 @@ impl Sessions {
             if state.session == id {
                 state.lapsed = true;
             }
+        }
+    }
+}
+
+impl Attach {
+    /// A renewal of its session did not come through.
+    fn renew_again(&self, id: SessionId) {
+        let mut state = self.state.lock();
+        if state.session == id {
+            state.renew_again = true;
         }
     }
 }

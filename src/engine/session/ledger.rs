@@ -4,10 +4,13 @@ use std::collections::VecDeque;
 
 use crate::domain::limits::{UNACKED_BYTES_MAX, UNACKED_UPDATES_MAX};
 
+/// Entries kept exactly; beyond it, ticks whose numbers leave gaps are remembered by the last one only.
+const LEDGER_ENTRIES_MAX: usize = 4 * UNACKED_UPDATES_MAX;
+
 /// Updates in the order they came; the ack goes as far as all before are settled.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// Sequence, bytes of a durable update, whether it is settled. Settled neighbours are one entry.
+    /// What came since the oldest update that is not settled.
     open: VecDeque<Entry>,
     received: i64,
     through: i64,
@@ -15,10 +18,13 @@ pub(super) struct Ledger {
     durable_bytes: usize,
 }
 
+/// A durable update, or a run of neighbours that were settled on arrival.
 #[derive(Debug)]
 struct Entry {
+    first: i64,
     seq: i64,
     bytes: usize,
+    durable: bool,
     settled: bool,
 }
 
@@ -29,7 +35,9 @@ pub(super) enum Seen {
     New,
     /// It was acked before and is acked again.
     Acked,
-    /// It does not grow, and what it repeats is not settled yet.
+    /// It repeats one that is not acked yet, and is acked with that one.
+    UnderWay,
+    /// It does not grow, and repeats nothing.
     Backwards {
         /// The highest sequence received.
         received: i64,
@@ -43,9 +51,16 @@ impl Ledger {
             Seen::New
         } else if seq <= self.through {
             Seen::Acked
+        } else if self.knows(seq) {
+            Seen::UnderWay
         } else {
             Seen::Backwards { received: self.received }
         }
+    }
+
+    fn knows(&self, seq: i64) -> bool {
+        let at = self.open.partition_point(|entry| entry.seq < seq);
+        self.open.get(at).is_some_and(|entry| entry.first <= seq)
     }
 
     /// The bound that another durable update of so many bytes would break, by name.
@@ -59,10 +74,21 @@ impl Ledger {
 
     /// Notes an update that is settled on arrival.
     pub(super) fn note_settled(&mut self, seq: i64) {
+        let full = self.open.len() >= LEDGER_ENTRIES_MAX;
         match self.open.back_mut() {
             None => self.through = seq,
-            Some(last) if last.settled => last.seq = seq,
-            Some(_) => self.open.push_back(Entry { seq, bytes: 0, settled: true }),
+            Some(last) if !last.durable && (last.seq + 1 == seq || full) => {
+                // Where numbers are left out for long, the run forgets what it began with: that none
+                // of the numbers left out passes for known matters more.
+                if last.seq + 1 < seq {
+                    last.first = seq;
+                }
+                last.seq = seq;
+            }
+            Some(_) => {
+                let run = Entry { first: seq, seq, bytes: 0, durable: false, settled: true };
+                self.open.push_back(run);
+            }
         }
     }
 
@@ -70,7 +96,7 @@ impl Ledger {
     pub(super) fn begin(&mut self, seq: i64, bytes: usize) {
         self.durable += 1;
         self.durable_bytes += bytes;
-        self.open.push_back(Entry { seq, bytes, settled: false });
+        self.open.push_back(Entry { first: seq, seq, bytes, durable: true, settled: false });
     }
 
     /// Notes that a durable update is applied or was rejected.
@@ -100,3 +126,6 @@ impl Ledger {
         self.through
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use futures_util::Stream;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::domain::limits::OUTBOX_MESSAGES_MAX;
+use crate::domain::limits::{OUTBOX_MESSAGES_MAX, OUTBOX_STALLED_AFTER};
 use crate::domain::{CancelRequest, Job, JobId, SessionId};
 use crate::runtime::Clock;
 
@@ -92,7 +92,14 @@ pub(super) struct Delivery {
     pub(super) lease_epoch: i64,
     /// When it was handed to the transport; `None` while it waits here.
     pub(super) written: Option<Instant>,
+    queued: Instant,
     sequence: i64,
+}
+
+impl Delivery {
+    fn is_of(&self, job: &Job) -> bool {
+        self.job_id == job.id && self.lease_epoch == job.status.lease_epoch
+    }
 }
 
 /// The end of a stream: well, or with an error.
@@ -105,6 +112,8 @@ struct State {
     unconfirmed: VecDeque<Delivery>,
     sequence: i64,
     last_written: Option<Instant>,
+    /// Since when something waits that the transport does not take.
+    waiting: Option<Instant>,
     /// How the stream ends once the queue is empty; its error is told once.
     end: Option<End>,
     waker: Option<Waker>,
@@ -115,36 +124,53 @@ struct State {
 pub struct Outbox(Arc<Mutex<State>>);
 
 impl Outbox {
-    /// Queues a message. A worker that reads nothing while thousands queue up loses its stream.
-    pub(super) fn push(&self, message: ToWorker) {
+    /// Queues a message; `false` if it will never be sent. A worker that reads nothing while thousands
+    /// queue up loses its stream.
+    pub(super) fn push(&self, message: ToWorker) -> bool {
         let mut state = self.0.lock();
         if state.end.is_some() {
-            return;
+            return false;
         }
-        if state.queue.len() >= OUTBOX_MESSAGES_MAX {
-            state.end = Some(End(Some(Error::LimitExceeded {
-                what: "messages waiting for the worker to read them",
-                limit: OUTBOX_MESSAGES_MAX as u64,
-            })));
-        } else {
+        let fits = state.queue.len() < OUTBOX_MESSAGES_MAX;
+        if fits {
+            let queued = Clock::monotonic();
             if let ToWorker::Assignment(job) = &message {
                 state.unconfirmed.push_back(Delivery {
                     job_id: job.id,
                     lease_epoch: job.status.lease_epoch,
                     written: None,
+                    queued,
                     sequence: 0,
                 });
             }
+            state.waiting.get_or_insert(queued);
             state.queue.push_back(message);
+        } else {
+            state.end = Some(End(Some(Error::LimitExceeded {
+                what: "messages waiting for the worker to read them",
+                limit: OUTBOX_MESSAGES_MAX as u64,
+            })));
         }
+        wake(state);
+        fits
+    }
+
+    /// Moves the ack on. Once the end is set it stays where it is: a reject that it would cover may
+    /// not have been queued.
+    pub(super) fn ack(&self, through_seq: i64) {
+        let mut state = self.0.lock();
+        if state.end.is_some() {
+            return;
+        }
+        state.ack = Some(through_seq);
         wake(state);
     }
 
-    /// Moves the ack on.
-    pub(super) fn ack(&self, through_seq: i64) {
-        let mut state = self.0.lock();
-        state.ack = Some(through_seq);
-        wake(state);
+    /// Whether a job may be given to it: the stream goes on, and the transport takes what waits.
+    pub(super) fn takes_jobs(&self) -> bool {
+        let state = self.0.lock();
+        let stalled = |since| Clock::monotonic().duration_since(since) >= OUTBOX_STALLED_AFTER;
+        state.end.is_none() && !state.waiting.is_some_and(stalled)
     }
 
     /// Ends the stream after what is queued, with an error or well.
@@ -172,15 +198,26 @@ impl Outbox {
         }
     }
 
-    /// Takes out the deliveries that were written `within` ago or longer without being confirmed.
+    /// Takes out the deliveries that were written, or have waited to be, for `within` or longer without
+    /// being confirmed. What was not written yet never will be.
     pub(super) fn overdue(&self, within: Duration) -> Vec<Delivery> {
         let now = Clock::monotonic();
-        let mut state = self.0.lock();
+        let mut guard = self.0.lock();
+        let state = &mut *guard;
         let late = |delivery: &Delivery| {
-            delivery.written.is_some_and(|written| now.duration_since(written) >= within)
+            now.duration_since(delivery.written.unwrap_or(delivery.queued)) >= within
         };
-        let overdue = state.unconfirmed.iter().copied().filter(late).collect();
+        let overdue: Vec<Delivery> = state.unconfirmed.iter().copied().filter(late).collect();
+        if overdue.is_empty() {
+            return overdue;
+        }
         state.unconfirmed.retain(|delivery| !late(delivery));
+        let unwritten = |job: &Job| {
+            overdue.iter().any(|delivery| delivery.written.is_none() && delivery.is_of(job))
+        };
+        state
+            .queue
+            .retain(|message| !matches!(message, ToWorker::Assignment(job) if unwritten(job)));
         overdue
     }
 
@@ -189,9 +226,10 @@ impl Outbox {
         std::mem::take(&mut self.0.lock().unconfirmed).into()
     }
 
-    /// How long nothing was written; `None` before the first message.
+    /// How long nothing was written; `None` before the first message, and while one waits.
     pub(super) fn silence(&self) -> Option<Duration> {
-        let written = self.0.lock().last_written?;
+        let state = self.0.lock();
+        let written = state.last_written.filter(|_| state.queue.is_empty())?;
         Some(Clock::monotonic().duration_since(written))
     }
 }
@@ -213,6 +251,8 @@ impl Stream for Outbox {
             Some(message) => Some(message),
             None => state.ack.take().map(|through_seq| ToWorker::Ack { through_seq }),
         };
+        // The transport asks: it is not stalled.
+        state.waiting = (!state.queue.is_empty()).then(Clock::monotonic);
         if let Some(message) = next {
             let now = Clock::monotonic();
             state.sequence += 1;
@@ -222,7 +262,7 @@ impl Stream for Outbox {
                 && let Some(delivery) = state
                     .unconfirmed
                     .iter_mut()
-                    .find(|delivery| delivery.job_id == job.id && delivery.written.is_none())
+                    .find(|delivery| delivery.is_of(job) && delivery.written.is_none())
             {
                 delivery.written = Some(now);
                 delivery.sequence = sequence;
@@ -236,3 +276,6 @@ impl Stream for Outbox {
         Poll::Pending
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,10 +7,8 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use crate::auth::Caller;
-use crate::domain::limits::{DELIVERY_CONFIRM_WITHIN, REPORT_INTERVAL_UNWATCHED};
+use crate::domain::limits::DELIVERY_CONFIRM_WITHIN;
 use crate::domain::machine::{Command, Effect, ReleaseReason};
 use crate::domain::session::EndReason;
 use crate::domain::{Job, JobId, SessionId};
@@ -20,11 +18,11 @@ use crate::watch::Hub;
 
 use super::super::db::Db;
 use super::super::dispatch::Line;
-use super::super::error::{Error, Result};
+use super::super::error::Result;
 use super::super::live::Live;
-use super::super::pipeline::{Opened, Pipeline, Reply, Work};
-use super::attach::{Attach, Hello};
-use super::outbox::{Outbox, ToWorker, Welcome};
+use super::super::pipeline::{Pipeline, Reply, Work};
+use super::attach::Attach;
+use super::outbox::ToWorker;
 
 /// A delivery whose stream went away before it was confirmed.
 pub(super) struct Lingering {
@@ -48,6 +46,8 @@ pub struct Sessions {
     pub(super) db: Db,
     /// Told when a session ended and may have left jobs behind.
     pub(super) ended: Arc<Notify>,
+    /// Set when the server is about to stop: attach again after this long.
+    pub(super) leave_after: OnceLock<Duration>,
     pipeline: OnceLock<Pipeline>,
 }
 
@@ -72,6 +72,7 @@ impl Sessions {
             tasks,
             db,
             ended,
+            leave_after: OnceLock::new(),
             pipeline: OnceLock::new(),
         }
     }
@@ -96,104 +97,6 @@ impl Sessions {
     #[must_use]
     pub fn count(&self) -> usize {
         self.attached.len()
-    }
-
-    /// Attaches a worker: its session is opened, what it names and still has is adopted, its older
-    /// attaches end.
-    pub async fn attach(
-        self: &Arc<Self>,
-        caller: &Caller,
-        hello: Hello,
-        outbox: Outbox,
-    ) -> Result<Arc<Attach>> {
-        let id = SessionId(Uuid::now_v7());
-        let now = self.clock.now();
-        let attach = Arc::new(Attach::new(
-            caller.clone(),
-            &hello,
-            id,
-            now,
-            outbox,
-            REPORT_INTERVAL_UNWATCHED,
-        ));
-        let session = Box::new(attach.session_row(id, now));
-        let running = hello.running;
-        let opened = self
-            .pipeline()
-            .ask(|reply| Work::Open { session, running, settled: None, reply })
-            .await?;
-        self.opened(&attach, id, opened);
-        Ok(attach)
-    }
-
-    /// The session of an attach is open: what was adopted is its own, others let it go.
-    fn opened(self: &Arc<Self>, attach: &Arc<Attach>, id: SessionId, opened: Opened) {
-        self.supersede(attach, id);
-        self.lingering.lock().retain(|lost| {
-            !opened
-                .adopted
-                .iter()
-                .any(|job| job.id == lost.job_id && job.status.lease_epoch == lost.lease_epoch)
-        });
-        attach.take_over(self, &opened.adopted);
-        attach.tell(ToWorker::Welcome(Box::new(Welcome {
-            session_id: id,
-            lease_ttl: attach.lease_ttl,
-            heartbeat_interval: attach.heartbeat_interval(),
-            report_interval: attach.state.lock().report_interval,
-            adopted: opened.adopted,
-            revoked: opened.revoked,
-        })));
-        self.attached.insert(id, Arc::clone(attach));
-        attach.state.lock().opening = false;
-        self.line.wake();
-        self.ended.notify_one();
-    }
-
-    /// Ends the older streams of the same process.
-    fn supersede(&self, attach: &Arc<Attach>, id: SessionId) {
-        if attach.worker.instance_id.as_str().is_empty() {
-            return;
-        }
-        let older = self.attached.iter().filter(|entry| {
-            *entry.key() != id
-                && !Arc::ptr_eq(entry.value(), attach)
-                && entry.worker.instance_id == attach.worker.instance_id
-                && entry.caller == attach.caller
-        });
-        let older: Vec<Arc<Attach>> = older.map(|entry| Arc::clone(entry.value())).collect();
-        for old in older {
-            let session = {
-                let mut state = old.state.lock();
-                state.over = true;
-                state.held.clear();
-                state.session
-            };
-            self.attached.remove(&session);
-            old.outbox.end(Some(Error::SessionSuperseded));
-        }
-    }
-
-    /// Traffic came after the session had ended: another one is opened for the same stream.
-    pub(super) fn reopen(self: &Arc<Self>, attach: &Arc<Attach>) {
-        let id = SessionId(Uuid::now_v7());
-        let before = {
-            let mut state = attach.state.lock();
-            state.lapsed = false;
-            state.opening = true;
-            state.renewed = state.heard;
-            std::mem::replace(&mut state.session, id)
-        };
-        self.attached.remove(&before);
-        let session = Box::new(attach.session_row(id, self.clock.now()));
-        let running = attach.holdings();
-        let (registry, stream) = (Arc::clone(self), Arc::clone(attach));
-        let reply = Reply::new(move |answer: Result<Opened>| match answer {
-            Ok(opened) => registry.opened(&stream, id, opened),
-            Err(error) => stream.outbox.end(Some(error)),
-        });
-        let work = Work::Open { session, running, settled: None, reply };
-        self.pipeline().submit_surely(work);
     }
 
     /// The stream of an attach is over. With Goodbye, what it still holds is released; without, it
@@ -241,10 +144,11 @@ impl Sessions {
         self.pipeline().submit_surely(work);
     }
 
+    /// The last words of a session: they outwait a failing store.
     pub(super) fn session_write(&self, write: SessionWrite) {
         let ended = Arc::clone(&self.ended);
         let reply = Reply::new(move |_: Result<bool>| ended.notify_one());
-        let work = Work::Session { write, reply };
+        let work = Work::Session { write, patient: true, reply };
         self.pipeline().submit_surely(work);
     }
 
@@ -263,20 +167,17 @@ impl Sessions {
         match effect {
             Effect::AskToStop { session, request } => {
                 if let Some(attach) = self.attached.get(session) {
-                    attach.tell(ToWorker::Cancel {
-                        job_id,
-                        lease_epoch: job.status.lease_epoch,
-                        request: request.clone(),
-                    });
+                    let lease_epoch = job.status.lease_epoch;
+                    let request = request.clone();
+                    let cancel = ToWorker::Cancel { job_id, lease_epoch, request };
+                    attach.tell_of(job_id, lease_epoch, cancel);
                 }
             }
             Effect::Revoked { session, lease_epoch, reason } => {
                 if let Some(attach) = self.attached.get(session) {
-                    attach.tell(ToWorker::Revoke {
-                        job_id,
-                        lease_epoch: *lease_epoch,
-                        reason: (*reason).to_owned(),
-                    });
+                    let (lease_epoch, reason) = (*lease_epoch, (*reason).to_owned());
+                    let revoke = ToWorker::Revoke { job_id, lease_epoch, reason };
+                    attach.tell_of(job_id, lease_epoch, revoke);
                 }
             }
             Effect::Closed { session } => match self.attached.get(session) {
@@ -295,11 +196,13 @@ impl Sessions {
         }
     }
 
-    /// Ends every stream: keep every job, attach again after `after`.
+    /// Ends every stream, and those that attach from now on: keep every job, attach again after
+    /// `after`.
     pub fn reconnect_all(&self, after: Duration) {
+        // Set before the look, so that an attach which is registered meanwhile finds it.
+        let after = *self.leave_after.get_or_init(|| after);
         for attach in self.all() {
-            attach.tell(ToWorker::Reconnect { after });
-            attach.outbox.end(Some(Error::Draining));
+            attach.send_away(after);
         }
     }
 }

@@ -1,119 +1,21 @@
 //! What a worker says on its stream.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-
-use crate::domain::machine::{Command, ReleaseReason};
+use crate::domain::machine::Command;
 use crate::domain::validate::Violations;
-use crate::domain::{JobError, JobId, LogBatch, LogEntry, Progress, ResourceUsage};
+use crate::domain::{JobId, LogBatch, LogEntry};
 use crate::runtime::Clock;
 
 use super::super::error::{Error, Result};
 use super::super::history;
 use super::super::live::{Cell, Tick};
 use super::super::pipeline::{Adoption, Reply, Work};
-use super::attach::{Attach, Held};
+use super::attach::Attach;
 use super::ledger::Seen;
 use super::outbox::ToWorker;
 use super::registry::Sessions;
-
-/// The end of an execution, as its worker tells it.
-#[derive(Debug, Clone)]
-pub enum Outcome {
-    /// The work is done.
-    Succeeded {
-        /// What came of it.
-        result: Option<Bytes>,
-        /// How far it came.
-        progress: Option<Progress>,
-    },
-    /// It failed.
-    Failed {
-        /// What went wrong.
-        error: JobError,
-        /// The wish for the wait before the next attempt.
-        retry_delay: Option<Duration>,
-        /// How far it came.
-        progress: Option<Progress>,
-    },
-    /// It stopped as asked.
-    Cancelled,
-    /// It is given back.
-    Released {
-        /// Not before this much later.
-        delay: Duration,
-        /// In the worker's words.
-        reason: String,
-    },
-}
-
-/// What an update says.
-#[derive(Debug, Clone)]
-pub enum UpdateKind {
-    /// How far it is.
-    Progress(Progress),
-    /// What it uses.
-    Usage(ResourceUsage),
-    /// Lines of its log.
-    Logs(Vec<LogEntry>),
-    /// It is over.
-    Outcome(Outcome),
-}
-
-/// An update of one job.
-#[derive(Debug, Clone)]
-pub struct Update {
-    /// Its number; grows over the life of the process.
-    pub seq: i64,
-    /// The job.
-    pub job_id: JobId,
-    /// Its lease.
-    pub lease_epoch: i64,
-    /// What is said.
-    pub kind: UpdateKind,
-}
-
-impl Outcome {
-    /// The command it stands for, with the newest progress of the job's cell.
-    pub(in super::super) fn into_command(
-        self,
-        lease_epoch: i64,
-        seq: i64,
-        cell: Option<&Arc<Cell>>,
-        sessions: &Sessions,
-    ) -> Command {
-        let newest = |reported: Option<Progress>| match cell {
-            Some(cell) => {
-                if let Some(progress) = reported {
-                    let now = sessions.clock.now();
-                    sessions.live.tick(cell, seq, Tick::Progress(progress), now, &sessions.hub);
-                }
-                let (progress, usage) = cell.newest();
-                (Some(progress), usage)
-            }
-            None => (reported, None),
-        };
-        match self {
-            Self::Succeeded { result, progress } => {
-                let (progress, usage) = newest(progress);
-                Command::Succeed { lease_epoch, result, progress, usage }
-            }
-            Self::Failed { error, retry_delay, progress } => {
-                let (progress, usage) = newest(progress);
-                Command::Fail { lease_epoch, error, retry_delay, progress, usage }
-            }
-            Self::Cancelled => {
-                let (progress, usage) = newest(None);
-                Command::ConfirmCancelled { lease_epoch, progress, usage }
-            }
-            Self::Released { delay, reason } => {
-                Command::Release { lease_epoch, delay, reason: ReleaseReason::Worker { reason } }
-            }
-        }
-    }
-}
+use super::update::{Update, UpdateKind};
 
 fn wrong_seq(description: String) -> Error {
     let mut violations = Violations::default();
@@ -145,12 +47,14 @@ impl Attach {
 
     /// Answers that an update is malformed.
     pub fn reject_update(&self, seq: i64, error: Error) {
-        if seq <= 0 || self.ledger.lock().see(seq) != Seen::New {
-            self.tell(ToWorker::Reject { seq, error });
+        let seen = (seq > 0).then(|| self.ledger.lock().see(seq));
+        if seen == Some(Seen::UnderWay) {
             return;
         }
         self.tell(ToWorker::Reject { seq, error });
-        self.settle_now(seq);
+        if seen == Some(Seen::New) {
+            self.settle_now(seq);
+        }
     }
 
     /// Takes an update.
@@ -169,6 +73,7 @@ impl Attach {
                 self.outbox.ack(through);
                 return;
             }
+            Seen::UnderWay => return,
             Seen::Backwards { received } => {
                 let error = wrong_seq(format!("must grow: {seq} came after {received}"));
                 self.tell(ToWorker::Reject { seq, error });
@@ -303,18 +208,5 @@ impl Attach {
         let mut ledger = self.ledger.lock();
         ledger.note_settled(seq);
         self.outbox.ack(ledger.through());
-    }
-
-    /// Takes over the jobs that an opened session was granted.
-    pub(super) fn take_over(&self, sessions: &Sessions, jobs: &[crate::domain::Job]) {
-        let mut state = self.state.lock();
-        state.held = jobs
-            .iter()
-            .map(|job| {
-                let held =
-                    Held { lease_epoch: job.status.lease_epoch, cell: sessions.live.open(job) };
-                (job.id, held)
-            })
-            .collect();
     }
 }

@@ -26,6 +26,8 @@ pub enum Weather {
     Fair,
     /// Every call fails.
     Failing,
+    /// Every commit fails, and reads work.
+    ReadOnly,
     /// No call comes back before the weather changes.
     Hanging,
 }
@@ -37,6 +39,8 @@ pub enum Fault {
     AnswerLost,
     /// It happens, and then the store fails until the weather changes.
     StoreLost,
+    /// It happens, and its answer comes when [`Faults::answer`] is called.
+    AnswerHeld,
     /// It does not happen, and nobody knows.
     RequestLost,
     /// It does not happen, and says so.
@@ -56,6 +60,7 @@ pub struct Faults {
     weather: watch::Sender<Weather>,
     planned: Arc<Mutex<VecDeque<(Fault, Aim)>>>,
     log_reads: Arc<AtomicUsize>,
+    held: watch::Sender<bool>,
 }
 
 impl Default for Faults {
@@ -64,6 +69,7 @@ impl Default for Faults {
             weather: watch::Sender::new(Weather::Fair),
             planned: Arc::default(),
             log_reads: Arc::default(),
+            held: watch::Sender::new(false),
         }
     }
 }
@@ -77,6 +83,17 @@ impl Faults {
     /// The next commit that is meant meets this fault.
     pub fn plan(&self, fault: Fault, aim: Aim) {
         self.planned.lock().push_back((fault, aim));
+    }
+
+    /// Lets the answer come that was held back.
+    pub fn answer(&self) {
+        self.held.send_replace(false);
+    }
+
+    async fn hold(&self, committed: Committed) -> Committed {
+        // The sender is here, so the channel is open.
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
+        committed
     }
 
     /// Whether all planned faults have happened.
@@ -94,8 +111,14 @@ impl Faults {
         let settled = weather.wait_for(|weather| *weather != Weather::Hanging).await;
         match settled.map(|weather| *weather) {
             Ok(Weather::Failing) => Err(unavailable()),
-            Ok(Weather::Fair | Weather::Hanging) | Err(_) => Ok(()),
+            Ok(Weather::Fair | Weather::ReadOnly | Weather::Hanging) | Err(_) => Ok(()),
         }
+    }
+
+    async fn writable(&self) -> Result<()> {
+        self.weathered().await?;
+        let read_only = *self.weather.borrow() == Weather::ReadOnly;
+        if read_only { Err(unavailable()) } else { Ok(()) }
     }
 
     /// A commit happened, and nobody hears of it.
@@ -109,7 +132,11 @@ impl Faults {
     fn next(&self, batch: &Batch) -> Option<Fault> {
         let mut planned = self.planned.lock();
         let at = planned.iter().position(|(_, aim)| aim(batch))?;
-        planned.remove(at).map(|(fault, _)| fault)
+        let (fault, _) = planned.remove(at)?;
+        if fault == Fault::AnswerHeld {
+            self.held.send_replace(true);
+        }
+        Some(fault)
     }
 }
 
@@ -146,7 +173,7 @@ impl Round for FaultyRound {
     }
 
     async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed> {
-        let fault = match self.faults.weathered().await {
+        let fault = match self.faults.writable().await {
             Ok(()) => self.faults.next(&batch),
             Err(_) => Some(Fault::Refused),
         };
@@ -155,6 +182,10 @@ impl Round for FaultyRound {
             Some(fault @ (Fault::AnswerLost | Fault::StoreLost)) => {
                 self.inner.commit(batch).await?;
                 Err(self.faults.lost(fault))
+            }
+            Some(Fault::AnswerHeld) => {
+                let committed = self.inner.commit(batch).await?;
+                Ok(self.faults.hold(committed).await)
             }
             Some(Fault::RequestLost) => {
                 self.inner.abandon().await;
@@ -187,12 +218,16 @@ fn all_missed(committed: Committed, batch: &Batch) -> Committed {
 #[async_trait]
 impl Store for FaultyStore {
     async fn commit(&self, batch: Batch) -> Result<Committed> {
-        self.faults.weathered().await?;
+        self.faults.writable().await?;
         match self.faults.next(&batch) {
             None => self.inner.commit(batch).await,
             Some(fault @ (Fault::AnswerLost | Fault::StoreLost)) => {
                 self.inner.commit(batch).await?;
                 Err(self.faults.lost(fault))
+            }
+            Some(Fault::AnswerHeld) => {
+                let committed = self.inner.commit(batch).await?;
+                Ok(self.faults.hold(committed).await)
             }
             Some(Fault::RequestLost) => Err(unknown()),
             Some(Fault::Refused) => Err(unavailable()),

@@ -1,0 +1,139 @@
+//! The jobs that an attach holds, from the moment before they start until their lease ends.
+
+use std::sync::Arc;
+
+use crate::domain::{Job, JobId};
+
+use super::super::live::{Cell, Live};
+use super::super::pipeline::{Adoption, Opened};
+use super::attach::Attach;
+use super::outbox::{ToWorker, Welcome};
+
+/// A job that an attach holds.
+pub(super) struct Held {
+    pub(super) lease_epoch: i64,
+    pub(super) cell: Arc<Cell>,
+    /// There while its start is being committed.
+    starting: Option<Starting>,
+}
+
+/// What came of a job before it was handed out.
+#[derive(Default)]
+struct Starting {
+    /// To be told behind its Assignment.
+    waiting: Vec<ToWorker>,
+    /// Its lease ended: the worker is told nothing of it.
+    closed: bool,
+}
+
+impl Held {
+    const fn running(lease_epoch: i64, cell: Arc<Cell>) -> Self {
+        Self { lease_epoch, cell, starting: None }
+    }
+}
+
+impl Attach {
+    /// Its session is open: it holds what it was granted, and is welcomed. `false` if its stream is
+    /// over.
+    pub(super) fn open(&self, live: &Live, opened: Opened) -> bool {
+        let mut state = self.state.lock();
+        if state.over {
+            return false;
+        }
+        let granted = opened.adopted.iter();
+        let granted =
+            granted.map(|job| (job.id, Held::running(job.status.lease_epoch, live.open(job))));
+        state.held = granted.collect();
+        state.opening = false;
+        // Within the lock, so that nothing can be told before it.
+        self.outbox.push(ToWorker::Welcome(Box::new(Welcome {
+            session_id: state.session,
+            lease_ttl: self.lease_ttl,
+            heartbeat_interval: self.heartbeat_interval(),
+            report_interval: state.report_interval,
+            adopted: opened.adopted,
+            revoked: opened.revoked,
+        })));
+        true
+    }
+
+    /// Keeps a place for a job whose start is about to be committed, so that what is decided about it
+    /// from then on finds its holder; `false` if it cannot take it any more.
+    pub(in super::super) fn reserve(&self, job: &Job, cell: Arc<Cell>) -> bool {
+        let mut state = self.state.lock();
+        let open = !state.over && !state.lapsed && !state.opening;
+        if !open || job.status.session() != Some(state.session) {
+            return false;
+        }
+        let lease_epoch = job.status.lease_epoch;
+        state.held.insert(job.id, Held { lease_epoch, cell, starting: Some(Starting::default()) });
+        true
+    }
+
+    /// Hands it the job it has a place for. `false` if that is not told to the worker: the stream or
+    /// its session is over, or the job was taken back meanwhile.
+    pub(in super::super) fn assign(&self, job: &Job) -> bool {
+        let mut state = self.state.lock();
+        let lapsed = state.lapsed;
+        let place = state.held.get_mut(&job.id);
+        let Some(place) = place.filter(|held| held.lease_epoch == job.status.lease_epoch) else {
+            return false;
+        };
+        let Some(Starting { waiting, closed }) = place.starting.take() else { return false };
+        // Within the lock, so that nothing about the job can be told before it.
+        let told =
+            !lapsed && !closed && self.outbox.push(ToWorker::Assignment(Box::new(job.clone())));
+        if told {
+            for message in waiting {
+                self.outbox.push(message);
+            }
+        } else {
+            state.held.remove(&job.id);
+        }
+        told
+    }
+
+    /// Gives up the place of a job whose start did not happen.
+    pub(in super::super) fn withdraw(&self, job: &Job) {
+        let mut state = self.state.lock();
+        let its =
+            |held: &Held| held.lease_epoch == job.status.lease_epoch && held.starting.is_some();
+        if state.held.get(&job.id).is_some_and(its) {
+            state.held.remove(&job.id);
+        }
+    }
+
+    /// Tells it something of a job: not before the job itself was handed to it.
+    pub(super) fn tell_of(&self, job_id: JobId, lease_epoch: i64, message: ToWorker) {
+        let mut state = self.state.lock();
+        let held = state.held.get_mut(&job_id).filter(|held| held.lease_epoch == lease_epoch);
+        match held.and_then(|held| held.starting.as_mut()) {
+            Some(starting) => starting.waiting.push(message),
+            None => {
+                self.outbox.push(message);
+            }
+        }
+    }
+
+    /// Forgets a job whose lease ended. Answers whether a slot became free by it.
+    pub(in super::super) fn let_go(&self, job_id: JobId, lease_epoch: i64) -> bool {
+        let mut state = self.state.lock();
+        let held = state.held.get_mut(&job_id).filter(|held| held.lease_epoch <= lease_epoch);
+        match held.map(|held| held.starting.as_mut()) {
+            None => false,
+            Some(Some(starting)) => {
+                starting.closed = true;
+                false
+            }
+            Some(None) => state.held.remove(&job_id).is_some(),
+        }
+    }
+
+    /// What it holds and knows of.
+    pub(super) fn holdings(&self) -> Vec<Adoption> {
+        let state = self.state.lock();
+        let held = state.held.iter().filter(|(_, held)| held.starting.is_none());
+        held.map(|(job_id, held)| Adoption { job_id: *job_id, lease_epoch: held.lease_epoch })
+            .collect()
+    }
+}
