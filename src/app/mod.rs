@@ -12,13 +12,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 
 use crate::config::Config;
 use crate::engine::{Engine, Stops};
 use crate::grpc::server;
 use crate::loops;
-use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
+use crate::runtime::{Clock, Failure, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
 use crate::store::sqlite::{Options, SqliteStore};
 use crate::telemetry::Metrics;
@@ -45,7 +44,6 @@ pub struct App {
     tasks: Tasks,
     /// The writer's tasks: they outlive the rest.
     writer: Tasks,
-    server: JoinHandle<Result<(), server::Error>>,
     within: Duration,
 }
 
@@ -59,7 +57,8 @@ impl App {
             .await
             .with_context(|| format!("cannot listen on {}", config.listen))?;
         let address = listener.local_addr()?;
-        let (tasks, writer) = (Tasks::new(), Tasks::new());
+        let tasks = Tasks::new();
+        let writer = tasks.beside();
         let (shutdown, closed) = (Shutdown::new(), Shutdown::new());
         let (clock, metrics, board) = (Clock::new(), Metrics::new(), LoopBoard::default());
         let engine = Engine::start_up(
@@ -80,14 +79,14 @@ impl App {
         loops::start(&engine, &config.periods, &board, &tasks, &shutdown);
         let probes = Arc::new(Probes::new(engine.clone()));
         let web = web::router(Arc::clone(&probes) as _, metrics.clone(), probes);
-        let server = tasks.spawn("server", {
+        tasks.spawn_vital("server", &shutdown, {
             let (engine, shutdown) = (engine.clone(), shutdown.clone());
             let origins = config.cors_origins.clone();
             async move { server::serve(listener, engine, web, metrics, &origins, shutdown).await }
         });
         tracing::info!(address = %address, "listening");
         let within = config.shutdown_within;
-        Ok(Self { address, engine, store, shutdown, closed, tasks, writer, server, within })
+        Ok(Self { address, engine, store, shutdown, closed, tasks, writer, within })
     }
 
     /// The engine, for whoever is in the same process.
@@ -96,13 +95,10 @@ impl App {
         &self.engine
     }
 
-    /// Ends when the server ended by itself, which is a failure.
-    ///
-    /// # Errors
-    /// Why it ended.
-    pub async fn failed(&mut self) -> anyhow::Result<()> {
-        (&mut self.server).await.context("the server's task died")??;
-        Ok(())
+    /// Ends when a task without which the server is of no use has died; answers which, and of what.
+    /// Safe to drop.
+    pub async fn failed(&self) -> Arc<Failure> {
+        self.tasks.failed().await
     }
 
     /// Stops: not ready, nothing new is handed out, workers are told to attach again, watches end
@@ -146,9 +142,9 @@ impl App {
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     let options = Options { url: config.database_url.clone(), read_pool: config.read_connections };
     let store = SqliteStore::open(options).await?;
-    let mut app = App::start(&config, Arc::new(store)).await?;
+    let app = App::start(&config, Arc::new(store)).await?;
     let ended = tokio::select! {
-        ended = app.failed() => ended,
+        failure = app.failed() => Err(failure.into()),
         stop = told_to_stop() => stop.context("cannot listen for signals"),
     };
     app.stop().await;

@@ -42,7 +42,12 @@ impl Readiness for Probes {
             code: "draining",
             message: "the server is shutting down".to_owned(),
         });
-        draining.into_iter().chain(self.store().await).collect()
+        let failure = self
+            .engine
+            .tasks()
+            .failure()
+            .map(|failure| Reason { code: "task_failed", message: failure.to_string() });
+        draining.into_iter().chain(failure).chain(self.store().await).collect()
     }
 }
 

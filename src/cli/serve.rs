@@ -48,7 +48,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         LogFormat::Json => logs::Format::Json,
         LogFormat::Pretty => logs::Format::Pretty,
     };
-    logs::init(format, &args.log_level)?;
+    let _log = logs::init(format, &args.log_level)?;
     let config =
         Config { listen: args.listen, database_url: args.database_url, ..Config::default() };
     app::serve(config).await?;

@@ -115,6 +115,10 @@ pub const WATCH_HEARTBEAT: Duration = Duration::from_secs(15);
 /// Bytes of log entries in one message of a watch, and of a list page.
 pub const RESPONSE_BYTES_MAX: usize = 1024 * 1024;
 
+/// A sequence or a position that comes from afar: beyond it JSON is not exact, and what is counted on
+/// from it must not overflow.
+pub const SEQUENCE_MAX: i64 = 1 << 53;
+
 /// A progress message.
 pub const PROGRESS_MESSAGE_BYTES_MAX: usize = 1_024;
 /// Step names.
@@ -165,6 +169,9 @@ pub const VIOLATION_BYTES_MAX: usize = 120;
 pub const METRIC_TYPES_MAX: usize = 100;
 /// Queues with metrics of their own; the rest counts as `other`.
 pub const METRIC_QUEUES_MAX: usize = 100;
+/// Lines of the server's own log that wait for a reader of stderr; what does not fit is dropped and
+/// counted.
+pub const LOG_LINES_WAITING_MAX: usize = 16_384;
 /// What a scrape waits for fresh figures before it answers with those it has.
 pub const SCRAPE_REFRESH_WITHIN: Duration = Duration::from_secs(5);
 /// What `/readyz` waits for an answer: longer is an answer too.
@@ -194,6 +201,8 @@ pub const DISPATCH_PAIRS_MAX: usize = 64;
 pub const DISPATCH_JOBS_MAX: usize = 1_000;
 /// Reads of the store under way at once.
 pub const STORE_READS_MAX: usize = 64;
+/// Reads of the background loops and of session keeping under way at once, beside those of clients.
+pub const LOOP_READS_MAX: usize = 16;
 /// Rows one step of a background loop handles.
 pub const LOOP_ROWS_MAX: usize = 1_000;
 /// Jobs in the writer's cache.

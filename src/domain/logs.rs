@@ -39,6 +39,16 @@ pub struct LogEntry {
     pub data: Option<Bytes>,
 }
 
+impl LogEntry {
+    /// About how many bytes it takes, in memory and on the wire, never less than it takes there.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        const FIXED: usize = 128;
+        let data = self.data.as_ref().map_or(0, Bytes::len);
+        FIXED + self.step.len() + self.message.len() + data
+    }
+}
+
 /// Lines that arrived together, kept as one row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogBatch {
@@ -77,7 +87,8 @@ impl LogRow {
     /// The sequence of the line at `index` of this row, from 0.
     #[must_use]
     pub fn sequence(&self, index: usize) -> i64 {
-        self.position * LOG_SEQUENCE_STRIDE + i64::try_from(index).unwrap_or(i64::MAX)
+        let index = i64::try_from(index).unwrap_or(i64::MAX);
+        self.position.saturating_mul(LOG_SEQUENCE_STRIDE).saturating_add(index)
     }
 }
 

@@ -144,7 +144,12 @@ impl Engine {
                     }
                     refusal = Error::DuplicateJob { holder, key };
                 }
-                answer => return answer,
+                answer => {
+                    if answer.is_ok() {
+                        self.known.note(&spec.job_type, &spec.queue);
+                    }
+                    return answer;
+                }
             }
         }
         Err(refusal)
@@ -204,10 +209,10 @@ impl Engine {
     /// A type or queue never heard of before counts against its bound.
     fn check_names(&self, spec: &JobSpec) -> Result<()> {
         let limit = |what, limit: usize| Error::LimitExceeded { what, limit: limit as u64 };
-        if !self.known.job_type(&spec.job_type) {
+        if !self.known.takes_type(&spec.job_type) {
             return Err(limit("the number of job types", TYPES_MAX));
         }
-        if !self.known.queue(&spec.queue) {
+        if !self.known.takes_queue(&spec.queue) {
             return Err(limit("the number of queues", QUEUES_MAX));
         }
         Ok(())

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use crate::domain::limits::STORE_READS_MAX;
+use crate::domain::limits::{LOOP_READS_MAX, STORE_READS_MAX};
 use crate::runtime::Tasks;
 use crate::store::{self, Store};
 
@@ -29,6 +29,13 @@ impl Db {
     pub fn new(store: Arc<dyn Store>, tasks: Tasks, timeout: Duration) -> Self {
         let permits = Arc::new(Semaphore::new(STORE_READS_MAX));
         Self { store, tasks, permits, waiting: Arc::default(), timeout }
+    }
+
+    /// A handle with a bound of its own, for the loops: they go on however much clients read.
+    #[must_use]
+    pub fn for_loops(&self) -> Self {
+        let permits = Arc::new(Semaphore::new(LOOP_READS_MAX));
+        Self { permits, waiting: Arc::default(), ..self.clone() }
     }
 
     /// Reads that wait for their turn.
@@ -81,5 +88,30 @@ impl<'a> Turn<'a> {
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+    use crate::store::memory::MemoryStore;
+
+    #[tokio::test(start_paused = true)]
+    async fn loops_read_however_much_clients_read() {
+        let timeout = Duration::from_secs(5);
+        let db = Db::new(Arc::new(MemoryStore::new()), Tasks::new(), timeout);
+        let loops = db.for_loops();
+        let slow = || db.read(|_| pending::<store::Result<()>>());
+        let all = futures_util::future::join_all((0..STORE_READS_MAX).map(|_| slow()));
+        let meanwhile = async {
+            tokio::time::sleep(timeout / 2).await;
+            let ping = |db: Db| async move { db.read(|s| async move { s.ping().await }).await };
+            ping(loops).await.expect("an answer");
+            assert!(matches!(ping(db.clone()).await, Err(Error::Overloaded)));
+        };
+        let (answers, ()) = futures_util::future::join(all, meanwhile).await;
+        assert!(answers.iter().all(|answer| matches!(answer, Err(Error::Overloaded))));
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::auth::Caller;
 use crate::domain::limits::{CANCEL_GRACE_DEFAULT, RESPONSE_BYTES_MAX, TOTAL_SIZE_EXACT_MAX};
 use crate::domain::machine::Command;
+use crate::domain::stats::Count;
 use crate::domain::{Attempt, Job, JobFilter, JobId, Timestamp};
 use crate::store::ListQuery;
 
@@ -100,13 +101,7 @@ impl Engine {
     async fn total(&self, filter: &JobFilter) -> Result<(u64, bool)> {
         if filter.is_counted() {
             let counts = self.db.read(|store| async move { store.counts().await }).await?;
-            let of = |count: &crate::domain::stats::Count| {
-                (filter.types.is_empty() || filter.types.contains(&count.key.job_type))
-                    && (filter.queues.is_empty() || filter.queues.contains(&count.key.queue))
-                    && (filter.states.is_empty() || filter.states.contains(&count.state))
-            };
-            let stored = counts.iter().filter(|count| of(count)).map(|count| count.stored);
-            return Ok((u64::try_from(stored.sum::<i64>()).unwrap_or(0), false));
+            return Ok((counted(filter, &counts), false));
         }
         let filter = filter.clone();
         let cap = TOTAL_SIZE_EXACT_MAX + 1;
@@ -172,6 +167,18 @@ impl Engine {
     }
 }
 
+/// The jobs that a filter of types, queues and states matches, by the counters. A counter below zero
+/// would be wrong: it neither shows nor takes from the others.
+fn counted(filter: &JobFilter, counts: &[Count]) -> u64 {
+    let of = |count: &&Count| {
+        (filter.types.is_empty() || filter.types.contains(&count.key.job_type))
+            && (filter.queues.is_empty() || filter.queues.contains(&count.key.queue))
+            && (filter.states.is_empty() || filter.states.contains(&count.state))
+    };
+    let stored = counts.iter().filter(of).map(|count| u64::try_from(count.stored).unwrap_or(0));
+    stored.fold(0, u64::saturating_add)
+}
+
 /// About how many bytes a job takes in an answer.
 fn weight(job: &Job) -> usize {
     const FIXED: usize = 512;
@@ -181,4 +188,35 @@ fn weight(job: &Job) -> usize {
             error.message.len() + error.stack_trace.len() + bytes(&error.details)
         });
     FIXED + bytes(&job.spec.payload) + bytes(&job.status.result) + error
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::stats::StatKey;
+    use crate::domain::{JobType, QueueName, StateKind};
+
+    #[test]
+    fn a_total_is_the_sum_of_the_counters_that_match() {
+        let queue = |name| QueueName::new(name).expect("a name");
+        let count = |name, state, stored| {
+            let key =
+                StatKey { job_type: JobType::new("sync").expect("a name"), queue: queue(name) };
+            Count { key, state, stored, finished_total: 0 }
+        };
+        let counts = [
+            count("a", StateKind::Pending, 3),
+            count("a", StateKind::Running, -5),
+            count("b", StateKind::Pending, 4),
+            count("c", StateKind::Failed, i64::MAX),
+            count("c", StateKind::Succeeded, i64::MAX),
+        ];
+        let of = |queues: Vec<QueueName>, states: Vec<StateKind>| {
+            counted(&JobFilter { states, queues, ..JobFilter::default() }, &counts)
+        };
+        assert_eq!(of(vec![queue("a")], Vec::new()), 3);
+        assert_eq!(of(vec![queue("a"), queue("b")], vec![StateKind::Pending]), 7);
+        assert_eq!(of(Vec::new(), vec![StateKind::Running]), 0);
+        assert_eq!(of(vec![queue("c")], Vec::new()), 2 * i64::MAX.unsigned_abs());
+    }
 }

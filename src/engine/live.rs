@@ -84,7 +84,7 @@ impl Live {
         let mut state = cell.state.lock();
         match tick {
             Tick::Progress(mut progress) => {
-                let next = state.progress.sequence + 1;
+                let next = state.progress.sequence.saturating_add(1);
                 // The worker's own count, else the number of its report, else one more.
                 let given = if progress.sequence > 0 { progress.sequence } else { sequence };
                 progress.sequence = if given == 0 { next } else { given };

@@ -78,9 +78,9 @@ impl Engine {
     pub(super) async fn log_page(&self, list: &ListLogs) -> Result<LogPage> {
         let mut page = LogPage { next_sequence: list.after_sequence, ..LogPage::default() };
         let mut bytes = 0;
+        // The row that holds the last line seen may hold more of them.
+        let mut from_position = list.after_sequence.saturating_add(1) / LOG_SEQUENCE_STRIDE;
         loop {
-            // The row that holds the last line seen may hold more of them.
-            let from_position = (page.next_sequence + 1).div_euclid(LOG_SEQUENCE_STRIDE);
             let query = LogQuery {
                 job_id: list.job_id,
                 lease_epoch: list.lease_epoch,
@@ -88,8 +88,9 @@ impl Engine {
                 limit: ROWS,
             };
             let rows = self.db.read(move |store| async move { store.logs(&query).await }).await?;
-            let last_rows = rows.len() < ROWS;
+            let rows_follow = rows.len() == ROWS;
             for row in rows {
+                from_position = row.position.saturating_add(1);
                 if row.dropped > 0 && row.sequence(0) > page.next_sequence {
                     page.gaps.push(LogGap {
                         lease_epoch: row.lease_epoch,
@@ -104,7 +105,7 @@ impl Engine {
                         continue;
                     }
                     if entry.level >= list.min_level {
-                        bytes += entry.message.len() + 128;
+                        bytes += entry.weight();
                         let full = page.lines.len() >= list.page_size;
                         if full || (bytes > RESPONSE_BYTES_MAX && !page.lines.is_empty()) {
                             page.more = true;
@@ -121,12 +122,9 @@ impl Engine {
                 }
                 page.next_sequence = page.next_sequence.max(place(0));
             }
-            if last_rows {
+            if !rows_follow {
                 return Ok(page);
             }
-            // A row is past once the place after it is asked for.
-            page.next_sequence =
-                (page.next_sequence / LOG_SEQUENCE_STRIDE + 1) * LOG_SEQUENCE_STRIDE - 1;
         }
     }
 }

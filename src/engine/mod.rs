@@ -101,6 +101,8 @@ pub struct Inner {
     health: Arc<Health>,
     replica: Replica,
     db: Db,
+    /// For what the server does of its own accord.
+    loop_db: Db,
     pipeline: Pipeline,
     live: Arc<Live>,
     cache: Arc<Cache>,
@@ -131,6 +133,7 @@ impl Engine {
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
+        let loop_db = db.for_loops();
         let (hub, line) = (Hub::default(), Line::default());
         let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
@@ -141,7 +144,7 @@ impl Engine {
             line.clone(),
             clock.clone(),
             tasks.clone(),
-            db.clone(),
+            loop_db.clone(),
             Arc::clone(&nudges.session_ended),
         ));
         let after = Arc::new(After {
@@ -177,7 +180,7 @@ impl Engine {
             cache: Arc::clone(&cache),
             after,
         };
-        tasks.spawn("dispatcher", dispatcher.run(shutdown.clone()));
+        tasks.spawn_vital("dispatcher", &shutdown, dispatcher.run(shutdown.clone()));
         let replica = Replica { id: Uuid::new_v4(), start_time: clock.now() };
         Self(Arc::new(Inner {
             clock,
@@ -191,6 +194,7 @@ impl Engine {
             health,
             replica,
             db,
+            loop_db,
             pipeline,
             live,
             cache,

@@ -55,7 +55,7 @@ impl Engine {
             return Err(Error::Draining);
         }
         // Who would wait in vain for a store that does not answer is told so.
-        self.ping().await?;
+        self.db.read(|store| async move { store.ping().await }).await?;
         let lease_ttl = waiter.lease_ttl;
         let mut place = self.waiters.join(waiter, &self.sessions);
         self.line.wake();

@@ -77,10 +77,12 @@ pub async fn watch(
         after_sequence: wish.after_log_sequence,
         page_size: PAGE_SIZE_MAX,
     };
+    let now = Clock::monotonic();
     let mut watcher = Watcher {
         engine: engine.clone(),
         view: wish.view,
         logs: wish.include_logs.then_some(logs),
+        behind: wish.include_logs,
         // Read before the first lines are, so that none is missed.
         logs_seen: subscription.slot().logs_version(),
         subscription,
@@ -88,13 +90,12 @@ pub async fn watch(
         shutdown: engine.shutdown_signal(),
         version: first.version,
         queue: VecDeque::new(),
-        last_sent: Clock::monotonic(),
-        over: false,
+        last_sent: now,
+        last_look: now,
+        ending: false,
+        over: first.job.status.kind().is_terminal(),
     };
-    let over = first.job.status.kind().is_terminal();
     watcher.queue.push_back(event(Event::Snapshot(watcher.encode(&first, Form::Snapshot))));
-    watcher.read_logs().await?;
-    watcher.over = over;
     Ok(Box::pin(futures_util::stream::unfold(Some(watcher), step)))
 }
 
@@ -123,12 +124,18 @@ struct Watcher {
     /// What of the log is wanted next, if it is.
     logs: Option<ListLogs>,
     logs_seen: u64,
+    /// Whether the log may go on after the lines queued so far.
+    behind: bool,
     min_interval: Duration,
     shutdown: Shutdown,
     /// The slot's version sent last.
     version: u64,
+    /// What the reader takes next: a page of lines and an update at most.
     queue: VecDeque<v1::WatchJobResponse>,
     last_sent: Instant,
+    last_look: Instant,
+    /// The job has ended; the lines before its end are being sent.
+    ending: bool,
     /// The terminal state is sent or queued.
     over: bool,
 }
@@ -139,6 +146,10 @@ impl Watcher {
             if let Some(message) = self.queue.pop_front() {
                 self.last_sent = Clock::monotonic();
                 return Ok(Some(message));
+            }
+            if self.behind {
+                self.catch_up().await?;
+                continue;
             }
             if self.over {
                 return Ok(None);
@@ -152,7 +163,7 @@ impl Watcher {
                 () = self.shutdown.signalled() => return Err(to_status(engine::Error::Draining)),
             }
             self.hold_back().await;
-            self.look().await?;
+            self.look()?;
         }
     }
 
@@ -174,14 +185,20 @@ impl Watcher {
             || slot.latest().is_some_and(|snapshot| snapshot.job.status.kind().is_terminal())
     }
 
-    /// Queues what changed since the last look: lines first, so that the end comes last.
-    async fn look(&mut self) -> Result<(), Status> {
+    /// Queues what changed since the last look; the end only after the lines before it.
+    fn look(&mut self) -> Result<(), Status> {
+        self.last_look = Clock::monotonic();
         let logs_version = self.subscription.slot().logs_version();
         let Some(snapshot) = self.subscription.take() else { return Ok(()) };
         let over = snapshot.job.status.kind().is_terminal();
-        if logs_version != self.logs_seen || over {
+        let ends = over && snapshot.version != self.version;
+        if logs_version != self.logs_seen || (ends && !self.ending) {
             self.logs_seen = logs_version;
-            self.read_logs().await?;
+            self.behind = self.logs.is_some();
+        }
+        self.ending = ends;
+        if ends && self.behind {
+            return Ok(());
         }
         if snapshot.version != self.version {
             self.version = snapshot.version;
@@ -196,19 +213,25 @@ impl Watcher {
         Ok(())
     }
 
-    async fn read_logs(&mut self) -> Result<(), Status> {
-        let Some(logs) = &mut self.logs else { return Ok(()) };
-        loop {
+    /// Queues the next page of lines, and what else changed: a long log does not hold up the rest.
+    async fn catch_up(&mut self) -> Result<(), Status> {
+        if self.shutdown.is_signalled() {
+            return Err(to_status(engine::Error::Draining));
+        }
+        self.behind = false;
+        if let Some(logs) = &mut self.logs {
             let page = self.engine.watched_logs(logs).await.map_err(to_status)?;
             logs.after_sequence = page.next_sequence;
-            let more = page.more;
+            self.behind = page.more;
             if !page.lines.is_empty() || !page.gaps.is_empty() {
                 self.queue.push_back(event(Event::Logs(encode_logs(page))));
             }
-            if !more {
-                return Ok(());
-            }
         }
+        let due = self.last_look + self.min_interval;
+        if !self.over && (self.is_ended() || Clock::monotonic() >= due) {
+            self.look()?;
+        }
+        Ok(())
     }
 
     /// The job in one form, made once for all who watch it in that form.

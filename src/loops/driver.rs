@@ -9,7 +9,8 @@ use tokio::sync::Notify;
 use crate::engine::Result;
 use crate::runtime::{Clock, LoopBoard, Shutdown};
 
-/// One step of a loop; answers how many rows it handled.
+/// One step of a loop; answers how many rows of a backlog it handled: with
+/// [`LOOP_ROWS_MAX`](crate::domain::limits::LOOP_ROWS_MAX) of them there may be more at once.
 pub type Step =
     Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<u64>> + Send>> + Send + Sync + 'static>;
 

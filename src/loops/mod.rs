@@ -35,7 +35,7 @@ pub fn start(
             board: board.clone(),
             clock: engine.clock().clone(),
         };
-        tasks.spawn(name, driver.run(step, shutdown.clone()));
+        tasks.spawn_vital(name, shutdown, driver.run(step, shutdown.clone()));
     };
     let ended = Some(Arc::clone(&engine.nudges().session_ended));
     drive(

@@ -1,12 +1,20 @@
 //! The form of the log: JSON lines for machines, or lines for people, on stderr.
+//!
+//! Nobody waits for stderr: lines queue up for a thread of their own, and those that find no room are
+//! dropped and counted.
 
 use std::fmt;
+use std::io::Write;
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use tracing::Subscriber;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::domain::limits::LOG_LINES_WAITING_MAX;
 
 /// How a line of the log looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,13 +69,40 @@ pub enum Error {
     Twice(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Sets up the log of the process on stderr. `filter` names levels, as in `info,jobplane=debug`.
+/// Writes what waits of the log when it is dropped, if somebody reads it within a second.
+#[must_use]
+pub struct Guard {
+    _writer: WorkerGuard,
+}
+
+/// Lines of the log of this process that nobody read in time.
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// How many lines of the log of this process were dropped.
+pub fn dropped_lines() -> u64 {
+    DROPPED.get().map_or(0, |dropped| dropped.dropped_lines() as u64)
+}
+
+/// Sets up the log of the process on stderr, panics included. `filter` names levels, as in
+/// `info,jobplane=debug`.
 ///
 /// # Errors
 /// The filter is wrong, or a log was set up before.
-pub fn init(format: Format, filter: &str) -> Result<(), Error> {
-    subscriber(format, filter, std::io::stderr)?.try_init()?;
-    Ok(())
+pub fn init(format: Format, filter: &str) -> Result<Guard, Error> {
+    let (lines, guard) = queue(std::io::stderr(), LOG_LINES_WAITING_MAX);
+    let dropped = lines.error_counter();
+    subscriber(format, filter, lines)?.try_init()?;
+    DROPPED.get_or_init(|| dropped);
+    // The usual hook would wait for stderr in the middle of a panic.
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a task panicked")));
+    Ok(guard)
+}
+
+/// A queue of lines, at most so many, and the thread that writes them.
+pub(super) fn queue<W: Write + Send + 'static>(to: W, lines_max: usize) -> (NonBlocking, Guard) {
+    let builder = NonBlockingBuilder::default().lossy(true).thread_name("log");
+    let (lines, writer) = builder.buffered_lines_limit(lines_max).finish(to);
+    (lines, Guard { _writer: writer })
 }
 
 /// What takes the events of the process and writes them to `writer`.

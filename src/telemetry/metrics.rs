@@ -1,9 +1,12 @@
 //! Every instrument, behind one handle.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::text;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric as _, text};
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
@@ -13,6 +16,7 @@ use crate::domain::{JobType, Timestamp};
 
 use super::commits::Commits;
 use super::jobs::{Finished, Jobs, QueueDepth};
+use super::logs;
 use super::rpcs::Rpcs;
 
 /// The media type of [`Metrics::encode`].
@@ -51,6 +55,7 @@ impl Metrics {
         let workers = gauge("workers", "Workers attached to this process by a stream");
         let watchers = gauge("watchers", "Watches open at this process");
         let sessions = gauge("sessions", "Sessions held by this process, unary ones included");
+        registry.register_collector(Box::new(LogLines));
         let jobs = Jobs::register(&mut registry);
         let commits = Commits::register(&mut registry);
         let rpcs = Rpcs::register(&mut registry);
@@ -114,6 +119,20 @@ impl Metrics {
         // Writing to a String cannot fail.
         let _ = text::encode(&mut page, &self.0.registry);
         page
+    }
+}
+
+/// Shows what the log of the process counts.
+#[derive(Debug)]
+struct LogLines;
+
+impl Collector for LogLines {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let dropped = ConstCounter::new(logs::dropped_lines());
+        let help = "Lines of the log that were dropped because nobody read stderr";
+        let metric =
+            encoder.encode_descriptor("log_lines_dropped", help, None, dropped.metric_type())?;
+        dropped.encode(metric)
     }
 }
 

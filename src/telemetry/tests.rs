@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::logs::{Format, subscriber};
+use super::logs::{Format, queue, subscriber};
 use super::{Finished, Metrics, QueueDepth};
 use crate::domain::stats::{Count, StatKey};
 use crate::domain::{JobType, QueueName, StateKind, Timestamp};
@@ -125,6 +125,7 @@ fn calls_commits_and_levels_are_counted() {
     assert_eq!(of("jobplane_workers"), Some("3"));
     assert_eq!(of("jobplane_watchers"), Some("4"));
     assert_eq!(of("jobplane_sessions"), Some("5"));
+    assert_eq!(of("jobplane_log_lines_dropped_total"), Some("0"));
 }
 
 #[derive(Clone, Default)]
@@ -167,6 +168,27 @@ fn a_line_for_people_is_plain_text() {
     let text = written(Format::Pretty, "debug");
     assert_eq!(text.lines().count(), 2);
     assert!(text.contains("job started") && !text.contains('\u{1b}'), "{text}");
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_nobody() {
+    let paper = Paper::default();
+    let (lines, guard) = queue(paper.clone(), 10);
+    let dropped = lines.error_counter();
+    let subscriber = subscriber(Format::Json, "info", lines).expect("a valid filter");
+    tracing::subscriber::with_default(subscriber, || {
+        let stuck = paper.0.lock();
+        for number in 0..100 {
+            tracing::info!(number, "a line");
+        }
+        drop(stuck);
+    });
+    // One line is in the hands of the thread at most, ten wait.
+    let lost = dropped.dropped_lines();
+    assert!((89..=90).contains(&lost), "{lost} lines were dropped");
+    drop(guard);
+    let text = String::from_utf8(paper.0.lock().clone()).expect("text");
+    assert_eq!(text.lines().count(), 100 - lost, "the last lines are written");
 }
 
 #[test]

@@ -13,7 +13,9 @@ use super::slot::{Slot, Snapshot};
 #[derive(Default)]
 struct Watched {
     slots: DashMap<JobId, (Arc<Slot>, usize)>,
-    /// Watchers in all; lets publishers of unwatched jobs pass without a look-up.
+    /// Watchers in all; lets publishers of unwatched jobs pass without a look-up. Sequentially
+    /// consistent: a subscriber counts itself before it reads the job, a publisher looks here after it
+    /// wrote the job, so at least one of the two sees the other.
     watchers: AtomicUsize,
 }
 
@@ -32,7 +34,7 @@ impl Hub {
             entry.1 += 1;
             Arc::clone(&entry.0)
         };
-        self.0.watchers.fetch_add(1, Ordering::Relaxed);
+        self.0.watchers.fetch_add(1, Ordering::SeqCst);
         let changes = slot.changes();
         Subscription { hub: self.clone(), job_id, slot, changes }
     }
@@ -40,7 +42,7 @@ impl Hub {
     /// How many watch.
     #[must_use]
     pub fn watchers(&self) -> usize {
-        self.0.watchers.load(Ordering::Relaxed)
+        self.0.watchers.load(Ordering::SeqCst)
     }
 
     /// Whether anybody watches this job.
@@ -127,7 +129,7 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.hub.0.watchers.fetch_sub(1, Ordering::Relaxed);
+        self.hub.0.watchers.fetch_sub(1, Ordering::SeqCst);
         if let Some(mut entry) = self.hub.0.slots.get_mut(&self.job_id) {
             entry.1 -= 1;
         }

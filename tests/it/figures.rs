@@ -261,3 +261,15 @@ async fn the_server_says_what_it_is_and_how_its_loops_do() {
     assert_eq!(info.resume_retention, seconds(900.0));
     server.stop().await;
 }
+
+#[tokio::test]
+async fn loops_that_leave_no_backlog_are_not_run_again_at_once() {
+    let server = Server::setup().in_memory().start().await;
+    server.client().create(spec("nobody-takes-this")).await;
+    let worker = server.worker("w1").job_type("other").connect().await;
+    let engine = server.engine();
+    assert_eq!(engine.poll_line().await.expect("polled"), 0);
+    assert_eq!(engine.keep_sessions().expect("kept"), 0);
+    worker.goodbye().await.expect("ends well");
+    server.stop().await;
+}

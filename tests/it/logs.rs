@@ -1,10 +1,14 @@
 //! Lines that workers write: listed, followed, and kept within bounds.
 
+use jobplane::auth::Caller;
+use jobplane::domain::limits::{RESPONSE_BYTES_MAX, SEQUENCE_MAX};
+use jobplane::engine::ListLogs;
 use jobplane::proto::v1;
 use jobplane::proto::v1::LogLevel;
+use prost::Message as _;
 
 use crate::harness::{
-    Client, Held, SOON, Seen, Server, Told as _, Watcher, eventually, lines, object, spec,
+    Client, Held, SOON, Seen, Server, Told as _, Watcher, eventually, lines, object, spec, within,
 };
 
 async fn running(server: &Server) -> Held {
@@ -56,6 +60,35 @@ async fn lines_are_listed_in_order_page_by_page() {
         assert_eq!(messages(&found), numbers(0, 50));
         assert!(found.is_sorted_by(|one, next| one.sequence < next.sequence));
     }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_beyond_the_end_of_a_log() {
+    let server = Server::setup().in_memory().start().await;
+    let client = server.client();
+    let held = running(&server).await;
+    held.log(numbered(0, 10)).await.expect("taken");
+    let after_sequence = SEQUENCE_MAX;
+    let far = v1::ListJobLogsRequest { after_sequence, ..of(&held.id) };
+    let page = client.logs(far.clone()).await;
+    assert_eq!((page.entries.len(), page.next_sequence), (0, after_sequence));
+    let list = ListLogs {
+        job_id: held.id.parse().expect("an id"),
+        lease_epoch: None,
+        min_level: jobplane::domain::LogLevel::Debug,
+        after_sequence: i64::MAX,
+        page_size: 10,
+    };
+    let (engine, caller) = (server.engine(), Caller::anonymous());
+    let log = engine.logs(&caller, list);
+    assert!(within(SOON, "an answer", log).await.expect("a page").lines.is_empty());
+
+    let farther = v1::ListJobLogsRequest { after_sequence: i64::MAX, ..far };
+    assert_eq!(client.jobs.clone().list_job_logs(farther).await.reason(), "INVALID_FIELD");
+    let wish = Watcher::wish(&held.id);
+    let wish = v1::WatchJobRequest { include_logs: true, after_log_sequence: i64::MAX, ..wish };
+    assert_eq!(client.jobs.clone().watch_job(wish).await.reason(), "INVALID_FIELD");
     server.stop().await;
 }
 
@@ -176,6 +209,43 @@ async fn the_log_of_a_finished_job_is_in_its_watch() {
     let (seen, end) = follow(&server, &held.id, 0).await.end().await;
     end.expect("ends well");
     assert_eq!(messages(&Watcher::lines(&seen)), numbers(0, 250));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_follower_that_reads_nothing_gets_no_more_pages() {
+    let server = Server::setup().in_memory().start().await;
+    let held = running(&server).await;
+    for batch in 0..8 {
+        held.log(numbered(batch * 1_000, batch * 1_000 + 1_000)).await.expect("taken");
+    }
+    let wish = v1::WatchJobRequest { include_logs: true, ..Watcher::wish(&held.id) };
+    let stalled = server.stalled_watch(wish).await;
+    held.succeed().await.expect("taken");
+    let reads = server.faults.log_reads();
+    assert!(reads <= 3, "{reads} reads for somebody who reads nothing");
+
+    let seen = stalled.read_all().await.expect("ends well");
+    assert_eq!(messages(&Watcher::lines(&seen)), numbers(0, 8_000));
+    assert!(matches!(seen.last(), Some(Seen::Update(_))), "the end comes after the lines");
+    assert_eq!(Watcher::states(&seen).last(), Some(&v1::JobState::Succeeded));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_page_ends_by_the_bytes_of_data_too() {
+    let server = Server::setup().in_memory().start().await;
+    let held = running(&server).await;
+    let data = Some(object("trace", &"x".repeat(8_000)));
+    let line = v1::LogEntry { data, ..v1::LogEntry::default() };
+    for _ in 0..25 {
+        held.log(vec![line.clone(); 8]).await.expect("taken");
+    }
+    let request = v1::ListJobLogsRequest { page_size: 1_000, ..of(&held.id) };
+    let page = server.client().logs(request.clone()).await;
+    let bytes = page.encoded_len();
+    assert!((RESPONSE_BYTES_MAX * 9 / 10..=RESPONSE_BYTES_MAX).contains(&bytes), "{bytes} bytes");
+    assert_eq!(all(&server.client(), request).await.entries.len(), 200);
     server.stop().await;
 }
 

@@ -9,8 +9,8 @@ use jobplane::runtime::Tasks;
 use tonic::Code;
 
 use crate::harness::{
-    JobFacts as _, Message, Refusal, SOON, Server, Told as _, Weather, eventually, lines, percent,
-    seconds, spec,
+    Fault, JobFacts as _, Message, Refusal, SOON, Server, Told as _, Weather, eventually, lines,
+    percent, seconds, spec,
 };
 
 #[tokio::test]
@@ -126,4 +126,17 @@ async fn a_stop_ends_within_its_deadline_although_the_store_hangs() {
     held.send(Report::Succeeded(Succeeded::default()));
     let took = server.abandon().await;
     assert!(took < Duration::from_secs(4), "it took {took:?}");
+}
+
+#[tokio::test]
+async fn a_server_whose_writer_died_says_so_and_can_be_stopped() {
+    let server = Server::start().await;
+    server.faults.plan(Fault::Panics, |batch| !batch.creates.is_empty());
+    let request = v1::CreateJobRequest { spec: Some(spec("sync")), ..Default::default() };
+    let refused = server.client().try_create(request).await.refusal();
+    assert_eq!(refused.code, Code::Unavailable);
+    assert_eq!(server.failed().await, r#"the task "writer" panicked: the disk burns"#);
+    let ready = server.http_get("/readyz").await;
+    assert!(ready.starts_with("HTTP/1.1 503") && ready.contains("task_failed"), "{ready}");
+    server.stop().await;
 }

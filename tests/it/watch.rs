@@ -47,7 +47,7 @@ async fn a_new_job_reaches_all_who_wait_without_polling() {
 async fn a_watcher_that_reads_nothing_gets_the_last_of_ten_thousand_reports() {
     let server = Server::setup().in_memory().start().await;
     let id = server.client().create(spec("sync")).await.id;
-    let stalled = server.stalled_watch(&id).await;
+    let stalled = server.stalled_watch(Watcher::wish(&id)).await;
     let worker = server.worker("w1").connect().await;
     let held = worker.expect_assignment().await;
     let mut last = 0;

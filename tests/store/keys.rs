@@ -6,7 +6,7 @@ use jobplane::store::{Batch, KeyKind, NewJob, Store, Written};
 use crate::on_each_store;
 use crate::world::{
     at, batch, born, cancel, command, commit, decide, delete, given, job_id, load, request, retry,
-    spec,
+    session, session_id, spec,
 };
 
 fn unique(number: u64, key: &str) -> NewJob {
@@ -32,6 +32,15 @@ async fn same_request_id_names_the_first_job(store: &dyn Store) {
     let known = store.request("tester", "r").await.expect("a read").expect("known");
     assert_eq!((known.job_id, known.fingerprint), (job_id(1), request("r").fingerprint));
     assert_eq!(store.request("somebody else", "r").await.expect("a read"), None);
+}
+
+async fn session_of_a_job_opens_only_if_the_job_is_born(store: &dyn Store) {
+    let with_session =
+        |number| NewJob { session: Some(session(number, "", at(0))), ..unique(number, "k") };
+    let written = create(store, vec![with_session(1), with_session(2)]).await;
+    assert_eq!(written, vec![Written::Done, taken(KeyKind::Unique, 1)]);
+    assert!(store.session(session_id(1)).await.expect("a read").is_some());
+    assert_eq!(store.session(session_id(2)).await.expect("a read"), None);
 }
 
 async fn same_request_id_twice_in_a_batch_makes_one_job(store: &dyn Store) {
@@ -110,6 +119,7 @@ async fn deleting_an_ended_job_leaves_the_key_of_its_successor(store: &dyn Store
 
 on_each_store!(
     same_request_id_names_the_first_job,
+    session_of_a_job_opens_only_if_the_job_is_born,
     same_request_id_twice_in_a_batch_makes_one_job,
     live_job_holds_its_unique_key,
     unique_key_is_free_once_its_job_is_over,

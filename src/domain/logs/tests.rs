@@ -10,6 +10,7 @@ fn sequences_grow_from_row_to_row() {
     let row =
         |position| LogRow { lease_epoch: 1, attempt: 1, position, entries: Vec::new(), dropped: 0 };
     assert!(row(3).sequence(LOG_BATCH_LINES_MAX - 1) < row(4).sequence(0));
+    assert_eq!(row(i64::MAX).sequence(usize::MAX), i64::MAX);
 }
 
 #[test]

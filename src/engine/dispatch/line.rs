@@ -64,14 +64,9 @@ impl Line {
         self.state.lock().timers.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Takes up to `limit` pairs that may have due jobs and that `wanted` wants; they count as empty
-    /// until somebody says otherwise.
-    pub(super) fn take(
-        &self,
-        now: Timestamp,
-        limit: usize,
-        wanted: impl Fn(&Pair) -> bool,
-    ) -> Vec<Pair> {
+    /// Marks the pairs whose jobs have become due, whether or not somebody takes them: what is left of
+    /// the timers then lies ahead.
+    pub(super) fn ripen(&self, now: Timestamp) {
         let mut state = self.state.lock();
         while let Some(Reverse((at, _))) = state.timers.peek() {
             if *at > now {
@@ -81,6 +76,12 @@ impl Line {
                 state.mark(pair);
             }
         }
+    }
+
+    /// Takes up to `limit` pairs that may have due jobs and that `wanted` wants; they count as empty
+    /// until somebody says otherwise.
+    pub(super) fn take(&self, limit: usize, wanted: impl Fn(&Pair) -> bool) -> Vec<Pair> {
+        let mut state = self.state.lock();
         let after = state.turn.clone();
         let (late, early): (Vec<_>, Vec<_>) = state
             .ready
@@ -115,3 +116,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,6 +80,8 @@ impl Dispatcher {
     }
 
     async fn round(&self) -> store::Result<Round> {
+        let now = self.clock.now();
+        self.line.ripen(now);
         let takers = self.sessions.all().into_iter().map(Taker::Stream);
         let takers = takers.chain(self.waiters.all().into_iter().map(Taker::Call));
         let (takers, capacities): (Vec<Taker>, Vec<Capacity>) =
@@ -87,9 +89,8 @@ impl Dispatcher {
         if takers.is_empty() {
             return Ok(Round::Idle);
         }
-        let now = self.clock.now();
         let accepted = |pair: &Pair| capacities.iter().any(|room| room.accepts(&pair.0, &pair.1));
-        let pairs = self.line.take(now, DISPATCH_PAIRS_MAX, accepted);
+        let pairs = self.line.take(DISPATCH_PAIRS_MAX, accepted);
         if pairs.is_empty() {
             return Ok(Round::Idle);
         }

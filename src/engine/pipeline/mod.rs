@@ -9,6 +9,7 @@
 //! the command arrived; a batch is at most [`COMMIT_COMMANDS_MAX`] commands.
 
 mod after;
+mod answer;
 mod cache;
 mod fold;
 mod queue;
@@ -61,8 +62,9 @@ impl Pipeline {
         shutdown: Shutdown,
     ) -> Self {
         let queue = Arc::new(Queue::default());
-        let health = Arc::clone(&parts.health);
-        tasks.spawn("writer", writer::Writer::new(parts).run(Arc::clone(&queue), shutdown));
+        let (health, until) = (Arc::clone(&parts.health), shutdown.clone());
+        let writer = writer::Writer::new(parts).run(Arc::clone(&queue), shutdown);
+        tasks.spawn_vital("writer", &until, writer);
         Self { queue, health, timeout }
     }
 
@@ -72,16 +74,17 @@ impl Pipeline {
     /// [`Error::Overloaded`] if too much waits already, [`Error::Draining`] after the end; the work's
     /// reply is dropped unanswered then.
     pub fn submit(&self, work: Work) -> Result<()> {
-        self.queue.push(work, false).map_err(|(_, error)| {
+        self.queue.push(work, false).map_err(|refused| {
             self.health.trouble();
-            error
+            refused.1
         })
     }
 
     /// Queues work that must be taken, such as the reports of workers, in its order. Whoever submits
     /// so bounds how much.
     pub fn submit_surely(&self, work: Work) {
-        if let Err((work, error)) = self.queue.push(work, true) {
+        if let Err(refused) = self.queue.push(work, true) {
+            let (work, error) = *refused;
             work.fail(error);
         }
     }

@@ -24,20 +24,23 @@ pub(super) struct Queue {
     filled: Notify,
 }
 
+/// Work that was not taken, and why.
+type Refused = Box<(Work, Error)>;
+
 impl Queue {
     /// Puts work at the end, unless too much waits already. What must be taken, such as the reports
     /// of workers, is taken all the same: whoever submits it bounds how much there is.
-    pub(super) fn push(&self, work: Work, must_be_taken: bool) -> Result<(), (Work, Error)> {
+    pub(super) fn push(&self, work: Work, must_be_taken: bool) -> Result<(), Refused> {
         let bytes = work.bytes();
         {
             let mut state = self.state.lock();
             if state.closed {
-                return Err((work, Error::Draining));
+                return Err(Box::new((work, Error::Draining)));
             }
             let full = state.work.len() >= COMMIT_QUEUE_MAX
                 || (state.bytes + bytes > COMMIT_QUEUE_BYTES_MAX && !state.work.is_empty());
             if full && !must_be_taken {
-                return Err((work, Error::Overloaded));
+                return Err(Box::new((work, Error::Overloaded)));
             }
             state.bytes += bytes;
             state.work.push_back(work);

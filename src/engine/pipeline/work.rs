@@ -1,7 +1,7 @@
 //! What can be put into the pipeline, and how it is answered.
 
 use crate::domain::machine::Command;
-use crate::domain::{Job, JobId, LogBatch, Session};
+use crate::domain::{Job, JobId, LogBatch, LogEntry, Session};
 use crate::store::{NewJob, ProgressWrite, SessionWrite};
 
 use super::super::error::Result;
@@ -134,9 +134,7 @@ impl Work {
             Self::Command { command: Command::Succeed { result, .. }, .. } => {
                 result.as_ref().map_or(0, bytes::Bytes::len)
             }
-            Self::Logs { batch, .. } => {
-                batch.entries.iter().map(|entry| entry.message.len() + 64).sum()
-            }
+            Self::Logs { batch, .. } => batch.entries.iter().map(LogEntry::weight).sum(),
             Self::Progress { rows, .. } => rows.len() * OVERHEAD,
             Self::Command { .. }
             | Self::Fence { .. }

@@ -136,7 +136,7 @@ impl Attach {
         seq: i64,
         entries: Vec<LogEntry>,
     ) {
-        let bytes = entries.iter().map(|entry| entry.message.len() + 64).sum();
+        let bytes = entries.iter().map(LogEntry::weight).sum();
         {
             let mut ledger = self.ledger.lock();
             if let Some((what, limit)) = ledger.bound_broken_by(bytes) {

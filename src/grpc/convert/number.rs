@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::domain::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, SLOTS_MAX};
+use crate::domain::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, SEQUENCE_MAX, SLOTS_MAX};
 use crate::domain::validate::Violations;
 
 use super::path::Path;
@@ -10,6 +10,13 @@ use super::path::Path;
 /// A count: zero or more.
 pub(super) fn count(value: i64, at: Path<'_>, violations: &mut Violations) {
     at.check(violations, value >= 0, || format!("must not be negative, is {value}"));
+}
+
+/// A place in an order: from 0 to 2^53.
+pub(super) fn sequence(value: i64, at: Path<'_>, violations: &mut Violations) {
+    at.check(violations, (0..=SEQUENCE_MAX).contains(&value), || {
+        format!("must be from 0 to {SEQUENCE_MAX}, is {value}")
+    });
 }
 
 /// A count that the domain keeps unsigned; zero if it is wrong.
@@ -91,14 +98,15 @@ pub fn lease_epoch(value: i64, field: &str, violations: &mut Violations) -> Opti
     (value >= 1).then_some(value)
 }
 
-/// The number of a report: at least 1.
+/// The number of a report: from 1 to 2^53.
 pub fn seq(value: i64, field: &str, violations: &mut Violations) -> Option<i64> {
-    violations.check(value >= 1, field, || format!("must be at least 1, is {value}"));
-    (value >= 1).then_some(value)
+    let fits = (1..=SEQUENCE_MAX).contains(&value);
+    violations.check(fits, field, || format!("must be from 1 to {SEQUENCE_MAX}, is {value}"));
+    fits.then_some(value)
 }
 
-/// A position in a log or a number that may be missing: zero or more.
+/// A position in a log or a number that may be missing: from 0 to 2^53.
 pub fn position(value: i64, field: &str, violations: &mut Violations) -> Option<i64> {
-    count(value, Path::root(field), violations);
-    (value >= 0).then_some(value)
+    sequence(value, Path::root(field), violations);
+    (0..=SEQUENCE_MAX).contains(&value).then_some(value)
 }

@@ -63,7 +63,7 @@ pub fn from_proto(
 }
 
 fn check_counts(progress: &v1::Progress, at: Path<'_>, violations: &mut Violations) {
-    number::count(progress.sequence, at.field("sequence"), violations);
+    number::sequence(progress.sequence, at.field("sequence"), violations);
     for (units, name) in [
         (progress.total.unwrap_or_default(), "total"),
         (progress.completed, "completed"),

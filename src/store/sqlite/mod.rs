@@ -1,6 +1,7 @@
 //! The embedded store: one SQLite file, owned by one process.
 //!
-//! Owns: the file, its lock, its schema, one writing connection and a few reading ones.
+//! Owns: the file, its lock, its schema, one writing connection and a few reading ones, some of them for
+//! short reads only.
 //! Entry: [`SqliteStore::open`].
 //! Invariants: everything is written by one connection, in one transaction a batch, durable when
 //! it is answered (WAL, `synchronous=FULL`); hot statements take all their rows at once ([`input`]);
@@ -56,7 +57,11 @@ const CHECKPOINT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 /// Jobs in a file of their own.
 pub struct SqliteStore {
     writer: Arc<Mutex<Writer>>,
+    /// For what may take long: lists, logs, figures.
     readers: SqlitePool,
+    /// For reads of a few rows by their key or from the front of an index: commits and leases wait for
+    /// these, and so they never wait behind a list.
+    short_readers: SqlitePool,
     read_pool: u32,
     version: String,
     /// Held as long as the store is open.
@@ -96,7 +101,7 @@ async fn version(connection: &mut SqliteConnection) -> sqlx::Result<String> {
 #[async_trait]
 impl Store for SqliteStore {
     async fn load(&self, ids: &[JobId]) -> Result<Vec<Job>> {
-        read::load(self.readers(), ids).await
+        read::load(self.short_readers(), ids).await
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed> {
@@ -118,7 +123,7 @@ impl Store for SqliteStore {
     }
 
     async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>> {
-        keys::request(self.readers(), caller, request_id).await
+        keys::request(self.short_readers(), caller, request_id).await
     }
 
     async fn list(&self, query: &ListQuery) -> Result<Vec<Job>> {
@@ -144,19 +149,19 @@ impl Store for SqliteStore {
     }
 
     async fn due(&self, now: Timestamp, rows: usize) -> Result<Vec<JobId>> {
-        read::due(self.readers(), now, limit(rows)).await
+        read::due(self.short_readers(), now, limit(rows)).await
     }
 
     async fn next_deadline(&self) -> Result<Option<Timestamp>> {
-        read::next_deadline(self.readers()).await
+        read::next_deadline(self.short_readers()).await
     }
 
     async fn expired_sessions(&self, now: Timestamp, rows: usize) -> Result<Vec<SessionId>> {
-        sessions::expired(self.readers(), now, limit(rows)).await
+        sessions::expired(self.short_readers(), now, limit(rows)).await
     }
 
     async fn orphans(&self, rows: usize) -> Result<Vec<Orphan>> {
-        sessions::orphans(self.readers(), limit(rows)).await
+        sessions::orphans(self.short_readers(), limit(rows)).await
     }
 
     async fn held(&self, sessions: &[SessionId]) -> Result<Vec<Job>> {
@@ -168,11 +173,11 @@ impl Store for SqliteStore {
     }
 
     async fn sessions_of(&self, instance: &InstanceId, principal: &str) -> Result<Vec<Session>> {
-        sessions::of_instance(self.readers(), instance, principal).await
+        sessions::of_instance(self.short_readers(), instance, principal).await
     }
 
     async fn session(&self, id: SessionId) -> Result<Option<Session>> {
-        sessions::one(self.readers(), id).await
+        sessions::one(self.short_readers(), id).await
     }
 
     async fn counts(&self) -> Result<Vec<Count>> {
@@ -203,7 +208,7 @@ impl Store for SqliteStore {
     }
 
     async fn ping(&self) -> Result<()> {
-        sqlx::query(PING).execute(self.readers()).await.map_err(from_sqlx).map(|_| ())
+        sqlx::query(PING).execute(self.short_readers()).await.map_err(from_sqlx).map(|_| ())
     }
 
     async fn info(&self) -> Result<StoreInfo> {
@@ -221,6 +226,7 @@ impl Store for SqliteStore {
 
     async fn close(&self) {
         self.readers.close().await;
+        self.short_readers.close().await;
         self.writer.lock().await.close().await;
         drop(self.lock.lock().take());
     }

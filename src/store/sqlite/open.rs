@@ -18,6 +18,8 @@ use super::{SqliteStore, version};
 const SQLITE_VERSION_MIN: (u32, u32, u32) = (3, 51, 3);
 /// How long a connection waits for another process that looks into the file.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections for short reads: one while the other is in use.
+const SHORT_READ_POOL: u32 = 2;
 /// How long a read waits for a reading connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Rows that may wait between SQLite's thread and ours; the default of 50 stalls batched reads.
@@ -130,18 +132,13 @@ impl SqliteStore {
         let version = version(&mut connection).await.map_err(failed)?;
         check_version(&version)?;
         migrator().run_direct(None, &mut connection, false).await.map_err(refused)?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(options.read_pool.max(1))
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(shared.read_only(true))
-            .await
-            .map_err(failed)?;
+        let reading = shared.read_only(true);
+        let readers = pool(options.read_pool.max(1), reading.clone()).await.map_err(failed)?;
+        let short_readers = pool(SHORT_READ_POOL, reading).await.map_err(failed)?;
         Ok(Self {
             writer: Arc::new(tokio::sync::Mutex::new(Writer::new(writing, connection))),
             readers,
+            short_readers,
             read_pool: options.read_pool.max(1),
             version,
             lock: parking_lot::Mutex::new(Some(lock)),
@@ -152,6 +149,22 @@ impl SqliteStore {
     pub(super) const fn readers(&self) -> &SqlitePool {
         &self.readers
     }
+
+    /// The connections for short reads.
+    pub(super) const fn short_readers(&self) -> &SqlitePool {
+        &self.short_readers
+    }
+}
+
+async fn pool(connections: u32, reading: SqliteConnectOptions) -> sqlx::Result<SqlitePool> {
+    SqlitePoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(reading)
+        .await
 }
 
 fn path(url: &str) -> Result<PathBuf, OpenError> {
@@ -236,5 +249,24 @@ mod tests {
         assert!(check_version("3.60.0").is_ok());
         assert!(matches!(check_version("3.51.2"), Err(OpenError::SqliteTooOld { .. })));
         assert!(matches!(check_version("3.9.30"), Err(OpenError::SqliteTooOld { .. })));
+    }
+
+    #[tokio::test]
+    async fn short_reads_do_not_wait_behind_long_ones() {
+        use crate::domain::Timestamp;
+        use crate::store::Store as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let url = folder.path().join("jobs.db").display().to_string();
+        let store = SqliteStore::open(Options { url, read_pool: 1 }).await.unwrap();
+        let long = store.readers().acquire().await.unwrap();
+        let now = Timestamp::from_micros(0);
+        store.load(&[]).await.unwrap();
+        store.ping().await.unwrap();
+        assert!(store.expired_sessions(now, 1).await.unwrap().is_empty());
+        assert!(store.orphans(1).await.unwrap().is_empty());
+        assert!(store.due(now, 1).await.unwrap().is_empty());
+        drop(long);
+        store.close().await;
     }
 }

@@ -27,6 +27,11 @@ impl EventLog {
         events.iter().filter(|event| event.0 == level).map(|event| event.1.clone()).collect()
     }
 
+    /// Forgets the errors.
+    pub fn forgive(&self) {
+        self.0.lock().retain(|event| event.0 != Level::ERROR);
+    }
+
     /// How many events contain `text`.
     pub fn count(&self, text: &str) -> usize {
         self.0.lock().iter().filter(|event| event.1.contains(text)).count()

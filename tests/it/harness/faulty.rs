@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use jobplane::domain::filter::JobFilter;
@@ -46,6 +47,8 @@ pub enum Fault {
     Refused,
     /// The guards of all its writes miss.
     GuardsMissed,
+    /// It panics.
+    Panics,
 }
 
 /// Which commits are meant.
@@ -56,6 +59,7 @@ pub type Aim = fn(&Batch) -> bool;
 pub struct Faults {
     weather: watch::Sender<Weather>,
     planned: Arc<Mutex<VecDeque<(Fault, Aim)>>>,
+    log_reads: Arc<AtomicUsize>,
     held: watch::Sender<bool>,
 }
 
@@ -64,6 +68,7 @@ impl Default for Faults {
         Self {
             weather: watch::Sender::new(Weather::Fair),
             planned: Arc::default(),
+            log_reads: Arc::default(),
             held: watch::Sender::new(false),
         }
     }
@@ -94,6 +99,11 @@ impl Faults {
     /// Whether all planned faults have happened.
     pub fn happened(&self) -> bool {
         self.planned.lock().is_empty()
+    }
+
+    /// How often logs were read.
+    pub fn log_reads(&self) -> usize {
+        self.log_reads.load(Ordering::Relaxed)
     }
 
     async fn weathered(&self) -> Result<()> {
@@ -185,6 +195,7 @@ impl Round for FaultyRound {
                 self.inner.abandon().await;
                 Err(unavailable())
             }
+            Some(Fault::Panics) => panic!("the disk burns"),
             Some(Fault::GuardsMissed) => {
                 self.inner.commit(without_writes(&batch)).await.map(|done| all_missed(done, &batch))
             }
@@ -220,6 +231,7 @@ impl Store for FaultyStore {
             }
             Some(Fault::RequestLost) => Err(unknown()),
             Some(Fault::Refused) => Err(unavailable()),
+            Some(Fault::Panics) => panic!("the disk burns"),
             Some(Fault::GuardsMissed) => {
                 let done = self.inner.commit(without_writes(&batch)).await?;
                 Ok(all_missed(done, &batch))
@@ -264,6 +276,7 @@ impl Store for FaultyStore {
     }
 
     async fn logs(&self, query: &LogQuery) -> Result<Vec<LogRow>> {
+        self.faults.log_reads.fetch_add(1, Ordering::Relaxed);
         self.faults.weathered().await?;
         self.inner.logs(query).await
     }

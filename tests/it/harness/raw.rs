@@ -28,10 +28,8 @@ pub struct StalledWatch(Streaming<v1::WatchJobResponse>);
 
 impl StalledWatch {
     /// Opens the stream.
-    pub async fn open(address: SocketAddr, job_id: &str) -> Self {
+    pub async fn open(address: SocketAddr, wish: v1::WatchJobRequest) -> Self {
         let channel = narrow(address).await;
-        let wish =
-            v1::WatchJobRequest { job_id: job_id.to_owned(), ..v1::WatchJobRequest::default() };
         let answer = JobServiceClient::new(channel).watch_job(wish).await;
         Self(answer.expect("a watch").into_inner())
     }

@@ -8,10 +8,13 @@ use jobplane::app::App;
 use jobplane::config::{Config, Periods};
 use jobplane::domain::{BatchId, SessionId, Timestamp};
 use jobplane::engine::Engine;
+use jobplane::proto::v1;
 use jobplane::store::memory::MemoryStore;
 use jobplane::store::sqlite::{Options, SqliteStore};
 use jobplane::store::{Batch, SessionWrite, Store};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tracing::Level;
 use uuid::Uuid;
 
@@ -19,6 +22,7 @@ use super::client::{Client, channel};
 use super::event_log::EventLog;
 use super::faulty::{Faults, FaultyStore};
 use super::raw::StalledWatch;
+use super::wait::{SOON, within};
 use super::watcher::Watcher;
 use super::worker::Hire;
 
@@ -197,8 +201,26 @@ impl Server {
     }
 
     /// A watcher of a job who reads nothing.
-    pub async fn stalled_watch(&self, job_id: &str) -> StalledWatch {
-        StalledWatch::open(self.address(), job_id).await
+    pub async fn stalled_watch(&self, wish: v1::WatchJobRequest) -> StalledWatch {
+        StalledWatch::open(self.address(), wish).await
+    }
+
+    /// The answer to a plain HTTP request, as it came.
+    pub async fn http_get(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.address()).await.expect("the server listens");
+        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    }
+
+    /// Waits until the server cannot go on; says why, and forgives the errors logged so far.
+    pub async fn failed(&self) -> String {
+        let failed = self.running().app.failed();
+        let failure = within(SOON, "the server fails", failed).await;
+        self.log.forgive();
+        failure.to_string()
     }
 
     /// The sessions that are open, and not of a single call.

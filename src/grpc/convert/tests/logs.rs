@@ -73,3 +73,23 @@ fn lines_that_were_let_go_are_counted() {
     let first = logs::gap_to_proto(&LogGap { lease_epoch: 1, after_sequence: -1, dropped: 1 });
     assert_eq!(first.after_sequence, 0);
 }
+
+#[test]
+fn a_line_weighs_no_less_than_it_takes_on_the_wire() {
+    let moment = prost_types::Timestamp { seconds: 253_402_300_799, nanos: 999_999_000 };
+    let data = prost_types::Struct::default().encode_to_vec();
+    let full = v1::LogEntry {
+        time: Some(moment),
+        level: v1::LogLevel::Error.into(),
+        step: "s".repeat(256),
+        data: Some(data.into()),
+        ..line(&"x".repeat(1_000))
+    };
+    for entry in read(vec![line(""), full]).expect("valid") {
+        let weight = entry.weight();
+        let (sequence, attempt, lease_epoch) = (i64::MAX, u32::MAX, i64::MAX);
+        let shown = logs::line_to_proto(LogLine { sequence, lease_epoch, attempt, entry });
+        let page = v1::ListJobLogsResponse { entries: vec![shown], ..Default::default() };
+        assert!(page.encoded_len() <= weight, "{} > {weight}", page.encoded_len());
+    }
+}

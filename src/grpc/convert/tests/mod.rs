@@ -3,6 +3,7 @@
 mod filter;
 mod job;
 mod logs;
+mod number;
 mod opaque;
 mod path;
 mod progress;

@@ -41,6 +41,7 @@ fn sums_of_counts_do_not_overflow() {
     wrong(|p| p.completed = PROGRESS_COUNT_MAX + 1, "completed");
     wrong(|p| p.failed = i64::MAX, "failed");
     wrong(|p| p.sequence = -1, "sequence");
+    wrong(|p| p.sequence = i64::MAX, "sequence");
 }
 
 #[test]

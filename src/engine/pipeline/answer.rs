@@ -1,0 +1,151 @@
+//! What a committed batch means to each piece of its work.
+
+use std::collections::HashMap;
+
+use crate::domain::{Job, JobId};
+use crate::store::{Appended, Committed, KeyKind, Written};
+
+use super::super::error::Error;
+use super::fold::{Desk, Folded, Verdict};
+use super::work::{Created, Work};
+use super::writer::Writer;
+
+impl Writer {
+    /// Answers every piece of a committed batch, and repeats what missed.
+    pub(super) fn answer(&mut self, folded: Folded, committed: &Committed, times: &[usize]) {
+        let Folded { batch, mut desks, written, work } = folded;
+        let fate: HashMap<JobId, Written> =
+            written.iter().copied().zip(committed.writes.iter().copied()).collect();
+        for (job_id, outcome) in &fate {
+            match (outcome, desks.get(job_id)) {
+                (Written::Done, Some(desk)) => self.parts.cache.note(&desk.job),
+                _ => self.parts.cache.forget(*job_id),
+            }
+        }
+        // Answers first: an attach is registered by its answer, so that what the same commit has to
+        // tell it finds it there; and a cell that an answer opens is closed by what follows.
+        for ((piece, verdict), times) in work.into_iter().zip(times) {
+            self.answer_one(piece, verdict, *times, &fate, committed);
+        }
+        for job_id in
+            fate.iter().filter(|(_, outcome)| **outcome == Written::Done).map(|(id, _)| id)
+        {
+            if let Some(desk) = desks.get_mut(job_id) {
+                self.follow(desk);
+            }
+        }
+        for (new, outcome) in batch.creates.iter().zip(&committed.creates) {
+            if *outcome == Written::Done {
+                self.parts.cache.note(&new.job);
+                self.parts.after.born(&new.job);
+            }
+        }
+        self.parts.after.appended(&batch.logs, &committed.logs);
+    }
+
+    pub(super) fn follow(&self, desk: &mut Desk) {
+        self.parts.cache.note(&desk.job);
+        let effects = std::mem::take(&mut desk.effects);
+        self.parts.after.changed(&desk.base, &desk.job, effects);
+    }
+
+    fn answer_one(
+        &mut self,
+        piece: Work,
+        verdict: Verdict,
+        times: usize,
+        fate: &HashMap<JobId, Written>,
+        committed: &Committed,
+    ) {
+        let missed = |id: &JobId| matches!(fate.get(id), Some(Written::Missed));
+        match (piece, verdict) {
+            (Work::Create { new, reply }, Verdict::OnCreate(place)) => {
+                let answer = match committed.creates.get(place) {
+                    Some(Written::Done) => Ok(Created { job: new.job, existing: false }),
+                    Some(Written::KeyTaken { kind, holder }) => {
+                        Err(taken(*kind, *holder, &new.job))
+                    }
+                    Some(Written::Missed) | None => Err(Error::Overloaded),
+                };
+                reply.send(answer);
+            }
+            (Work::Command { job_id, command, patient, reply }, Verdict::OnJob(answer)) => {
+                match fate.get(&job_id) {
+                    Some(Written::Missed) => {
+                        self.repeat(Work::Command { job_id, command, patient, reply }, times);
+                    }
+                    Some(Written::KeyTaken { kind, holder }) => match answer {
+                        Ok(Some(job)) => reply.send(Err(taken(*kind, *holder, &job))),
+                        other => reply.send(settled(other, job_id)),
+                    },
+                    Some(Written::Done) | None => reply.send(settled(answer, job_id)),
+                }
+            }
+            (Work::Fence { of, reply }, Verdict::OnJob(answer)) => {
+                if missed(&of.job_id) {
+                    self.repeat(Work::Fence { of, reply }, times);
+                } else {
+                    reply.send(settled(answer, of.job_id));
+                }
+            }
+            (Work::Delete { job_id, reply }, Verdict::OnDelete(place)) => {
+                if committed.deletes.get(place) == Some(&true) {
+                    self.parts.after.deleted(job_id);
+                    reply.send(Ok(()));
+                } else {
+                    self.repeat(Work::Delete { job_id, reply }, times);
+                }
+            }
+            (Work::Delete { reply, job_id }, Verdict::OnJob(answer)) => {
+                reply.send(settled(answer, job_id).map(drop));
+            }
+            (Work::Logs { batch, patient, reply }, Verdict::OnLogs(place)) => {
+                if committed.logs.get(place) == Some(&Appended::Done) {
+                    reply.send(Ok(()));
+                } else {
+                    self.parts.cache.forget(batch.job_id);
+                    self.repeat(Work::Logs { batch, patient, reply }, times);
+                }
+            }
+            (Work::Logs { batch, patient, reply }, Verdict::OnJob(answer)) => {
+                if missed(&batch.job_id) {
+                    self.repeat(Work::Logs { batch, patient, reply }, times);
+                } else {
+                    reply.send(settled(answer, batch.job_id).map(drop));
+                }
+            }
+            (Work::Open { session, mut running, reply, .. }, Verdict::OnOpen(opened)) => {
+                running.retain(|of| missed(&of.job_id));
+                if running.is_empty() {
+                    reply.send(Ok(opened));
+                } else {
+                    let mut settled = opened;
+                    settled.adopted.retain(|job| !missed(&job.id));
+                    let again = Work::Open { session, running, settled: Some(settled), reply };
+                    self.repeat(again, times);
+                }
+            }
+            (Work::Session { reply, .. }, Verdict::OnSession(place)) => {
+                reply.send(Ok(committed.sessions.get(place) == Some(&true)));
+            }
+            (Work::Progress { reply, .. }, Verdict::OnCommit) => reply.send(Ok(())),
+            // Decided on the cache where only a fresh read may answer.
+            (piece, _) => {
+                piece.names(|id, _| self.parts.cache.forget(id));
+                self.repeat(piece, times);
+            }
+        }
+    }
+}
+
+fn settled(answer: Result<Option<Job>, Error>, job_id: JobId) -> Result<Job, Error> {
+    answer.and_then(|job| job.ok_or(Error::JobNotFound(job_id)))
+}
+
+/// A taken key: for a request id, the caller finds out what it made.
+fn taken(kind: KeyKind, holder: JobId, job: &Job) -> Error {
+    match kind {
+        KeyKind::Request => Error::RequestIdReused { job_id: holder },
+        KeyKind::Unique => Error::DuplicateJob { holder, key: job.spec.unique_key.clone() },
+    }
+}
