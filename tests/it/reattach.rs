@@ -152,6 +152,21 @@ async fn two_processes_of_one_name_do_not_touch_each_other() {
 }
 
 #[tokio::test]
+async fn a_job_that_another_process_names_is_taken_from_the_first_and_both_are_told() {
+    let server = Server::start().await;
+    let id = server.client().create(spec("sync")).await.id;
+    let first = server.worker("w1").connect().await;
+    first.expect_assignment().await;
+    let second = server.worker("w2").slots(0).has(&id, 1).connect().await;
+    assert_eq!(second.expect_welcome().await.adopted[0].job_id, id);
+    let revoked = first.expect_revoke().await;
+    assert_eq!((revoked.job_id.as_str(), revoked.lease_epoch), (id.as_str(), 1));
+    let other = server.client().create(spec("sync")).await.id;
+    assert_eq!(first.expect_assignment().await.id, other, "its slot is free again");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_worker_that_comes_while_all_are_sent_away_is_sent_away() {
     let server = Server::start().await;
     let before = server.worker("w1").connect().await;

@@ -32,7 +32,10 @@ pub(super) fn apply(
             }
             let mut next = changed(status, now);
             next.state = State::Running { session: adopter, timeout_time };
-            Ok(transition(next, Vec::new()))
+            let mut adopted = transition(next, vec![Effect::Closed { session }]);
+            // Whoever had it, if it is still there, is not to go on beside the new holder.
+            closing.tell(&mut adopted, "another attach named it and has it now", None);
+            Ok(adopted)
         }
         Command::Succeed { result, progress, usage, .. } => {
             let mut next = closing.status_after(progress, usage, Outcome::Succeeded);
