@@ -158,7 +158,7 @@ async fn a_job_that_another_process_names_is_taken_from_the_first_and_both_are_t
     let first = server.worker("w1").connect().await;
     first.expect_assignment().await;
     let second = server.worker("w2").slots(0).has(&id, 1).connect().await;
-    assert_eq!(second.expect_welcome().await.adopted[0].job_id, id);
+    assert_eq!(second.welcome.adopted[0].job_id, id);
     let revoked = first.expect_revoke().await;
     assert_eq!((revoked.job_id.as_str(), revoked.lease_epoch), (id.as_str(), 1));
     let other = server.client().create(spec("sync")).await.id;
