@@ -1,5 +1,7 @@
 //! A job's status in one line: how far it is, or how it ended.
 
+use std::time::Duration;
+
 use super::format;
 use super::names::{self, word};
 use super::paint::{Paint, painted};
@@ -13,6 +15,8 @@ mod tests;
 const BAR: usize = 24;
 /// Room for the longest state, so that what follows stands in one column.
 const STATE: usize = 9;
+/// After a longer silence of the worker, how long it lasts is told in place of a pace and an ETA.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// The state's name.
 #[must_use]
@@ -31,7 +35,7 @@ fn state_padded(status: &JobStatus, colour: bool) -> String {
 pub fn line(status: &JobStatus, now: Timestamp, colour: bool) -> String {
     let rest = match status.state() {
         JobState::Pending => pending(status, now),
-        JobState::Running => running(status, false),
+        JobState::Running => running(status, now, false),
         JobState::Succeeded
         | JobState::Failed
         | JobState::Cancelled
@@ -46,7 +50,7 @@ pub fn line(status: &JobStatus, now: Timestamp, colour: bool) -> String {
 pub fn drawn(status: &JobStatus, now: Timestamp, colour: bool) -> String {
     match status.state() {
         JobState::Running => {
-            format!("{}  {}", state_padded(status, colour), running(status, true))
+            format!("{}  {}", state_padded(status, colour), running(status, now, true))
         }
         JobState::Unspecified
         | JobState::Pending
@@ -74,7 +78,7 @@ fn pending(status: &JobStatus, now: Timestamp) -> String {
     }
 }
 
-fn running(status: &JobStatus, with_bar: bool) -> String {
+fn running(status: &JobStatus, now: Timestamp, with_bar: bool) -> String {
     let mut parts = Vec::new();
     if let Some(progress) = &status.progress {
         if let Some(share) = progress.percent {
@@ -84,9 +88,12 @@ fn running(status: &JobStatus, with_bar: bool) -> String {
             parts.push(format!("{:>6}", format::percent(share)));
         }
         parts.extend(amount(progress));
-        parts.extend(format::rate(progress.rate_per_second));
-        if let Some(remaining) = &progress.remaining {
-            parts.push(format!("ETA {}", format::span(format::duration(remaining))));
+        if let Some(silent) = silence(status, now) {
+            // The status may be one held since the last report: its figures would stand still.
+            parts.push(silent);
+        } else {
+            parts.extend(format::rate(progress.rate_per_second));
+            parts.extend(eta(progress));
         }
         parts.extend(step(progress));
         parts.extend(Some(format::plain(&progress.message)).filter(|message| !message.is_empty()));
@@ -157,6 +164,23 @@ pub fn amount(progress: &Progress) -> Option<String> {
         }
         None => None,
     }
+}
+
+/// How long it will still take: `ETA 4.0s`; `None` if it is not known.
+#[must_use]
+pub fn eta(progress: &Progress) -> Option<String> {
+    let remaining = progress.remaining.as_ref()?;
+    Some(format!("ETA {}", format::span(format::duration(remaining))))
+}
+
+/// How old the newest report of a running job is: `last report 44s ago`; `None` if it is fresh or there
+/// is none.
+#[must_use]
+pub fn silence(status: &JobStatus, now: Timestamp) -> Option<String> {
+    let reported = status.progress.as_ref()?.report_time.as_ref()?;
+    let silent = now.since(format::timestamp(reported)) > SILENCE;
+    (silent && status.state() == JobState::Running)
+        .then(|| format!("last report {}", format::age(reported, now)))
 }
 
 /// The step the work is in: `step 2/3 verify`.

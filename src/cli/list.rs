@@ -160,6 +160,10 @@ fn row(job: &Job, now: Timestamp) -> Vec<Cell> {
         None if progress.completed > 0 => format::count(progress.completed),
         None => String::new(),
     };
+    let far = match describe::silence(&status, now) {
+        Some(silent) => format!("{silent}  {far}").trim_end().to_owned(),
+        None => far,
+    };
     let queue = status.effective.as_ref().map_or("", |effective| effective.queue.as_str());
     let created = status.create_time.as_ref();
     let age = created.map(|time| format::span(now.since(format::timestamp(time))));

@@ -54,7 +54,7 @@ pub async fn show(
     context: &Context,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let mut last = None;
+    let mut last: Option<JobStatus> = None;
     let mut shown = String::new();
     while let Some(event) = follow.next(out).await? {
         if !silent && out.format() != Format::Table {
@@ -64,7 +64,14 @@ pub async fn show(
         let status = match event.happened {
             Happened::Snapshot(job) => job.status.unwrap_or_default(),
             Happened::Update(status) => *status,
-            Happened::Logs(_) | Happened::Heartbeat => continue,
+            // Nothing new of a running job: how long that has lasted is told.
+            Happened::Heartbeat => {
+                match last.take_if(|status| status.state() == JobState::Running) {
+                    Some(status) => status,
+                    None => continue,
+                }
+            }
+            Happened::Logs(_) => continue,
         };
         if !silent && out.format() == Format::Table {
             tell(&status, &mut shown, context, out)?;

@@ -10,6 +10,10 @@ use super::time::Timestamp;
 const RATE_TIME_CONSTANT: Duration = Duration::from_secs(10);
 /// Reports closer together than this are taken as one sample of the rate.
 const RATE_SAMPLE_MIN: Duration = Duration::from_millis(100);
+/// No remaining time follows from a younger attempt: its pace is an accident of the first report.
+const REMAINING_ELAPSED_MIN: Duration = Duration::from_secs(1);
+/// No remaining time is told after a longer silence, not even the worker's own.
+const REMAINING_SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// A worker's report of how far it is, with the rate measured along the way.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -56,25 +60,28 @@ pub struct Progress {
     pub report_time: Option<Timestamp>,
 }
 
-/// An exponentially weighted moving rate over uneven intervals: a sample of age `t` weighs
-/// `exp(−t / 10 s)`, as in the load averages of Unix.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+/// An exponentially weighted moving rate over uneven intervals: a moment of age `t` weighs
+/// `exp(−t / 10 s)`. The weights are summed beside the paces, and what is told is the quotient, so
+/// that the first samples weigh no more than their length: the bias correction of Adam (Kingma and
+/// Ba, 2015), here for spans of any length. A steady pace is told as it is from the first sample on.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Rate {
-    /// Units per second; zero before the first sample.
-    pub per_second: f64,
+    /// The sum of the paces, in units per second, each times its weight.
+    pub weighted: f64,
+    /// The sum of the weights, below 1; zero before the first sample.
+    pub weight: f64,
     /// Where the last sample ended.
     pub sampled_completed: i64,
     /// When the last sample ended.
     pub sampled_at: Timestamp,
-    /// Whether a sample was taken yet.
-    pub warm: bool,
 }
 
 impl Rate {
     /// A rate that starts counting at `start` with `completed` units done.
     #[must_use]
     pub const fn starting(start: Timestamp, completed: i64) -> Self {
-        Self { per_second: 0.0, sampled_completed: completed, sampled_at: start, warm: false }
+        Self { weighted: 0.0, weight: 0.0, sampled_completed: completed, sampled_at: start }
     }
 
     /// Takes a report of `completed` at `now` into account.
@@ -90,17 +97,24 @@ impl Rate {
         }
         #[expect(clippy::cast_precision_loss, reason = "a pace, for people")]
         let pace = (completed - self.sampled_completed) as f64 / span.as_secs_f64();
-        self.per_second = if self.warm {
-            let weight = 1.0 - (-span.as_secs_f64() / RATE_TIME_CONSTANT.as_secs_f64()).exp();
-            self.per_second + weight * (pace - self.per_second)
-        } else {
-            pace
-        };
+        let kept = decay(span);
+        self.weighted = kept * self.weighted + (1.0 - kept) * pace;
+        self.weight = kept * self.weight + (1.0 - kept);
         self.sampled_completed = completed;
         self.sampled_at = now;
-        self.warm = true;
         self
     }
+
+    /// Units per second; unset before the first sample.
+    #[must_use]
+    pub fn per_second(&self) -> Option<f64> {
+        (self.weight > 0.0).then(|| self.weighted / self.weight)
+    }
+}
+
+/// What is left of a weight after `span`.
+fn decay(span: Duration) -> f64 {
+    (-span.as_secs_f64() / RATE_TIME_CONSTANT.as_secs_f64()).exp()
 }
 
 /// What follows from a progress at a moment.
@@ -108,13 +122,13 @@ impl Rate {
 pub struct Derived {
     /// Part done, 0 to 100; unset while it cannot be told.
     pub percent: Option<f64>,
-    /// Units per second of late.
+    /// Units per second of late; falls while nothing is reported.
     pub rate_per_second: f64,
     /// Units per second since the attempt's start.
     pub average_rate_per_second: f64,
     /// Time since the attempt's start, up to its end.
     pub elapsed: Duration,
-    /// Time left at the rate of late; unset while it cannot be told.
+    /// Time left by the worker's estimate, else at the rate of late; unset while it cannot be told.
     pub remaining: Option<Duration>,
 }
 
@@ -123,6 +137,9 @@ const REMAINING_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 impl Progress {
     /// What follows for an attempt that started at `start`, seen at `now` (its end, once it ended).
+    ///
+    /// Silence, the time since the newest report, counts as no progress once it is longer than the
+    /// rate's time constant: from then on the rate falls by `exp(−t / 10 s)`.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "shares and paces, for people")]
     pub fn derive(&self, start: Timestamp, now: Timestamp) -> Derived {
@@ -135,32 +152,47 @@ impl Progress {
         .map(|percent| percent.clamp(0.0, 100.0));
         let seconds = elapsed.as_secs_f64();
         let average = if seconds > 0.0 { self.completed as f64 / seconds } else { 0.0 };
-        let rate = match self.rate {
-            Some(rate) if rate.warm => rate.per_second,
-            _ => average,
-        };
-        let by_rate = || -> Option<f64> {
-            match (self.total, percent) {
-                (Some(total), _) if total <= self.completed => Some(0.0),
-                (Some(total), _) if rate > 0.0 => Some((total - self.completed) as f64 / rate),
-                (None, Some(percent)) if percent > 0.0 => {
-                    Some(seconds * (100.0 - percent) / percent)
-                }
-                _ => None,
-            }
-        };
-        let remaining = self.estimated_remaining.or_else(|| {
-            by_rate()
-                .filter(|seconds| *seconds <= REMAINING_MAX.as_secs_f64())
-                .map(Duration::from_secs_f64)
-        });
+        let rate = self.rate.and_then(|rate| rate.per_second()).unwrap_or(average)
+            * decay(self.silence(now).saturating_sub(RATE_TIME_CONSTANT));
         Derived {
             percent,
             rate_per_second: rate,
             average_rate_per_second: average,
             elapsed,
-            remaining,
+            remaining: self.remaining(rate, percent, elapsed, now),
         }
+    }
+
+    /// Time since the newest report; none before the first.
+    fn silence(&self, now: Timestamp) -> Duration {
+        self.report_time.map_or(Duration::ZERO, |reported| now.since(reported))
+    }
+
+    /// Time left: the worker's estimate less the silence since, else by the pace. After a long silence
+    /// neither is worth telling; that nothing is left when all is counted, still is.
+    #[expect(clippy::cast_precision_loss, reason = "an estimate, for people")]
+    fn remaining(
+        &self,
+        rate: f64,
+        percent: Option<f64>,
+        elapsed: Duration,
+        now: Timestamp,
+    ) -> Option<Duration> {
+        let silence = self.silence(now);
+        let heard = silence <= REMAINING_SILENCE_MAX;
+        if let Some(estimate) = self.estimated_remaining.filter(|_| heard) {
+            return Some(estimate.saturating_sub(silence));
+        }
+        let known = heard && elapsed >= REMAINING_ELAPSED_MIN;
+        let seconds = match (self.total, percent) {
+            (Some(total), _) if total <= self.completed => 0.0,
+            (Some(total), _) if known && rate > 0.0 => (total - self.completed) as f64 / rate,
+            (None, Some(percent)) if known && percent > 0.0 => {
+                elapsed.as_secs_f64() * (100.0 - percent) / percent
+            }
+            _ => return None,
+        };
+        (seconds <= REMAINING_MAX.as_secs_f64()).then(|| Duration::from_secs_f64(seconds))
     }
 
     /// Takes over the rate measured so far from `held` and counts this report into it.

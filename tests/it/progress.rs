@@ -147,7 +147,11 @@ async fn figures_follow_from_the_reports() {
     let progress = job.status().progress.clone().expect("progress");
     assert_eq!(progress.percent, Some(50.0));
     assert!(progress.average_rate_per_second > 0.0 && progress.rate_per_second > 0.0);
-    assert!(progress.elapsed.is_some() && progress.remaining.is_some());
+    assert!(progress.elapsed.is_some() && progress.report_time.is_some());
+    held.report(done(100, 100)).await.expect("taken");
+    let job = server.client().get(&held.id).await;
+    let progress = job.status().progress.clone().expect("progress");
+    assert_eq!(progress.remaining, Some(prost_types::Duration::default()));
     server.stop().await;
 }
 

@@ -33,6 +33,24 @@ fn a_running_job_says_how_far_it_is() {
 }
 
 #[test]
+fn a_running_job_that_fell_silent_says_since_when_and_neither_pace_nor_eta() {
+    let since = |seconds: i64| {
+        let report_time = Some(prost_types::Timestamp { seconds: 1_000 - seconds, nanos: 0 });
+        Some(Progress { report_time, ..progress() })
+    };
+    let silent = JobStatus { progress: since(44), ..status(JobState::Running) };
+    assert_eq!(
+        line(&silent, NOW, false),
+        "RUNNING     45.0%  450/1,000 items  last report 44s ago  step 2/3 verify  reading files"
+    );
+    assert!(drawn(&silent, NOW, false).contains("last report 44s ago"));
+    let fresh = JobStatus { progress: since(10), ..status(JobState::Running) };
+    assert!(line(&fresh, NOW, false).contains("123/s  ETA 4.0s"));
+    let over = JobStatus { progress: since(44), ..status(JobState::Succeeded) };
+    assert!(!line(&over, NOW, false).contains("last report"));
+}
+
+#[test]
 fn a_job_that_says_nothing_is_at_least_somewhere() {
     let status = JobStatus { worker_id: "w1".to_owned(), ..status(JobState::Running) };
     assert_eq!(line(&status, NOW, false), "RUNNING    on worker w1");

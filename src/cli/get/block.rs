@@ -28,7 +28,7 @@ pub fn facts(job: &Job, now: Timestamp) -> Vec<Fact> {
     facts.extend(place(&status));
     facts.extend(times(&spec, &status, now));
     if let Some(progress) = &status.progress {
-        facts.extend(how_far(progress));
+        facts.extend(how_far(progress, describe::silence(&status, now)));
     }
     facts.extend(status.resource_usage.as_ref().map(|usage| ("uses", uses(usage))));
     if let Some(error) = &status.error {
@@ -115,7 +115,7 @@ fn times(spec: &JobSpec, status: &JobStatus, now: Timestamp) -> Vec<Fact> {
     facts
 }
 
-fn how_far(progress: &Progress) -> Vec<Fact> {
+fn how_far(progress: &Progress, silence: Option<String>) -> Vec<Fact> {
     let mut parts = Vec::new();
     parts.extend(progress.percent.map(format::percent));
     parts.extend(describe::amount(progress));
@@ -128,9 +128,7 @@ fn how_far(progress: &Progress) -> Vec<Fact> {
         (Some(rate), Some(average)) => Some(format!("{rate} ({average} on average)")),
         (rate, average) => rate.or(average),
     });
-    if let Some(remaining) = &progress.remaining {
-        parts.push(format!("ETA {}", format::span(format::duration(remaining))));
-    }
+    parts.extend(silence.or_else(|| describe::eta(progress)));
     let counters: Vec<String> =
         progress.counters.iter().map(|(name, sum)| format!("{name}={sum}")).collect();
     vec![

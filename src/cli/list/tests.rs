@@ -36,3 +36,17 @@ fn a_row_shows_what_is_there_and_a_dash_for_what_is_not() {
     let cells: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(cells, ["j", "-", "-", "-", "0/0", "-", "-", "-", "-"]);
 }
+
+#[test]
+fn a_row_says_how_long_a_running_job_has_been_silent() {
+    use crate::proto::v1::{JobStatus, Progress};
+    let report_time = Some(prost_types::Timestamp { seconds: 6, nanos: 0 });
+    let progress = Progress { percent: Some(45.0), report_time, ..Progress::default() };
+    let running = JobState::Running.into();
+    let status = JobStatus { state: running, progress: Some(progress), ..JobStatus::default() };
+    let job = Job { status: Some(status), ..Job::default() };
+    let far = |second: i64| row(&job, Timestamp::from_micros(second * 1_000_000)).swap_remove(3);
+    assert_eq!(format!("{:?}", far(16)), format!("{:?}", Cell::from("45.0%")));
+    let silent = Cell::from("last report 44s ago  45.0%");
+    assert_eq!(format!("{:?}", far(50)), format!("{silent:?}"));
+}

@@ -142,5 +142,6 @@ pub fn to_proto(
         // Nothing remains of an execution that ended, however far it came.
         remaining: derived.remaining.filter(|_| end.is_none()).map(time::span_to_proto),
         live: false,
+        report_time: progress.report_time.map(time::to_proto),
     }
 }

@@ -58,6 +58,19 @@ fn facts_are_told_in_words_and_what_is_not_there_is_left_out() {
 }
 
 #[test]
+fn a_job_that_fell_silent_has_no_eta() {
+    let mut job = job();
+    let remaining = Some(prost_types::Duration { seconds: 7, nanos: 0 });
+    let mut shown = |report_time| {
+        let progress = Progress { completed: 5, report_time, remaining, ..Progress::default() };
+        job.status.as_mut().unwrap().progress = Some(progress);
+        facts(&job, NOW).into_iter().find(|(name, _)| *name == "progress").unwrap().1
+    };
+    assert_eq!(shown(Some(moment(55))), "5 items  ETA 7.0s");
+    assert_eq!(shown(Some(moment(16))), "5 items  last report 44s ago");
+}
+
+#[test]
 fn documents_are_those_the_job_has() {
     let documents = documents(&job());
     assert_eq!(documents, [("payload", serde_json::json!({"path": "/data"}))]);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::domain::limits::PROGRESS_COUNT_MAX;
 use crate::domain::{Progress, ResourceUsage};
-use crate::grpc::convert::{progress, usage};
+use crate::grpc::convert::{progress, time, usage};
 use crate::proto::v1;
 
 use super::{NOW, checked, span};
@@ -25,6 +25,17 @@ fn an_empty_report_counts_as_reported() {
     let progress = with(|_| {}).expect("valid");
     assert!(progress.is_reported());
     assert_eq!(progress.report_time, Some(NOW));
+}
+
+#[test]
+fn the_server_alone_says_when_a_report_arrived() {
+    let forged = time::to_proto(NOW.plus(Duration::from_secs(99)));
+    let progress = with(|p| p.report_time = Some(forged)).expect("valid");
+    let start = NOW.minus(Duration::from_secs(10));
+    let shown = progress::to_proto(&progress, start, None, NOW.plus(Duration::from_secs(5)));
+    assert_eq!(shown.report_time, Some(time::to_proto(NOW)));
+    let shown = progress::to_proto(&Progress::default(), start, None, NOW);
+    assert_eq!(shown.report_time, None);
 }
 
 #[test]
