@@ -76,6 +76,7 @@ impl App {
         );
         engine.poll_line().await.context("the store does not answer")?;
         engine.recall_last_successes().await.context("the store does not answer")?;
+        let found = engine.found().await.context("the store does not answer")?;
         loops::start(&engine, &config.periods, &board, &tasks, &shutdown);
         let probes = Arc::new(Probes::new(engine.clone()));
         let web = web::router(Arc::clone(&probes) as _, metrics.clone(), probes);
@@ -84,7 +85,22 @@ impl App {
             let origins = config.cors_origins.clone();
             async move { server::serve(listener, engine, web, metrics, &origins, shutdown).await }
         });
-        tracing::info!(address = %address, "listening");
+        tracing::info!(
+            address = %address,
+            version = env!("CARGO_PKG_VERSION"),
+            database.kind = found.store.kind,
+            database.version = found.store.version,
+            jobs.running = found.running,
+            jobs.pending = found.pending,
+            "listening"
+        );
+        if !address.ip().is_loopback() {
+            tracing::warn!(
+                address = %address,
+                "anybody who reaches this address may do anything: this version has no \
+                 authentication and no TLS"
+            );
+        }
         let within = config.shutdown_within;
         Ok(Self { address, engine, store, shutdown, closed, tasks, writer, within })
     }

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::domain::limits::READINESS_WITHIN;
+use crate::domain::limits::{READINESS_WITHIN, TROUBLE_TOLD_FOR};
 use crate::engine::Engine;
+use crate::runtime::Clock;
 use crate::telemetry::Metrics;
 use crate::web::{Readiness, Reason, Scrape};
 
@@ -27,11 +28,20 @@ impl Probes {
     async fn store(&self) -> Option<Reason> {
         let within = store_within();
         let message = match tokio::time::timeout(within, self.engine.ping()).await {
-            Ok(Ok(())) => return None,
+            Ok(Ok(())) => return self.trouble(),
             Ok(Err(error)) => error.to_string(),
             Err(_) => format!("the store does not answer within {} s", within.as_secs_f64()),
         };
         Some(Reason { code: "store_unavailable", message })
+    }
+
+    /// A store that answers, and yet failed those who wrote to it: a disk that is full.
+    fn trouble(&self) -> Option<Reason> {
+        let ago = Clock::monotonic().duration_since(self.engine.health().last_trouble()?);
+        (ago < TROUBLE_TOLD_FOR).then(|| Reason {
+            code: "store_failing",
+            message: format!("the store gave trouble {} s ago; the log says why", ago.as_secs()),
+        })
     }
 }
 

@@ -109,7 +109,7 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     Ok(Exit::Ok)
 }
 
-/// Watches the job; as `json`, prints only what became of it.
+/// Watches the job; as `json`, prints only what became of it, or how far it is when the time is over.
 async fn wait(
     client: &Client,
     id: String,
@@ -119,15 +119,21 @@ async fn wait(
 ) -> Result<Exit, Failure> {
     let last_only = out.format() == Format::Json;
     let follow = watch::follow(client, id.clone(), None, out).within(limit);
-    let exit = watch::show(follow, last_only, context, out).await?;
-    if last_only {
+    let ended = watch::show(follow, last_only, context, out).await;
+    let late = matches!(ended, Err(Failure::TimedOut { .. }));
+    if last_only && (ended.is_ok() || late) {
         let request = GetJobRequest { job_id: id.clone(), ..Default::default() };
         let doing = format!("get job {id}");
-        let answer: GetJobResponse =
-            client.ask(&doing, client.jobs().get_job(client.request(request))).await?;
-        out.message(&answer)?;
+        let answer: Result<GetJobResponse, Failure> =
+            client.ask(&doing, client.jobs().get_job(client.request(request))).await;
+        match answer {
+            Ok(answer) => out.message(&answer)?,
+            // That the time is over says more than that the server is gone too.
+            Err(_) if late => {}
+            Err(failure) => return Err(failure),
+        }
     }
-    Ok(exit)
+    ended
 }
 
 /// The request that the command line describes.

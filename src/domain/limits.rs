@@ -176,6 +176,9 @@ pub const LOG_LINES_WAITING_MAX: usize = 16_384;
 pub const SCRAPE_REFRESH_WITHIN: Duration = Duration::from_secs(5);
 /// What `/readyz` waits for an answer: longer is an answer too.
 pub const READINESS_WITHIN: Duration = Duration::from_secs(2);
+/// How long `/readyz` tells of trouble with the store: longer than the pause between two tries, so that
+/// it does not flicker.
+pub const TROUBLE_TOLD_FOR: Duration = Duration::from_secs(5);
 
 /// A message on `ReportProgress`.
 pub const REPORT_MESSAGE_BYTES_MAX: usize = 512 * 1024;

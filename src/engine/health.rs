@@ -9,24 +9,31 @@ use crate::runtime::Clock;
 /// took long, a queue that is full. What workers said meanwhile may not be written, so nothing is to be
 /// concluded from their silence.
 pub struct Health {
-    ok_since: Mutex<Instant>,
+    start: Instant,
+    last_trouble: Mutex<Option<Instant>>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { ok_since: Mutex::new(Clock::monotonic()) }
+        Self { start: Clock::monotonic(), last_trouble: Mutex::new(None) }
     }
 }
 
 impl Health {
     /// Notes that the store gives trouble now.
     pub fn trouble(&self) {
-        *self.ok_since.lock() = Clock::monotonic();
+        *self.last_trouble.lock() = Some(Clock::monotonic());
+    }
+
+    /// When there was trouble last; `None` if there was none since the start of the server.
+    #[must_use]
+    pub fn last_trouble(&self) -> Option<Instant> {
+        *self.last_trouble.lock()
     }
 
     /// Since when there was no trouble: the end of the last one, or the start of the server.
     #[must_use]
     pub fn ok_since(&self) -> Instant {
-        *self.ok_since.lock()
+        self.last_trouble().unwrap_or(self.start)
     }
 }

@@ -1,16 +1,18 @@
 //! What this server is, and how its store does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::domain::Timestamp;
 use crate::domain::limits::{READINESS_WITHIN, RESUME_RETENTION};
+use crate::domain::{StateKind, Timestamp};
 use crate::runtime::LoopStatus;
-use crate::store::StoreInfo;
+use crate::store::{Store, StoreInfo};
 
 use super::Engine;
+use super::error::Result;
 
 /// What tells one run of the server from another.
 #[derive(Debug, Clone, Copy)]
@@ -40,7 +42,33 @@ pub struct ServerInfo {
     pub loops: Vec<LoopStatus>,
 }
 
+/// What a start found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// The database.
+    pub store: StoreInfo,
+    /// Jobs that run.
+    pub running: i64,
+    /// Jobs that wait.
+    pub pending: i64,
+}
+
 impl Engine {
+    /// What the server starts on.
+    pub async fn found(&self) -> Result<Found> {
+        let read =
+            |store: Arc<dyn Store>| async move { Ok((store.info().await?, store.counts().await?)) };
+        let (store, counts) = self.db.read(read).await?;
+        let stored = |state| {
+            counts.iter().filter(|count| count.state == state).map(|count| count.stored).sum()
+        };
+        Ok(Found {
+            store,
+            running: stored(StateKind::Running),
+            pending: stored(StateKind::Pending),
+        })
+    }
+
     /// What this server is; answers without the store too, for that is when it is asked.
     pub async fn info(&self, _caller: &Caller) -> ServerInfo {
         let asked = self.db.read(|store| async move { store.info().await });
@@ -51,7 +79,7 @@ impl Engine {
             start_time: self.replica.start_time,
             features: Vec::new(),
             resume_retention: RESUME_RETENTION,
-            store: answer.ok().and_then(Result::ok),
+            store: answer.ok().and_then(std::result::Result::ok),
             reads_waiting: self.db.waiting(),
             loops: self.board.all(),
         }

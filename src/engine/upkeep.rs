@@ -9,6 +9,7 @@ use crate::domain::limits::{
 use crate::domain::machine::{Command, ReleaseReason};
 use crate::domain::session::EndReason;
 use crate::domain::status::StateKind;
+use crate::domain::{SessionId, WorkerName};
 use crate::store::{Orphan, Prune, SessionWrite};
 
 use super::Engine;
@@ -36,15 +37,25 @@ impl Engine {
         let now = self.clock.now();
         let expired = self
             .loop_db
-            .read(move |store| async move { store.expired_sessions(now, LOOP_ROWS_MAX).await })
+            .read(move |store| async move {
+                let ids = store.expired_sessions(now, LOOP_ROWS_MAX).await?;
+                let held = if ids.is_empty() { Vec::new() } else { store.held(&ids).await? };
+                let mut expired = Vec::with_capacity(ids.len());
+                for id in ids {
+                    let worker = store.session(id).await?.map(|session| session.worker_id);
+                    let of_it = held.iter().filter(|job| job.status.session() == Some(id));
+                    expired.push((id, worker, of_it.count()));
+                }
+                Ok(expired)
+            })
             .await?;
-        let answers = expired.into_iter().map(|id| async move {
+        let answers = expired.into_iter().map(|(id, worker, held)| async move {
             self.sessions.take_back_undelivered(id);
             let write = SessionWrite::Expire { id };
             let ask = |reply| Work::Session { write, patient: false, reply };
             let over = self.pipeline.ask(ask).await?;
             if over {
-                tracing::warn!(session.id = %id, "session expired");
+                tell_expired(id, worker.as_ref(), held);
                 self.sessions.expired(id);
             }
             Ok(u64::from(over))
@@ -162,6 +173,17 @@ impl Engine {
         while self.flush_progress().await? > 0 {}
         // An empty piece of work is answered after everything before it.
         self.pipeline.ask(|reply: Reply<()>| Work::Progress { rows: Vec::new(), reply }).await
+    }
+}
+
+/// Tells the log: an operator has to look at a worker that was lost with its jobs, not at one that
+/// was idle.
+fn tell_expired(id: SessionId, worker: Option<&WorkerName>, held: usize) {
+    let worker = worker.map(tracing::field::display);
+    if held == 0 {
+        tracing::info!(worker.id = worker, session.id = %id, held, "session expired");
+    } else {
+        tracing::warn!(worker.id = worker, session.id = %id, held, "session expired");
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use http::HeaderValue;
 use tokio::net::TcpListener;
+use tonic::server::NamedService as _;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -85,7 +86,7 @@ pub async fn serve(
 }
 
 async fn grpc(engine: Engine, cors_origins: &[String]) -> Result<Router, Error> {
-    let (health, health_service) = tonic_health::server::health_reporter();
+    let (mut health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<JobServiceServer<JobApi>>().await;
     health.set_serving::<WorkerServiceServer<WorkerApi>>().await;
     health.set_serving::<AdminServiceServer<AdminApi>>().await;
@@ -97,6 +98,16 @@ async fn grpc(engine: Engine, cors_origins: &[String]) -> Result<Router, Error> 
             health.set_not_serving::<JobServiceServer<JobApi>>().await;
             health.set_not_serving::<WorkerServiceServer<WorkerApi>>().await;
             health.set_not_serving::<AdminServiceServer<AdminApi>>().await;
+            // Watches see that, and then end: an open one would hold the whole shutdown.
+            let services = [
+                "",
+                JobServiceServer::<JobApi>::NAME,
+                WorkerServiceServer::<WorkerApi>::NAME,
+                AdminServiceServer::<AdminApi>::NAME,
+            ];
+            for service in services {
+                health.clear_service_status(service).await;
+            }
         }
     });
     let reflection = || {

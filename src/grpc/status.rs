@@ -12,6 +12,7 @@ use crate::domain::machine::{CommandKind, Refusal, table};
 use crate::domain::validate::Violations;
 use crate::engine;
 use crate::store;
+use crate::telemetry::chain;
 
 use super::reasons::Reason;
 
@@ -182,18 +183,6 @@ fn log(error: &engine::Error) {
         | E::SessionSuperseded
         | E::Store(store::Error::Rejected(_) | store::Error::Corrupt { .. }) => {}
     }
-}
-
-/// An error and its sources: "the store failed: the store is not available: disk I/O error".
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

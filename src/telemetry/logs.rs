@@ -56,13 +56,12 @@ impl FromStr for Format {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The filter is none.
-    #[error("the log filter {filter:?} is wrong")]
+    #[error("the log filter {filter:?} is wrong: {problem}")]
     Filter {
         /// What was given.
         filter: String,
         /// What is wrong with it.
-        #[source]
-        source: tracing_subscriber::filter::ParseError,
+        problem: String,
     },
     /// Somebody set up a log before.
     #[error("a log was set up before")]
@@ -105,6 +104,20 @@ pub(super) fn queue<W: Write + Send + 'static>(to: W, lines_max: usize) -> (NonB
     (lines, Guard { _writer: writer })
 }
 
+/// What a bare word of a filter may be.
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// The words of a filter that name no target, field or span. The library takes any word for a target
+/// to be shown, and so hides all others: a level that is misspelt would silence the log.
+fn bare_words(filter: &str) -> impl Iterator<Item = &str> {
+    let words = filter.split(',').map(str::trim);
+    words.filter(|word| !word.is_empty() && !word.contains(['=', '[', ']', '{', '}']))
+}
+
+fn is_level(word: &str) -> bool {
+    LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word))
+}
+
 /// What takes the events of the process and writes them to `writer`.
 ///
 /// # Errors
@@ -117,8 +130,11 @@ pub fn subscriber<W>(
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(filter)
-        .map_err(|source| Error::Filter { filter: filter.to_owned(), source })?;
+    let wrong = |problem| Error::Filter { filter: filter.to_owned(), problem };
+    if let Some(word) = bare_words(filter).find(|word| !is_level(word)) {
+        return Err(wrong(format!("{word:?} is none of {}", LEVELS.join(", "))));
+    }
+    let filter = EnvFilter::try_new(filter).map_err(|error| wrong(error.to_string()))?;
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     Ok(match format {
         Format::Json => Box::new(lines.json().flatten_event(true).with_span_list(false).finish()),

@@ -5,6 +5,7 @@
 //! Invariants: logs go to stderr; every metric is declared here, and none has more label values than
 //! a bound of [`limits`](crate::domain::limits).
 
+mod chain;
 mod commits;
 mod jobs;
 mod labels;
@@ -15,5 +16,6 @@ mod rpcs;
 #[cfg(test)]
 mod tests;
 
+pub use chain::chain;
 pub use jobs::{Finished, QueueDepth};
 pub use metrics::{CONTENT_TYPE, Metrics};

@@ -193,7 +193,12 @@ fn a_log_that_nobody_reads_holds_up_nobody() {
 
 #[test]
 fn a_wrong_filter_or_format_is_refused() {
-    assert!(subscriber(Format::Json, "jobplane=loud", std::io::sink).is_err());
+    for wrong in ["jobplane=loud", "zzz", "info,zzz", "jobplane::engine"] {
+        assert!(subscriber(Format::Json, wrong, std::io::sink).is_err(), "{wrong}");
+    }
+    for good in ["off", "INFO", "info,jobplane=debug", "zzz=trace", "warn,jobplane[job]=info"] {
+        assert!(subscriber(Format::Json, good, std::io::sink).is_ok(), "{good}");
+    }
     assert_eq!("pretty".parse(), Ok(Format::Pretty));
     assert!("xml".parse::<Format>().is_err());
 }

@@ -16,7 +16,7 @@ const JSON: &str = "application/json";
 /// Why the server cannot do its work now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Reason {
-    /// For programs: `store_unavailable`, `task_failed`, `draining`.
+    /// For programs: `store_unavailable`, `store_failing`, `task_failed`, `draining`.
     pub code: &'static str,
     /// For people.
     pub message: String,

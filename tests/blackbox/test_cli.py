@@ -198,6 +198,13 @@ def test_the_exit_code_says_what_went_wrong(jobplane, stub, queue, finished):
     assert state(get(stub, waiting.id)) == "PENDING", "a watch that gives up changes nothing"
 
 
+def test_a_wait_that_gives_up_tells_how_far_the_job_is(jobplane, queue):
+    done = jobplane("submit", "t", "-q", queue, "--wait", "--wait-timeout", "1s", "-o", "json")
+    assert done.returncode == TIMED_OUT, (done.stdout, done.stderr)
+    assert json.loads(done.stdout)["job"]["spec"]["queue"] == queue
+    assert "gave up" in done.stderr
+
+
 def test_an_unreachable_server_is_named_with_what_to_check(jobplane):
     for command in (
         ("list",),

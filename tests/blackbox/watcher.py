@@ -12,6 +12,9 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
+if len(sys.argv) < 3:
+    print(__doc__)
+    sys.exit(0 if sys.argv[1:2] in (["-h"], ["--help"]) else 2)
 address, job_id = sys.argv[1:3]
 channel = grpc.insecure_channel(address)
 pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))

@@ -13,6 +13,7 @@ mod logs;
 mod outage;
 mod progress;
 mod races;
+mod readiness;
 mod reattach;
 mod requests;
 mod retry;

@@ -7,10 +7,13 @@ use jobplane::proto::v1::JobState as State;
 use jobplane::proto::v1::report_progress_request::update::{Report, Succeeded};
 use jobplane::runtime::Tasks;
 use tonic::Code;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
 use crate::harness::{
-    Fault, JobFacts as _, Message, Refusal, SOON, Server, Told as _, Weather, eventually, lines,
-    percent, seconds, spec,
+    Fault, JobFacts as _, Message, Refusal, SOON, Server, Told as _, Weather, channel, eventually,
+    lines, percent, seconds, spec,
 };
 
 #[tokio::test]
@@ -64,6 +67,21 @@ async fn a_stop_ends_every_stream_and_call_with_a_status_and_loses_nothing() {
     let request = v1::ListJobLogsRequest { job_id: running, ..Default::default() };
     assert_eq!(client.logs(request).await.entries.len(), 1);
     server.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_of_the_health_sees_the_stop_and_does_not_hold_it() {
+    let mut server = Server::start().await;
+    let mut health = HealthClient::new(channel(server.address()).await);
+    let whole = HealthCheckRequest { service: String::new() };
+    let mut watch = health.watch(whole).await.expect("a watch").into_inner();
+    let first = watch.message().await.expect("an answer").expect("a status");
+    assert_eq!(first.status(), ServingStatus::Serving);
+    let took = server.halt().await;
+    assert!(took < Duration::from_secs(1), "the watch held it: {took:?}");
+    let last = watch.message().await.expect("an answer").expect("a status");
+    assert_eq!(last.status(), ServingStatus::NotServing);
+    assert_eq!(watch.message().await.expect("a good end"), None);
 }
 
 #[tokio::test]

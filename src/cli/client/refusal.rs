@@ -110,8 +110,7 @@ impl Refusal {
             ("REQUEST_ID_REUSED", _) => "use another --request-id for another job".to_owned(),
             ("ILLEGAL_TRANSITION", _) => "see where the job is with `jobplane get JOB`".to_owned(),
             (_, Code::NotFound) => {
-                "look with `jobplane list`; finished jobs are deleted when their retention is over"
-                    .to_owned()
+                "look with `jobplane list`; a job is there until it is deleted".to_owned()
             }
             (_, Code::Unauthenticated | Code::PermissionDenied) => {
                 "ask the operator of the server for access".to_owned()

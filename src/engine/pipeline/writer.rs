@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::domain::limits::{
@@ -12,6 +13,7 @@ use crate::domain::limits::{
 use crate::domain::{BatchId, Job, JobId};
 use crate::runtime::{Clock, Shutdown};
 use crate::store::{self, Committed};
+use crate::telemetry::chain;
 
 use super::super::error::Error;
 use super::Parts;
@@ -33,6 +35,9 @@ struct Tried {
 /// A commit that takes this long is as good as an outage to those who wait for their lease.
 const SLOW_COMMIT: Duration = Duration::from_secs(2);
 
+/// A store that fails for long is logged once in this time.
+const WARN_EVERY: Duration = Duration::from_secs(10);
+
 /// Whether the store took a batch.
 enum Settled {
     Yes,
@@ -46,11 +51,13 @@ pub(super) struct Writer {
     /// To be decided before anything new: what missed a guard, and reports that outwait a failure.
     again: Vec<Tried>,
     pause: Duration,
+    /// When a failure of the store was last logged.
+    warned: Option<Instant>,
 }
 
 impl Writer {
     pub(super) fn new(parts: Parts) -> Self {
-        Self { parts, unheard: None, again: Vec::new(), pause: PAUSE_MIN }
+        Self { parts, unheard: None, again: Vec::new(), pause: PAUSE_MIN, warned: None }
     }
 
     /// Runs until `shutdown` is signalled and the queue is empty.
@@ -74,7 +81,9 @@ impl Writer {
                     () = inbox.filled() => {}
                     () = tokio::time::sleep(self.pause), if self.unheard.is_some() => {
                         // What it did is to be told, although nobody asks; failing, later.
-                        let _ = self.hear().await;
+                        if let Err(error) = self.hear().await {
+                            self.trouble(&error);
+                        }
                         continue;
                     }
                     () = shutdown.signalled() => if inbox.len() == 0 { return },
@@ -177,7 +186,7 @@ impl Writer {
                     // It did not happen after all: all of it is decided again, after a pause.
                     Ok(heard) => {
                         self.parts.metrics.store_error(error.kind());
-                        self.rest().await;
+                        self.rest(&error).await;
                         self.answer_heard(&heard, work, times);
                         Ok(Settled::Not)
                     }
@@ -245,7 +254,6 @@ impl Writer {
             // The last one is taken first, so the order of the work is kept.
             return vec![with_times(late, late_times), with_times(work, early_times)];
         }
-        tracing::warn!(error = &error as &dyn std::error::Error, "the store fails");
         for piece in work {
             if piece.is_patient() {
                 self.again.push(Tried { work: piece, times: 1 });
@@ -253,15 +261,25 @@ impl Writer {
                 piece.fail(Error::from(error.clone()));
             }
         }
-        self.rest().await;
+        self.rest(&error).await;
         Vec::new()
     }
 
     /// Leaves a failing store alone for a while, longer each time.
-    async fn rest(&mut self) {
-        self.parts.health.trouble();
+    async fn rest(&mut self, error: &store::Error) {
+        self.trouble(error);
         tokio::time::sleep(self.pause).await;
         self.pause = (self.pause * 2).min(PAUSE_MAX);
+    }
+
+    /// Notes that the store fails, in the log too, but not more often than people can read.
+    fn trouble(&mut self, error: &store::Error) {
+        self.parts.health.trouble();
+        let now = Clock::monotonic();
+        if self.warned.is_none_or(|warned| now.duration_since(warned) >= WARN_EVERY) {
+            self.warned = Some(now);
+            tracing::warn!(error = %chain(error), "the store fails");
+        }
     }
 }
 

@@ -149,6 +149,7 @@ impl Sessions {
             }
             if superseded {
                 registry.attached.remove(&id);
+                stream.tell_superseded(id);
                 stream.outbox.end(Some(Error::SessionSuperseded));
             }
         });
@@ -166,6 +167,11 @@ impl Sessions {
 }
 
 impl Attach {
+    /// Tells the log that another attach of its process took its place.
+    pub(super) fn tell_superseded(&self, session: SessionId) {
+        tracing::info!(worker.id = %self.worker_id(), session.id = %session, "worker superseded");
+    }
+
     /// A renewal of its session did not come through.
     fn renew_again(&self, id: SessionId) {
         let mut state = self.state.lock();

@@ -92,6 +92,7 @@ impl Sessions {
                 .iter()
                 .any(|job| job.id == lost.job_id && job.status.lease_epoch == lost.lease_epoch)
         });
+        let (adopted, revoked) = (opened.adopted.len(), opened.revoked.len());
         let open = attach.open(&self.live, opened);
         if open {
             self.attached.insert(id, Arc::clone(attach));
@@ -102,6 +103,8 @@ impl Sessions {
             self.unattended(attach, id);
             return;
         }
+        let worker = attach.worker_id();
+        tracing::info!(worker.id = %worker, session.id = %id, adopted, revoked, "worker attached");
         self.supersede(attach);
         if let Some(after) = self.leave_after.get() {
             attach.send_away(*after);
@@ -133,6 +136,7 @@ impl Sessions {
                 state.session
             };
             self.attached.remove(&session);
+            old.tell_superseded(session);
             old.outbox.end(Some(Error::SessionSuperseded));
         }
     }

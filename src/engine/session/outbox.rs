@@ -156,10 +156,10 @@ impl Outbox {
     }
 
     /// Moves the ack on. Once the end is set it stays where it is: a reject that it would cover may
-    /// not have been queued.
+    /// not have been queued. Before the first update is settled there is nothing to say.
     pub(super) fn ack(&self, through_seq: i64) {
         let mut state = self.0.lock();
-        if state.end.is_some() {
+        if state.end.is_some() || through_seq <= 0 {
             return;
         }
         state.ack = Some(through_seq);

@@ -103,17 +103,20 @@ impl Sessions {
     /// The stream of an attach is over. With Goodbye, what it still holds is released; without, it
     /// keeps its leases for a while, so that it can attach again.
     pub fn detach(&self, attach: &Attach, goodbye: bool) {
-        let session = {
+        let (session, held) = {
             let mut state = attach.state.lock();
             if state.over {
                 return;
             }
             state.over = true;
+            let held = state.held.len();
             state.held.clear();
-            state.session
+            (state.session, held)
         };
         self.attached.remove(&session);
         attach.outbox.end(None);
+        let (worker, how) = (attach.worker_id(), if goodbye { "goodbye" } else { "lost" });
+        tracing::info!(worker.id = %worker, session.id = %session, held, how, "worker detached");
         if goodbye {
             self.session_write(SessionWrite::End { id: session, reason: EndReason::Goodbye });
             return;

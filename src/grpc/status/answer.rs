@@ -30,12 +30,14 @@ impl Answer {
     /// All wrong fields, as many as trailers hold; how many there are stands in the metadata.
     pub(super) fn violations(violations: &Violations) -> Self {
         let all = violations.as_slice();
-        let first = all.first().map_or("", |first| first.field.as_str());
+        let first = all.first().map_or_else(
+            || "the request is invalid".to_owned(),
+            |first| format!("{} {}", clipped(&first.field), clipped(&first.description)),
+        );
         let message = match all.len() {
-            1 => format!("the request has an invalid field: {}", clipped(first)),
-            many => {
-                format!("the request has {many} invalid fields, the first is {}", clipped(first))
-            }
+            0 | 1 => first,
+            2 => format!("{first}, and 1 more field"),
+            many => format!("{first}, and {} more fields", many - 1),
         };
         let mut answer =
             Self::new(Reason::InvalidField, message).fact("violations", all.len().to_string());

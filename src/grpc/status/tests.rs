@@ -109,6 +109,8 @@ fn every_wrong_field_is_told() {
     let noted = violations.as_slice().iter();
     assert_eq!(told, noted.map(|v| (&*v.field, &*v.description)).collect::<Vec<_>>());
     assert_eq!(fact(&status, "violations"), "2");
+    assert_eq!(status.message(), "spec.type must not be empty, and 1 more field");
+    assert_eq!(invalid_field("page_size", "is -1").message(), "page_size is -1");
 }
 
 #[test]
@@ -118,6 +120,7 @@ fn an_error_fits_into_trailers_whatever_was_wrong() {
     let told = status.get_details_bad_request().expect("there").field_violations;
     assert_eq!(told.len(), VIOLATIONS_TOLD_MAX + 1);
     assert_eq!(told[VIOLATIONS_TOLD_MAX].description, "and 9984 more");
+    assert!(status.message().ends_with("…, and 9999 more fields"), "{}", status.message());
     let mut headers = http::HeaderMap::new();
     status.add_header(&mut headers).expect("a valid header");
     let size: usize = headers.iter().map(|(k, v)| k.as_str().len() + v.len() + 32).sum();

@@ -15,7 +15,7 @@ mod watcher;
 mod worker;
 mod worker_inbox;
 
-pub use client::{Client, JobFacts, done, lines, object, percent, seconds, spec};
+pub use client::{Client, JobFacts, channel, done, lines, object, percent, seconds, spec};
 pub use faulty::{Fault, Weather};
 pub use raw::StalledWorker;
 pub use refusal::{Refusal, Told};

@@ -44,6 +44,15 @@ fn ack_that_would_cover_a_dropped_reject_is_not_sent() {
 }
 
 #[test]
+fn nothing_is_acked_before_an_update_is_settled() {
+    let mut outbox = Outbox::default();
+    outbox.ack(0);
+    assert!(taken(&mut outbox).is_empty());
+    outbox.ack(1);
+    assert!(matches!(taken(&mut outbox)[..], [Ok((1, ToWorker::Ack { through_seq: 1 }))]));
+}
+
+#[test]
 fn overflow_refuses_the_assignment_that_does_not_fit() {
     let mut outbox = Outbox::default();
     for _ in 0..OUTBOX_MESSAGES_MAX {
