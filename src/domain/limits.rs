@@ -219,3 +219,21 @@ pub const ENDED_SESSION_RETENTION: Duration = Duration::from_secs(3600);
 pub const REQUEST_ID_RETENTION: Duration = Duration::from_secs(24 * 3600);
 /// Minute buckets of statistics are kept this long.
 pub const BUCKET_RETENTION: Duration = Duration::from_secs(48 * 3600);
+
+/// HTTP/2 window of a stream: small, so that a reader that stalls holds little.
+pub const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
+/// HTTP/2 window of a connection: many times a stream's, so that stalled streams do not stall the
+/// others, and wide, because the transport counts small frames against a part of it.
+pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// Streams of one connection at once.
+pub const CONNECTION_STREAMS_MAX: u32 = 4_096;
+/// A silent peer is asked after this long whether it is there.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+/// A peer that does not answer for this long is given up.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A worker that opens a stream says Hello within this time.
+pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
+/// What a worker sent before it closed its side is settled within this time, or left to itself.
+pub const SETTLE_WITHIN: Duration = Duration::from_secs(10);
+/// Hints of later readiness kept in memory; what does not fit is found by the poll.
+pub const TIMERS_MAX: usize = 100_000;

@@ -12,7 +12,10 @@ use tonic::transport::server::TcpIncoming;
 use tonic_web::GrpcWebLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::domain::limits::{MESSAGE_BYTES_MAX, REPORT_MESSAGE_BYTES_MAX};
+use crate::domain::limits::{
+    CONNECTION_STREAMS_MAX, CONNECTION_WINDOW_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
+    MESSAGE_BYTES_MAX, REPORT_MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES,
+};
 use crate::engine::Engine;
 use crate::proto::DESCRIPTOR_SET;
 use crate::proto::v1::admin_service_server::AdminServiceServer;
@@ -26,17 +29,6 @@ use super::job_service::JobApi;
 use super::observe::ObserveLayer;
 use super::oversize::OversizeLayer;
 use super::worker_service::WorkerApi;
-
-/// A stream's window: small, so that a reader that stalls holds little.
-const STREAM_WINDOW: u32 = 128 * 1024;
-/// A connection's window: many times a stream's, so that stalled streams do not stall the others, and
-/// wide, because h2 counts small frames against a part of it.
-const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
-/// Streams of one connection at once.
-const STREAMS_MAX: u32 = 4_096;
-/// A silent peer is asked after this long, and given up after [`KEEPALIVE_TIMEOUT`].
-const KEEPALIVE: Duration = Duration::from_secs(20);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why the server ended early.
 #[derive(Debug, thiserror::Error)]
@@ -73,10 +65,10 @@ pub async fn serve(
         .with_keepalive(Some(Duration::from_secs(60)));
     Server::builder()
         .accept_http1(true)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(STREAMS_MAX)
-        .http2_keepalive_interval(Some(KEEPALIVE))
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .max_concurrent_streams(CONNECTION_STREAMS_MAX)
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .layer(ObserveLayer::new(metrics))
         .add_routes(routes)

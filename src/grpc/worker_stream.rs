@@ -4,13 +4,13 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::Stream;
 use parking_lot::Mutex;
 use tonic::{Status, Streaming};
 
 use crate::auth::Caller;
+use crate::domain::limits::{HELLO_WITHIN, SETTLE_WITHIN};
 use crate::domain::validate::Violations;
 use crate::engine::session::{Attach, Hello, HostUsage, Outbox, WorkerFacts};
 use crate::engine::{Adoption, Engine};
@@ -22,11 +22,6 @@ use super::convert;
 use super::oversize;
 use super::status::{invalid, invalid_field, to_status};
 use super::worker_messages::{to_wire, update_from_wire};
-
-/// A worker that opens a stream says Hello within this time.
-const HELLO_WITHIN: Duration = Duration::from_secs(10);
-/// What a worker sent before it closed its side is settled within this time, or left to itself.
-const SETTLE_WITHIN: Duration = Duration::from_secs(10);
 
 /// What a worker reads.
 pub type ReportStream =

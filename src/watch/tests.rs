@@ -92,7 +92,7 @@ fn a_snapshot_is_encoded_once_in_each_form_until_it_changes() {
     let (mut first, mut second) = (hub.subscribe(job.id), hub.subscribe(job.id));
     hub.publish(&job);
     let made = Cell::new(0);
-    let mut encode = |subscription: &mut Subscription, form| {
+    let encode = |subscription: &mut Subscription, form| {
         let snapshot = subscription.take().expect("a job was offered");
         snapshot.encoded(Encoding(form), |_| {
             made.set(made.get() + 1);

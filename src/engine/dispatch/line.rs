@@ -7,11 +7,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use crate::domain::limits::{QUEUES_MAX, TYPES_MAX};
+use crate::domain::limits::{QUEUES_MAX, TIMERS_MAX, TYPES_MAX};
 use crate::domain::{JobType, QueueName, Timestamp};
-
-/// Hints of later readiness kept in memory; what does not fit is found by the poll.
-const TIMERS_MAX: usize = 100_000;
 
 /// A queue and a type: where a job waits.
 pub(super) type Pair = (QueueName, JobType);
