@@ -2,36 +2,20 @@
 
 use std::collections::BTreeSet;
 
-use crate::tree::{none_wrong, root, rust, sources};
+use crate::tree::{none_wrong, rust, sources};
 
 /// Past this many lines a file has a second noun.
 const LINES_MAX: usize = 400;
 /// Past this many lines a module doc is a document.
 const MODULE_DOC_LINES_MAX: usize = 25;
 
-/// Longer files, each with its own bound and the reason.
-const LONGER: &[(&str, usize, &str)] = &[
-    ("src/domain/status.rs", 460, "the words of a job's status: types and their documentation"),
-    ("src/store/mod.rs", 480, "the contract of a store on one page: types and their documentation"),
-];
-
 #[test]
 fn a_file_is_about_one_noun() {
     let mut wrong = Vec::new();
     for source in rust("src") {
         let lines = source.text.lines().count();
-        let exception = LONGER.iter().find(|(path, ..)| *path == source.path);
-        let bound = exception.map_or(LINES_MAX, |(_, bound, _)| *bound);
-        if lines > bound {
-            wrong.push(format!("{}: {lines} lines, at most {bound}", source.path));
-        }
-        if exception.is_some() && lines <= LINES_MAX {
-            wrong.push(format!("{}: {lines} lines, no exception needed", source.path));
-        }
-    }
-    for (path, _, reason) in LONGER {
-        if !root().join(path).exists() {
-            wrong.push(format!("{path}: gone, and so is its exception ({reason})"));
+        if lines > LINES_MAX {
+            wrong.push(format!("{}: {lines} lines, at most {LINES_MAX}", source.path));
         }
     }
     none_wrong(&wrong, "what is the second noun?");

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::domain::JobType;
+use crate::domain::ids::WorkerName;
 use crate::domain::job::JobSpec;
 use crate::domain::machine::{Birth, create};
 

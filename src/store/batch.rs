@@ -1,0 +1,241 @@
+//! One atomic commit: decisions as data, each with the revision and epoch it was decided on, and what
+//! became of them.
+
+use std::time::Duration;
+
+use crate::domain::job::Job;
+use crate::domain::logs::LogBatch;
+use crate::domain::progress::{Progress, ResourceUsage};
+use crate::domain::session::{EndReason, Session};
+use crate::domain::stats::Changes;
+use crate::domain::status::{Attempt, StateKind};
+use crate::domain::{BatchId, JobId, QueueName, SessionId, Timestamp};
+
+/// The names that must be unique.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KeyKind {
+    /// (caller, request id) of a create: kept on after the job is deleted.
+    Request,
+    /// (type, unique key) of a job that is not over.
+    Unique,
+}
+
+/// A create's request id: the same one again answers the same job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey {
+    /// The caller.
+    pub caller: String,
+    /// The id it chose.
+    pub request_id: String,
+    /// A digest of the request, so that the same id with another body is told apart.
+    pub fingerprint: [u8; 32],
+}
+
+/// What is known of a request id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownRequest {
+    /// The job it made.
+    pub job_id: JobId,
+    /// The digest of its body.
+    pub fingerprint: [u8; 32],
+}
+
+/// A job to be born. If its spec has a unique key and it is not over at birth, it takes the key.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// The job; its status may already be past the first one (created and started at once).
+    pub job: Job,
+    /// The create's request id.
+    pub request: Option<RequestKey>,
+    /// The session it is started in at once; opened only if the job is born.
+    pub session: Option<Session>,
+    /// What happened to it so far, for the figures.
+    pub changes: Changes,
+}
+
+/// A job's unique key within a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyChange {
+    /// Stays as it is.
+    None,
+    /// The job is live again and takes its key; taken by another: the write is refused.
+    Take,
+    /// The job is over and gives its key back.
+    Release,
+}
+
+/// A changed status, guarded by the revision and epoch it was decided on.
+#[derive(Debug, Clone)]
+pub struct JobWrite {
+    /// Revision the job must have.
+    pub expected_revision: i64,
+    /// Lease epoch the job must have.
+    pub expected_epoch: i64,
+    /// The state it has then (for the counters).
+    pub state_before: StateKind,
+    /// The effective queue it has then (for the counters).
+    pub queue_before: QueueName,
+    /// The job after the change.
+    pub job: Job,
+    /// Executions that the status forgets by it.
+    pub superseded: Vec<Attempt>,
+    /// What becomes of its unique key.
+    pub key: KeyChange,
+    /// What happened to it, for the figures.
+    pub changes: Changes,
+}
+
+/// A job to be deleted: its status, progress, attempts, logs and labels go; a request id stays.
+#[derive(Debug, Clone)]
+pub struct JobDelete {
+    /// Revision the job must have.
+    pub expected_revision: i64,
+    /// The job as it was when that was decided (for the counters).
+    pub job: Job,
+}
+
+/// The newest progress of a running job: written only if it runs with that epoch, and only forward
+/// in (epoch, sequence).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProgressWrite {
+    /// The job.
+    pub job_id: JobId,
+    /// The lease it was reported under.
+    pub lease_epoch: i64,
+    /// How far it is.
+    pub progress: Progress,
+    /// What it uses.
+    pub usage: Option<ResourceUsage>,
+}
+
+/// A change to a session.
+#[derive(Debug, Clone)]
+pub enum SessionWrite {
+    /// A new one; does not apply if its id is known. Unless it is unary, every older open, non-unary
+    /// session of the same non-empty instance and the same principal ends as SUPERSEDED.
+    Open(Session),
+    /// It was heard of `age` ago: its lease runs `ttl` from then on. Only while not ended.
+    Renew {
+        /// Which.
+        id: SessionId,
+        /// How long ago.
+        age: Duration,
+        /// Its lease.
+        ttl: Duration,
+    },
+    /// Its peer is gone: at most `keep` from now on. Only while not ended.
+    Shorten {
+        /// Which.
+        id: SessionId,
+        /// What is left.
+        keep: Duration,
+    },
+    /// It ends in this way. Only while not ended.
+    End {
+        /// Which.
+        id: SessionId,
+        /// How.
+        reason: EndReason,
+    },
+    /// Its job is over: it ends as DONE if it is unary; a stream's session lives on. Only while not
+    /// ended.
+    EndIfUnary {
+        /// Which.
+        id: SessionId,
+    },
+    /// Its lease ran out: it ends as EXPIRED, only if its `expire_time` has passed and it has not
+    /// ended.
+    Expire {
+        /// Which.
+        id: SessionId,
+    },
+}
+
+/// One atomic commit.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Its id in the change log.
+    pub id: BatchId,
+    /// The server's clock; a store with a clock of its own judges leases by that.
+    pub now: Timestamp,
+    /// Jobs to be born.
+    pub creates: Vec<NewJob>,
+    /// At most one for each job.
+    pub writes: Vec<JobWrite>,
+    /// Jobs to go; none of them in `writes`.
+    pub deletes: Vec<JobDelete>,
+    /// Log batches, each kept only if its job is RUNNING with its epoch before this batch.
+    pub logs: Vec<LogBatch>,
+    /// Progress, at most one for each job.
+    pub progress: Vec<ProgressWrite>,
+    /// Sessions, in order.
+    pub sessions: Vec<SessionWrite>,
+}
+
+impl Batch {
+    /// A batch with nothing in it.
+    #[must_use]
+    pub const fn new(id: BatchId, now: Timestamp) -> Self {
+        Self {
+            id,
+            now,
+            creates: Vec::new(),
+            writes: Vec::new(),
+            deletes: Vec::new(),
+            logs: Vec::new(),
+            progress: Vec::new(),
+            sessions: Vec::new(),
+        }
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.creates.is_empty()
+            && self.writes.is_empty()
+            && self.deletes.is_empty()
+            && self.logs.is_empty()
+            && self.progress.is_empty()
+            && self.sessions.is_empty()
+    }
+}
+
+/// What became of a create or a write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Written {
+    /// It is durable.
+    Done,
+    /// The job has another revision or epoch, or is gone.
+    Missed,
+    /// Another job holds the key.
+    KeyTaken {
+        /// Which key.
+        kind: KeyKind,
+        /// The other job.
+        holder: JobId,
+    },
+}
+
+/// What became of a log batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// It is durable, or was already.
+    Done,
+    /// Its job is not RUNNING with its epoch.
+    Missed,
+}
+
+/// What became of a batch; lists are as long as those of the batch, in its order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Committed {
+    /// Of each create.
+    pub creates: Vec<Written>,
+    /// Of each write.
+    pub writes: Vec<Written>,
+    /// Of each delete: whether it went.
+    pub deletes: Vec<bool>,
+    /// Of each log batch.
+    pub logs: Vec<Appended>,
+    /// Of each session write: whether it applied.
+    pub sessions: Vec<bool>,
+}

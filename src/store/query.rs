@@ -1,0 +1,85 @@
+//! What is asked of a store, and what it answers besides jobs.
+
+use crate::domain::filter::JobFilter;
+use crate::domain::session::EndReason;
+use crate::domain::{JobId, JobType, QueueName, SessionId, Timestamp};
+
+/// Where a dispatch round looks for waiting jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// The queue.
+    pub queue: QueueName,
+    /// The type.
+    pub job_type: JobType,
+    /// At most so many.
+    pub limit: usize,
+}
+
+/// A RUNNING job whose session has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    /// The job.
+    pub job_id: JobId,
+    /// Its lease.
+    pub lease_epoch: i64,
+    /// The session that ended.
+    pub session: SessionId,
+    /// How it ended; a session whose row is gone counts as EXPIRED.
+    pub reason: EndReason,
+}
+
+/// A page of a list: newest id first.
+#[derive(Debug, Clone)]
+pub struct ListQuery {
+    /// Which jobs.
+    pub filter: JobFilter,
+    /// Only jobs with a lower id.
+    pub before: Option<JobId>,
+    /// At most so many.
+    pub limit: usize,
+    /// Whether payload and result are wanted.
+    pub full: bool,
+}
+
+/// What of a job's log is wanted.
+#[derive(Debug, Clone)]
+pub struct LogQuery {
+    /// The job.
+    pub job_id: JobId,
+    /// One lease only.
+    pub lease_epoch: Option<i64>,
+    /// Only rows from this place on.
+    pub from_position: i64,
+    /// At most so many rows.
+    pub limit: usize,
+}
+
+/// What background pruning takes away: rows older than these moments.
+#[derive(Debug, Clone, Copy)]
+pub struct Prune {
+    /// Change log rows.
+    pub changes_before: Timestamp,
+    /// Sessions that ended.
+    pub sessions_before: Timestamp,
+    /// Request ids whose job is gone.
+    pub requests_before: Timestamp,
+    /// Minute buckets.
+    pub buckets_before: Timestamp,
+    /// At most so many rows of each kind.
+    pub limit: usize,
+}
+
+/// The store as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreInfo {
+    /// `sqlite` or `memory`.
+    pub kind: &'static str,
+    /// The database's version.
+    pub version: String,
+    /// What it takes on disk.
+    pub size_bytes: u64,
+    /// Reading connections in all.
+    pub pool_size: u32,
+    /// Reading connections at rest.
+    pub pool_idle: u32,
+}
