@@ -8,6 +8,7 @@ use tonic_types::StatusExt as _;
 
 use crate::cli::exit::{Exit, check_address};
 use crate::cli::format;
+use crate::grpc::reasons::code_name;
 
 #[cfg(test)]
 mod tests;
@@ -69,7 +70,7 @@ impl Refusal {
     /// What the server, or the connection, said: one line.
     #[must_use]
     pub fn cause(&self) -> &str {
-        if self.message.is_empty() { name_of(self.code) } else { &self.message }
+        if self.message.is_empty() { code_name(self.code) } else { &self.message }
     }
 
     /// What to tell the user, a line each.
@@ -79,7 +80,7 @@ impl Refusal {
         for (field, problem) in &self.fields {
             lines.push(format!("{}: {}", format::plain(field), format::plain(problem)));
         }
-        let mut answer = name_of(self.code).to_owned();
+        let mut answer = code_name(self.code).to_owned();
         if !self.reason.is_empty() {
             answer = format!("{answer}, {}", format::plain(&self.reason));
         }
@@ -163,28 +164,5 @@ fn passes(code: Code, by_server: bool, told_to_retry: bool) -> bool {
         Code::Unavailable => true,
         Code::Unknown | Code::Internal | Code::Cancelled => !by_server,
         _ => told_to_retry,
-    }
-}
-
-/// The code as the protocol writes it.
-fn name_of(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
