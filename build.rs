@@ -26,6 +26,8 @@ const LAZY: &[(&str, &str)] = &[
     (".jobplane.v1.WatchJobResponse", "snapshot"),
     (".jobplane.v1.WatchJobResponse", "update"),
     (".jobplane.v1.WatchJobResponse", "logs"),
+    (".jobplane.v1.WatchJobsResponse.Upsert", "jobs"),
+    (".jobplane.v1.WatchJobsResponse.Removed", "job"),
     (".jobplane.v1.Assignment", "job"),
 ];
 

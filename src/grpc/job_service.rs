@@ -72,6 +72,17 @@ impl JobService for JobApi {
         watch_job::watch(&self.engine, &caller, request.into_inner()).await.map(Response::new)
     }
 
+    type WatchJobsStream = std::pin::Pin<
+        Box<dyn futures_util::Stream<Item = Result<v1::WatchJobsResponse, Status>> + Send>,
+    >;
+
+    async fn watch_jobs(
+        &self,
+        _request: Request<v1::WatchJobsRequest>,
+    ) -> Result<Response<Self::WatchJobsStream>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
     async fn cancel_job(
         &self,
         request: Request<v1::CancelJobRequest>,

@@ -99,6 +99,13 @@ impl JobService for Served {
         }
     }
 
+    type WatchJobsStream =
+        Pin<Box<dyn tokio_stream::Stream<Item = Result<WatchJobsResponse, Status>> + Send>>;
+
+    async fn watch_jobs(&self, _: Request<WatchJobsRequest>) -> Answer<Self::WatchJobsStream> {
+        Err(Status::unimplemented("not played"))
+    }
+
     async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Answer<ListJobsResponse> {
         let mut script = self.0.lock();
         script.lists.push(request.into_inner());
