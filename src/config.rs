@@ -7,7 +7,7 @@ use crate::domain::limits::{LEASE_TTL_DEFAULT, SHUTDOWN_WITHIN};
 
 mod transport;
 
-pub use transport::{Connections, Transport};
+pub use transport::{Connections, Streams, Transport};
 
 /// Settings of a server. The defaults are those of `jobplane serve`.
 #[derive(Debug, Clone)]

@@ -18,4 +18,5 @@ mod reattach;
 mod requests;
 mod retry;
 mod shutdown;
+mod streams;
 mod watch;
