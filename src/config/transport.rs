@@ -8,7 +8,7 @@ use crate::domain::limits::{
     PEER_CONNECTIONS_MAX, STREAM_AGE_GRACE, STREAM_AGE_MAX, STREAM_WINDOW_BYTES, WATCH_HEARTBEAT,
 };
 
-use super::Invalid;
+use super::{HOUR, Invalid, SECOND};
 
 /// How connections and streams are kept.
 #[derive(Debug, Clone)]
@@ -91,8 +91,6 @@ impl Default for Connections {
 const WINDOW_BYTES_BOUND: u64 = (1 << 31) - 1;
 /// More connections than a process can have descriptors.
 const CONNECTIONS_BOUND: u64 = 1_000_000;
-const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
 
 impl Transport {
     /// Checks every setting.
@@ -131,7 +129,7 @@ fn count(setting: &'static str, value: u64, least: u64, most: u64) -> Result<(),
     Err(Invalid { setting, given: value.to_string(), allowed: format!("{least} to {most}") })
 }
 
-fn span(
+pub(super) fn span(
     setting: &'static str,
     value: Duration,
     least: Duration,

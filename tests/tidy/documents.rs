@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use jobplane::cli::serve;
 use jobplane::domain::machine::table;
 
 use crate::tree::{none_wrong, root, rust};
@@ -35,6 +36,11 @@ fn is_up_to_date(path: &str, name: &str, rendered: &str) {
 #[test]
 fn the_state_machine_document_shows_the_table() {
     is_up_to_date("docs/STATE_MACHINE.md", "table", &table::render());
+}
+
+#[test]
+fn the_settings_document_shows_the_flags() {
+    is_up_to_date("docs/SETTINGS.md", "settings", &serve::render_settings());
 }
 
 #[test]
