@@ -45,7 +45,8 @@ pub struct Args {
 impl Args {
     /// Sets what was said.
     pub(super) fn set(self, config: &mut Config) {
-        config.cors_origins = self.cors_origins;
+        // A variable that is set to nothing says nothing.
+        config.cors_origins = self.cors_origins.into_iter().filter(|it| !it.is_empty()).collect();
         config.shutdown_within = self.shutdown_within;
         config.transport = Transport {
             connections: Connections {

@@ -21,6 +21,11 @@ fn what_is_not_said_is_as_the_settings_have_it() {
 }
 
 #[test]
+fn an_empty_list_of_origins_is_none() {
+    assert!(config(&["--cors-origin="]).cors_origins.is_empty());
+}
+
+#[test]
 fn what_is_said_is_set() {
     let config = config(&[
         "--cors-origin=https://a.example,https://b.example",
