@@ -67,8 +67,14 @@ fn the_settings_document_shows_the_bounds_of_the_transport() {
         ),
         ("headers of a call", kib(limits::HEADER_LIST_BYTES_MAX as usize)),
         ("a message", messages),
-        ("what a stalled reader holds of a connection", kib(limits::STREAM_WINDOW_BYTES as usize)),
-        ("the window of a connection", kib(limits::CONNECTION_WINDOW_BYTES as usize)),
+        (
+            "what a caller may send on a stream before it is read",
+            kib(limits::STREAM_WINDOW_BYTES as usize),
+        ),
+        (
+            "what a caller may send on a connection before it is read",
+            kib(limits::CONNECTION_WINDOW_BYTES as usize),
+        ),
         (
             "streams that a peer reset before they were looked at",
             limits::PENDING_RESETS_MAX.to_string(),

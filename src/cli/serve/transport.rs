@@ -8,6 +8,7 @@ use crate::config::{Config, Connections, Streams, Transport};
 /// How the server deals with its peers.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Connections")]
+#[group(skip)]
 pub struct Args {
     /// Let pages of this origin call over gRPC-Web; repeat it, or separate several by commas
     #[arg(long = "cors-origin", env = "JOBPLANE_CORS_ORIGINS", value_name = "ORIGIN")]
