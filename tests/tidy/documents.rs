@@ -67,8 +67,7 @@ fn the_settings_document_shows_the_bounds_of_the_transport() {
         ),
         ("headers of a call", kib(limits::HEADER_LIST_BYTES_MAX as usize)),
         ("a message", messages),
-        ("the time of a message to arrive", seconds(limits::MESSAGE_WITHIN)),
-        ("messages that are not whole yet, over all calls", kib(limits::ARRIVING_BYTES_MAX)),
+        ("the time of a request to arrive, unless it is a stream", seconds(limits::REQUEST_WITHIN)),
         (
             "what a caller may send on a stream before it is read",
             kib(limits::STREAM_WINDOW_BYTES as usize),
