@@ -54,6 +54,7 @@ described! {
     v1::Queue: "Queue",
     v1::RetryJobResponse: "RetryJobResponse",
     v1::WatchJobResponse: "WatchJobResponse",
+    v1::WatchJobsResponse: "WatchJobsResponse",
     v1::Worker: "Worker",
     v1::get_stats_response::QueueStats: "GetStatsResponse.QueueStats",
     v1::get_stats_response::TypeStats: "GetStatsResponse.TypeStats",

@@ -1,11 +1,13 @@
 //! The connection to a server, and the only part of the command line that names tonic.
 //!
 //! Owns: addresses ([`Address`]), calls with a limit of time ([`Client::ask`]), what a refusal means ([`Refusal`]) and
-//! watches that outlive their streams ([`Follow`]).
+//! watches that outlive their streams ([`Follow`], [`FollowMany`]).
 //! Does not own: what is asked and how the answer is shown.
 
 mod address;
 mod follow;
+mod follow_many;
+mod patience;
 mod refusal;
 
 use std::error::Error;
@@ -18,6 +20,7 @@ use tonic::{Request, Response, Status};
 
 pub use address::Address;
 pub use follow::{Follow, Happened};
+pub use follow_many::{FollowMany, Seen};
 pub use refusal::Refusal;
 
 use super::exit::Failure;
