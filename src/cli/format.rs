@@ -108,10 +108,17 @@ pub fn count(count: i64) -> String {
     text
 }
 
-/// A share of a whole, never rounded up: 100% is said only when it is reached.
+/// A share of a whole: `53.5%`; 100% is said only when it is reached.
 #[must_use]
 pub fn percent(percent: f64) -> String {
-    format!("{:.1}%", (percent * 10.0).floor() / 10.0)
+    format!("{}%", share(percent))
+}
+
+/// The figure of a share, `53.5`: the nearest tenth, but not 100 before it is reached.
+#[must_use]
+pub fn share(percent: f64) -> String {
+    let nearest = (percent * 10.0).round() / 10.0;
+    format!("{:.1}", if percent < 100.0 { nearest.min(99.9) } else { nearest })
 }
 
 /// A rate per second: `1,234/s`, `12.3/s`, `0.45/s`; slow ones by the minute. `None` if nothing moves.

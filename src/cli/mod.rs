@@ -25,6 +25,7 @@ mod format;
 mod get;
 mod json;
 mod list;
+mod live;
 mod logs;
 mod names;
 mod output;
