@@ -33,7 +33,13 @@ fn state_padded(status: &JobStatus, colour: bool) -> String {
 /// One line about a job now.
 #[must_use]
 pub fn line(status: &JobStatus, now: Timestamp, colour: bool) -> String {
-    let rest = match status.state() {
+    format!("{}  {}", state_padded(status, colour), rest(status, now)).trim_end().to_owned()
+}
+
+/// What there is to say about a job now beside its state.
+#[must_use]
+pub fn rest(status: &JobStatus, now: Timestamp) -> String {
+    match status.state() {
         JobState::Pending => pending(status, now),
         JobState::Running => running(status, now, false),
         JobState::Succeeded
@@ -41,8 +47,7 @@ pub fn line(status: &JobStatus, now: Timestamp, colour: bool) -> String {
         | JobState::Cancelled
         | JobState::Skipped
         | JobState::Unspecified => ended(status),
-    };
-    format!("{}  {rest}", state_padded(status, colour)).trim_end().to_owned()
+    }
 }
 
 /// One line about a job now, with a bar if it is known how far it is.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::domain::Timestamp;
 
@@ -168,6 +169,34 @@ pub fn plain(text: &str) -> String {
             letter => Shown::Letter(Some(letter)),
         })
         .collect()
+}
+
+/// How many columns a text takes on a terminal.
+#[must_use]
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// A text that is safe already, in so many columns at most; `…` stands for what was cut off.
+#[must_use]
+pub fn fit(text: &str, room: usize) -> String {
+    if width(text) <= room {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    let mut left = room.saturating_sub(1);
+    for letter in text.chars() {
+        let wide = letter.width().unwrap_or_default();
+        if wide > left {
+            break;
+        }
+        left -= wide;
+        kept.push(letter);
+    }
+    if room > 0 {
+        kept.push('…');
+    }
+    kept
 }
 
 /// As [`plain`], but with its lines kept; `indent` goes before each further line.

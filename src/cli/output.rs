@@ -14,21 +14,45 @@ use super::json::{self, Described};
 #[cfg(test)]
 pub(super) mod tests;
 
-/// How answers are written.
+/// What `--output` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
+pub enum Choice {
     /// For people.
     #[default]
     Table,
+    /// For people, with all columns and whole texts, however wide that is.
+    Wide,
     /// The whole answer in the proto JSON mapping, on many lines.
     Json,
     /// One item or event a line, in the proto JSON mapping.
     Jsonl,
 }
 
+/// How answers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// One document.
+    Json,
+    /// One item or event a line.
+    Jsonl,
+}
+
+impl From<Choice> for Format {
+    fn from(choice: Choice) -> Self {
+        match choice {
+            Choice::Table | Choice::Wide => Self::Table,
+            Choice::Json => Self::Json,
+            Choice::Jsonl => Self::Jsonl,
+        }
+    }
+}
+
 /// The output of one command.
 pub struct Out {
     format: Format,
+    wide: bool,
     terminal: bool,
     colour: bool,
     drawn: bool,
@@ -38,12 +62,26 @@ pub struct Out {
 impl Out {
     /// Writes to stdout.
     #[must_use]
-    pub fn stdout(format: Format) -> Self {
+    pub fn stdout(choice: Choice) -> Self {
         let terminal = io::stdout().is_terminal()
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let sink = Box::new(BufWriter::new(io::stdout()));
-        Self { format, terminal, colour, drawn: false, sink }
+        let wide = choice == Choice::Wide;
+        Self { format: choice.into(), wide, terminal, colour, drawn: false, sink }
+    }
+
+    /// Whether all columns are wanted.
+    #[must_use]
+    pub fn wide(&self) -> bool {
+        self.wide
+    }
+
+    /// How many columns a line may have; `None` if it may have as many as it likes.
+    #[must_use]
+    pub fn room(&self) -> Option<usize> {
+        let fits = self.terminal() && !self.wide;
+        fits.then(|| usize::from(size().0))
     }
 
     /// How answers are written.
@@ -97,6 +135,12 @@ impl Out {
         self.flush()
     }
 
+    /// Writes as it is, for a [`super::screen::Screen`], and hands it over.
+    pub fn raw(&mut self, text: &str) -> Result<(), Failure> {
+        written(self.sink.write_all(text.as_bytes()))?;
+        self.flush()
+    }
+
     /// Clears the line drawn before, if any.
     fn undraw(&mut self) -> Result<(), Failure> {
         if std::mem::take(&mut self.drawn) {
@@ -116,6 +160,15 @@ impl Out {
     /// Hands everything written so far to the reader.
     pub fn flush(&mut self) -> Result<(), Failure> {
         written(self.sink.flush())
+    }
+}
+
+/// Columns and lines of the terminal; what is usual if it does not say.
+#[must_use]
+pub fn size() -> (u16, u16) {
+    match crossterm::terminal::size() {
+        Ok((columns, lines)) if columns > 0 && lines > 0 => (columns, lines),
+        _ => (80, 24),
     }
 }
 

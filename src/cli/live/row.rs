@@ -145,3 +145,18 @@ fn age(status: &JobStatus, now: Timestamp) -> String {
     };
     age.map(format::span).unwrap_or_default()
 }
+
+impl Style {
+    /// What the terminal can draw, as far as the locale tells: blocks in UTF-8, which is also taken for granted where
+    /// nothing is said.
+    #[must_use]
+    pub fn here() -> Self {
+        let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let locale = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG"));
+        let plain = |locale: String| {
+            let locale = locale.to_lowercase();
+            !locale.contains("utf-8") && !locale.contains("utf8")
+        };
+        if locale.is_some_and(plain) { Self::Ascii } else { Self::Blocks }
+    }
+}

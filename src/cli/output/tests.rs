@@ -31,7 +31,14 @@ impl Write for Written {
 pub fn captured(format: Format) -> (Out, Written) {
     let written = Written::default();
     let sink = Box::new(written.clone());
-    (Out { format, terminal: false, colour: false, drawn: false, sink }, written)
+    (Out { format, wide: false, terminal: false, colour: false, drawn: false, sink }, written)
+}
+
+/// As [`captured`], as the command line says.
+pub fn captured_as(choice: Choice) -> (Out, Written) {
+    let (mut out, written) = captured(choice.into());
+    out.wide = choice == Choice::Wide;
+    (out, written)
 }
 
 struct Gone;
@@ -50,6 +57,7 @@ impl Write for Gone {
 fn a_reader_that_left_ends_the_command_quietly() {
     let mut out = Out {
         format: Format::Table,
+        wide: false,
         terminal: false,
         colour: false,
         drawn: false,
