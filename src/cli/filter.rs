@@ -85,10 +85,7 @@ impl Filter {
         ];
         let said = parts.iter().filter(|(_, what)| !what.is_empty());
         let said: Vec<String> = said.map(|(how, what)| format!("{how} {what}")).collect();
-        match said.is_empty() {
-            true => String::new(),
-            false => format::plain(&format!(" {}", said.join(" "))),
-        }
+        if said.is_empty() { String::new() } else { format::plain(&format!(" {}", said.join(" "))) }
     }
 }
 

@@ -166,7 +166,7 @@ fn change(status: &JobStatus, typical: Option<Duration>) -> Option<f64> {
 fn said(change: f64) -> String {
     match change.round() {
         much if much >= 10_000.0 => ">+9999 %".to_owned(),
-        same if same == 0.0 => "±0 %".to_owned(),
+        0.0 => "±0 %".to_owned(),
         change => format!("{change:+.0} %"),
     }
 }

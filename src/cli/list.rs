@@ -96,7 +96,10 @@ impl Listing {
                     cells
                 });
                 let rows: Vec<_> = rows.collect();
-                self.table.write(&rows, out)?;
+                // Of nothing there is no table: the end says so.
+                if !rows.is_empty() {
+                    self.table.write(&rows, out)?;
+                }
             }
         }
         out.flush()

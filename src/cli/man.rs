@@ -30,7 +30,7 @@ pub fn run(args: &Args, out: &mut Out) -> Result<(), Failure> {
     };
     std::fs::create_dir_all(dir).map_err(unwritable)?;
     let mut written = 0;
-    for (name, command) in pages(command) {
+    for (name, command) in pages(&command) {
         std::fs::write(dir.join(format!("{name}.1")), page(command)?).map_err(unwritable)?;
         written += 1;
     }
@@ -41,7 +41,7 @@ pub fn run(args: &Args, out: &mut Out) -> Result<(), Failure> {
 }
 
 /// The program and each of its commands with the name of its page.
-fn pages(program: Command) -> Vec<(String, Command)> {
+fn pages(program: &Command) -> Vec<(String, Command)> {
     let commands: Vec<Command> = program.get_subcommands().cloned().collect();
     let named = commands.into_iter().filter(|command| !command.is_hide_set()).map(|command| {
         let name = format!("jobplane-{}", command.get_name());

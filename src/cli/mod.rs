@@ -220,8 +220,9 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::List(args) => list::run(args, context, out).await,
         Ask::Active(args) => active::run(args, context, out).await,
         Ask::History(args) => history::run(args, context, out).await,
-        Ask::Summary(args) => summary::run(args, context, out).await,
-        Ask::Watch(args) => watch::run(args, context, out).await,
+        Ask::Summary(args) => Box::pin(summary::run(args, context, out)).await,
+        // Larger than the others together.
+        Ask::Watch(args) => Box::pin(watch::run(args, context, out)).await,
         Ask::Status(args) => status::run(args, context, out).await,
         Ask::Logs(args) => logs::run(args, context, out).await,
         Ask::Cancel(args) => cancel::run(args, context, out).await,

@@ -51,8 +51,7 @@ impl From<Choice> for Format {
 
 /// The output of one command.
 pub struct Out {
-    format: Format,
-    wide: bool,
+    choice: Choice,
     terminal: bool,
     colour: bool,
     drawn: bool,
@@ -67,39 +66,38 @@ impl Out {
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let sink = Box::new(BufWriter::new(io::stdout()));
-        let wide = choice == Choice::Wide;
-        Self { format: choice.into(), wide, terminal, colour, drawn: false, sink }
+        Self { choice, terminal, colour, drawn: false, sink }
     }
 
     /// Whether all columns are wanted.
     #[must_use]
     pub fn wide(&self) -> bool {
-        self.wide
+        self.choice == Choice::Wide
     }
 
     /// How many columns a line may have; `None` if it may have as many as it likes.
     #[must_use]
     pub fn room(&self) -> Option<usize> {
-        let fits = self.terminal() && !self.wide;
+        let fits = self.terminal() && !self.wide();
         fits.then(|| usize::from(size().0))
     }
 
     /// How answers are written.
     #[must_use]
     pub fn format(&self) -> Format {
-        self.format
+        self.choice.into()
     }
 
     /// Whether people watch: lines may be redrawn.
     #[must_use]
     pub fn terminal(&self) -> bool {
-        self.terminal && self.format == Format::Table
+        self.terminal && self.format() == Format::Table
     }
 
     /// Whether colour is welcome.
     #[must_use]
     pub fn colour(&self) -> bool {
-        self.colour && self.format == Format::Table
+        self.colour && self.format() == Format::Table
     }
 
     /// Writes one line.
@@ -120,7 +118,7 @@ impl Out {
 
     /// Writes a value: on many lines as `json`, on one as `jsonl`.
     pub fn value(&mut self, value: &Value) -> Result<(), Failure> {
-        let text = match self.format {
+        let text = match self.format() {
             Format::Jsonl => value.to_string(),
             Format::Table | Format::Json => format!("{value:#}"),
         };

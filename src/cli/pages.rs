@@ -48,9 +48,10 @@ pub fn more(shown: usize, total: i64, capped: bool) -> String {
 /// What is said when there is none.
 #[must_use]
 pub fn none(what: &str, filter: &Filter) -> String {
-    let next = match filter.words().is_empty() {
-        true => "make one with `jobplane submit TYPE`",
-        false => "ask for more with fewer flags, or see what there is with `jobplane stats`",
+    let next = if filter.words().is_empty() {
+        "make one with `jobplane submit TYPE`"
+    } else {
+        "ask for more with fewer flags, or see what there is with `jobplane stats`"
     };
     format!("jobplane: no {what}{}; {next}", filter.words())
 }

@@ -97,7 +97,7 @@ impl<'a> Screen<'a> {
 
     /// Columns and lines.
     #[must_use]
-    pub fn size(&self) -> (usize, usize) {
+    pub fn size() -> (usize, usize) {
         let (columns, lines) = output::size();
         (columns.into(), lines.into())
     }
@@ -110,7 +110,7 @@ impl<'a> Screen<'a> {
 
     /// Shows these lines and nothing else.
     pub fn draw(&mut self, lines: Vec<String>) -> Result<(), Failure> {
-        let (_, room) = self.size();
+        let (_, room) = Self::size();
         let shown: Vec<&str> = lines.iter().take(room).map(String::as_str).collect();
         let frame = shown.join("\x1b[K\r\n");
         self.out.raw(&format!("\x1b[H{frame}\x1b[K\x1b[J"))?;

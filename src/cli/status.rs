@@ -6,6 +6,9 @@ use super::output::{Format, Out};
 use super::{Context, describe, find, format, parse};
 use crate::proto::v1::{GetJobRequest, Job, JobState, JobView};
 
+#[cfg(test)]
+mod tests;
+
 /// What the exit code says of the state.
 const CODES: &str = "With --exit-code: 0 succeeded, 1 failed, 10 pending, 11 running, 12 cancelled, \
      13 skipped; else as ever";

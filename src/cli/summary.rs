@@ -79,9 +79,10 @@ fn show(
 }
 
 fn nothing(filter: &Filter) -> String {
-    let next = match filter.categories.is_empty() {
-        true => "a type is known once it had a job: make one with `jobplane submit TYPE`",
-        false => "no type has a category before it is declared",
+    let next = if filter.categories.is_empty() {
+        "a type is known once it had a job: make one with `jobplane submit TYPE`"
+    } else {
+        "no type has a category before it is declared"
     };
     format!("jobplane: no type of job{}; {next}", filter.words())
 }
@@ -153,7 +154,7 @@ fn frame(
     context: &Context,
     screen: &Screen<'_>,
 ) -> Vec<String> {
-    let (columns, _) = screen.size();
+    let (columns, _) = Screen::size();
     let now = context.now();
     let (every, address) = (format::span(args.interval), &context.address);
     let moment = format::moment(&parse::wire_moment(now), 0);
@@ -197,10 +198,8 @@ fn row(summary: &Summary, now: Timestamp, wide: bool) -> Vec<Cell> {
     let ago = |time: Option<&prost_types::Timestamp>| {
         time.map(|time| format::age(time, now)).unwrap_or_default()
     };
-    let name = match summary.disabled {
-        true => format!("{} (disabled)", summary.r#type),
-        false => summary.r#type.clone(),
-    };
+    let off = if summary.disabled { " (disabled)" } else { "" };
+    let name = format!("{}{off}", summary.r#type);
     let failed = summary.failed_last_day;
     let progress = status.progress.clone().unwrap_or_default();
     let mut cells = vec![

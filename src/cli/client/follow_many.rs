@@ -78,8 +78,6 @@ pub struct FollowMany {
     service: JobServiceClient<Channel>,
     address: String,
     request: WatchJobsRequest,
-    /// As the caller asked: a stream that goes on from a token may not ask to skip the snapshot.
-    skip_snapshot: bool,
     link: Link,
     until: Option<(Instant, Duration)>,
     heard: bool,
@@ -96,7 +94,6 @@ impl FollowMany {
         Self {
             service: client.jobs(),
             address: client.address.to_string(),
-            skip_snapshot: request.skip_snapshot,
             request,
             link: Link::Closed { not_before: None },
             until: client.deadline(),
@@ -171,8 +168,9 @@ impl FollowMany {
     }
 
     fn open(&mut self) {
-        self.request.skip_snapshot = self.skip_snapshot && self.request.resume_token.is_empty();
-        let (mut service, request) = (self.service.clone(), self.request.clone());
+        let (mut service, mut request) = (self.service.clone(), self.request.clone());
+        // What goes on from a token has no snapshot to skip.
+        request.skip_snapshot &= request.resume_token.is_empty();
         let call = Box::pin(async move { service.watch_jobs(request).await });
         self.link = Link::Opening { call, until: Clock::monotonic() + REQUEST_TIMEOUT };
     }

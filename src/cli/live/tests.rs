@@ -5,8 +5,8 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_micros(seconds * 1_000_000)
 }
 
-fn wire(seconds: i64) -> Option<prost_types::Timestamp> {
-    Some(prost_types::Timestamp { seconds, nanos: 0 })
+fn wire(seconds: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds, nanos: 0 }
 }
 
 fn job(id: &str, state: JobState, revision: i64) -> Job {
@@ -15,8 +15,8 @@ fn job(id: &str, state: JobState, revision: i64) -> Job {
         revision,
         attempt: 1,
         max_attempts: 3,
-        create_time: wire(0),
-        start_time: wire(10),
+        create_time: Some(wire(0)),
+        start_time: Some(wire(10)),
         ..JobStatus::default()
     };
     let spec = JobSpec { r#type: "sync".to_owned(), ..JobSpec::default() };
@@ -124,7 +124,7 @@ fn a_row_has_all_there_is_to_say_of_a_running_job() {
         percent: Some(53.4948),
         rate_per_second: 42.0,
         remaining: Some(prost_types::Duration { seconds: 31, nanos: 0 }),
-        report_time: wire(19),
+        report_time: Some(wire(19)),
         step_number: 2,
         step_count: 3,
         current_step: "copy".to_owned(),

@@ -48,7 +48,14 @@ impl Frame {
     ) -> Vec<String> {
         let mut frame = self.head(jobs, now, columns, colour);
         let room = lines.saturating_sub(frame.len() + 1);
-        let shown = self.choose(jobs, room);
+        let left = |shown: &[Arc<Job>]| {
+            let live = shown.iter().filter(|job| !live::is_over(live::state(job))).count();
+            jobs.all().filter(|job| !live::is_over(live::state(job))).count() - live
+        };
+        let mut shown = self.choose(jobs, room);
+        if left(&shown) > 0 {
+            shown = self.choose(jobs, room.saturating_sub(1));
+        }
         if shown.is_empty() {
             let state = if jobs.complete() { "no job matches" } else { "asking the server" };
             let hint = "waiting; Ctrl-C ends";
@@ -58,11 +65,8 @@ impl Frame {
         let bar = if columns >= WIDE { BARS[1] } else { BARS[0] };
         let rows: Vec<_> = shown.iter().map(|job| cells(job, now, bar, self.style)).collect();
         frame.extend(self.table.frame(&rows, columns, colour));
-        let live = shown.iter().filter(|job| !live::is_over(live::state(job))).count();
-        let left = jobs.all().filter(|job| !live::is_over(live::state(job))).count() - live;
+        let left = left(&shown);
         if left > 0 {
-            // In place of the last row: there is no more room.
-            frame.truncate(lines.saturating_sub(1));
             let more = format!("… and {} more", format::count(i64::try_from(left).unwrap_or(0)));
             frame.push(painted(&more, Some(Paint::Dim), colour));
         }

@@ -97,7 +97,7 @@ async fn draw(
                 jobs.take(event?.seen, context.now());
                 frames.changed();
                 if let Some(exit) = done(&jobs, args) {
-                    screen.draw(frame.lines(&jobs, context.now(), screen.size(), screen.colour()))?;
+                    screen.draw(frame.lines(&jobs, context.now(), Screen::size(), screen.colour()))?;
                     return Ok(exit);
                 }
             }
@@ -111,7 +111,7 @@ async fn draw(
                 frames.changed();
             }
             () = frames.due() => {
-                screen.draw(frame.lines(&jobs, context.now(), screen.size(), screen.colour()))?;
+                screen.draw(frame.lines(&jobs, context.now(), Screen::size(), screen.colour()))?;
             }
         }
     }

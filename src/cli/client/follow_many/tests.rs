@@ -7,7 +7,10 @@ use crate::cli::exit::Exit;
 use crate::cli::tests::fake::{Fake, ManyStream};
 use crate::proto::v1::watch_jobs_response::{Bookmark, Removed, SnapshotEnd, Upsert};
 
-fn event(event: Wire) -> Result<WatchJobsResponse, Status> {
+type Sent = Result<WatchJobsResponse, Status>;
+
+#[expect(clippy::unnecessary_wraps, reason = "a stream may break in between")]
+fn event(event: Wire) -> Sent {
     Ok(WatchJobsResponse { event: Some(event) })
 }
 
@@ -38,7 +41,10 @@ async fn seen(follow: &mut FollowMany, count: usize) -> Vec<String> {
     let mut words = Vec::new();
     for _ in 0..count {
         words.push(match follow.next().await.unwrap().seen {
-            Seen::Upsert(jobs) => jobs.iter().map(|job| format!("+{}", job.id)).collect(),
+            Seen::Upsert(jobs) => {
+                let ids: Vec<_> = jobs.iter().map(|job| job.id.as_str()).collect();
+                format!("+{}", ids.join("+"))
+            }
             Seen::Removed { job_id, deleted, .. } => format!("-{job_id} {deleted}"),
             Seen::Complete => "complete".to_owned(),
             Seen::Bookmark => "bookmark".to_owned(),
