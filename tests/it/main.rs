@@ -19,3 +19,4 @@ mod requests;
 mod retry;
 mod shutdown;
 mod watch;
+mod watch_jobs;
