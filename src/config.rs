@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::domain::limits::LEASE_TTL_DEFAULT;
+use crate::domain::limits::{
+    LEASE_TTL_DEFAULT, PEER_BYTES_MAX, PEER_CALLS_MAX, PEER_UNANSWERED_MAX,
+};
 
 /// Settings of a server. The defaults are those of `jobplane serve`.
 #[derive(Debug, Clone)]
@@ -16,6 +18,8 @@ pub struct Config {
     pub read_connections: u32,
     /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
+    /// What one peer may have under way at once.
+    pub peers: PeerLimits,
     /// How long a caller waits for the database before it is told UNAVAILABLE.
     pub store_timeout: Duration,
     /// How often the background loops run.
@@ -36,10 +40,28 @@ impl Default for Config {
             database_url: DATABASE_URL_DEFAULT.to_owned(),
             read_connections: 4,
             cors_origins: Vec::new(),
+            peers: PeerLimits::default(),
             store_timeout: Duration::from_secs(10),
             periods: Periods::default(),
             shutdown_within: Duration::from_secs(10),
         }
+    }
+}
+
+/// What one peer, an address, may have under way at once. Callers behind one proxy are one peer.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerLimits {
+    /// Calls, watches and worker streams among them; the next one is refused.
+    pub calls: usize,
+    /// Calls without an answer yet; the next one waits.
+    pub unanswered: usize,
+    /// Bytes of unfinished messages and of unread answers.
+    pub bytes: usize,
+}
+
+impl Default for PeerLimits {
+    fn default() -> Self {
+        Self { calls: PEER_CALLS_MAX, unanswered: PEER_UNANSWERED_MAX, bytes: PEER_BYTES_MAX }
     }
 }
 

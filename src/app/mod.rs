@@ -82,8 +82,10 @@ impl App {
         let web = web::router(Arc::clone(&probes) as _, metrics.clone(), probes);
         tasks.spawn_vital("server", &shutdown, {
             let (engine, shutdown) = (engine.clone(), shutdown.clone());
-            let origins = config.cors_origins.clone();
-            async move { server::serve(listener, engine, web, metrics, &origins, shutdown).await }
+            let (origins, peers) = (config.cors_origins.clone(), config.peers);
+            async move {
+                server::serve(listener, engine, web, metrics, &origins, peers, shutdown).await
+            }
         });
         tracing::info!(
             address = %address,

@@ -227,6 +227,21 @@ pub const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 /// Streams of one connection at once.
 pub const CONNECTION_STREAMS_MAX: u32 = 4_096;
+/// Calls of one peer under way at once, watches and worker streams among them: some four connections full
+/// of streams, at about 10 KiB each.
+pub const PEER_CALLS_MAX: usize = 4 * CONNECTION_STREAMS_MAX as usize;
+/// Calls of one peer that have no answer yet; the next ones wait. More than fill a commit, and so few that
+/// the calls of others are not long behind them.
+pub const PEER_UNANSWERED_MAX: usize = 2_048;
+/// Bytes that the server holds for one peer alone: of messages that have not come whole, and of answers that
+/// are not read. Sixteen of the largest messages.
+pub const PEER_BYTES_MAX: usize = 16 * MESSAGE_BYTES_MAX;
+/// Calls of all peers under way at once: one address is easily had, many are not much harder.
+pub const CALLS_MAX: usize = 8 * PEER_CALLS_MAX;
+/// Bytes held for peers, as [`PEER_BYTES_MAX`], of all peers together.
+pub const TRANSIT_BYTES_MAX: usize = 4 * PEER_BYTES_MAX;
+/// What of an answer is given to the transport at once: a frame. What it has, it keeps.
+pub const ANSWER_PIECE_BYTES_MAX: usize = 16 * 1024;
 /// A silent peer is asked after this long whether it is there.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// A peer that does not answer for this long is given up.

@@ -2,7 +2,7 @@
 //!
 //! Owns: the handlers of every call ([`job_service`], [`worker_service`], [`admin_service`]; the streams
 //! in [`watch_job`] and [`worker_stream`]), what a message means to the domain and back ([`convert`]),
-//! who calls ([`caller`]), what an error looks like to a caller ([`status`], [`reasons`]), and what is
+//! who calls ([`caller`]), what a peer may have under way ([`peers`]), what an error looks like to a caller ([`status`], [`reasons`]), and what is
 //! counted of each call ([`observe`]).
 //! Does not own: decisions; they are the domain's, and the engine's.
 //! Invariants: a message is checked whole before anything is done, and every wrong field is named;
@@ -16,6 +16,7 @@ pub mod job_service;
 pub mod observe;
 pub mod oversize;
 mod page_token;
+pub mod peers;
 pub mod reasons;
 pub mod server;
 mod show;

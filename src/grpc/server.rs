@@ -12,6 +12,7 @@ use tonic::transport::server::TcpIncoming;
 use tonic_web::GrpcWebLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::config::PeerLimits;
 use crate::domain::limits::{
     CONNECTION_STREAMS_MAX, CONNECTION_WINDOW_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
     MESSAGE_BYTES_MAX, REPORT_MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES,
@@ -28,6 +29,7 @@ use super::admin_service::AdminApi;
 use super::job_service::JobApi;
 use super::observe::ObserveLayer;
 use super::oversize::OversizeLayer;
+use super::peers::PeersLayer;
 use super::worker_service::WorkerApi;
 
 /// Why the server ended early.
@@ -57,6 +59,7 @@ pub async fn serve(
     web: Router,
     metrics: Metrics,
     cors_origins: &[String],
+    peers: PeerLimits,
     shutdown: Shutdown,
 ) -> Result<(), Error> {
     let routes = Routes::from(grpc(engine, cors_origins).await?.merge(web));
@@ -71,6 +74,7 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .layer(ObserveLayer::new(metrics))
+        .layer(PeersLayer::new(peers))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, async move { shutdown.signalled().await })
         .await?;

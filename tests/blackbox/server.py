@@ -40,8 +40,9 @@ def wait_until(condition, within, what):
 class Server:
     """One database file and, while it runs, the process that serves it on a free port."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *flags):
         self.folder = pathlib.Path(folder)
+        self.flags = flags
         self.database = self.folder / "jobplane.db"
         self.address = None
         self.process = None
@@ -61,6 +62,7 @@ class Server:
                 binary(), "serve",
                 "--listen", "127.0.0.1:0",
                 "--database-url", f"sqlite://{self.database}",
+                *self.flags,
             ],
             cwd=self.folder,
             env=environment,
