@@ -3,9 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::domain::limits::{
-    LEASE_TTL_DEFAULT, PEER_BYTES_MAX, PEER_CALLS_MAX, PEER_UNANSWERED_MAX,
-};
+use crate::domain::limits::{LEASE_TTL_DEFAULT, SHUTDOWN_WITHIN};
+
+mod peers;
+mod transport;
+
+pub use peers::PeerLimits;
+pub use transport::{Connections, Transport};
 
 /// Settings of a server. The defaults are those of `jobplane serve`.
 #[derive(Debug, Clone)]
@@ -18,14 +22,26 @@ pub struct Config {
     pub read_connections: u32,
     /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
-    /// What one peer may have under way at once.
-    pub peers: PeerLimits,
     /// How long a caller waits for the database before it is told UNAVAILABLE.
     pub store_timeout: Duration,
     /// How often the background loops run.
     pub periods: Periods,
     /// How long a shutdown may take before what is left is cut off.
     pub shutdown_within: Duration,
+    /// How connections and streams are kept.
+    pub transport: Transport,
+}
+
+/// A setting that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} is {given}, and must be {allowed}")]
+pub struct Invalid {
+    /// Which, as the command line calls it.
+    pub setting: &'static str,
+    /// What it is set to.
+    pub given: String,
+    /// What it may be set to.
+    pub allowed: String,
 }
 
 /// Where the service listens if nothing is said.
@@ -40,28 +56,21 @@ impl Default for Config {
             database_url: DATABASE_URL_DEFAULT.to_owned(),
             read_connections: 4,
             cors_origins: Vec::new(),
-            peers: PeerLimits::default(),
             store_timeout: Duration::from_secs(10),
             periods: Periods::default(),
-            shutdown_within: Duration::from_secs(10),
+            shutdown_within: SHUTDOWN_WITHIN,
+            transport: Transport::default(),
         }
     }
 }
 
-/// What one peer, an address, may have under way at once. Callers behind one proxy are one peer.
-#[derive(Debug, Clone, Copy)]
-pub struct PeerLimits {
-    /// Calls, watches and worker streams among them; the next one is refused.
-    pub calls: usize,
-    /// Calls without an answer yet; the next one waits.
-    pub unanswered: usize,
-    /// Bytes of unfinished messages and of unread answers.
-    pub bytes: usize,
-}
-
-impl Default for PeerLimits {
-    fn default() -> Self {
-        Self { calls: PEER_CALLS_MAX, unanswered: PEER_UNANSWERED_MAX, bytes: PEER_BYTES_MAX }
+impl Config {
+    /// Checks every setting that has bounds.
+    ///
+    /// # Errors
+    /// With the first one that is out of them.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        self.transport.validate()
     }
 }
 

@@ -4,6 +4,7 @@
 //! Does not own: anything the parts do.
 //! Invariants: one order of shutdown, in one file, with a hard deadline.
 
+mod files;
 mod probes;
 
 use std::net::SocketAddr;
@@ -11,10 +12,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::engine::{Engine, Stops};
+use crate::grpc::listener::Listener;
 use crate::grpc::server;
 use crate::loops;
 use crate::runtime::{Clock, Failure, LoopBoard, Shutdown, Tasks};
@@ -39,6 +40,8 @@ pub struct App {
     store: Arc<dyn Store>,
     /// Everything that serves stops with this one.
     shutdown: Shutdown,
+    /// Connections end with this one, whatever goes on over them.
+    cut: Shutdown,
     /// The writer stops with this one, when nobody asks any more.
     closed: Shutdown,
     tasks: Tasks,
@@ -51,15 +54,17 @@ impl App {
     /// Starts a server over `store`.
     ///
     /// # Errors
-    /// If it cannot listen.
+    /// If a setting is out of its bounds, or it cannot listen.
     pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(config.listen)
-            .await
+        config.validate()?;
+        let listener = Listener::bind(config.listen)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
-        let address = listener.local_addr()?;
+        let address = listener.address()?;
+        let mut transport = config.transport.clone();
+        transport.connections.max = files::room_for(transport.connections.max);
         let tasks = Tasks::new();
         let writer = tasks.beside();
-        let (shutdown, closed) = (Shutdown::new(), Shutdown::new());
+        let (shutdown, cut, closed) = (Shutdown::new(), Shutdown::new(), Shutdown::new());
         let (clock, metrics, board) = (Clock::new(), Metrics::new(), LoopBoard::default());
         let engine = Engine::start_up(
             Arc::clone(&store),
@@ -81,11 +86,15 @@ impl App {
         let probes = Arc::new(Probes::new(engine.clone()));
         let web = web::router(Arc::clone(&probes) as _, metrics.clone(), probes);
         tasks.spawn_vital("server", &shutdown, {
-            let (engine, shutdown) = (engine.clone(), shutdown.clone());
-            let (origins, peers) = (config.cors_origins.clone(), config.peers);
-            async move {
-                server::serve(listener, engine, web, metrics, &origins, peers, shutdown).await
-            }
+            let parts = server::Parts {
+                listener,
+                engine: engine.clone(),
+                web,
+                metrics,
+                transport,
+                cors_origins: config.cors_origins.clone(),
+            };
+            server::serve(parts, shutdown.clone(), cut.clone())
         });
         tracing::info!(
             address = %address,
@@ -104,7 +113,7 @@ impl App {
             );
         }
         let within = config.shutdown_within;
-        Ok(Self { address, engine, store, shutdown, closed, tasks, writer, within })
+        Ok(Self { address, engine, store, shutdown, cut, closed, tasks, writer, within })
     }
 
     /// The engine, for whoever is in the same process.
@@ -133,6 +142,7 @@ impl App {
         let cut_off = tokio::time::timeout(serving, self.tasks.ended()).await.is_err();
         if cut_off {
             tracing::warn!(tasks = self.tasks.running(), "what still serves is cut off");
+            self.cut.signal();
         }
         let writing = async {
             if let Err(error) = self.engine.flush_all().await {

@@ -242,10 +242,62 @@ pub const CALLS_MAX: usize = 8 * PEER_CALLS_MAX;
 pub const TRANSIT_BYTES_MAX: usize = 4 * PEER_BYTES_MAX;
 /// What of an answer is given to the transport at once: a frame. What it has, it keeps.
 pub const ANSWER_PIECE_BYTES_MAX: usize = 16 * 1024;
-/// A silent peer is asked after this long whether it is there.
+/// A silent peer is asked after this long whether it is there. This also ends a connection that stops
+/// in the middle of a frame or of a header block: there it cannot answer.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// A peer that does not answer for this long is given up.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections open at once: each takes a file descriptor and some 60 KiB.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Connections of one peer at once: many clients may stand behind one address, and still leave room
+/// for others.
+pub const PEER_CONNECTIONS_MAX: usize = 1_000;
+/// File descriptors kept for the database, the log and the listener itself.
+pub const FILES_KEPT: usize = 64;
+/// Connections whose first words are there and that wait for the server to take them.
+pub const CONNECTIONS_READY_MAX: usize = 64;
+/// Connections that the kernel holds before they are accepted: a herd of workers that attach again.
+pub const ACCEPT_BACKLOG: i32 = 1_024;
+/// First pause after the system refused another connection, for want of file descriptors or memory.
+pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
+/// Longest such pause.
+pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// TLS handshakes at once: they cost CPU, and a herd must not slow down those who are inside.
+pub const HANDSHAKES_MAX: usize = 256;
+/// A handshake, its wait for a turn included, is over within this time.
+pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+/// A connection says within this time which protocol it speaks: HTTP/2's preface, or the whole head of
+/// an HTTP/1 request.
+pub const HEAD_WITHIN: Duration = Duration::from_secs(5);
+/// The head of an HTTP/1 request.
+pub const HTTP1_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// The headers of an HTTP/2 request.
+pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+/// Streams that a peer opened and reset before they were looked at: clients that give up many calls
+/// at once reach dozens, an attack thousands.
+pub const PENDING_RESETS_MAX: usize = 200;
+/// Streams of a connection that were reset for a peer's error, before it is closed.
+pub const LOCAL_RESETS_MAX: usize = 1_024;
+/// A connection whose peer takes nothing of what is written for this long is closed.
+pub const WRITE_STALLED_AFTER: Duration = Duration::from_secs(30);
+/// Silence after which the system asks whether the peer's host is there.
+pub const TCP_KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+/// Bytes the system holds unsent for a connection before it takes no more: what waits there is old
+/// when it is sent.
+pub const UNSENT_BYTES_MAX: u32 = 32 * 1024;
+/// A shutdown takes no longer: orchestrators kill after 30 s if nothing is said, people wait for less.
+pub const SHUTDOWN_WITHIN: Duration = Duration::from_secs(10);
+/// Streams live about this long, so that the load of a replica that came late evens out, and nobody
+/// depends on a stream that never ends.
+pub const STREAM_AGE_MAX: Duration = Duration::from_secs(3600);
+/// Spread of a stream's age, as a fraction of it: those opened together must not end together.
+pub const STREAM_AGE_JITTER: f64 = 0.2;
+/// A worker told that its stream grows old has this long to attach anew before the stream ends.
+pub const STREAM_AGE_GRACE: Duration = Duration::from_secs(10);
+/// Time that a connection without calls has to close at shutdown: the last answers are on their way.
+pub const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// The same trouble with connections is logged once within this time.
+pub const LOG_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// A worker that opens a stream says Hello within this time.
 pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// What a worker sent before it closed its side is settled within this time, or left to itself.
