@@ -9,7 +9,7 @@ mod peers;
 mod transport;
 
 pub use peers::PeerLimits;
-pub use transport::{Connections, Transport};
+pub use transport::{Connections, Streams, Transport};
 
 /// Settings of a server. The defaults are those of `jobplane serve`.
 #[derive(Debug, Clone)]

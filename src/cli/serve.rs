@@ -6,8 +6,12 @@ use std::process::ExitCode;
 use clap::ValueEnum;
 
 use crate::app;
-use crate::config::Config;
+use crate::config::{Config, Transport};
 use crate::telemetry::logs;
+
+use peers::PeerArgs;
+
+mod peers;
 
 /// How the server writes its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -36,6 +40,9 @@ pub struct Args {
     /// What is logged: a level, or levels by module (`info,jobplane::engine=debug`)
     #[arg(long, env = "JOBPLANE_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
     pub log_level: String,
+    /// What one peer may have under way
+    #[command(flatten)]
+    pub peers: PeerArgs,
 }
 
 /// Runs the server until it is told to stop.
@@ -49,8 +56,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         LogFormat::Pretty => logs::Format::Pretty,
     };
     let _log = logs::init(format, &args.log_level)?;
-    let config =
-        Config { listen: args.listen, database_url: args.database_url, ..Config::default() };
+    let transport = Transport { peers: args.peers.limits(), ..Transport::default() };
+    let config = Config {
+        listen: args.listen,
+        database_url: args.database_url,
+        transport,
+        ..Config::default()
+    };
     app::serve(config).await?;
     Ok(ExitCode::SUCCESS)
 }

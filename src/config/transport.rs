@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::limits::{
     CONNECTION_STREAMS_MAX, CONNECTION_WINDOW_BYTES, CONNECTIONS_MAX, HANDSHAKE_WITHIN,
     HEAD_WITHIN, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX,
-    PEER_CONNECTIONS_MAX, STREAM_AGE_MAX, STREAM_WINDOW_BYTES, WATCH_HEARTBEAT,
+    PEER_CONNECTIONS_MAX, STREAM_AGE_GRACE, STREAM_AGE_MAX, STREAM_WINDOW_BYTES, WATCH_HEARTBEAT,
 };
 
 use super::{Invalid, PeerLimits};
@@ -29,10 +29,25 @@ pub struct Transport {
     pub keepalive_interval: Duration,
     /// A peer that does not answer for this long is given up.
     pub keepalive_timeout: Duration,
-    /// Streams end around this age, so that load spreads over replicas anew; zero is never.
-    pub stream_max_age: Duration,
+    /// How long streams live, and how they show it.
+    pub streams: Streams,
+}
+
+/// How long streams live, and how they show it.
+#[derive(Debug, Clone, Copy)]
+pub struct Streams {
+    /// Streams end around this age; zero is never.
+    pub max_age: Duration,
+    /// A worker told to attach anew has this long before its old stream ends.
+    pub grace: Duration,
     /// Silence after which a watch says that it lives.
     pub watch_heartbeat: Duration,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self { max_age: STREAM_AGE_MAX, grace: STREAM_AGE_GRACE, watch_heartbeat: WATCH_HEARTBEAT }
+    }
 }
 
 impl Default for Transport {
@@ -46,8 +61,7 @@ impl Default for Transport {
             header_list_bytes_max: HEADER_LIST_BYTES_MAX,
             keepalive_interval: KEEPALIVE_INTERVAL,
             keepalive_timeout: KEEPALIVE_TIMEOUT,
-            stream_max_age: STREAM_AGE_MAX,
-            watch_heartbeat: WATCH_HEARTBEAT,
+            streams: Streams::default(),
         }
     }
 }
@@ -116,8 +130,8 @@ impl Transport {
         count("max-header-bytes", self.header_list_bytes_max.into(), 4 * 1024, 1024 * 1024)?;
         span("keepalive-interval", self.keepalive_interval, SECOND, HOUR)?;
         span("keepalive-timeout", self.keepalive_timeout, SECOND, HOUR)?;
-        if !self.stream_max_age.is_zero() {
-            span("stream-max-age", self.stream_max_age, 60 * SECOND, 7 * 24 * HOUR)?;
+        if !self.streams.max_age.is_zero() {
+            span("stream-max-age", self.streams.max_age, SECOND, 30 * 24 * HOUR)?;
         }
         Ok(())
     }

@@ -271,6 +271,10 @@ pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
 pub const HEAD_WITHIN: Duration = Duration::from_secs(5);
 /// The head of an HTTP/1 request.
 pub const HTTP1_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// First size of the buffer of a stream's direction; less, and it would not be kept as it is refilled.
+pub const STREAM_BUFFER_BYTES: usize = 1_024;
+/// Messages of a stream that are ready at once travel together, up to this size: one HTTP/2 frame.
+pub const STREAM_BATCH_BYTES: usize = 16 * 1024;
 /// The headers of an HTTP/2 request.
 pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
 /// Streams that a peer opened and reset before they were looked at: clients that give up many calls

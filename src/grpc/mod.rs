@@ -10,6 +10,7 @@
 //! [`status`] alone makes a status of an error.
 
 pub mod admin_service;
+pub mod ageing;
 pub mod caller;
 pub mod convert;
 mod deadline;

@@ -8,7 +8,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_web::GrpcWebLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use crate::config::Transport;
+use crate::config::{Streams, Transport};
 use crate::domain::limits::{
     CLOSE_WITHIN, LOCAL_RESETS_MAX, MESSAGE_BYTES_MAX, PENDING_RESETS_MAX, REPORT_MESSAGE_BYTES_MAX,
 };
@@ -69,7 +69,7 @@ pub struct Parts {
 pub async fn serve(parts: Parts, shutdown: Shutdown, cut: Shutdown) -> Result<(), Error> {
     let Parts { listener, engine, web, metrics, transport, cors_origins } = parts;
     let tasks = engine.tasks().clone();
-    let routes = Routes::from(grpc(&engine, &cors_origins)?.merge(web));
+    let routes = Routes::from(grpc(&engine, transport.streams, &cors_origins)?.merge(web));
     let observed = ObserveLayer::new(metrics.clone());
     let incoming = listener.start(&transport.connections, metrics, &tasks, &shutdown, &cut);
     let serving = Server::builder()
@@ -107,7 +107,7 @@ async fn abandoned(observed: &ObserveLayer, shutdown: &Shutdown, cut: &Shutdown)
     tokio::time::sleep(CLOSE_WITHIN).await;
 }
 
-fn grpc(engine: &Engine, cors_origins: &[String]) -> Result<Router, Error> {
+fn grpc(engine: &Engine, streams: Streams, cors_origins: &[String]) -> Result<Router, Error> {
     let health = HealthServer::new(HealthApi::new(engine.shutdown_signal()));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
@@ -115,9 +115,10 @@ fn grpc(engine: &Engine, cors_origins: &[String]) -> Result<Router, Error> {
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let worker = |limit| {
-        WorkerServiceServer::new(WorkerApi::new(engine.clone())).max_decoding_message_size(limit)
+        WorkerServiceServer::new(WorkerApi::new(engine.clone(), streams))
+            .max_decoding_message_size(limit)
     };
-    let jobs = JobServiceServer::new(JobApi::new(engine.clone()))
+    let jobs = JobServiceServer::new(JobApi::new(engine.clone(), streams))
         .max_decoding_message_size(MESSAGE_BYTES_MAX);
     let routes = Routes::new(jobs)
         .add_service(worker(MESSAGE_BYTES_MAX))

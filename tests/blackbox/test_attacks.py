@@ -12,7 +12,7 @@ import pytest
 
 import wire
 from victim import Victim
-from wire import Wire, frame, message
+from wire import Wire, frame, message, odd
 
 UNARY = "/jobplane.v1.JobService/CreateJob"
 ANSWERS = "/jobplane.v1.JobService/WatchJob"
@@ -41,11 +41,6 @@ def victim(built, tmp_path_factory):
         yield victim
     finally:
         victim.stop()
-
-
-def odd(count, first=1):
-    """Stream ids of a client."""
-    return range(first, first + 2 * count, 2)
 
 
 def answers_to(victim, path, content, count=50, end=True, more=()):

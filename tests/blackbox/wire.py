@@ -70,6 +70,24 @@ def message(content, compressed=0, announced=None):
     return struct.pack(">BI", compressed, length) + content
 
 
+def field(number, content):
+    """A field of a protobuf message: a text, bytes or another message."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def varint(value):
+    """An integer as protobuf writes it."""
+    out = b""
+    while value >= 128:
+        out, value = out + bytes([value & 127 | 128]), value >> 7
+    return out + bytes([value])
+
+
+def odd(count, first=1):
+    """So many stream ids of a client."""
+    return range(first, first + 2 * count, 2)
+
+
 class Wire:
     """A connection that sends any bytes."""
 
@@ -90,6 +108,11 @@ class Wire:
     def send(self, data):
         """Sends all of it. `OSError` if the peer has enough."""
         self.socket.sendall(data)
+
+    def widened(self):
+        """Waits until the peer opens the window of the connection: before, 64 KiB of DATA are its bound."""
+        assert any(kind == WINDOW_UPDATE and not stream for kind, _, stream, _ in self.frames())
+        return self
 
     def flood(self, data, seconds=5.0):
         """Sends until all is sent, the peer closes, or takes nothing for a while; how much it took."""
@@ -136,6 +159,11 @@ class Wire:
             if kind == GOAWAY:
                 return struct.unpack(">I", payload[4:8])[0]
         return None
+
+    def pong(self):
+        """Whether the peer answers a PING: all that was sent before is read by then."""
+        self.flood(frame(PING, payload=b"are you?"))
+        return any(kind == PING and flags & ACK for kind, flags, *_ in self.frames())
 
     def closed(self, seconds):
         """Whether the peer closes within so many seconds; what it says before is thrown away."""

@@ -18,4 +18,6 @@ mod reattach;
 mod requests;
 mod retry;
 mod shutdown;
+mod small_frames;
+mod streams;
 mod watch;

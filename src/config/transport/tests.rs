@@ -23,7 +23,7 @@ fn what_is_out_of_its_bounds_is_named_with_them() {
 
 #[test]
 fn streams_may_live_for_ever_but_not_for_a_moment() {
-    assert_eq!(refused(|transport| transport.stream_max_age = Duration::ZERO), None);
-    let message = refused(|transport| transport.stream_max_age = Duration::from_secs(1));
-    assert!(message.is_some_and(|message| message.starts_with("stream-max-age is 1s")));
+    assert_eq!(refused(|transport| transport.streams.max_age = Duration::ZERO), None);
+    let message = refused(|transport| transport.streams.max_age = Duration::from_millis(10));
+    assert!(message.is_some_and(|message| message.starts_with("stream-max-age is 10ms")));
 }
