@@ -103,6 +103,13 @@ pub const UNACKED_BYTES_MAX: usize = 1024 * 1024;
 pub const DONE_SESSIONS_MAX: usize = 16_384;
 /// Messages that wait for a worker to read them before its stream is ended.
 pub const OUTBOX_MESSAGES_MAX: usize = 8_192;
+/// Messages that a worker has not said it received before acks of mere ticks come at [`ACK_PACE`]: an unread
+/// ack is a small frame, and some 10,000 of them cost a client with default settings its connection.
+pub const ACKS_UNREAD_MAX: i64 = 512;
+/// The same for acks of what is durable: a worker may wait for them, so they are held back later.
+pub const DURABLE_ACKS_UNREAD_MAX: i64 = 4_096;
+/// Pace of the acks to a worker that does not seem to read them; each covers all before it.
+pub const ACK_PACE: Duration = Duration::from_millis(100);
 /// A worker whose transport takes nothing of what waits for this long gets no further job.
 pub const OUTBOX_STALLED_AFTER: Duration = Duration::from_secs(2);
 

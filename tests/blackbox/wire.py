@@ -134,13 +134,18 @@ class Wire:
         """What the peer sends, frame by frame, until it closes or `seconds` are over."""
         deadline = time.monotonic() + seconds
         while True:
-            while len(self.buffer) >= 9:
-                length = int.from_bytes(self.buffer[:3], "big")
-                if len(self.buffer) < 9 + length:
-                    break
-                kind, flags, stream = struct.unpack(">BBI", self.buffer[3:9])
-                payload, self.buffer = self.buffer[9 : 9 + length], self.buffer[9 + length :]
-                yield kind, flags, stream, payload
+            at, self.buffer, buffer = 0, b"", self.buffer
+            try:
+                while len(buffer) - at >= 9:
+                    length = int.from_bytes(buffer[at : at + 3], "big")
+                    if len(buffer) - at < 9 + length:
+                        break
+                    kind, flags, stream = struct.unpack_from(">BBI", buffer, at + 3)
+                    at += 9 + length
+                    yield kind, flags, stream, buffer[at - length : at]
+            finally:
+                # Whoever stops here goes on here.
+                self.buffer = buffer[at:]
             left = deadline - time.monotonic()
             if left <= 0:
                 return
