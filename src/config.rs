@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::domain::limits::{LEASE_TTL_DEFAULT, SHUTDOWN_WITHIN};
 
+mod origin;
 mod peers;
 mod transport;
 
@@ -70,9 +71,14 @@ impl Config {
     /// # Errors
     /// With the first one that is out of them.
     pub fn validate(&self) -> Result<(), Invalid> {
-        self.transport.validate()
+        origin::validate(&self.cors_origins)?;
+        self.transport.validate()?;
+        transport::span("shutdown-within", self.shutdown_within, SECOND, HOUR)
     }
 }
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// How often each loop runs if nothing makes it run earlier.
 #[derive(Debug, Clone)]

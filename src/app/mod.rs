@@ -2,7 +2,8 @@
 //!
 //! Owns: how a server is put together ([`App::start`]), and in which order it stops ([`App::stop`]).
 //! Does not own: anything the parts do.
-//! Invariants: one order of shutdown, in one file, with a hard deadline.
+//! Invariants: one order of shutdown, in one file, with a hard deadline, after which no connection is
+//! left.
 
 mod files;
 mod probes;
@@ -168,6 +169,8 @@ impl App {
 /// # Errors
 /// If it cannot start, or fails on the way.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
+    // Before anything is opened or made.
+    config.validate()?;
     let options = Options { url: config.database_url.clone(), read_pool: config.read_connections };
     let store = SqliteStore::open(options).await?;
     let app = App::start(&config, Arc::new(store)).await?;

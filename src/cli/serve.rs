@@ -1,17 +1,19 @@
 //! `jobplane serve`: runs the server.
 
+mod peers;
+mod table;
+mod transport;
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 
 use crate::app;
-use crate::config::{Config, Transport};
+use crate::config::Config;
 use crate::telemetry::logs;
 
-use peers::PeerArgs;
-
-mod peers;
+pub use table::render as render_settings;
 
 /// How the server writes its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -40,9 +42,10 @@ pub struct Args {
     /// What is logged: a level, or levels by module (`info,jobplane::engine=debug`)
     #[arg(long, env = "JOBPLANE_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
     pub log_level: String,
-    /// What one peer may have under way
     #[command(flatten)]
-    pub peers: PeerArgs,
+    transport: transport::Args,
+    #[command(flatten)]
+    peers: peers::Args,
 }
 
 /// Runs the server until it is told to stop.
@@ -56,13 +59,10 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         LogFormat::Pretty => logs::Format::Pretty,
     };
     let _log = logs::init(format, &args.log_level)?;
-    let transport = Transport { peers: args.peers.limits(), ..Transport::default() };
-    let config = Config {
-        listen: args.listen,
-        database_url: args.database_url,
-        transport,
-        ..Config::default()
-    };
+    let mut config =
+        Config { listen: args.listen, database_url: args.database_url, ..Config::default() };
+    args.transport.set(&mut config);
+    args.peers.set(&mut config);
     app::serve(config).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,7 +8,7 @@ use crate::domain::limits::{
     PEER_CONNECTIONS_MAX, STREAM_AGE_GRACE, STREAM_AGE_MAX, STREAM_WINDOW_BYTES, WATCH_HEARTBEAT,
 };
 
-use super::{Invalid, PeerLimits};
+use super::{HOUR, Invalid, PeerLimits, SECOND};
 
 /// How connections and streams are kept.
 #[derive(Debug, Clone)]
@@ -98,8 +98,6 @@ const CONNECTIONS_BOUND: u64 = 1_000_000;
 const CALLS_BOUND: u64 = 10_000_000;
 /// More bytes than any memory holds.
 const BYTES_BOUND: u64 = 1 << 40;
-const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
 
 impl Transport {
     /// Checks every setting.
@@ -144,7 +142,7 @@ fn count(setting: &'static str, value: u64, least: u64, most: u64) -> Result<(),
     Err(Invalid { setting, given: value.to_string(), allowed: format!("{least} to {most}") })
 }
 
-fn span(
+pub(super) fn span(
     setting: &'static str,
     value: Duration,
     least: Duration,

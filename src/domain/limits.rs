@@ -237,9 +237,9 @@ pub const CONNECTION_STREAMS_MAX: u32 = 4_096;
 /// Calls of one peer under way at once, watches and worker streams among them: some four connections full
 /// of streams, at about 10 KiB each.
 pub const PEER_CALLS_MAX: usize = 4 * CONNECTION_STREAMS_MAX as usize;
-/// Calls of one peer that have no answer yet; the next ones wait. More than fill a commit, and so few that
+/// Calls of one peer that have no answer yet; the next ones wait. As many as fill a commit, and so few that
 /// the calls of others are not long behind them.
-pub const PEER_UNANSWERED_MAX: usize = 2_048;
+pub const PEER_UNANSWERED_MAX: usize = 1_024;
 /// Bytes that the server holds for one peer alone: of messages that have not come whole, and of answers that
 /// are not read. Sixteen of the largest messages.
 pub const PEER_BYTES_MAX: usize = 16 * MESSAGE_BYTES_MAX;

@@ -87,3 +87,6 @@ fn is_serving(shutdown: &Shutdown) -> ServingStatus {
 const fn status(status: ServingStatus) -> HealthCheckResponse {
     HealthCheckResponse { status: status as i32 }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,7 +35,7 @@ pub enum Error {
     /// The descriptors do not fit together.
     #[error("reflection cannot be built")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// A configured origin is none.
+    /// A configured origin cannot be sent as a header.
     #[error("{origin:?} is not an origin")]
     Origin {
         /// As it was given.

@@ -40,9 +40,8 @@ def wait_until(condition, within, what):
 class Server:
     """One database file and, while it runs, the process that serves it on a free port."""
 
-    def __init__(self, folder, *flags):
+    def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        self.flags = flags
         self.database = self.folder / "jobplane.db"
         self.address = None
         self.process = None
@@ -50,8 +49,8 @@ class Server:
         self._lines = []
         self._listening = threading.Event()
 
-    def start(self):
-        """Starts the process and waits until it is ready."""
+    def start(self, *flags):
+        """Starts the process, with further `flags` of `serve`, and waits until it is ready."""
         assert self.process is None, "it runs already"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("JOBPLANE_")}
         self.starts += 1
@@ -62,7 +61,7 @@ class Server:
                 binary(), "serve",
                 "--listen", "127.0.0.1:0",
                 "--database-url", f"sqlite://{self.database}",
-                *self.flags,
+                *flags,
             ],
             cwd=self.folder,
             env=environment,

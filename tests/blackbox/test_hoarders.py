@@ -188,7 +188,7 @@ def test_a_hundred_thousand_watches_of_one_peer(victim, stub, attackers):
 
 
 def test_what_a_peer_is_told_that_has_too_many_calls(built, tmp_path):
-    server = Server(tmp_path, "--max-calls-per-peer", "3").start()
+    server = Server(tmp_path).start("--max-calls-per-peer", "3")
     stub = Stub(server.address)
     job = make_job(stub)
     watches = [stub.watch("JobService/WatchJob", {"job_id": job}) for _ in range(3)]

@@ -2,6 +2,7 @@
 //! against what docs/GUARANTEES.md promises.
 
 mod acks;
+mod browsers;
 mod cancel;
 mod delivery;
 mod figures;

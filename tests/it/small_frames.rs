@@ -27,8 +27,8 @@ use tonic::{Status, Streaming};
 use uuid::Uuid;
 
 use crate::harness::{
-    Client, JobFacts as _, Message, SOON, Seen, Server, Watcher, Weather, channel, done,
-    eventually, seconds, spec, within,
+    Client, Message, SOON, Seen, Server, Watcher, Weather, channel, done, eventually, seconds,
+    spec, within,
 };
 
 /// The bound for tens of thousands of messages.

@@ -1,33 +1,37 @@
-//! What `jobplane serve` is told about peers.
+//! Flags about what one peer may have under way.
 
-use crate::config::PeerLimits;
+use crate::config::{Config, PeerLimits};
 use crate::domain::limits::{PEER_BYTES_MAX, PEER_CALLS_MAX, PEER_UNANSWERED_MAX};
 
-/// What one address may have under way; raise it for a proxy that many callers stand behind.
-#[derive(Debug, Clone, Copy, clap::Args)]
-pub struct PeerArgs {
-    /// Calls that one address may have under way, watches and worker streams among them
-    #[arg(long, env = "JOBPLANE_MAX_CALLS_PER_PEER", value_name = "N")]
+/// What one address may have under way. Callers behind one proxy share it.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Connections")]
+#[group(skip)]
+pub struct Args {
+    /// Calls under way at once by one address, watches and worker streams among them; further ones are
+    /// refused
+    #[arg(long = "max-calls-per-peer", env = "JOBPLANE_MAX_CALLS_PER_PEER", value_name = "N")]
     #[arg(default_value_t = PEER_CALLS_MAX)]
-    pub max_calls_per_peer: usize,
-    /// Calls of one address that are worked on at once; more of them wait
-    #[arg(long, env = "JOBPLANE_MAX_UNANSWERED_CALLS_PER_PEER", value_name = "N")]
+    calls: usize,
+    /// Calls of one address that are worked on at once; further ones wait
+    #[arg(
+        long = "max-unanswered-calls-per-peer",
+        env = "JOBPLANE_MAX_UNANSWERED_CALLS_PER_PEER",
+        value_name = "N"
+    )]
     #[arg(default_value_t = PEER_UNANSWERED_MAX)]
-    pub max_unanswered_calls_per_peer: usize,
-    /// Bytes of unfinished messages and unread answers that are held for one address
-    #[arg(long, env = "JOBPLANE_MAX_BYTES_PER_PEER", value_name = "BYTES")]
+    unanswered: usize,
+    /// Bytes held for one address, of unfinished messages and unread answers; further ones end their
+    /// call
+    #[arg(long = "max-bytes-per-peer", env = "JOBPLANE_MAX_BYTES_PER_PEER", value_name = "BYTES")]
     #[arg(default_value_t = PEER_BYTES_MAX)]
-    pub max_bytes_per_peer: usize,
+    bytes: usize,
 }
 
-impl PeerArgs {
-    /// As settings.
-    #[must_use]
-    pub const fn limits(self) -> PeerLimits {
-        PeerLimits {
-            calls: self.max_calls_per_peer,
-            unanswered: self.max_unanswered_calls_per_peer,
-            bytes: self.max_bytes_per_peer,
-        }
+impl Args {
+    /// Sets what was said.
+    pub(super) fn set(self, config: &mut Config) {
+        config.transport.peers =
+            PeerLimits { calls: self.calls, unanswered: self.unanswered, bytes: self.bytes };
     }
 }
