@@ -245,6 +245,9 @@ pub const PEER_UNANSWERED_MAX: usize = 1_024;
 pub const PEER_BYTES_MAX: usize = 16 * MESSAGE_BYTES_MAX;
 /// Calls of all peers under way at once: one address is easily had, many are not much harder.
 pub const CALLS_MAX: usize = 8 * PEER_CALLS_MAX;
+/// Calls kept for probes of the server's health when there is no room for others: a peer that has too many
+/// may share its address with the orchestrator, and a server that is busy is not ill.
+pub const PROBES_MAX: usize = 64;
 /// Bytes held for peers, as [`PEER_BYTES_MAX`], of all peers together.
 pub const TRANSIT_BYTES_MAX: usize = 4 * PEER_BYTES_MAX;
 /// What of an answer is given to the transport at once: a frame. What it has, it keeps.

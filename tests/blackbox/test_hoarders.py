@@ -2,7 +2,6 @@
 
 import contextlib
 import resource
-import socket
 import time
 
 import grpc
@@ -18,8 +17,6 @@ GET = "/jobplane.v1.JobService/GetJob"
 LIST = "/jobplane.v1.JobService/ListJobs"
 CREATE_MANY = "/jobplane.v1.JobService/BatchCreateJobs"
 WATCH = "/jobplane.v1.JobService/WatchJob"
-REPORT = "/jobplane.v1.WorkerService/ReportProgress"
-RESOURCE_EXHAUSTED = 8
 MIB = 1024 * 1024
 # Bounds of the server: src/domain/limits.rs.
 STREAMS_MAX = 4_096
@@ -188,28 +185,29 @@ def test_a_hundred_thousand_watches_of_one_peer(victim, stub, attackers):
 
 
 def test_what_a_peer_is_told_that_has_too_many_calls(built, tmp_path):
-    server = Server(tmp_path).start("--max-calls-per-peer", "3")
-    stub = Stub(server.address)
-    job = make_job(stub)
-    watches = [stub.watch("JobService/WatchJob", {"job_id": job}) for _ in range(3)]
-    for watch in watches:
-        next(watch)
-    with pytest.raises(Failed) as refused:
-        stub.call("JobService/GetJob", {"job_id": job})
-    assert (refused.value.code, refused.value.reason) == (
-        grpc.StatusCode.RESOURCE_EXHAUSTED,
-        "RATE_LIMITED",
-    )
-    assert refused.value.retry_info
-    for watch in watches:
-        watch.cancel()
+    server = Server(tmp_path)
+    try:
+        server.start("--max-calls-per-peer", "3")
+        stub = Stub(server.address)
+        job = make_job(stub)
+        watches = [stub.watch("JobService/WatchJob", {"job_id": job}) for _ in range(3)]
+        for watch in watches:
+            next(watch)
+        with pytest.raises(Failed) as refused:
+            stub.call("JobService/GetJob", {"job_id": job})
+        code, reason = refused.value.code, refused.value.reason
+        assert (code, reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED")
+        assert refused.value.retry_info
+        for watch in watches:
+            watch.cancel()
 
-    def room():
-        return not isinstance(stub.start("JobService/GetJob", {"job_id": job}).outcome(), Failed)
+        def room():
+            return not isinstance(stub.start("JobService/GetJob", {"job_id": job}).outcome(), Failed)
 
-    wait_until(room, 10, "there is room again")
-    stub.close()
-    server.stop()
+        wait_until(room, 10, "there is room again")
+        stub.close()
+    finally:
+        server.stop()
 
 
 def dribble(connections, pieces, seconds):
@@ -268,16 +266,16 @@ def test_a_flood_of_connections(victim, attackers):
 def test_no_file_descriptors_left(built, tmp_path):
     """The server waits for better times without burning a core, and serves again when they come."""
     victim = Victim(tmp_path)
-    server = victim.server
-    resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, (64, 64))
-    with contextlib.ExitStack() as opened:
-        with victim.under("no file descriptors left"):
+    try:
+        resource.prlimit(victim.pid, resource.RLIMIT_NOFILE, (64, 64))
+        with contextlib.ExitStack() as opened, victim.under("no file descriptors left"):
             for _ in range(200):
-                opened.enter_context(Wire(server.address))
+                opened.enter_context(Wire(victim.address))
             before, began = victim.seconds_of_cpu(), time.monotonic()
             time.sleep(2)
             burnt = (victim.seconds_of_cpu() - before) / (time.monotonic() - began)
             print(f"CPU while it cannot accept: {burnt:.0%}")
             assert burnt < 0.5, "it spins"
-    wait_until(server.ready, 20, "a new connection is served again")
-    victim.stop()
+        wait_until(victim.server.ready, 20, "a new connection is served again")
+    finally:
+        victim.stop()

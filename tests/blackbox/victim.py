@@ -57,9 +57,14 @@ class Victim:
     """A server, its bystander, and what an attack did to both."""
 
     def __init__(self, folder):
-        self.server = Server(folder).start()
-        self.bystander = Bystander(self.server.address)
-        self.bystander.await_calls(time.monotonic())
+        self.server, self.bystander = Server(folder), None
+        try:
+            self.server.start()
+            self.bystander = Bystander(self.server.address)
+            self.bystander.await_calls(time.monotonic())
+        except BaseException:
+            self.stop()
+            raise
 
     @property
     def address(self):
@@ -106,5 +111,6 @@ class Victim:
 
     def stop(self):
         """Ends both; the server must leave in good order, without a panic in its log."""
-        self.bystander.stop()
+        if self.bystander:
+            self.bystander.stop()
         self.server.stop()

@@ -19,6 +19,10 @@ use super::Peers;
 use super::answer::Answer;
 use super::intake::Intake;
 
+/// How calls of the API begin; others read nothing and are answered at once.
+const API: &str = "/jobplane.v1.";
+/// What orchestrators ask.
+const PROBES: &[&str] = &["/grpc.health.v1.Health/Check", "/healthz", "/readyz"];
 /// The call that waits by design: it would stand in the door of those that are soon answered.
 const LONG_POLL: &str = "/jobplane.v1.WorkerService/AcquireJobs";
 
@@ -92,14 +96,16 @@ where
         let variant = grpc_variant(&request);
         let is_grpc = variant.is_some();
         let framed = variant.is_some_and(|variant| !variant.starts_with(b"-web-text"));
-        let call = match self.peers.enter(address(&request)) {
+        let path = request.uri().path();
+        let passes = !path.starts_with(API) || path == LONG_POLL;
+        let probe = PROBES.contains(&path);
+        let call = match self.peers.enter(address(&request), probe) {
             Ok(call) => call,
             Err(error) => {
                 let status = to_status(error);
                 return Box::pin(async move { Ok(refusal(status, is_grpc)) });
             }
         };
-        let waits = request.uri().path() == LONG_POLL;
         let request = request.map(|body| Intake::of(body, framed, &call));
         // The one that was asked whether it is ready is the one that is called.
         let ready = self.inner.clone();
@@ -107,7 +113,7 @@ where
         Box::pin(async move {
             // It is never closed, so there is a permit.
             let passed =
-                if waits { None } else { Arc::clone(&call.peer.door).acquire_owned().await.ok() };
+                if passes { None } else { Arc::clone(&call.peer.door).acquire_owned().await.ok() };
             let response = inner.call(request).await?;
             drop(passed);
             Ok(response.map(|body| Answer::of(body, &call)))

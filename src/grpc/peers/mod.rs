@@ -21,7 +21,7 @@ use dashmap::DashMap;
 use tokio::sync::Semaphore;
 
 use crate::config::PeerLimits;
-use crate::domain::limits::{CALLS_MAX, TRANSIT_BYTES_MAX};
+use crate::domain::limits::{CALLS_MAX, PROBES_MAX, TRANSIT_BYTES_MAX};
 use crate::engine::Error;
 
 pub use layer::PeersLayer;
@@ -53,18 +53,19 @@ impl Peers {
         Self(Arc::new(Shared { limits, of: DashMap::new(), calls, bytes }))
     }
 
-    /// Takes a call of a peer in.
+    /// Takes a call of a peer in; a probe finds room where another call does not.
     ///
     /// # Errors
     /// If there are too many.
-    fn enter(&self, address: IpAddr) -> Result<Arc<Call>, Error> {
+    fn enter(&self, address: IpAddr, probe: bool) -> Result<Arc<Call>, Error> {
         let shared = &self.0;
-        add(&shared.calls, 1, CALLS_MAX, "calls of all peers")?;
+        let kept = if probe { PROBES_MAX } else { 0 };
+        add(&shared.calls, 1, CALLS_MAX + kept, "calls of all peers")?;
         let address = whole(address);
         // Counted under the lock of the entry, so that it is not removed meanwhile.
         let entered = {
             let peer = shared.of.entry(address).or_insert_with(|| Arc::new(self.stranger()));
-            add(&peer.calls, 1, shared.limits.calls, "calls of one peer")
+            add(&peer.calls, 1, shared.limits.calls + kept, "calls of one peer")
                 .map(|()| Arc::clone(&peer))
         };
         match entered {

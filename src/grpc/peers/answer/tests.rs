@@ -34,7 +34,7 @@ fn next<B: Body<Data = Bytes, Error = Infallible> + Unpin>(body: &mut B) -> Opti
 
 fn call(bytes: usize) -> Arc<Call> {
     let peers = Peers::new(PeerLimits { calls: 1, unanswered: 1, bytes });
-    peers.enter("10.0.0.1".parse().expect("an address")).expect("room")
+    peers.enter("10.0.0.1".parse().expect("an address"), false).expect("room")
 }
 
 #[test]
