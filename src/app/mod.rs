@@ -32,6 +32,8 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 
 /// The part of the time for shutdown that open connections get.
 const SERVING_SHARE: f64 = 0.7;
+/// The part that is theirs once they are cut: their streams end, and say what is to be written of that.
+const ENDING_SHARE: f64 = 0.1;
 
 /// A server that runs.
 pub struct App {
@@ -144,6 +146,8 @@ impl App {
         if cut_off {
             tracing::warn!(tasks = self.tasks.running(), "what still serves is cut off");
             self.cut.signal();
+            let ending = self.within.mul_f64(ENDING_SHARE);
+            let _ = tokio::time::timeout(ending, self.tasks.ended()).await;
         }
         let writing = async {
             if let Err(error) = self.engine.flush_all().await {
@@ -156,7 +160,8 @@ impl App {
             self.writer.ended().await;
             self.store.close().await;
         };
-        if tokio::time::timeout(self.within.saturating_sub(serving), writing).await.is_err() {
+        let left = self.within.mul_f64(1.0 - SERVING_SHARE - ENDING_SHARE);
+        if tokio::time::timeout(left, writing).await.is_err() {
             tracing::warn!("shutdown deadline reached while writing");
         }
         tracing::info!("stopped");

@@ -14,8 +14,8 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::harness::{
-    Fault, JobFacts as _, Message, Refusal, SOON, Server, Told as _, Watcher, Weather, channel,
-    eventually, lines, percent, seconds, spec, within,
+    Fault, JobFacts as _, Message, Refusal, SOON, Server, StalledWorker, Told as _, Watcher,
+    Weather, channel, eventually, lines, percent, seconds, spec, within,
 };
 
 #[tokio::test]
@@ -141,6 +141,26 @@ async fn a_stop_tells_a_crowd_and_does_not_wait_for_those_who_are_stuck() {
     assert_eq!(server.client().get(&created).await.state(), State::Pending);
     let took = Clock::monotonic().duration_since(began);
     assert!(took < Duration::from_secs(2), "it served again only after {took:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn readers_who_read_nothing_are_cut_before_the_deadline() {
+    let within = Duration::from_secs(3);
+    let setup = Server::setup().with(|config| config.shutdown_within = within);
+    let mut server = setup.start().await;
+    let id = server.client().create(spec("sync")).await.id;
+    let stalled = server.stalled_watch(Watcher::wish(&id)).await;
+    let held = server.worker("w1").connect().await.expect_assignment().await;
+    let _idle = StalledWorker::connect(server.address(), "w2").await;
+    held.clone().progress(40.0).await;
+    let took = server.halt().await;
+    assert!(took < within, "it took {took:?}");
+    assert_eq!(server.logged("what still serves is cut off"), 1);
+    stalled.read_all().await.expect_err("its connection is cut");
+    // Nothing else suffered: the newest progress is on disk.
+    server.resume().await;
+    assert_eq!(server.client().get(&id).await.percent(), Some(40.0));
     server.stop().await;
 }
 

@@ -13,7 +13,7 @@ async fn streams_end_around_their_age_and_not_together() {
     assert_eq!(ages.len(), 100);
     assert!(ages.iter().all(|age| (HOUR.mul_f64(0.79)..HOUR.mul_f64(1.21)).contains(age)));
     let (first, last) = (ages.iter().min(), ages.iter().max());
-    let spread = last.zip(first).map(|(last, first)| *last - *first);
+    let spread = last.zip(first).map(|(last, first)| last.abs_diff(*first));
     assert!(spread > Some(HOUR.mul_f64(0.2)), "{spread:?}");
 }
 
