@@ -192,8 +192,8 @@ pub const REPORT_MESSAGE_BYTES_MAX: usize = 512 * 1024;
 /// A message on any other RPC.
 pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// A message that began to arrive is whole within this time: on a line of 2 Mbit/s the largest is.
-pub const MESSAGE_WITHIN: Duration = Duration::from_secs(30);
+/// The request of a call arrives within this time: on a line of 2 Mbit/s the largest does.
+pub const REQUEST_WITHIN: Duration = Duration::from_secs(30);
 
 /// Commands one commit may carry: larger batches gain nothing and delay their first command.
 pub const COMMIT_COMMANDS_MAX: usize = 1_000;

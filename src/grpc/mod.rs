@@ -3,7 +3,7 @@
 //! Owns: the handlers of every call ([`job_service`], [`worker_service`], [`admin_service`]; the streams
 //! in [`watch_job`] and [`worker_stream`]), what a message means to the domain and back ([`convert`]),
 //! who calls ([`caller`]), what an error looks like to a caller ([`status`], [`reasons`]), what is counted of
-//! each call ([`observe`]), how long a message may arrive ([`intake`]), what one peer may have under way
+//! each call ([`observe`]), how long a request may arrive ([`arrival`]), what one peer may have under way
 //! ([`peers`]), and the connections themselves ([`listener`]).
 //! Does not own: decisions; they are the domain's, and the engine's.
 //! Invariants: a message is checked whole before anything is done, and every wrong field is named;
@@ -11,11 +11,11 @@
 
 pub mod admin_service;
 pub mod ageing;
+mod arrival;
 pub mod caller;
 pub mod convert;
 mod deadline;
 mod health;
-mod intake;
 pub mod job_service;
 pub mod listener;
 pub mod observe;

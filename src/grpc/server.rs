@@ -21,8 +21,8 @@ use crate::runtime::Shutdown;
 use crate::telemetry::Metrics;
 
 use super::admin_service::AdminApi;
+use super::arrival::ArrivalLayer;
 use super::health::HealthApi;
-use super::intake::IntakeLayer;
 use super::job_service::JobApi;
 use super::listener::Listener;
 use super::observe::ObserveLayer;
@@ -135,7 +135,7 @@ fn grpc(engine: &Engine, streams: Streams, cors_origins: &[String]) -> Result<Ro
         "/jobplane.v1.WorkerService/ReportProgress",
         worker(REPORT_MESSAGE_BYTES_MAX),
     );
-    let layered = with_stream.layer(OversizeLayer).layer(IntakeLayer).layer(GrpcWebLayer::new());
+    let layered = with_stream.layer(OversizeLayer).layer(ArrivalLayer).layer(GrpcWebLayer::new());
     // Outside the layers: gRPC-Web would answer a plain HTTP/1.1 request for no page with 400.
     Ok(layered.layer(cors(cors_origins)?).fallback(unknown))
 }

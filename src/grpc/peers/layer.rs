@@ -17,6 +17,7 @@ use crate::config::PeerLimits;
 use super::super::status::to_status;
 use super::Peers;
 use super::answer::Answer;
+use super::intake::Intake;
 
 /// How calls of the API begin; others read nothing and are answered at once.
 const API: &str = "/jobplane.v1.";
@@ -61,9 +62,10 @@ fn address<B>(request: &Request<B>) -> IpAddr {
     address.map_or(Ipv4Addr::UNSPECIFIED.into(), |address| address.ip())
 }
 
-fn is_grpc<B>(request: &Request<B>) -> bool {
-    let kind = request.headers().get(http::header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+/// The content type of gRPC's family, without what stands before its variants.
+fn grpc_variant<B>(request: &Request<B>) -> Option<&[u8]> {
+    let kind = request.headers().get(http::header::CONTENT_TYPE)?;
+    kind.as_bytes().strip_prefix(b"application/grpc")
 }
 
 fn refusal<B: Default>(status: Status, is_grpc: bool) -> Response<B> {
@@ -77,9 +79,9 @@ fn refusal<B: Default>(status: Status, is_grpc: bool) -> Response<B> {
 
 impl<S, A, B> Service<Request<A>> for Bounded<S>
 where
-    S: Service<Request<A>, Response = Response<B>> + Clone + Send + 'static,
+    S: Service<Request<Intake<A>>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
-    A: Send + 'static,
+    A: Body<Data = Bytes, Error = Status> + Unpin + Send + 'static,
     B: Body<Data = Bytes> + Default,
 {
     type Response = Response<Answer<B>>;
@@ -90,8 +92,10 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, mut request: Request<A>) -> Self::Future {
-        let is_grpc = is_grpc(&request);
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let variant = grpc_variant(&request);
+        let is_grpc = variant.is_some();
+        let framed = variant.is_some_and(|variant| !variant.starts_with(b"-web-text"));
         let path = request.uri().path();
         let passes = !path.starts_with(API) || path == LONG_POLL;
         let probe = PROBES.contains(&path);
@@ -102,7 +106,7 @@ where
                 return Box::pin(async move { Ok(refusal(status, is_grpc)) });
             }
         };
-        request.extensions_mut().insert(Arc::clone(&call));
+        let request = request.map(|body| Intake::of(body, framed, &call));
         // The one that was asked whether it is ready is the one that is called.
         let ready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, ready);

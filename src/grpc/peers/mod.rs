@@ -1,8 +1,8 @@
 //! What one peer may have under way at once, so that nobody fills the memory or the queues alone.
 //!
 //! Owns: the counts of each peer ([`Peers`]): calls under way, calls that wait for their first answer, and
-//! bytes that only this server holds: of messages that have not come whole ([`super::intake`] charges them),
-//! and of answers that are not read ([`answer`]). [`PeersLayer`] puts them around every call.
+//! bytes that only this server holds: of messages that have not come whole ([`intake`]), and of answers
+//! that are not read ([`answer`]). [`PeersLayer`] puts them around every call.
 //! Does not own: connections (the listener's), the sizes of messages, who calls.
 //! Invariants: what is counted is given back when the call is dropped; a call over a bound is refused
 //! with RATE_LIMITED, and no other peer's; what passes a handler in one piece is never counted.
@@ -10,6 +10,7 @@
 //! A peer is an address: callers behind one proxy are one peer, and their operator raises the bounds.
 
 mod answer;
+mod intake;
 mod layer;
 
 use std::net::IpAddr;
@@ -56,7 +57,7 @@ impl Peers {
     ///
     /// # Errors
     /// If there are too many.
-    pub(super) fn enter(&self, address: IpAddr, probe: bool) -> Result<Arc<Call>, Error> {
+    fn enter(&self, address: IpAddr, probe: bool) -> Result<Arc<Call>, Error> {
         let shared = &self.0;
         let kept = if probe { PROBES_MAX } else { 0 };
         add(&shared.calls, 1, CALLS_MAX + kept, "calls of all peers")?;
@@ -74,11 +75,6 @@ impl Peers {
                 Err(error)
             }
         }
-    }
-
-    #[cfg(test)]
-    pub(super) fn bytes(&self) -> usize {
-        self.0.bytes.load(Ordering::Relaxed)
     }
 
     fn stranger(&self) -> Peer {
@@ -110,8 +106,8 @@ fn add(to: &AtomicUsize, more: usize, max: usize, what: &'static str) -> Result<
     Ok(())
 }
 
-/// A call under way; each request has its own among its extensions.
-pub(super) struct Call {
+/// A call under way.
+struct Call {
     shared: Arc<Shared>,
     address: IpAddr,
     peer: Arc<Peer>,
@@ -128,13 +124,13 @@ impl Drop for Call {
 }
 
 /// Bytes that a call makes the server hold; given back when dropped.
-pub(super) struct Charge {
+struct Charge {
     call: Arc<Call>,
     bytes: usize,
 }
 
 impl Charge {
-    pub(super) const fn none(call: Arc<Call>) -> Self {
+    const fn none(call: Arc<Call>) -> Self {
         Self { call, bytes: 0 }
     }
 
@@ -142,7 +138,7 @@ impl Charge {
     ///
     /// # Errors
     /// If they are more than before, and too many; the charge is as before then.
-    pub(super) fn set(&mut self, bytes: usize) -> Result<(), Error> {
+    fn set(&mut self, bytes: usize) -> Result<(), Error> {
         let Some(more) = bytes.checked_sub(self.bytes).filter(|more| *more > 0) else {
             self.give_back(self.bytes - bytes);
             return Ok(());
