@@ -103,6 +103,13 @@ pub const UNACKED_BYTES_MAX: usize = 1024 * 1024;
 pub const DONE_SESSIONS_MAX: usize = 16_384;
 /// Messages that wait for a worker to read them before its stream is ended.
 pub const OUTBOX_MESSAGES_MAX: usize = 8_192;
+/// Messages that a worker has not said it received before acks of mere ticks come at [`ACK_PACE`]: an unread
+/// ack is a small frame, and some 10,000 of them cost a client with default settings its connection.
+pub const ACKS_UNREAD_MAX: i64 = 512;
+/// The same for acks of what is durable: a worker may wait for them, so they are held back later.
+pub const DURABLE_ACKS_UNREAD_MAX: i64 = 4_096;
+/// Pace of the acks to a worker that does not seem to read them; each covers all before it.
+pub const ACK_PACE: Duration = Duration::from_millis(100);
 /// A worker whose transport takes nothing of what waits for this long gets no further job.
 pub const OUTBOX_STALLED_AFTER: Duration = Duration::from_secs(2);
 
@@ -255,6 +262,24 @@ pub const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 /// Streams of one connection at once.
 pub const CONNECTION_STREAMS_MAX: u32 = 4_096;
+/// Calls of one peer under way at once, watches and worker streams among them: some four connections full
+/// of streams, at about 10 KiB each.
+pub const PEER_CALLS_MAX: usize = 4 * CONNECTION_STREAMS_MAX as usize;
+/// Calls of one peer that have no answer yet; the next ones wait. As many as fill a commit, and so few that
+/// the calls of others are not long behind them.
+pub const PEER_UNANSWERED_MAX: usize = 1_024;
+/// Bytes that the server holds for one peer alone: of messages that have not come whole, and of answers that
+/// are not read. Sixteen of the largest messages.
+pub const PEER_BYTES_MAX: usize = 16 * MESSAGE_BYTES_MAX;
+/// Calls of all peers under way at once: one address is easily had, many are not much harder.
+pub const CALLS_MAX: usize = 8 * PEER_CALLS_MAX;
+/// Calls kept for probes of the server's health when there is no room for others: a peer that has too many
+/// may share its address with the orchestrator, and a server that is busy is not ill.
+pub const PROBES_MAX: usize = 64;
+/// Bytes held for peers, as [`PEER_BYTES_MAX`], of all peers together.
+pub const TRANSIT_BYTES_MAX: usize = 4 * PEER_BYTES_MAX;
+/// What of an answer is given to the transport at once: a frame. What it has, it keeps.
+pub const ANSWER_PIECE_BYTES_MAX: usize = 16 * 1024;
 /// A silent peer is asked after this long whether it is there. This also ends a connection that stops
 /// in the middle of a frame or of a header block: there it cannot answer.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);

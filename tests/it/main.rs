@@ -19,6 +19,7 @@ mod reattach;
 mod requests;
 mod retry;
 mod shutdown;
+mod small_frames;
 mod streams;
 mod watch;
 mod watch_jobs;
