@@ -37,6 +37,8 @@ mod stats;
 mod submit;
 mod table;
 mod watch;
+
+mod worker;
 mod workers;
 
 #[cfg(test)]

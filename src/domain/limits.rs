@@ -237,3 +237,15 @@ pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 pub const SETTLE_WITHIN: Duration = Duration::from_secs(10);
 /// Hints of later readiness kept in memory; what does not fit is found by the poll.
 pub const TIMERS_MAX: usize = 100_000;
+
+/// Log lines that a worker of the command line keeps on disk while the server is away: hours of a quiet command, and
+/// little beside what the command itself writes.
+pub const SPOOL_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Log lines that such a worker keeps in memory before it turns to the disk: what the server takes in one go.
+pub const SPOOL_MEMORY_BYTES_MAX: usize = UNACKED_BYTES_MAX;
+/// Pieces in which the spool's file is used again: what a chunk wastes is less than one.
+pub const SPOOL_PAGE_BYTES: usize = 4 * 1024;
+/// Events of a worker's session that wait for whoever runs its jobs: more than it can hold jobs.
+pub const WORKER_EVENTS_MAX: usize = 4 * SLOTS_MAX as usize;
+/// Messages of a worker that wait for its transport: few, so that progress is chosen as late as can be.
+pub const WORKER_MESSAGES_MAX: usize = 8;

@@ -1,12 +1,13 @@
 //! The connection to a server, and the only part of the command line that names tonic.
 //!
 //! Owns: addresses ([`Address`]), calls with a limit of time ([`Client::ask`]), what a refusal means ([`Refusal`]) and
-//! watches that outlive their streams ([`Follow`]).
+//! watches and worker streams ([`Follow`], [`ReportStream`]).
 //! Does not own: what is asked and how the answer is shown.
 
 mod address;
 mod follow;
 mod refusal;
+mod report;
 
 use std::error::Error;
 use std::future::Future;
@@ -19,8 +20,10 @@ use tonic::{Request, Response, Status};
 pub use address::Address;
 pub use follow::{Follow, Happened};
 pub use refusal::Refusal;
+pub use report::{Break, ReportSender, ReportStream};
 
 use super::exit::Failure;
+use crate::domain::limits::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::v1::job_service_client::JobServiceClient;
 use crate::runtime::Clock;
@@ -61,7 +64,10 @@ impl Client {
                 endpoint.user_agent(concat!("jobplane/", env!("CARGO_PKG_VERSION")))
             })
             .map_err(|error| unreachable(root_cause(&error)))?
-            .connect_timeout(CONNECT_TIMEOUT);
+            .connect_timeout(CONNECT_TIMEOUT)
+            // A peer that is gone without a word is noticed while something is followed.
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
         let wait = limit.unwrap_or(REQUEST_TIMEOUT);
         let channel = match timeout(wait, endpoint.connect()).await {
             Ok(Ok(channel)) => channel,
