@@ -38,7 +38,7 @@ mod submit;
 mod table;
 mod watch;
 
-mod worker;
+pub mod worker;
 mod workers;
 
 #[cfg(test)]

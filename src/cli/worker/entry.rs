@@ -115,8 +115,9 @@ impl Entry {
 
     /// Everything said so far may be lost with the stream: it is said again on the next one.
     pub(super) fn detach(&mut self) {
-        self.progress_due = self.progress.is_some();
-        self.usage_due = self.usage.is_some();
+        let said = matches!(self.end, End::Said(_));
+        self.progress_due = self.progress.is_some() && !said;
+        self.usage_due = self.usage.is_some() && !said;
         self.ticked = None;
     }
 }

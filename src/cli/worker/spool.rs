@@ -112,8 +112,7 @@ impl Spool {
         }
     }
 
-    /// Takes the oldest lines of a job: as many as a batch holds and `bytes` allow by weight, at least one if there
-    /// is one.
+    /// Takes the oldest lines of a job: as many as a batch holds and `bytes` allow by weight.
     pub(super) fn take(&mut self, job: &Lease, bytes: usize) -> Vec<LogEntry> {
         let mut batch = Vec::new();
         let (mut encoded, mut weighed) = (0, 0);
@@ -121,8 +120,7 @@ impl Spool {
             let Some(line) = self.oldest(job) else { break };
             encoded += line.encoded_len();
             weighed += weight(line);
-            let fits = encoded <= LOG_BATCH_BYTES_MAX && weighed <= bytes;
-            if !fits && !batch.is_empty() {
+            if encoded > LOG_BATCH_BYTES_MAX || weighed > bytes {
                 break;
             }
             batch.extend(self.pop(job));

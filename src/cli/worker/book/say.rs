@@ -8,12 +8,15 @@ use tokio::time::Instant;
 use super::{Book, Said, Sent};
 use crate::cli::worker::Lease;
 use crate::cli::worker::entry::End;
+use crate::domain::limits::LOG_ENTRY_BYTES_MAX;
 use crate::proto::v1::report_progress_request::update::Report;
 use crate::proto::v1::report_progress_request::{Capacity, Goodbye, Heartbeat, Kind, Update};
 use crate::proto::v1::{LogBatch, Progress, ReportProgressRequest};
 
 /// Lines wait this long for others to travel with them: nobody sees it, and a chatty job needs few commits.
 const LINGER: Duration = Duration::from_millis(50);
+/// No line weighs more.
+const LINE_WEIGHT_MAX: usize = 2 * LOG_ENTRY_BYTES_MAX;
 
 /// What is to be done next.
 pub(in crate::cli::worker) enum Next {
@@ -164,16 +167,13 @@ impl Book {
             due && free && !spool.is_empty(lease)
         })?;
         let lease = lease.clone();
-        let room = if self.sent.is_empty() {
-            self.policy.unacked_bytes
-        } else {
-            let room = self.policy.unacked_bytes.saturating_sub(self.sent_weight);
-            // Not a line at a time: for the rest of the room the server's answer is awaited.
-            if room < self.policy.unacked_bytes / 16 {
-                return None;
-            }
-            room
-        };
+        // A single line goes whatever its weight: the server takes it when nothing else is under way.
+        let most = self.policy.unacked_bytes.max(LINE_WEIGHT_MAX);
+        let room = most.saturating_sub(self.sent_weight);
+        // Not a line at a time: for the rest of the room the server's answer is awaited.
+        if room < LINE_WEIGHT_MAX.min(most) {
+            return None;
+        }
         let lines = self.spool.take(&lease, room);
         let rest = !self.spool.is_empty(&lease);
         if let Some(entry) = self.jobs.get_mut(&lease) {
