@@ -17,5 +17,6 @@ mod readiness;
 mod reattach;
 mod requests;
 mod retry;
+mod session;
 mod shutdown;
 mod watch;

@@ -101,6 +101,7 @@ pub(super) struct Book {
     /// A job came that this stream's Hello did not name.
     unnamed: bool,
     closing: bool,
+    leaving: bool,
     goodbye: bool,
 }
 
@@ -125,6 +126,7 @@ impl Book {
             turn: None,
             unnamed: false,
             closing: false,
+            leaving: false,
             goodbye: false,
         }
     }
@@ -196,6 +198,12 @@ impl Book {
         self.capacity_due |= self.capacity > 0;
         self.capacity = 0;
         self.closing = true;
+    }
+
+    /// Says Goodbye at once: what is open is given up.
+    pub(super) fn leave(&mut self) {
+        self.close();
+        self.leaving = true;
     }
 
     /// Whether it takes part no more.

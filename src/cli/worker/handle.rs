@@ -15,6 +15,9 @@ use crate::cli::parse;
 use crate::proto::v1::{HostUsage, JobError, LogEntry, Progress, ResourceUsage};
 use crate::runtime::{Clock, Shutdown};
 
+/// A session that gives up what is open takes this long to say so.
+const GOODBYE_WITHIN: Duration = Duration::from_secs(2);
+
 /// What the handles and the session share.
 pub(super) struct Shared {
     pub(super) book: Mutex<Book>,
@@ -111,12 +114,13 @@ impl Handle {
     }
 
     /// Takes no further job, waits until every report is answered (for jobs without an outcome: until they have one),
-    /// says Goodbye and ends the session; gives up after `within`. What has no outcome then is released by the
-    /// server.
+    /// says Goodbye and ends the session. After `within` it gives up what is open, which the server then releases.
     pub async fn close(&self, within: Duration) -> Closed {
         self.change(Book::close);
         let mut over = self.0.over.subscribe();
         if timeout(within, over.wait_for(|over| *over)).await.is_err() {
+            self.change(Book::leave);
+            let _ = timeout(GOODBYE_WITHIN, over.wait_for(|over| *over)).await;
             self.0.stop.signal();
             // It only has to notice.
             let _ = over.wait_for(|over| *over).await;

@@ -67,6 +67,9 @@ impl Book {
             self.heartbeat = Some(now);
             return Some(Kind::Heartbeat(Heartbeat { host_usage: self.host }));
         }
+        if self.leaving {
+            return self.goodbye();
+        }
         if let Some(first) = self.again.front() {
             let fits = matches!(first.said, Said::Outcome(_)) || self.fits(first.said.weight());
             let sent = self.again.pop_front_if(|_| fits)?;
@@ -77,11 +80,12 @@ impl Book {
         if let Some(update) = update.or_else(|| self.lines(now, soonest)) {
             return Some(update);
         }
-        if self.closing && !self.goodbye && self.is_settled() {
-            self.goodbye = true;
-            return Some(Kind::Goodbye(Goodbye {}));
-        }
-        None
+        if self.closing && self.is_settled() { self.goodbye() } else { None }
+    }
+
+    fn goodbye(&mut self) -> Option<Kind> {
+        let said = std::mem::replace(&mut self.goodbye, true);
+        (!said).then_some(Kind::Goodbye(Goodbye {}))
     }
 
     /// Whether a durable update of this weight may be under way with the others.
