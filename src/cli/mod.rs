@@ -30,6 +30,7 @@ mod names;
 mod output;
 mod paint;
 mod parse;
+pub mod process;
 mod queues;
 mod retry;
 pub mod serve;
