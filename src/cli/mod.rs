@@ -30,14 +30,16 @@ mod names;
 mod output;
 mod paint;
 mod parse;
+pub mod process;
 mod queues;
+mod relay;
 mod retry;
 pub mod serve;
 mod stats;
 mod submit;
 mod table;
 mod watch;
-
+mod work;
 pub mod worker;
 mod workers;
 
@@ -101,6 +103,8 @@ enum Ask {
     Delete(delete::Args),
     /// Show how many jobs are where, and how the last hour went
     Stats(stats::Args),
+    /// Take jobs and run a command for each
+    Work(Box<work::Args>),
     /// Show who runs jobs
     Workers(workers::Args),
     /// Show where jobs wait
@@ -185,6 +189,7 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::Retry(args) => retry::run(args, context, out).await,
         Ask::Delete(args) => delete::run(args, context, out).await,
         Ask::Stats(args) => stats::run(args, context, out).await,
+        Ask::Work(args) => work::run(*args, context, out).await,
         Ask::Workers(args) => workers::run(args, context, out).await,
         Ask::Queues(args) => queues::run(args, context, out).await,
     }
