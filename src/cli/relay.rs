@@ -6,20 +6,21 @@
 //! | with code N | FAILED, `EXIT_N`; 64 (`EX_USAGE`) and 65 (`EX_DATAERR`) say that its input is wrong: not tried again |
 //! | by signal N | FAILED, `SIGNAL_N` |
 //! | because it used too much | FAILED, `RESOURCE_LIMIT` |
-//! | well, but its result file holds no JSON object | FAILED, `RESULT_INVALID` |
+//! | well, but its result file is too large or too deep | FAILED, `RESULT_INVALID` |
+//! | never: it cannot be started | FAILED, `COMMAND_NOT_FOUND` or `COMMAND_NOT_EXECUTABLE` |
 //!
-//! A result comes from the file named by `JOBPLANE_RESULT_FILE`, else from the last line of its stdout that is a JSON
-//! object.
+//! A result comes from the file named by `JOBPLANE_RESULT_FILE` (a JSON object as it is, other JSON as `value`, other
+//! text as `text`), else from the last line of its stdout that is a JSON object.
 
 use std::path::Path;
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::process::progress::Reading;
-use super::process::{Ended, Event, Events, How, Line, Over, Stream, Usage};
+use super::process::{Ended, Event, Events, How, Line, Over, SpawnError, Stream, Usage};
 use super::worker::{Handle, Lease};
-use super::{format, json, parse};
+use super::{format, json as mapping, parse};
 use crate::domain::limits::{PAYLOAD_BYTES_MAX, PROCESS_RESULT_BYTES_MAX, STRUCT_DEPTH_MAX};
 use crate::domain::logs::LogLevel as Level;
 use crate::proto::v1::{JobError, LogEntry, LogLevel, Progress, ResourceUsage};
@@ -87,6 +88,16 @@ pub fn verdict(ended: &Ended, result_file: Option<&Path>) -> Verdict {
     }
 }
 
+/// What it means that the command could not be started: here, and maybe not elsewhere.
+#[must_use]
+pub fn not_started(error: &SpawnError) -> JobError {
+    let code = match error {
+        SpawnError::NotFound(_) => "COMMAND_NOT_FOUND",
+        SpawnError::NotExecutable(..) | SpawnError::Refused(..) => "COMMAND_NOT_EXECUTABLE",
+    };
+    JobError { code: code.to_owned(), message: error.to_string(), ..JobError::default() }
+}
+
 /// A line about the job that the command did not write.
 #[must_use]
 pub fn note(level: LogLevel, message: String) -> LogEntry {
@@ -102,15 +113,15 @@ pub fn entry(line: Line) -> LogEntry {
         Level::Warning => LogLevel::Warning,
         Level::Error => LogLevel::Error,
     };
-    let step = match line.stream {
-        Stream::Stdout => String::new(),
-        Stream::Stderr => "stderr".to_owned(),
+    let data = match line.stream {
+        Stream::Stdout => None,
+        Stream::Stderr => mapping::to_struct(r#"{"stream":"stderr"}"#).ok(),
     };
     LogEntry {
         time: Some(parse::wire_moment(line.time)),
         level: level.into(),
-        step,
         message: line.text,
+        data,
         ..LogEntry::default()
     }
 }
@@ -154,7 +165,7 @@ fn failed(code: &str, message: String, ended: &Ended) -> Verdict {
 
 fn error(code: &str, mut message: String, ended: &Ended) -> JobError {
     if !ended.stderr_tail.is_empty() {
-        message = format!("{message}; its last words:\n{}", ended.stderr_tail.join("\n"));
+        message = format!("{message}\n{}", ended.stderr_tail.join("\n"));
     }
     JobError { code: code.to_owned(), message, ..JobError::default() }
 }
@@ -210,7 +221,11 @@ fn from_file(path: &Path) -> Result<Option<Bytes>, String> {
     if text.trim().is_empty() {
         return Ok(None);
     }
-    let value = serde_json::from_str(&text).map_err(|error| format!("not JSON: {error}"))?;
+    let value = match serde_json::from_str(&text) {
+        Ok(object @ Value::Object(_)) => object,
+        Ok(value) => json!({ "value": value }),
+        Err(_) => json!({ "text": text.trim() }),
+    };
     encoded(&value).map(Some)
 }
 
@@ -219,7 +234,7 @@ fn encoded(value: &Value) -> Result<Bytes, String> {
     if depth(value) > STRUCT_DEPTH_MAX {
         return Err(format!("the result has more than {STRUCT_DEPTH_MAX} levels"));
     }
-    let result = json::to_struct(&value.to_string())?;
+    let result = mapping::to_struct(&value.to_string())?;
     if result.len() > PAYLOAD_BYTES_MAX {
         let bytes = result.len();
         return Err(format!("the result has {bytes} bytes encoded, at most {PAYLOAD_BYTES_MAX}"));

@@ -29,6 +29,8 @@ of JSON, is the job's result.
 
 Code 0: the job succeeded. Code N: it failed with EXIT_N and is tried again by its retry policy, but not after 64 and 65
 (the input is wrong). Ended by a signal: SIGNAL_N. More memory or processor time than the job may use: RESOURCE_LIMIT.
+A cancelled job's command gets SIGTERM, with all its children, and SIGKILL when the grace is over; it then counts as
+cancelled whatever its code.
 
 SIGTERM or Ctrl-C: takes no further job, lets those that run end within --grace, gives the others back. Once more: at
 once.";

@@ -52,7 +52,9 @@ fn a_result_comes_from_the_file_before_the_last_line() {
     let file = folder.path().join("result");
     let line = Ended { result: Some(object(r#"{"from": "line"}"#)), ..ended(How::Code(0)) };
     let result = |verdict| match verdict {
-        Verdict::Succeeded { result, problem: None } => result.map(|found| json::of_struct(&found)),
+        Verdict::Succeeded { result, problem: None } => {
+            result.map(|found| mapping::of_struct(&found))
+        }
         other => panic!("{other:?}"),
     };
     let from_line = Some(serde_json::json!({"from": "line"}));

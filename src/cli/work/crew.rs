@@ -19,7 +19,7 @@ use crate::cli::relay::{self, Verdict};
 use crate::cli::worker::{self, Event, Events, Handle, Lease, Settings};
 use crate::cli::{format, names};
 use crate::domain::limits::SLOTS_MAX;
-use crate::proto::v1::{Job, JobError, LogLevel};
+use crate::proto::v1::{Job, LogLevel};
 use crate::runtime::{Clock, Tasks};
 
 /// How often the machine is looked at.
@@ -255,11 +255,10 @@ impl<'a> Crew<'a> {
         let (process, events) = match Process::spawn(spec, &self.tasks, &self.clock) {
             Ok(spawned) => spawned,
             Err(error) => {
-                let code = format!("EXIT_{}", error.exit_code());
-                let message = error.to_string();
-                self.teller.ended(&lease, &job_type, "failed", &message, Duration::ZERO)?;
-                self.handle.fail(&lease, JobError { code, message, ..JobError::default() }, None);
-                return Ok(());
+                let error = relay::not_started(&error);
+                let why = format!("{}: {}", error.code, error.message);
+                self.handle.fail(&lease, error, None);
+                return self.teller.ended(&lease, &job_type, "failed", &why, Duration::ZERO);
             }
         };
         let attempt = job.status.as_ref().map_or(0, |status| status.attempt);
@@ -283,9 +282,18 @@ impl<'a> Crew<'a> {
         // It need not be there.
         std::fs::remove_file(&file).ok();
         let stopped = ended.is_some_and(|ended| ended.stopped);
-        let (how, why) = match (run.asked, verdict) {
+        // After it was told to stop, a code says how it stopped and not that its work is done.
+        let (how, why) = match (run.asked.filter(|_| stopped), verdict) {
             (Some(Asked::Forget), _) => ("lost", String::new()),
-            (_, Some(Verdict::Succeeded { result, problem })) => {
+            (Some(Asked::Cancel), _) => {
+                self.handle.cancelled(lease);
+                ("cancelled", String::new())
+            }
+            (Some(Asked::Release), _) | (None, None) => {
+                self.handle.release(lease, Duration::ZERO, "the worker leaves");
+                ("released", String::new())
+            }
+            (None, Some(Verdict::Succeeded { result, problem })) => {
                 if let Some(problem) = &problem {
                     let text = format!("the last line of JSON is not the result: {problem}");
                     self.handle.logs(lease, [relay::note(LogLevel::Warning, text)]);
@@ -293,15 +301,7 @@ impl<'a> Crew<'a> {
                 self.handle.succeed(lease, result);
                 ("succeeded", problem.unwrap_or_default())
             }
-            (Some(Asked::Cancel), _) if stopped => {
-                self.handle.cancelled(lease);
-                ("cancelled", String::new())
-            }
-            (Some(Asked::Release), _) | (_, None) => {
-                self.handle.release(lease, Duration::ZERO, "the worker leaves");
-                ("released", String::new())
-            }
-            (_, Some(Verdict::Failed(error))) => {
+            (None, Some(Verdict::Failed(error))) => {
                 let why = error.message.lines().next().unwrap_or_default();
                 let why = format!("{}: {why}", error.code);
                 self.handle.fail(lease, *error, None);
