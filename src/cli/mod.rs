@@ -140,9 +140,15 @@ pub fn main() -> ExitCode {
             return u8::try_from(error.exit_code()).map_or(Exit::Usage.into(), ExitCode::from);
         }
     };
-    // A client does one thing at a time; only the server has use for threads.
+    // A client does one thing at a time.
     let mut builder = match cli.command {
         Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        // Who reads its lines slowly must not keep it from the server.
+        Command::Ask(Ask::Work(_)) => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(2);
+            builder
+        }
         Command::Ask(_) => tokio::runtime::Builder::new_current_thread(),
     };
     match builder.enable_all().build() {

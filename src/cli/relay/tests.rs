@@ -65,12 +65,15 @@ fn a_result_comes_from_the_file_before_the_last_line() {
     assert_eq!(result(verdict(&line, Some(&file))), Some(serde_json::json!({"from": "file"})));
     assert_eq!(result(verdict(&ended(How::Code(0)), None)), None);
 
-    for wrong in [
-        "[1]",
-        "{",
-        "{\"n\": 9007199254740993}",
-        &format!("{{\"x\": \"{}\"}}", "y".repeat(300_000)),
+    for (text, value) in [
+        ("[1]", serde_json::json!({"value": [1]})),
+        (" done \n", serde_json::json!({"text": "done"})),
     ] {
+        std::fs::write(&file, text).unwrap();
+        assert_eq!(result(verdict(&line, Some(&file))), Some(value));
+    }
+    let long = format!("{{\"x\": \"{}\"}}", "y".repeat(300_000));
+    for wrong in ["{\"n\": 9007199254740993}", &long] {
         std::fs::write(&file, wrong).unwrap();
         assert_eq!(error(verdict(&line, Some(&file))).code, "RESULT_INVALID", "{wrong}");
     }
@@ -100,9 +103,8 @@ fn progress_and_lines_are_told_as_they_were_read() {
         text: "hot".to_owned(),
     };
     let said = entry(line);
-    assert_eq!(
-        (said.level(), said.step.as_str(), said.message.as_str()),
-        (LogLevel::Warning, "stderr", "hot")
-    );
+    assert_eq!((said.level(), said.message.as_str()), (LogLevel::Warning, "hot"));
+    let data = mapping::of_struct(&said.data.unwrap());
+    assert_eq!(data, serde_json::json!({"stream": "stderr"}));
     assert_eq!(said.time.map(|time| (time.seconds, time.nanos)), Some((1, 500_000_000)));
 }

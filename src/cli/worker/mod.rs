@@ -17,7 +17,7 @@ mod settings;
 mod spool;
 
 #[cfg(test)]
-pub mod tests;
+mod tests;
 
 pub use event::{Cause, Event, Events};
 pub use handle::{Closed, Handle};
