@@ -15,13 +15,16 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use serde_json::{Value, json};
 
 use super::process::progress::Reading;
 use super::process::{Ended, Event, Events, How, Line, Over, SpawnError, Stream, Usage};
 use super::worker::{Handle, Lease};
 use super::{format, json as mapping, parse};
-use crate::domain::limits::{PAYLOAD_BYTES_MAX, PROCESS_RESULT_BYTES_MAX, STRUCT_DEPTH_MAX};
+use crate::domain::limits::{
+    LOG_BATCH_LINES_MAX, PAYLOAD_BYTES_MAX, PROCESS_RESULT_BYTES_MAX, STRUCT_DEPTH_MAX,
+};
 use crate::domain::logs::LogLevel as Level;
 use crate::proto::v1::{JobError, LogEntry, LogLevel, Progress, ResourceUsage};
 
@@ -48,22 +51,34 @@ pub enum Verdict {
 /// Reports what a command says until it and its tree are gone; `None` if nobody looked after it any more.
 pub async fn relay(mut events: Events, lease: &Lease, handle: &Handle) -> Option<Box<Ended>> {
     loop {
-        match events.next().await {
-            Some(Event::Line(line)) => handle.logs(lease, [entry(line)]),
-            Some(Event::Dropped(lines)) => handle.logs(lease, [dropped(lines)]),
-            Some(Event::Progress(reading)) => handle.progress(lease, progress(reading)),
-            Some(Event::Usage(usage)) => handle.usage(lease, resource_usage(&usage)),
-            Some(Event::Ended(ended)) => {
-                if let Some(reading) = &ended.progress {
-                    handle.progress(lease, progress(reading.clone()));
-                }
-                if let Some(usage) = &ended.usage {
-                    handle.usage(lease, resource_usage(usage));
-                }
-                return Some(ended);
-            }
-            None => return None,
+        // As much as is there: one at a time, a command that writes fast would get ahead.
+        let mut batch = vec![events.next().await?];
+        while batch.len() < LOG_BATCH_LINES_MAX {
+            let Some(Some(event)) = events.next().now_or_never() else { break };
+            batch.push(event);
         }
+        let mut lines = Vec::new();
+        for event in batch {
+            match event {
+                Event::Line(line) => lines.push(entry(line)),
+                Event::Dropped(count) => lines.push(dropped(count)),
+                Event::Progress(reading) => handle.progress(lease, progress(reading)),
+                Event::Usage(usage) => handle.usage(lease, resource_usage(&usage)),
+                Event::Ended(ended) => {
+                    handle.logs(lease, lines);
+                    if let Some(reading) = &ended.progress {
+                        handle.progress(lease, progress(reading.clone()));
+                    }
+                    if let Some(usage) = &ended.usage {
+                        handle.usage(lease, resource_usage(usage));
+                    }
+                    return Some(ended);
+                }
+            }
+        }
+        handle.logs(lease, lines);
+        // There may be more at once, and others have work too.
+        tokio::task::yield_now().await;
     }
 }
 

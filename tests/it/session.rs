@@ -1,5 +1,6 @@
 //! The session that the command line's workers speak by: what becomes of it when streams break and servers go away.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use jobplane::cli::worker::{self, Closed, Event, Events, Handle, Lease, Settings};
@@ -19,10 +20,10 @@ struct Session {
 }
 
 impl Session {
-    fn open(address: impl ToString, change: impl FnOnce(&mut Settings)) -> Self {
+    fn open(address: SocketAddr, change: impl FnOnce(&mut Settings)) -> Self {
         let address = address.to_string().parse().expect("an address");
         let mut settings = Settings::new(address);
-        settings.worker_id = "s1".to_owned();
+        "s1".clone_into(&mut settings.worker_id);
         change(&mut settings);
         let tasks = Tasks::new();
         let (handle, events) = worker::start(settings, &tasks, &Clock::new());
@@ -364,7 +365,10 @@ async fn a_job_that_was_started_by_a_call_is_taken_into_the_session() {
     session.connected().await;
     let workers = client.workers().await;
     let has = |worker: &v1::Worker| worker.running.iter().any(|run| run.job_id == job.id);
-    assert!(workers.iter().any(|worker| worker.instance_id != "" && has(worker)), "{workers:?}");
+    assert!(
+        workers.iter().any(|worker| !worker.instance_id.is_empty() && has(worker)),
+        "{workers:?}"
+    );
     session.handle.succeed(&lease, None);
     assert!(session.settled(&lease).await);
     assert_eq!(client.get(&job.id).await.state(), State::Succeeded);

@@ -81,18 +81,15 @@ impl Session {
 
     async fn attach_again_and_again(&mut self) {
         loop {
-            {
-                let book = self.shared.book.lock();
-                // Nothing was ever said and nothing is to be said: nobody has to hear Goodbye.
-                if book.is_closing() && book.is_settled() && !self.attached {
-                    return;
-                }
+            // Nothing is to be said: nobody has to hear Goodbye.
+            if self.is_done() {
+                return;
             }
             let ended = self.attach().await;
             self.shared.book.lock().detached();
             match ended {
                 Ended::Left => return,
-                Ended::Again(at) => sleep_until(at).await,
+                Ended::Again(at) => self.rest(at).await,
                 Ended::Broken(Break::Fatal(failure)) if !self.attached => {
                     self.tell(Event::Refused(failure)).await;
                     return;
@@ -257,7 +254,22 @@ impl Session {
         let pause = jittered(pause).max(cause.retry_after().unwrap_or_default());
         self.breaks += 1;
         self.tell(Event::Lost(Cause { said: cause.said(), retry_after: pause })).await;
-        sleep_until(Clock::monotonic() + pause).await;
+        self.rest(Clock::monotonic() + pause).await;
+    }
+
+    /// Waits until then, unless there is nothing to wait for.
+    async fn rest(&self, until: Instant) {
+        while !self.is_done() {
+            tokio::select! {
+                () = sleep_until(until) => return,
+                () = self.shared.news.notified() => {}
+            }
+        }
+    }
+
+    fn is_done(&self) -> bool {
+        let book = self.shared.book.lock();
+        book.is_closing() && book.is_settled()
     }
 
     async fn tell_all(&self, events: Vec<Event>) {

@@ -334,6 +334,38 @@ async fn a_server_that_will_not_have_it_at_first_ends_the_session() {
     assert_eq!(handle.close(SOON).await, Closed { open_jobs: 0, open_lines: 0 });
 }
 
+#[tokio::test]
+async fn with_nothing_to_say_it_leaves_without_a_server() {
+    let mut settings = Settings::new("127.0.0.1:1".parse().unwrap());
+    settings.slots = 2;
+    let tasks = Tasks::new();
+    let (handle, mut events) = start(settings, &tasks, &Clock::new());
+    // The next try is seconds away.
+    let pause = until(&mut events, |event| match event {
+        Event::Lost(cause) => Some(cause.retry_after).filter(|pause| pause.as_secs() >= 3),
+        _ => None,
+    })
+    .await;
+    let began = Clock::monotonic();
+    assert_eq!(handle.close(SOON).await, Closed { open_jobs: 0, open_lines: 0 });
+    assert!(began.elapsed() < pause, "it is not waited for");
+    tokio::time::timeout(SOON, tasks.ended()).await.expect("nothing is left");
+}
+
+#[tokio::test]
+async fn with_something_to_say_it_gives_up_after_a_while() {
+    let mut settings = Settings::new("127.0.0.1:1".parse().unwrap());
+    let lease = Lease { job_id: "j".to_owned(), epoch: 1 };
+    settings.holding = vec![lease.clone()];
+    let tasks = Tasks::new();
+    let (handle, _events) = start(settings, &tasks, &Clock::new());
+    handle.logs(&lease, [LogEntry::default(), LogEntry::default()]);
+    handle.cancelled(&lease);
+    let closed = handle.close(Duration::from_millis(100)).await;
+    assert_eq!(closed, Closed { open_jobs: 1, open_lines: 2 });
+    tokio::time::timeout(SOON, tasks.ended()).await.expect("nothing is left");
+}
+
 struct Served(mpsc::Sender<Line>);
 
 type Unary<T> = Result<Response<T>, Status>;
