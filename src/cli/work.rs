@@ -18,26 +18,29 @@ use crate::domain::limits::LEASE_TTL_DEFAULT;
 use crew::Crew;
 use teller::Teller;
 
+/// Each paragraph is one line: it is wrapped where it is shown.
 const HELP: &str = "\
-The command reads the job's payload as JSON from stdin and finds in its environment: JOBPLANE_JOB_ID, JOBPLANE_JOB_TYPE,
-JOBPLANE_QUEUE, JOBPLANE_ATTEMPT, JOBPLANE_MAX_ATTEMPTS, JOBPLANE_LEASE_EPOCH, JOBPLANE_OWNER, JOBPLANE_SUBJECT,
-JOBPLANE_EXTERNAL_ID, JOBPLANE_LABEL_<NAME>, JOBPLANE_RESULT_FILE, JOBPLANE_ENDPOINT, TRACEPARENT.
+The command reads the job's payload as JSON from stdin and finds in its environment: JOBPLANE_JOB_ID, \
+JOBPLANE_JOB_TYPE, JOBPLANE_QUEUE, JOBPLANE_ATTEMPT, JOBPLANE_MAX_ATTEMPTS, JOBPLANE_LEASE_EPOCH, JOBPLANE_OWNER, \
+JOBPLANE_SUBJECT, JOBPLANE_EXTERNAL_ID, JOBPLANE_LABEL_<NAME>, JOBPLANE_RESULT_FILE, JOBPLANE_ENDPOINT, TRACEPARENT.
 
-Its output is the job's log, and progress where it looks like progress: 45%, 450/1000, or a line
-{\"progress\": {\"completed\": 450, \"total\": 1000}}. What it writes into the file JOBPLANE_RESULT_FILE, else its last line
-of JSON, is the job's result.
+Its output is the job's log, and progress where it looks like progress: 45%, 450/1000, or a line \
+{\"progress\": {\"completed\": 450, \"total\": 1000}}. What it writes into the file JOBPLANE_RESULT_FILE, else its \
+last line that is a JSON object, is the job's result.
 
-Code 0: the job succeeded. Code N: it failed with EXIT_N and is tried again by its retry policy, but not after 64 and 65
-(the input is wrong). Ended by a signal: SIGNAL_N. More memory or processor time than the job may use: RESOURCE_LIMIT.
-A cancelled job's command gets SIGTERM, with all its children, and SIGKILL when the grace is over; it then counts as
-cancelled whatever its code.
+Code 0: the job succeeded. Code N: it failed with EXIT_N and is tried again by its retry policy, but not after 64 and \
+65 (the input is wrong). Ended by a signal: SIGNAL_N. More memory or processor time than the job may use: \
+RESOURCE_LIMIT. A cancelled job's command gets SIGTERM, with all its children, and SIGKILL when the grace is over; it \
+then counts as cancelled whatever its code.
 
-SIGTERM or Ctrl-C: takes no further job, lets those that run end within --grace, gives the others back. Once more: at
+While the server is away, jobs go on; what they say waits, and arrives later.
+
+SIGTERM or Ctrl-C: takes no further job, lets those that run end within --grace, gives the others back. Once more: at \
 once.";
 
 /// What to take and what to run.
 #[derive(Debug, clap::Args)]
-#[command(after_help = HELP)]
+#[command(after_long_help = HELP)]
 pub struct Args {
     /// Take jobs of these queues [default: default]
     #[arg(long = "queue", short, value_name = "QUEUE", value_delimiter = ',')]

@@ -405,3 +405,26 @@ async fn a_worker_that_the_server_will_not_have_is_told_why() {
     assert_eq!(session.handle.close(SOON).await.open_jobs, 0);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn an_orderly_restart_takes_no_job_away() {
+    let mut server = Server::start().await;
+    let proxy = Proxy::to(server.address()).await;
+    let mut session = Session::open(proxy.address, |_| {});
+    let id = server.client().create(spec("sync")).await.id;
+    let job = session.assigned().await;
+    session.handle.logs(&job, lines(0..3));
+    session.handle.progress(&job, done(1, 2));
+    server.restart().await;
+    proxy.lead_to(Some(server.address()));
+    session.connected().await;
+    session.handle.logs(&job, lines(3..6));
+    session.handle.succeed(&job, None);
+    assert!(session.settled(&job).await);
+    let client = server.client();
+    let found = client.get(&id).await;
+    assert_eq!((found.state(), found.status().lease_epoch), (State::Succeeded, 1));
+    assert_eq!(messages(&client, &id).await, numbers(0, 6));
+    session.close().await;
+    server.stop().await;
+}
