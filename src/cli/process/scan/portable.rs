@@ -17,10 +17,9 @@ pub(in super::super) fn adopt_orphans() {}
 ///
 /// # Errors
 ///
-/// None; as on Linux, where there may be some.
-#[expect(clippy::unnecessary_wraps, reason = "the same as on Linux")]
+/// The system does not tell.
 pub(in super::super) fn processes() -> io::Result<Vec<Seen>> {
-    let mut system = System::new();
+    let mut system = System::new().map_err(io::Error::other)?;
     let what = ProcessRefreshKind::nothing().with_cpu().with_memory().without_tasks();
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, what);
     let processes = system.processes().values();
@@ -52,7 +51,7 @@ pub(in super::super) fn proportional_bytes(_: i32) -> Option<u64> {
 pub(in super::super) fn carries(pid: i32, name: &str, value: &str) -> bool {
     let Ok(pid) = u32::try_from(pid) else { return false };
     let pid = Pid::from_u32(pid);
-    let mut system = System::new();
+    let Ok(mut system) = System::new() else { return false };
     let what = ProcessRefreshKind::nothing().with_environ(UpdateKind::Always).without_tasks();
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), true, what);
     let wanted = OsString::from(format!("{name}={value}"));
