@@ -18,6 +18,7 @@ mod readiness;
 mod reattach;
 mod requests;
 mod retry;
+mod session;
 mod shutdown;
 mod small_frames;
 mod streams;
