@@ -352,15 +352,22 @@ pub const TIMERS_MAX: usize = 100_000;
 pub const SPOOL_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Log lines that such a worker keeps in memory before it turns to the disk: what the server takes in one go.
 pub const SPOOL_MEMORY_BYTES_MAX: usize = UNACKED_BYTES_MAX;
+/// A server that is there and takes no line for this long holds nobody up any more: its disk is slow, or it is stuck.
+pub const SPOOL_STALL: Duration = Duration::from_secs(5);
 /// Pieces in which the spool's file is used again: what a chunk wastes is less than one.
 pub const SPOOL_PAGE_BYTES: usize = 4 * 1024;
 /// Events of a worker's session that wait for whoever runs its jobs: more than it can hold jobs.
 pub const WORKER_EVENTS_MAX: usize = 4 * SLOTS_MAX as usize;
 /// Messages of a worker that wait for its transport: few, so that progress is chosen as late as can be.
 pub const WORKER_MESSAGES_MAX: usize = 8;
-/// Bytes of a command's lines that wait to be taken; beyond it the oldest are dropped and counted, so that the command
-/// never waits.
+/// Bytes of a command's lines that wait to be taken; beyond it nothing more is read, and the command waits at its pipe.
+pub const PROCESS_LINES_BYTES: usize = 1024 * 1024;
+/// The same when nobody takes them in [`PROCESS_ROOM_WITHIN`]: the oldest are dropped and counted.
 pub const PROCESS_LINES_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A command waits this long for its lines to be taken: longer than a server that is there may need ([`SPOOL_STALL`]).
+pub const PROCESS_ROOM_WITHIN: Duration = Duration::from_secs(15);
+/// The rest of a command's output may take this long in all once it was stopped.
+pub const PROCESS_REST_WITHIN: Duration = Duration::from_secs(30);
 /// Bytes of one line of a command: a log entry less what stands in it beside the text.
 pub const PROCESS_LINE_BYTES_MAX: usize = LOG_ENTRY_BYTES_MAX - 512;
 /// Bytes of a line of JSON that may be a command's result: more text than this cannot become a result.
@@ -391,3 +398,7 @@ pub const PROCESS_OUTPUT_WITHIN: Duration = Duration::from_secs(2);
 pub const PROCESS_SIGNALS_MAX: usize = 16;
 /// Of a line that is drawn again and again and is no progress, one in this time is logged.
 pub const PROCESS_REDRAWN_EVERY: Duration = Duration::from_secs(10);
+/// Lease of a job that `jobplane run` runs: nobody else would run it, and the command should outlive an outage.
+pub const RUN_LEASE_TTL: Duration = Duration::from_secs(600);
+/// How often `jobplane run` asks to start its job while the server says that it cannot serve for now.
+pub const RUN_START_TRIES_MAX: usize = 5;
