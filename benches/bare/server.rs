@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tokio::net::TcpListener;
+use tokio_stream::StreamExt as _;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
@@ -12,6 +13,8 @@ use jobplane::domain::limits::{
     CONNECTION_STREAMS_MAX, CONNECTION_WINDOW_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
     STREAM_WINDOW_BYTES,
 };
+
+use jobplane::grpc::gather::Gather;
 
 use super::services::Bare;
 
@@ -25,7 +28,8 @@ pub fn run() -> Result<()> {
         eprintln!("{}", serde_json::json!({"message": "listening", "address": address}));
         let incoming = TcpIncoming::from(listener)
             .with_nodelay(Some(true))
-            .with_keepalive(Some(Duration::from_secs(60)));
+            .with_keepalive(Some(Duration::from_secs(60)))
+            .map(|accepted| accepted.map(Gather::new));
         // A task, as in jobplane: what `block_on` runs itself is not on a worker thread.
         let serving = Server::builder()
             .initial_stream_window_size(STREAM_WINDOW_BYTES)

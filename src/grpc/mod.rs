@@ -12,6 +12,7 @@ pub mod admin_service;
 pub mod caller;
 pub mod convert;
 mod deadline;
+pub mod gather;
 pub mod job_service;
 pub mod observe;
 pub mod oversize;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use http::HeaderValue;
 use tokio::net::TcpListener;
+use tokio_stream::StreamExt as _;
 use tonic::server::NamedService as _;
 use tonic::service::Routes;
 use tonic::transport::Server;
@@ -25,6 +26,7 @@ use crate::runtime::Shutdown;
 use crate::telemetry::Metrics;
 
 use super::admin_service::AdminApi;
+use super::gather::Gather;
 use super::job_service::JobApi;
 use super::observe::ObserveLayer;
 use super::oversize::OversizeLayer;
@@ -62,7 +64,8 @@ pub async fn serve(
     let routes = Routes::from(grpc(engine, cors_origins).await?.merge(web));
     let incoming = TcpIncoming::from(listener)
         .with_nodelay(Some(true))
-        .with_keepalive(Some(Duration::from_secs(60)));
+        .with_keepalive(Some(Duration::from_secs(60)))
+        .map(|accepted| accepted.map(Gather::new));
     Server::builder()
         .accept_http1(true)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
