@@ -207,11 +207,16 @@ async fn measure(setting: Setting, play: Play) -> Result<Figure> {
     let request = watch_request(&stage.job.0);
     let size = play.watchers;
     let ours = Audience::gather(stage.server.address, size, WATCH_JOB, &request).await?;
-    let mut script = reports(&stage, play.large)?;
+    let script = Arc::new(parking_lot::Mutex::new(reports(&stage, play.large)?));
+    let script = || -> Script {
+        let script = Arc::clone(&script);
+        Box::new(move || (script.lock())())
+    };
 
-    // What one update is on the wire is what the bare server sends.
-    stage.mouth.send(script()).await?;
-    ours.reaches(2 * size as u64).await?;
+    // What an update is on the wire is what the bare server sends: not the first one, which knows no pace yet.
+    let pump = Pump::start(&stage.mouth, script(), play.per_second / 10);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    drop(pump);
     ours.quiet().await?;
     let update = ours.seen.last.lock().clone();
     let wanted = if play.large { 1_900..2_300 } else { 150..500 };
@@ -223,14 +228,11 @@ async fn measure(setting: Setting, play: Play) -> Result<Figure> {
     bare_mouth.send(Word::Encoded(update.clone())).await?;
     listening.reaches(2 * size as u64).await?;
 
-    let script = Arc::new(parking_lot::Mutex::new(script));
     pairs(
         &setting.plan,
         async || {
-            let script = Arc::clone(&script);
-            let next: Script = Box::new(move || (script.lock())());
             let length = setting.plan.block;
-            deliveries(&stage.server, &ours, &stage.mouth, next, &play, length).await
+            deliveries(&stage.server, &ours, &stage.mouth, script(), &play, length).await
         },
         async || {
             let update = update.clone();
