@@ -17,6 +17,13 @@ use crate::machine;
 /// A server that does not come up within this time does not come up.
 const UP_WITHIN: Duration = Duration::from_secs(30);
 
+/// Where it listens and what goes wrong, but no line for each change of each job: these are written for an operator,
+/// and cost more than the change.
+const LOG_LEVEL: &str = "warn,jobplane::app=info";
+
+/// Lines of a server's log that are shown.
+const COMPLAINTS_MAX: usize = 3;
+
 /// A process that is killed when this is dropped.
 struct Guard(Child);
 
@@ -59,7 +66,7 @@ impl Server {
     pub fn over(processor: usize, folder: TempDir) -> Result<Self> {
         let mut command = pinned(processor)?;
         command.arg(env!("CARGO_BIN_EXE_jobplane")).arg("serve");
-        command.args(["--listen", "127.0.0.1:0", "--log-level", "info", "--database-url"]);
+        command.args(["--listen", "127.0.0.1:0", "--log-level", LOG_LEVEL, "--database-url"]);
         command.arg(format!("sqlite://{}", database(folder.path()).display()));
         Self::start(command, folder)
     }
@@ -79,13 +86,16 @@ impl Server {
         let (tell, told) = mpsc::channel();
         // Reads on until the process ends: a server must not wait for its log.
         std::thread::spawn(move || {
+            let mut lines = BufReader::new(log).lines().map_while(Result::ok);
             let mut said = Vec::new();
-            for line in BufReader::new(log).lines().map_while(Result::ok) {
+            for line in &mut lines {
                 if let Some(address) = listening(&line) {
                     let _ = tell.send(Ok(address));
-                } else {
-                    said.push(line);
+                    // What it has to complain of is for whoever runs the benchmark, but not all of it.
+                    lines.by_ref().take(COMPLAINTS_MAX).for_each(|line| eprintln!("{line}"));
+                    return lines.for_each(drop);
                 }
+                said.push(line);
             }
             let _ = tell.send(Err(said.join("\n")));
         });
