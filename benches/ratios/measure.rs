@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::child::Server;
 use crate::options::Plan;
+use crate::worker::PATIENCE;
 
 /// One measurement.
 #[derive(Debug, Clone, Copy)]
@@ -106,6 +107,15 @@ impl<'a> Running<'a> {
     /// Begins now.
     pub fn begin(server: &'a Server) -> Result<Self> {
         Ok(Self { server, cpu: server.cpu_time()?, began: Instant::now() })
+    }
+
+    /// Waits for so long, and longer while nothing was done: a busy machine may need more than the shortest
+    /// measurement gives it.
+    pub async fn lasts(&self, length: Duration, done: impl Fn() -> bool) {
+        tokio::time::sleep(length).await;
+        while !done() && self.began.elapsed() < PATIENCE {
+            tokio::time::sleep(length).await;
+        }
     }
 
     /// Ends now, after so many operations: operations per second.

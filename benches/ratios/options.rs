@@ -70,7 +70,7 @@ pub struct Plan {
 impl Options {
     /// How long and how often is measured.
     pub fn plan(&self) -> Plan {
-        let (pairs, seconds) = if self.quick { (2, 0.2) } else { (7, 1.5) };
+        let (pairs, seconds) = if self.quick { (2, 0.3) } else { (7, 1.5) };
         Plan {
             quick: self.quick,
             pairs: self.pairs.unwrap_or(pairs).max(1),

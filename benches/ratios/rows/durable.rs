@@ -14,8 +14,9 @@ use super::Setting;
 use crate::bare::sqlite::{Order, Ran};
 use crate::child::{Server, Sqlite};
 use crate::crew::{Crew, Duty, fill};
-use crate::measure::{Figure, Running, Sample, alone, of_alone, pairs};
+use crate::measure::{Figure, Running, Sample, alone, of_pairs, pairs};
 use crate::wire::{CREATE_ONE, connect, create_one, unary};
+use crate::worker::PATIENCE;
 
 /// 1,024 slots in all.
 pub const MANY: Duty = Duty { workers: 4, slots: 256, creates: true, pace: None };
@@ -59,7 +60,12 @@ pub async fn mixed(server: &Server, duty: Duty, length: Duration) -> Result<(Sam
     crew.work(WARM).await?;
     let (before, commits) = (crew.counts.transitions(), server.commits()?);
     let running = Running::begin(server)?;
-    crew.work(length).await?;
+    let counts = std::sync::Arc::clone(&crew.counts);
+    tokio::select! {
+        () = running.lasts(length, || counts.transitions() > before) => {}
+        // It only ends by failing.
+        failed = crew.work(PATIENCE) => failed?,
+    }
     let done = crew.counts.transitions() - before;
     let sample = running.end(done)?;
     let commits = server.commits()? - commits;
@@ -94,7 +100,8 @@ pub async fn per_fsync_1024(setting: Setting) -> Result<Figure> {
 async fn per_fsync(setting: Setting, duty: Duty) -> Result<Figure> {
     let ours = Server::ours(setting.places.server)?;
     let jobs = setting.plan.pick(20_000, 2_000);
-    let mut samples = Vec::new();
+    let one = Sample { value: 1.0, cpu_us: None };
+    let mut sides = Vec::new();
     for _ in 0..setting.plan.pairs {
         fill(ours.address, jobs).await?;
         let commits = ours.commits()?;
@@ -104,9 +111,9 @@ async fn per_fsync(setting: Setting, duty: Duty) -> Result<Figure> {
         let done = 2 * jobs as u64;
         let cpu_us = running.end(done)?.cpu_us;
         let commits = ours.commits()? - commits;
-        samples.push(Sample { value: done as f64 / commits.max(1) as f64, cpu_us });
+        sides.push((Sample { value: done as f64 / commits.max(1) as f64, cpu_us }, one));
     }
-    Ok(of_alone(&samples))
+    Ok(of_pairs(&sides))
 }
 
 /// The same by calls of one job each.

@@ -166,7 +166,7 @@ async fn deliveries(
     tokio::time::sleep(WARM).await;
     let before = audience.seen.messages();
     let running = Running::begin(server)?;
-    tokio::time::sleep(length).await;
+    running.lasts(length, || audience.seen.messages() > before).await;
     let sample = running.end(audience.seen.messages() - before)?;
     ensure!(!pump.0.is_finished(), "the reports stopped");
     drop(pump);

@@ -123,6 +123,6 @@ async fn watch(server: &Server, made: &AtomicU64, length: Duration) -> Result<Sa
     tokio::time::sleep(WARM).await;
     let before = made.load(Ordering::Relaxed);
     let running = Running::begin(server)?;
-    tokio::time::sleep(length).await;
+    running.lasts(length, || made.load(Ordering::Relaxed) > before).await;
     running.end(made.load(Ordering::Relaxed) - before)
 }
