@@ -73,6 +73,7 @@ fn generate(set: FileDescriptorSet) -> Result<()> {
         // Equal messages encode equally: a repeated request is known by the digest of its body.
         .btree_map(".")
         .extern_path(".google.rpc", "::tonic_types::pb")
+        .codec_path("crate::proto::codec::Codec")
         .compile_fds(set)
         .context("cannot generate code from the descriptor set")
 }

@@ -3,7 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::domain::limits::LEASE_TTL_DEFAULT;
+use crate::domain::limits::{LEASE_TTL_DEFAULT, SHUTDOWN_WITHIN};
+
+mod origin;
+mod transport;
+
+pub use transport::{Connections, Streams, Transport};
 
 /// Settings of a server. The defaults are those of `jobplane serve`.
 #[derive(Debug, Clone)]
@@ -22,6 +27,20 @@ pub struct Config {
     pub periods: Periods,
     /// How long a shutdown may take before what is left is cut off.
     pub shutdown_within: Duration,
+    /// How connections and streams are kept.
+    pub transport: Transport,
+}
+
+/// A setting that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} is {given}, and must be {allowed}")]
+pub struct Invalid {
+    /// Which, as the command line calls it.
+    pub setting: &'static str,
+    /// What it is set to.
+    pub given: String,
+    /// What it may be set to.
+    pub allowed: String,
 }
 
 /// Where the service listens if nothing is said.
@@ -38,10 +57,26 @@ impl Default for Config {
             cors_origins: Vec::new(),
             store_timeout: Duration::from_secs(10),
             periods: Periods::default(),
-            shutdown_within: Duration::from_secs(10),
+            shutdown_within: SHUTDOWN_WITHIN,
+            transport: Transport::default(),
         }
     }
 }
+
+impl Config {
+    /// Checks every setting that has bounds.
+    ///
+    /// # Errors
+    /// With the first one that is out of them.
+    pub fn validate(&self) -> Result<(), Invalid> {
+        origin::validate(&self.cors_origins)?;
+        self.transport.validate()?;
+        transport::span("shutdown-within", self.shutdown_within, SECOND, HOUR)
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// How often each loop runs if nothing makes it run earlier.
 #[derive(Debug, Clone)]

@@ -2,8 +2,10 @@
 //!
 //! Owns: how a server is put together ([`App::start`]), and in which order it stops ([`App::stop`]).
 //! Does not own: anything the parts do.
-//! Invariants: one order of shutdown, in one file, with a hard deadline.
+//! Invariants: one order of shutdown, in one file, with a hard deadline, after which no connection is
+//! left.
 
+mod files;
 mod probes;
 
 use std::net::SocketAddr;
@@ -11,10 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
 
 use crate::config::Config;
 use crate::engine::{Engine, Stops};
+use crate::grpc::listener::Listener;
 use crate::grpc::server;
 use crate::loops;
 use crate::runtime::{Clock, Failure, LoopBoard, Shutdown, Tasks};
@@ -30,6 +32,8 @@ const RECONNECT_AFTER: Duration = Duration::from_millis(500);
 
 /// The part of the time for shutdown that open connections get.
 const SERVING_SHARE: f64 = 0.7;
+/// The part that is theirs once they are cut: their streams end, and say what is to be written of that.
+const ENDING_SHARE: f64 = 0.1;
 
 /// A server that runs.
 pub struct App {
@@ -39,6 +43,8 @@ pub struct App {
     store: Arc<dyn Store>,
     /// Everything that serves stops with this one.
     shutdown: Shutdown,
+    /// Connections end with this one, whatever goes on over them.
+    cut: Shutdown,
     /// The writer stops with this one, when nobody asks any more.
     closed: Shutdown,
     tasks: Tasks,
@@ -51,15 +57,17 @@ impl App {
     /// Starts a server over `store`.
     ///
     /// # Errors
-    /// If it cannot listen.
+    /// If a setting is out of its bounds, or it cannot listen.
     pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind(config.listen)
-            .await
+        config.validate()?;
+        let listener = Listener::bind(config.listen)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
-        let address = listener.local_addr()?;
+        let address = listener.address()?;
+        let mut transport = config.transport.clone();
+        transport.connections.max = files::room_for(transport.connections.max);
         let tasks = Tasks::new();
         let writer = tasks.beside();
-        let (shutdown, closed) = (Shutdown::new(), Shutdown::new());
+        let (shutdown, cut, closed) = (Shutdown::new(), Shutdown::new(), Shutdown::new());
         let (clock, metrics, board) = (Clock::new(), Metrics::new(), LoopBoard::default());
         let engine = Engine::start_up(
             Arc::clone(&store),
@@ -81,9 +89,15 @@ impl App {
         let probes = Arc::new(Probes::new(engine.clone()));
         let web = web::router(Arc::clone(&probes) as _, metrics.clone(), probes);
         tasks.spawn_vital("server", &shutdown, {
-            let (engine, shutdown) = (engine.clone(), shutdown.clone());
-            let origins = config.cors_origins.clone();
-            async move { server::serve(listener, engine, web, metrics, &origins, shutdown).await }
+            let parts = server::Parts {
+                listener,
+                engine: engine.clone(),
+                web,
+                metrics,
+                transport,
+                cors_origins: config.cors_origins.clone(),
+            };
+            server::serve(parts, shutdown.clone(), cut.clone())
         });
         tracing::info!(
             address = %address,
@@ -102,7 +116,7 @@ impl App {
             );
         }
         let within = config.shutdown_within;
-        Ok(Self { address, engine, store, shutdown, closed, tasks, writer, within })
+        Ok(Self { address, engine, store, shutdown, cut, closed, tasks, writer, within })
     }
 
     /// The engine, for whoever is in the same process.
@@ -131,6 +145,9 @@ impl App {
         let cut_off = tokio::time::timeout(serving, self.tasks.ended()).await.is_err();
         if cut_off {
             tracing::warn!(tasks = self.tasks.running(), "what still serves is cut off");
+            self.cut.signal();
+            let ending = self.within.mul_f64(ENDING_SHARE);
+            let _ = tokio::time::timeout(ending, self.tasks.ended()).await;
         }
         let writing = async {
             if let Err(error) = self.engine.flush_all().await {
@@ -143,7 +160,8 @@ impl App {
             self.writer.ended().await;
             self.store.close().await;
         };
-        if tokio::time::timeout(self.within.saturating_sub(serving), writing).await.is_err() {
+        let left = self.within.mul_f64(1.0 - SERVING_SHARE - ENDING_SHARE);
+        if tokio::time::timeout(left, writing).await.is_err() {
             tracing::warn!("shutdown deadline reached while writing");
         }
         tracing::info!("stopped");
@@ -156,6 +174,8 @@ impl App {
 /// # Errors
 /// If it cannot start, or fails on the way.
 pub async fn serve(config: Config) -> anyhow::Result<()> {
+    // Before anything is opened or made.
+    config.validate()?;
     let options = Options { url: config.database_url.clone(), read_pool: config.read_connections };
     let store = SqliteStore::open(options).await?;
     let app = App::start(&config, Arc::new(store)).await?;

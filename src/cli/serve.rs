@@ -1,5 +1,8 @@
 //! `jobplane serve`: runs the server.
 
+mod table;
+mod transport;
+
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -8,6 +11,8 @@ use clap::ValueEnum;
 use crate::app;
 use crate::config::Config;
 use crate::telemetry::logs;
+
+pub use table::render as render_settings;
 
 /// How the server writes its log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
@@ -36,6 +41,8 @@ pub struct Args {
     /// What is logged: a level, or levels by module (`info,jobplane::engine=debug`)
     #[arg(long, env = "JOBPLANE_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
     pub log_level: String,
+    #[command(flatten)]
+    transport: transport::Args,
 }
 
 /// Runs the server until it is told to stop.
@@ -49,8 +56,9 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         LogFormat::Pretty => logs::Format::Pretty,
     };
     let _log = logs::init(format, &args.log_level)?;
-    let config =
+    let mut config =
         Config { listen: args.listen, database_url: args.database_url, ..Config::default() };
+    args.transport.set(&mut config);
     app::serve(config).await?;
     Ok(ExitCode::SUCCESS)
 }

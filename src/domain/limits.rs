@@ -185,6 +185,9 @@ pub const REPORT_MESSAGE_BYTES_MAX: usize = 512 * 1024;
 /// A message on any other RPC.
 pub const MESSAGE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
+/// The request of a call arrives within this time: on a line of 2 Mbit/s the largest does.
+pub const REQUEST_WITHIN: Duration = Duration::from_secs(30);
+
 /// Commands one commit may carry: larger batches gain nothing and delay their first command.
 pub const COMMIT_COMMANDS_MAX: usize = 1_000;
 /// Bytes one commit may carry.
@@ -225,14 +228,71 @@ pub const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 /// HTTP/2 window of a connection: many times a stream's, so that stalled streams do not stall the
 /// others, and wide, because the transport counts small frames against a part of it.
 pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
-/// Bytes that a connection gathers before it writes them: a larger write gains nothing.
-pub const GATHERED_BYTES_MAX: usize = 64 * 1024;
+/// Bytes that a connection gathers before it writes them: a larger write gains little, and a peer that
+/// takes nothing holds twice as many at most.
+pub const GATHERED_BYTES_MAX: usize = 32 * 1024;
 /// Streams of one connection at once.
 pub const CONNECTION_STREAMS_MAX: u32 = 4_096;
-/// A silent peer is asked after this long whether it is there.
+/// A silent peer is asked after this long whether it is there. This also ends a connection that stops
+/// in the middle of a frame or of a header block: there it cannot answer.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 /// A peer that does not answer for this long is given up.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections open at once: each takes a file descriptor and some 60 KiB.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Connections of one peer at once: many clients may stand behind one address, and still leave room
+/// for others.
+pub const PEER_CONNECTIONS_MAX: usize = 1_000;
+/// File descriptors kept for the database, the log and the listener itself.
+pub const FILES_KEPT: usize = 64;
+/// Connections whose first words are there and that wait for the server to take them.
+pub const CONNECTIONS_READY_MAX: usize = 64;
+/// Connections that the kernel holds before they are accepted: a herd of workers that attach again.
+pub const ACCEPT_BACKLOG: i32 = 1_024;
+/// First pause after the system refused another connection, for want of file descriptors or memory.
+pub const ACCEPT_PAUSE_MIN: Duration = Duration::from_millis(10);
+/// Longest such pause.
+pub const ACCEPT_PAUSE_MAX: Duration = Duration::from_secs(1);
+/// TLS handshakes at once: they cost CPU, and a herd must not slow down those who are inside.
+pub const HANDSHAKES_MAX: usize = 256;
+/// A handshake, its wait for a turn included, is over within this time.
+pub const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
+/// A connection says within this time which protocol it speaks: HTTP/2's preface, or the whole head of
+/// an HTTP/1 request.
+pub const HEAD_WITHIN: Duration = Duration::from_secs(5);
+/// The head of an HTTP/1 request.
+pub const HTTP1_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// First size of the buffer of a stream's direction; less, and it would not be kept as it is refilled.
+pub const STREAM_BUFFER_BYTES: usize = 1_024;
+/// Messages of a stream that are ready at once travel together, up to this size: one HTTP/2 frame.
+pub const STREAM_BATCH_BYTES: usize = 16 * 1024;
+/// The headers of an HTTP/2 request.
+pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+/// Streams that a peer opened and reset before they were looked at: clients that give up many calls
+/// at once reach dozens, an attack thousands.
+pub const PENDING_RESETS_MAX: usize = 200;
+/// Streams of a connection that were reset for a peer's error, before it is closed.
+pub const LOCAL_RESETS_MAX: usize = 1_024;
+/// A connection whose peer takes nothing of what is written for this long is closed.
+pub const WRITE_STALLED_AFTER: Duration = Duration::from_secs(30);
+/// Silence after which the system asks whether the peer's host is there.
+pub const TCP_KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+/// Bytes the system holds unsent for a connection before it takes no more: what waits there is old
+/// when it is sent.
+pub const UNSENT_BYTES_MAX: u32 = 32 * 1024;
+/// A shutdown takes no longer: orchestrators kill after 30 s if nothing is said, people wait for less.
+pub const SHUTDOWN_WITHIN: Duration = Duration::from_secs(10);
+/// Streams live about this long, so that the load of a replica that came late evens out, and nobody
+/// depends on a stream that never ends.
+pub const STREAM_AGE_MAX: Duration = Duration::from_secs(3600);
+/// Spread of a stream's age, as a fraction of it: those opened together must not end together.
+pub const STREAM_AGE_JITTER: f64 = 0.2;
+/// A worker told that its stream grows old has this long to attach anew before the stream ends.
+pub const STREAM_AGE_GRACE: Duration = Duration::from_secs(10);
+/// Time that a connection without calls has to close at shutdown: the last answers are on their way.
+pub const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// The same trouble with connections is logged once within this time.
+pub const LOG_AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// A worker that opens a stream says Hello within this time.
 pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// What a worker sent before it closed its side is settled within this time, or left to itself.

@@ -67,6 +67,9 @@ pub enum Error {
     /// The server is about to stop.
     #[error("the server is shutting down")]
     Draining,
+    /// The stream has lived for as long as streams do: it may be opened again at once.
+    #[error("the stream has reached its age")]
+    StreamAged,
     /// Too much waits for the store, or it does not answer.
     #[error("the store does not answer in time")]
     Overloaded,
@@ -85,6 +88,7 @@ impl Error {
         matches!(
             self,
             Self::Draining
+                | Self::StreamAged
                 | Self::Overloaded
                 | Self::OutcomeUnknown
                 | Self::Store(store::Error::Unavailable(_))

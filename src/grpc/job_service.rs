@@ -7,6 +7,7 @@ mod stats;
 
 use tonic::{Request, Response, Status};
 
+use crate::config::Streams;
 use crate::engine::Engine;
 use crate::proto::v1;
 use crate::proto::v1::job_service_server::JobService;
@@ -18,13 +19,14 @@ use super::watch_job::{self, WatchStream};
 #[derive(Clone)]
 pub struct JobApi {
     engine: Engine,
+    streams: Streams,
 }
 
 impl JobApi {
     /// Answers with what `engine` says.
     #[must_use]
-    pub const fn new(engine: Engine) -> Self {
-        Self { engine }
+    pub const fn new(engine: Engine, streams: Streams) -> Self {
+        Self { engine, streams }
     }
 }
 
@@ -69,7 +71,9 @@ impl JobService for JobApi {
         request: Request<v1::WatchJobRequest>,
     ) -> Result<Response<Self::WatchJobStream>, Status> {
         let caller = caller(&request);
-        watch_job::watch(&self.engine, &caller, request.into_inner()).await.map(Response::new)
+        watch_job::watch(&self.engine, self.streams, &caller, request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     type WatchJobsStream = std::pin::Pin<

@@ -3,17 +3,20 @@
 //! Owns: the handlers of every call ([`job_service`], [`worker_service`], [`admin_service`]; the streams
 //! in [`watch_job`] and [`worker_stream`]), what a message means to the domain and back ([`convert`]),
 //! who calls ([`caller`]), what an error looks like to a caller ([`status`], [`reasons`]), and what is
-//! counted of each call ([`observe`]).
+//! counted of each call ([`observe`]), how long a request may arrive ([`arrival`]), and the connections themselves ([`listener`]).
 //! Does not own: decisions; they are the domain's, and the engine's.
 //! Invariants: a message is checked whole before anything is done, and every wrong field is named;
 //! [`status`] alone makes a status of an error.
 
 pub mod admin_service;
+pub mod ageing;
+mod arrival;
 pub mod caller;
 pub mod convert;
 mod deadline;
-pub mod gather;
+mod health;
 pub mod job_service;
+pub mod listener;
 pub mod observe;
 pub mod oversize;
 mod page_token;

@@ -13,6 +13,8 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use prost::Message as _;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::Code;
 use tower::{Layer, Service};
 
@@ -38,6 +40,7 @@ const STATUS_HEADER: &str = "grpc-status";
 pub struct ObserveLayer {
     metrics: Metrics,
     methods: Arc<HashMap<String, &'static str>>,
+    under_way: TaskTracker,
 }
 
 impl ObserveLayer {
@@ -56,12 +59,24 @@ impl ObserveLayer {
         let own = own.map(|name| &*Box::leak(name.into_boxed_str()));
         let methods =
             own.chain(STANDARD_METHODS.iter().copied()).map(|name| (format!("/{name}"), name));
-        Self { metrics, methods: Arc::new(methods.collect()) }
+        Self { metrics, methods: Arc::new(methods.collect()), under_way: TaskTracker::new() }
     }
 
     fn call(&self, path: &str) -> Call {
         let method = self.methods.get(path).copied().unwrap_or(OTHER);
-        Call { metrics: self.metrics.clone(), method, start: Clock::monotonic(), over: false }
+        Call {
+            metrics: self.metrics.clone(),
+            method,
+            start: Clock::monotonic(),
+            over: false,
+            _under_way: self.under_way.token(),
+        }
+    }
+
+    /// Waits until no call is under way. Safe to drop.
+    pub async fn calls_ended(&self) {
+        self.under_way.close();
+        self.under_way.wait().await;
     }
 }
 
@@ -119,6 +134,7 @@ struct Call {
     method: &'static str,
     start: Instant,
     over: bool,
+    _under_way: TaskTrackerToken,
 }
 
 impl Call {

@@ -10,7 +10,7 @@ use http::{Request, Response};
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
-use crate::domain::limits::{MESSAGE_BYTES_MAX, REPORT_MESSAGE_BYTES_MAX};
+use crate::domain::limits::MESSAGE_BYTES_MAX;
 use crate::engine;
 
 use super::status::to_status;
@@ -24,15 +24,20 @@ const REPORT_PROGRESS: &str = "/jobplane.v1.WorkerService/ReportProgress";
 /// else as it came.
 #[must_use]
 pub fn on_stream(status: Status) -> Status {
-    if is_oversize(&status) { refusal(REPORT_MESSAGE_BYTES_MAX) } else { status }
+    match exceeded(&status) {
+        Some(limit) => refusal(limit),
+        None => status,
+    }
 }
 
-fn is_oversize(status: &Status) -> bool {
-    status.code() == Code::OutOfRange && status.message().starts_with(TOO_LARGE)
+/// The bound that a message exceeded, if that is what the status tells of: each call has its own.
+fn exceeded(status: &Status) -> Option<u64> {
+    let told = status.message().strip_prefix(TOO_LARGE)?;
+    let limit = told.rsplit("limit is: ").next()?.split(' ').next()?;
+    (status.code() == Code::OutOfRange).then(|| limit.parse().unwrap_or(MESSAGE_BYTES_MAX as u64))
 }
 
-fn refusal(bytes_max: usize) -> Status {
-    let limit = u64::try_from(bytes_max).unwrap_or(u64::MAX);
+fn refusal(limit: u64) -> Status {
     to_status(engine::Error::LimitExceeded { what: "the bytes of a message", limit })
 }
 
@@ -79,9 +84,10 @@ where
 
 fn renamed<B: Default>(response: Response<B>) -> Response<B> {
     // Only an answer that ends with its headers carries a status in them.
-    match Status::from_header_map(response.headers()) {
-        Some(status) if is_oversize(&status) => refusal(MESSAGE_BYTES_MAX).into_http(),
-        Some(_) | None => response,
+    let status = Status::from_header_map(response.headers());
+    match status.as_ref().and_then(exceeded) {
+        Some(limit) => refusal(limit).into_http(),
+        None => response,
     }
 }
 

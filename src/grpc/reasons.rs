@@ -21,6 +21,7 @@ pub enum Reason {
     LimitExceeded,
     RateLimited,
     ServerDraining,
+    StreamAged,
     StoreUnavailable,
     OutcomeUnknown,
     Internal,
@@ -175,6 +176,16 @@ pub const ROWS: &[Row] = &[
         meaning: "The server is about to stop. Nothing was changed.",
         caller: "Repeat after the time in RetryInfo: another replica, or its successor, answers.",
         operator: "Nothing, if the stop was meant.",
+    },
+    Row {
+        reason: Reason::StreamAged,
+        name: "STREAM_AGED",
+        code: Code::Unavailable,
+        details: "RetryInfo",
+        meaning: "The stream has lived for as long as streams do (`--stream-max-age`). A worker was \
+                  told to attach again before.",
+        caller: "Open it again after the time in RetryInfo, and go on from there.",
+        operator: "Nothing: it spreads the load over replicas that came late.",
     },
     Row {
         reason: Reason::StoreUnavailable,

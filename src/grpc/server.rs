@@ -1,21 +1,16 @@
 //! The listener's server: gRPC, gRPC-Web and plain HTTP on one port.
 
-use std::time::Duration;
-
 use axum::Router;
 use http::HeaderValue;
-use tokio::net::TcpListener;
-use tokio_stream::StreamExt as _;
-use tonic::server::NamedService as _;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
+use tonic_health::pb::health_server::HealthServer;
 use tonic_web::GrpcWebLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use crate::config::{Streams, Transport};
 use crate::domain::limits::{
-    CONNECTION_STREAMS_MAX, CONNECTION_WINDOW_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
-    MESSAGE_BYTES_MAX, REPORT_MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES,
+    CLOSE_WITHIN, LOCAL_RESETS_MAX, MESSAGE_BYTES_MAX, PENDING_RESETS_MAX, REPORT_MESSAGE_BYTES_MAX,
 };
 use crate::engine::Engine;
 use crate::proto::DESCRIPTOR_SET;
@@ -26,8 +21,10 @@ use crate::runtime::Shutdown;
 use crate::telemetry::Metrics;
 
 use super::admin_service::AdminApi;
-use super::gather::Gather;
+use super::arrival::ArrivalLayer;
+use super::health::HealthApi;
 use super::job_service::JobApi;
+use super::listener::Listener;
 use super::observe::ObserveLayer;
 use super::oversize::OversizeLayer;
 use super::worker_service::WorkerApi;
@@ -38,7 +35,7 @@ pub enum Error {
     /// The descriptors do not fit together.
     #[error("reflection cannot be built")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// A configured origin is none.
+    /// A configured origin cannot be sent as a header.
     #[error("{origin:?} is not an origin")]
     Origin {
         /// As it was given.
@@ -49,76 +46,86 @@ pub enum Error {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// Serves until `shutdown` is signalled and the connections are done.
+/// What the server is made of.
+pub struct Parts {
+    /// Where connections come from.
+    pub listener: Listener,
+    /// What calls are answered by.
+    pub engine: Engine,
+    /// The pages.
+    pub web: Router,
+    /// Where calls and connections are counted.
+    pub metrics: Metrics,
+    /// How connections and streams are kept.
+    pub transport: Transport,
+    /// Origins that browsers may call from.
+    pub cors_origins: Vec<String>,
+}
+
+/// Serves until `shutdown` is signalled and the connections are done, or `cut` is, which ends them.
 ///
 /// # Errors
 /// If it cannot start, or the listener fails.
-pub async fn serve(
-    listener: TcpListener,
-    engine: Engine,
-    web: Router,
-    metrics: Metrics,
-    cors_origins: &[String],
-    shutdown: Shutdown,
-) -> Result<(), Error> {
-    let routes = Routes::from(grpc(engine, cors_origins).await?.merge(web));
-    let incoming = TcpIncoming::from(listener)
-        .with_nodelay(Some(true))
-        .with_keepalive(Some(Duration::from_secs(60)))
-        .map(|accepted| accepted.map(Gather::new));
-    Server::builder()
+pub async fn serve(parts: Parts, shutdown: Shutdown, cut: Shutdown) -> Result<(), Error> {
+    let Parts { listener, engine, web, metrics, transport, cors_origins } = parts;
+    let tasks = engine.tasks().clone();
+    let routes = Routes::from(grpc(&engine, transport.streams, &cors_origins)?.merge(web));
+    let observed = ObserveLayer::new(metrics.clone());
+    let incoming = listener.start(&transport.connections, metrics, &tasks, &shutdown, &cut);
+    let serving = Server::builder()
         .accept_http1(true)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_concurrent_streams(CONNECTION_STREAMS_MAX)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-        .layer(ObserveLayer::new(metrics))
+        .initial_stream_window_size(transport.stream_window_bytes)
+        .initial_connection_window_size(transport.connection_window_bytes)
+        .max_concurrent_streams(transport.streams_max)
+        .http2_max_header_list_size(transport.header_list_bytes_max)
+        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
+        .http2_max_local_error_reset_streams(Some(LOCAL_RESETS_MAX))
+        .http2_keepalive_interval(Some(transport.keepalive_interval))
+        .http2_keepalive_timeout(Some(transport.keepalive_timeout))
+        .layer(observed.clone())
         .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, async move { shutdown.signalled().await })
-        .await?;
-    Ok(())
+        .serve_with_incoming_shutdown(incoming, shutdown.signalled());
+    tokio::select! {
+        served = serving => Ok(served?),
+        () = abandoned(&observed, &shutdown, &cut) => Ok(()),
+    }
 }
 
-async fn grpc(engine: Engine, cors_origins: &[String]) -> Result<Router, Error> {
-    let (mut health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<JobServiceServer<JobApi>>().await;
-    health.set_serving::<WorkerServiceServer<WorkerApi>>().await;
-    health.set_serving::<AdminServiceServer<AdminApi>>().await;
-    engine.tasks().spawn("health", {
-        let shutdown = engine.shutdown_signal();
-        async move {
-            shutdown.signalled().await;
-            health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
-            health.set_not_serving::<JobServiceServer<JobApi>>().await;
-            health.set_not_serving::<WorkerServiceServer<WorkerApi>>().await;
-            health.set_not_serving::<AdminServiceServer<AdminApi>>().await;
-            // Watches see that, and then end: an open one would hold the whole shutdown.
-            let services = [
-                "",
-                JobServiceServer::<JobApi>::NAME,
-                WorkerServiceServer::<WorkerApi>::NAME,
-                AdminServiceServer::<AdminApi>::NAME,
-            ];
-            for service in services {
-                health.clear_service_status(service).await;
-            }
-        }
-    });
+/// Cuts the connections that are still there when no call is: their peers stopped in the middle of
+/// something. Ends after `cut`, whoever signals it, and some time for the connections to notice.
+async fn abandoned(observed: &ObserveLayer, shutdown: &Shutdown, cut: &Shutdown) {
+    shutdown.signalled().await;
+    tokio::select! {
+        () = observed.calls_ended() => {}
+        () = cut.signalled() => {}
+    }
+    tokio::select! {
+        () = tokio::time::sleep(CLOSE_WITHIN) => cut.signal(),
+        () = cut.signalled() => {}
+    }
+    tokio::time::sleep(CLOSE_WITHIN).await;
+}
+
+fn grpc(engine: &Engine, streams: Streams, cors_origins: &[String]) -> Result<Router, Error> {
+    let health = HealthServer::new(HealthApi::new(engine.shutdown_signal()));
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTOR_SET)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
     };
     let worker = |limit| {
-        WorkerServiceServer::new(WorkerApi::new(engine.clone())).max_decoding_message_size(limit)
+        WorkerServiceServer::new(WorkerApi::new(engine.clone(), streams))
+            .max_decoding_message_size(limit)
     };
-    let jobs = JobServiceServer::new(JobApi::new(engine.clone()))
+    let jobs = JobServiceServer::new(JobApi::new(engine.clone(), streams))
         .max_decoding_message_size(MESSAGE_BYTES_MAX);
     let routes = Routes::new(jobs)
         .add_service(worker(MESSAGE_BYTES_MAX))
-        .add_service(AdminServiceServer::new(AdminApi::new(engine.clone())))
-        .add_service(health_service)
+        .add_service(
+            AdminServiceServer::new(AdminApi::new(engine.clone()))
+                .max_decoding_message_size(MESSAGE_BYTES_MAX),
+        )
+        .add_service(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
     // The stream has a bound of its own for a message.
@@ -126,7 +133,7 @@ async fn grpc(engine: Engine, cors_origins: &[String]) -> Result<Router, Error> 
         "/jobplane.v1.WorkerService/ReportProgress",
         worker(REPORT_MESSAGE_BYTES_MAX),
     );
-    let layered = with_stream.layer(OversizeLayer).layer(GrpcWebLayer::new());
+    let layered = with_stream.layer(OversizeLayer).layer(ArrivalLayer).layer(GrpcWebLayer::new());
     // Outside the layers: gRPC-Web would answer a plain HTTP/1.1 request for no page with 400.
     Ok(layered.layer(cors(cors_origins)?).fallback(unknown))
 }

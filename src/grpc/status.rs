@@ -23,6 +23,8 @@ mod answer;
 
 /// When to try again if the server stops: its successor needs a moment.
 const RETRY_DRAINING: Duration = Duration::from_secs(1);
+/// When to open a stream again that was old: at once, or nearly.
+const RETRY_AGED: Duration = Duration::from_millis(100);
 /// When to try again if the store fails: sooner only adds to its load.
 const RETRY_STORE: Duration = Duration::from_secs(1);
 /// When to try again if too much is under way: a commit or two later.
@@ -58,6 +60,7 @@ pub fn to_status(error: engine::Error) -> Status {
         }
         E::SessionSuperseded => Answer::new(Reason::SessionSuperseded, message),
         E::Draining => Answer::new(Reason::ServerDraining, message).retry(RETRY_DRAINING),
+        E::StreamAged => Answer::new(Reason::StreamAged, message).retry(RETRY_AGED),
         E::Overloaded | E::Store(store::Error::Unavailable(_)) => {
             Answer::new(Reason::StoreUnavailable, message).retry(RETRY_STORE)
         }
@@ -181,6 +184,7 @@ fn log(error: &engine::Error) {
         | E::LimitExceeded { .. }
         | E::RateLimited { .. }
         | E::SessionSuperseded
+        | E::StreamAged
         | E::Store(store::Error::Rejected(_) | store::Error::Corrupt { .. }) => {}
     }
 }

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use crate::auth::Caller;
-use crate::domain::limits::{PAGE_SIZE_MAX, WATCH_HEARTBEAT, WATCH_JOB_INTERVAL_DEFAULT};
+use crate::config::Streams;
+use crate::domain::limits::{PAGE_SIZE_MAX, WATCH_JOB_INTERVAL_DEFAULT};
 use crate::domain::logs::LogLevel;
 use crate::domain::validate::Violations;
 use crate::domain::{Job, JobId};
@@ -21,6 +22,7 @@ use crate::proto::v1::watch_job_response::{Event, Heartbeat, Logs, Snapshot, Upd
 use crate::runtime::{Clock, Shutdown};
 use crate::watch::{self, Encoding, Subscription};
 
+use super::ageing::{Ageing, aged};
 use super::convert::{self, View};
 use super::show;
 use super::status::{invalid, to_status};
@@ -65,6 +67,7 @@ fn wish(request: &v1::WatchJobRequest) -> Result<Wish, Status> {
 /// If the request is invalid, or there is no such job.
 pub async fn watch(
     engine: &Engine,
+    streams: Streams,
     caller: &Caller,
     request: v1::WatchJobRequest,
 ) -> Result<WatchStream, Status> {
@@ -88,6 +91,8 @@ pub async fn watch(
         subscription,
         min_interval: wish.min_interval,
         shutdown: engine.shutdown_signal(),
+        ageing: Ageing::about(streams.max_age),
+        heartbeat: streams.watch_heartbeat,
         version: first.version,
         queue: VecDeque::new(),
         last_sent: now,
@@ -128,6 +133,9 @@ struct Watcher {
     behind: bool,
     min_interval: Duration,
     shutdown: Shutdown,
+    ageing: Ageing,
+    /// Silence after which it says that it lives.
+    heartbeat: Duration,
     /// The slot's version sent last.
     version: u64,
     /// What the reader takes next: a page of lines and an update at most.
@@ -156,11 +164,12 @@ impl Watcher {
             }
             tokio::select! {
                 () = self.subscription.changed() => {}
-                () = tokio::time::sleep_until(self.last_sent + WATCH_HEARTBEAT) => {
+                () = tokio::time::sleep_until(self.last_sent + self.heartbeat) => {
                     self.queue.push_back(self.heartbeat());
                     continue;
                 }
                 () = self.shutdown.signalled() => return Err(to_status(engine::Error::Draining)),
+                () = self.ageing.over() => return Err(aged()),
             }
             self.hold_back().await;
             self.look()?;

@@ -5,6 +5,7 @@ mod take;
 
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::config::Streams;
 use crate::engine::Engine;
 use crate::proto::v1;
 use crate::proto::v1::worker_service_server::WorkerService;
@@ -17,13 +18,14 @@ use super::worker_stream::{self, ReportStream};
 #[derive(Clone)]
 pub struct WorkerApi {
     engine: Engine,
+    streams: Streams,
 }
 
 impl WorkerApi {
     /// Answers with what `engine` says.
     #[must_use]
-    pub const fn new(engine: Engine) -> Self {
-        Self { engine }
+    pub const fn new(engine: Engine, streams: Streams) -> Self {
+        Self { engine, streams }
     }
 }
 
@@ -36,7 +38,12 @@ impl WorkerService for WorkerApi {
         request: Request<Streaming<v1::ReportProgressRequest>>,
     ) -> Result<Response<Self::ReportProgressStream>, Status> {
         let caller = caller(&request);
-        Ok(Response::new(worker_stream::serve(&self.engine, caller, request.into_inner())))
+        Ok(Response::new(worker_stream::serve(
+            &self.engine,
+            self.streams,
+            caller,
+            request.into_inner(),
+        )))
     }
 
     async fn acquire_jobs(

@@ -4,12 +4,14 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
 use parking_lot::Mutex;
 use tonic::{Status, Streaming};
 
 use crate::auth::Caller;
+use crate::config::Streams;
 use crate::domain::limits::{HELLO_WITHIN, SETTLE_WITHIN};
 use crate::domain::validate::Violations;
 use crate::engine::session::{Attach, Hello, HostUsage, Outbox, WorkerFacts};
@@ -18,6 +20,7 @@ use crate::proto::v1;
 use crate::proto::v1::report_progress_request::Kind;
 use crate::runtime::Shutdown;
 
+use super::ageing::{Ageing, aged};
 use super::convert;
 use super::oversize;
 use super::status::{invalid, invalid_field, to_status};
@@ -31,6 +34,7 @@ pub type ReportStream =
 #[must_use]
 pub fn serve(
     engine: &Engine,
+    streams: Streams,
     caller: Caller,
     inbound: Streaming<v1::ReportProgressRequest>,
 ) -> ReportStream {
@@ -39,6 +43,8 @@ pub fn serve(
     let last_word = Arc::new(Mutex::new(None));
     let reader = Reader {
         engine: engine.clone(),
+        grace: streams.grace,
+        ageing: Ageing::about(streams.max_age),
         caller,
         inbound,
         outbox: outbox.clone(),
@@ -51,6 +57,9 @@ pub fn serve(
 
 struct Reader {
     engine: Engine,
+    ageing: Ageing,
+    /// What is left of the stream once its worker was told to attach anew.
+    grace: Duration,
     caller: Caller,
     inbound: Streaming<v1::ReportProgressRequest>,
     outbox: Outbox,
@@ -113,7 +122,22 @@ impl Reader {
     }
 
     async fn read(&mut self, attach: &Arc<Attach>) -> Result<Goodbye, Status> {
-        while let Some(message) = self.message().await? {
+        let mut told = false;
+        loop {
+            let ageing = self.ageing;
+            let message = tokio::select! {
+                message = self.message() => message?,
+                () = ageing.over() => {
+                    if told {
+                        return Err(aged());
+                    }
+                    told = true;
+                    attach.send_elsewhere(self.engine.sessions());
+                    self.ageing = Ageing::exactly(self.grace);
+                    continue;
+                }
+            };
+            let Some(message) = message else { return Ok(Goodbye(false)) };
             let sessions = self.engine.sessions();
             attach.heard(sessions, message.received_through);
             match message.kind {
@@ -149,7 +173,6 @@ impl Reader {
                 None => {}
             }
         }
-        Ok(Goodbye(false))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::domain::stats::Count;
 use crate::domain::{JobType, Timestamp};
 
 use super::commits::Commits;
+use super::connections::Connections;
 use super::jobs::{Finished, Jobs, QueueDepth};
 use super::logs;
 use super::rpcs::Rpcs;
@@ -35,6 +36,7 @@ struct Instruments {
     jobs: Jobs,
     commits: Commits,
     rpcs: Rpcs,
+    connections: Connections,
     workers: Gauge,
     watchers: Gauge,
     sessions: Gauge,
@@ -59,7 +61,17 @@ impl Metrics {
         let jobs = Jobs::register(&mut registry);
         let commits = Commits::register(&mut registry);
         let rpcs = Rpcs::register(&mut registry);
-        Self(Arc::new(Instruments { registry, jobs, commits, rpcs, workers, watchers, sessions }))
+        let connections = Connections::register(&mut registry);
+        Self(Arc::new(Instruments {
+            registry,
+            jobs,
+            commits,
+            rpcs,
+            connections,
+            workers,
+            watchers,
+            sessions,
+        }))
     }
 
     /// Counts a job that came to its end.
@@ -110,6 +122,26 @@ impl Metrics {
     /// Counts a call that ended: its method (`jobplane.v1.JobService/GetJob`, or `other`) and code.
     pub fn rpc(&self, method: &'static str, code: &'static str, duration: Duration) {
         self.0.rpcs.ended(method, code, duration);
+    }
+
+    /// Takes over the number of open connections.
+    pub fn connections_open(&self, open: usize) {
+        self.0.connections.open(level(open));
+    }
+
+    /// Counts a connection that was let in.
+    pub fn connection_accepted(&self) {
+        self.0.connections.accepted();
+    }
+
+    /// Counts a connection that was turned away, and why.
+    pub fn connection_refused(&self, reason: &'static str) {
+        self.0.connections.refused(reason);
+    }
+
+    /// Counts a connection that ended before its first request, and why.
+    pub fn connection_failed(&self, reason: &'static str) {
+        self.0.connections.failed(reason);
     }
 
     /// All figures as text, in the OpenMetrics format ([`CONTENT_TYPE`]).

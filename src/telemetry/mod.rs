@@ -7,6 +7,7 @@
 
 mod chain;
 mod commits;
+mod connections;
 mod jobs;
 mod labels;
 pub mod logs;

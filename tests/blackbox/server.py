@@ -49,8 +49,8 @@ class Server:
         self._lines = []
         self._listening = threading.Event()
 
-    def start(self):
-        """Starts the process and waits until it is ready."""
+    def start(self, *flags):
+        """Starts the process, with further `flags` of `serve`, and waits until it is ready."""
         assert self.process is None, "it runs already"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("JOBPLANE_")}
         self.starts += 1
@@ -61,6 +61,7 @@ class Server:
                 binary(), "serve",
                 "--listen", "127.0.0.1:0",
                 "--database-url", f"sqlite://{self.database}",
+                *flags,
             ],
             cwd=self.folder,
             env=environment,

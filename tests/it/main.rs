@@ -2,6 +2,7 @@
 //! against what docs/GUARANTEES.md promises.
 
 mod acks;
+mod browsers;
 mod cancel;
 mod delivery;
 mod figures;
@@ -18,4 +19,5 @@ mod reattach;
 mod requests;
 mod retry;
 mod shutdown;
+mod streams;
 mod watch;

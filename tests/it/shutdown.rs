@@ -5,15 +5,17 @@ use std::time::Duration;
 use jobplane::proto::v1;
 use jobplane::proto::v1::JobState as State;
 use jobplane::proto::v1::report_progress_request::update::{Report, Succeeded};
-use jobplane::runtime::Tasks;
+use jobplane::runtime::{Clock, Tasks};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::harness::{
-    Fault, JobFacts as _, Message, Refusal, SOON, Server, Told as _, Weather, channel, eventually,
-    lines, percent, seconds, spec,
+    Fault, JobFacts as _, Message, Refusal, SOON, Server, StalledWorker, Told as _, Watcher,
+    Weather, channel, eventually, lines, percent, seconds, spec, within,
 };
 
 #[tokio::test]
@@ -81,6 +83,102 @@ async fn a_watch_of_the_health_sees_the_stop_and_does_not_hold_it() {
     assert!(took < Duration::from_secs(1), "the watch held it: {took:?}");
     let last = watch.message().await.expect("an answer").expect("a status");
     assert_eq!(last.status(), ServingStatus::NotServing);
+    assert_eq!(watch.message().await.expect("a good end"), None);
+}
+
+/// HTTP/2's preface with empty settings, and headers that do not end.
+const IN_MID_HEADERS: &[u8] =
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0\0\0\x01\x01\0\0\0\0\x01\x82";
+
+/// A connection over which so much was said, and an answer begun if it was enough for one.
+async fn stuck(server: &Server, words: &[u8]) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address()).await.expect("it listens");
+    stream.write_all(words).await.expect("sent");
+    if words.len() > 24 {
+        stream.read_u8().await.expect("the server's settings");
+    }
+    stream
+}
+
+#[tokio::test]
+async fn a_stop_tells_a_crowd_and_does_not_wait_for_those_who_are_stuck() {
+    let mut server = Server::start().await;
+    let client = server.client();
+    let id = client.create(spec("later")).await.id;
+    let mut workers = Vec::new();
+    for number in 0..100 {
+        workers.push(server.worker(&format!("w{number}")).job_type("sync").connect().await);
+    }
+    let mut watchers = Vec::new();
+    for _ in 0..1_000 {
+        watchers.push(Watcher::open(client.clone(), Watcher::wish(&id)).await);
+    }
+    let _silent = stuck(&server, b"").await;
+    let _in_preface = stuck(&server, b"PRI * HTTP/2.0\r\n").await;
+    let mut in_headers = stuck(&server, IN_MID_HEADERS).await;
+    let created = client.create(spec("acked")).await.id;
+
+    let took = server.halt().await;
+    assert_eq!(server.logged("what still serves is cut off"), 0, "it came to the deadline");
+    assert!(took < Duration::from_secs(5), "somebody held it: {took:?}");
+    for watcher in watchers {
+        let refusal = Refusal::of(&watcher.end().await.1.expect_err("cut short"));
+        assert_eq!((refusal.code, &*refusal.reason), (Code::Unavailable, "SERVER_DRAINING"));
+        assert!(refusal.retry_after.is_some());
+    }
+    for worker in workers {
+        let reconnect = |told: &Message| matches!(told, Message::Reconnect(_)).then_some(());
+        worker.expect("to attach again", reconnect).await;
+        let refusal = Refusal::of(&worker.end().await.expect_err("cut short"));
+        assert_eq!(refusal.reason, "SERVER_DRAINING");
+    }
+    let mut rest = Vec::new();
+    // Cut: an end or a reset.
+    let _ = within(SOON, "the end", in_headers.read_to_end(&mut rest)).await;
+
+    let began = Clock::monotonic();
+    server.resume().await;
+    assert_eq!(server.client().get(&created).await.state(), State::Pending);
+    let took = Clock::monotonic().duration_since(began);
+    assert!(took < Duration::from_secs(2), "it served again only after {took:?}");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn readers_who_read_nothing_are_cut_before_the_deadline() {
+    let within = Duration::from_secs(3);
+    let setup = Server::setup().with(|config| config.shutdown_within = within);
+    let mut server = setup.start().await;
+    let id = server.client().create(spec("sync")).await.id;
+    let stalled = server.stalled_watch(Watcher::wish(&id)).await;
+    let held = server.worker("w1").connect().await.expect_assignment().await;
+    let _idle = StalledWorker::connect(server.address(), "w2").await;
+    held.clone().progress(40.0).await;
+    let took = server.halt().await;
+    assert!(took < within, "it took {took:?}");
+    assert_eq!(server.logged("what still serves is cut off"), 1);
+    stalled.read_all().await.expect_err("its connection is cut");
+    // Nothing else suffered: the newest progress is on disk.
+    server.resume().await;
+    assert_eq!(server.client().get(&id).await.percent(), Some(40.0));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_health_check_on_an_open_connection_sees_the_stop() {
+    let server = Server::start().await;
+    let mut health = HealthClient::new(channel(server.address()).await);
+    let check = |service: &str| HealthCheckRequest { service: service.to_owned() };
+    for service in ["", "jobplane.v1.JobService", "jobplane.v1.AdminService"] {
+        let answer = health.check(check(service)).await.expect("an answer").into_inner();
+        assert_eq!(answer.status(), ServingStatus::Serving, "{service:?}");
+    }
+    let unknown = health.check(check("other")).await.expect_err("no such service");
+    assert_eq!(unknown.code(), Code::NotFound);
+    let mut watch = health.watch(check("other")).await.expect("a watch").into_inner();
+    let first = watch.message().await.expect("an answer").expect("a status");
+    assert_eq!(first.status(), ServingStatus::ServiceUnknown);
+    server.stop().await;
     assert_eq!(watch.message().await.expect("a good end"), None);
 }
 

@@ -1,8 +1,12 @@
 //! Documents that say what the code says.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
+use std::time::Duration;
 
+use jobplane::cli::serve;
+use jobplane::domain::limits;
 use jobplane::domain::machine::table;
 
 use crate::tree::{none_wrong, root, rust};
@@ -35,6 +39,58 @@ fn is_up_to_date(path: &str, name: &str, rendered: &str) {
 #[test]
 fn the_state_machine_document_shows_the_table() {
     is_up_to_date("docs/STATE_MACHINE.md", "table", &table::render());
+}
+
+#[test]
+fn the_settings_document_shows_the_flags() {
+    is_up_to_date("docs/SETTINGS.md", "settings", &serve::render_settings());
+}
+
+#[test]
+fn the_settings_document_shows_the_bounds_of_the_transport() {
+    let seconds = |span: Duration| format!("{} s", span.as_secs());
+    let kib = |bytes: usize| format!("{} KiB", bytes / 1024);
+    let messages = format!(
+        "{} on `ReportProgress`, {} on other calls",
+        kib(limits::REPORT_MESSAGE_BYTES_MAX),
+        kib(limits::MESSAGE_BYTES_MAX)
+    );
+    let rows = [
+        (
+            "first words of a connection: HTTP/2's preface, or the head of an HTTP/1 request",
+            seconds(limits::HEAD_WITHIN),
+        ),
+        ("the head of an HTTP/1 request", kib(limits::HTTP1_HEAD_BYTES_MAX)),
+        (
+            "a peer that takes nothing of what is written to it",
+            seconds(limits::WRITE_STALLED_AFTER),
+        ),
+        ("headers of a call", kib(limits::HEADER_LIST_BYTES_MAX as usize)),
+        ("a message", messages),
+        ("the time of a request to arrive, unless it is a stream", seconds(limits::REQUEST_WITHIN)),
+        (
+            "what a caller may send on a stream before it is read",
+            kib(limits::STREAM_WINDOW_BYTES as usize),
+        ),
+        (
+            "what a caller may send on a connection before it is read",
+            kib(limits::CONNECTION_WINDOW_BYTES as usize),
+        ),
+        (
+            "streams that a peer reset before they were looked at",
+            limits::PENDING_RESETS_MAX.to_string(),
+        ),
+        ("silence on a watch before it says that it lives", seconds(limits::WATCH_HEARTBEAT)),
+        (
+            "time that a worker has to leave a stream that has reached its age",
+            seconds(limits::STREAM_AGE_GRACE),
+        ),
+    ];
+    let mut table = String::from("| what | bound |\n|---|---|\n");
+    for (what, bound) in rows {
+        let _ = writeln!(table, "| {what} | {bound} |");
+    }
+    is_up_to_date("docs/SETTINGS.md", "bounds", &table);
 }
 
 #[test]

@@ -16,7 +16,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("runtime", &["domain", "telemetry", "config"]),
     ("telemetry", &["domain", "runtime", "config"]),
     ("config", &["domain", "runtime", "telemetry"]),
-    ("proto", &[]),
+    // Its codec has bounds.
+    ("proto", &["domain"]),
     ("auth", &["domain", "config"]),
     ("store", &["domain", "runtime", "telemetry", "config"]),
     ("watch", &["domain", "runtime", "telemetry", "config"]),

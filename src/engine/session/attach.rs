@@ -20,6 +20,7 @@ use super::super::pipeline::Adoption;
 use super::holding::Held;
 use super::ledger::Ledger;
 use super::outbox::{Outbox, ToWorker};
+use super::registry::Sessions;
 
 /// What a worker says of itself.
 #[derive(Debug, Clone)]
@@ -225,6 +226,12 @@ impl Attach {
     pub(super) fn send_away(&self, after: Duration) {
         self.tell(ToWorker::Reconnect { after });
         self.outbox.end(Some(Error::Draining));
+    }
+
+    /// Its stream will end for its age: nothing more for it, and it may attach again at once.
+    pub fn send_elsewhere(&self, sessions: &Sessions) {
+        self.set_slots(sessions, 0);
+        self.tell(ToWorker::Reconnect { after: Duration::ZERO });
     }
 
     /// The least often it must be heard of.

@@ -33,7 +33,7 @@ async fn a_message_that_is_too_large_meets_the_limit() {
     assert_eq!(status.code(), Code::ResourceExhausted);
     let info = status.get_details_error_info().expect("always there");
     assert_eq!(info.reason, "LIMIT_EXCEEDED");
-    assert_eq!(info.metadata["limit"], MESSAGE_BYTES_MAX.to_string());
+    assert_eq!(info.metadata["limit"], "10", "that of this service");
 }
 
 #[tokio::test]
@@ -46,7 +46,9 @@ async fn other_refusals_pass_as_they_are() {
 fn a_stream_tells_an_oversize_message_from_other_ends() {
     let large = Status::out_of_range(format!("{TOO_LARGE}: found 9 bytes, the limit is: 8 bytes"));
     let info = on_stream(large).get_details_error_info().expect("always there");
-    assert_eq!(info.metadata["limit"], REPORT_MESSAGE_BYTES_MAX.to_string());
+    assert_eq!(info.metadata["limit"], "8");
+    let otherwise = on_stream(Status::out_of_range(format!("{TOO_LARGE}, in other words")));
+    assert_eq!(otherwise.code(), Code::ResourceExhausted, "whatever the words about the bound");
     assert_eq!(on_stream(Status::out_of_range("else")).code(), Code::OutOfRange);
     assert_eq!(on_stream(Status::cancelled("gone")).code(), Code::Cancelled);
 }

@@ -44,6 +44,7 @@ fn every_error() -> Vec<(engine::Error, &'static str)> {
         (E::RateLimited { what: "updates", limit: 1_024 }, "RATE_LIMITED"),
         (E::SessionSuperseded, "SESSION_SUPERSEDED"),
         (E::Draining, "SERVER_DRAINING"),
+        (E::StreamAged, "STREAM_AGED"),
         (E::Overloaded, "STORE_UNAVAILABLE"),
         (E::OutcomeUnknown, "OUTCOME_UNKNOWN"),
         (E::Store(store::Error::Unavailable(source())), "STORE_UNAVAILABLE"),

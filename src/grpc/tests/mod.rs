@@ -9,6 +9,7 @@ use std::sync::Arc;
 use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 
+use crate::config::Streams;
 use crate::engine::{Engine, Stops};
 use crate::grpc::admin_service::AdminApi;
 use crate::grpc::job_service::JobApi;
@@ -46,8 +47,8 @@ impl Server {
             },
         );
         Self {
-            jobs: JobApi::new(engine.clone()),
-            workers: WorkerApi::new(engine.clone()),
+            jobs: JobApi::new(engine.clone(), Streams::default()),
+            workers: WorkerApi::new(engine.clone(), Streams::default()),
             admin: AdminApi::new(engine.clone()),
             engine,
             board,

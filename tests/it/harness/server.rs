@@ -207,8 +207,13 @@ impl Server {
 
     /// The answer to a plain HTTP request, as it came.
     pub async fn http_get(&self, path: &str) -> String {
+        self.http(&format!("GET {path} HTTP/1.1\r\n")).await
+    }
+
+    /// The answer to a request over HTTP/1.1 with these lines, each with its end, as it came.
+    pub async fn http(&self, lines: &str) -> String {
         let mut stream = TcpStream::connect(self.address()).await.expect("the server listens");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+        let request = format!("{lines}host: test\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.expect("an answer");
