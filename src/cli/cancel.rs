@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::client::Limit;
 use super::exit::{Exit, Failure};
 use super::output::Out;
-use super::{Context, each, parse};
+use super::{Context, each, find, parse};
 use crate::proto::v1::CancelJobRequest;
 
 /// Which jobs, and how.
@@ -28,7 +28,8 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
     let client = context.connect(args.limit.timeout).await?;
     let mut each = each::Each::default();
-    for job_id in args.jobs {
+    for written in args.jobs {
+        let Some(job_id) = each.taken(find::job(&client, &written).await, out)? else { continue };
         let doing = format!("cancel job {job_id}");
         let grace = args.grace.map(parse::wire_duration);
         let request = CancelJobRequest { job_id, reason: args.reason.clone(), grace };

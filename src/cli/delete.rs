@@ -3,7 +3,7 @@
 use super::client::Limit;
 use super::exit::{Exit, Failure};
 use super::output::{Format, Out};
-use super::{Context, each, parse};
+use super::{Context, each, find, parse};
 use crate::proto::v1::DeleteJobRequest;
 
 /// Which jobs.
@@ -20,7 +20,8 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
     let client = context.connect(args.limit.timeout).await?;
     let mut each = each::Each::default();
-    for job_id in args.jobs {
+    for written in args.jobs {
+        let Some(job_id) = each.taken(find::job(&client, &written).await, out)? else { continue };
         let doing = format!("delete job {job_id}");
         let request = DeleteJobRequest { job_id: job_id.clone() };
         let answer = client.ask(&doing, client.jobs().delete_job(client.request(request))).await;

@@ -33,7 +33,13 @@ fn state_padded(status: &JobStatus, colour: bool) -> String {
 /// One line about a job now.
 #[must_use]
 pub fn line(status: &JobStatus, now: Timestamp, colour: bool) -> String {
-    let rest = match status.state() {
+    format!("{}  {}", state_padded(status, colour), rest(status, now)).trim_end().to_owned()
+}
+
+/// What there is to say about a job now beside its state.
+#[must_use]
+pub fn rest(status: &JobStatus, now: Timestamp) -> String {
+    match status.state() {
         JobState::Pending => pending(status, now),
         JobState::Running => running(status, now, false),
         JobState::Succeeded
@@ -41,8 +47,7 @@ pub fn line(status: &JobStatus, now: Timestamp, colour: bool) -> String {
         | JobState::Cancelled
         | JobState::Skipped
         | JobState::Unspecified => ended(status),
-    };
-    format!("{}  {rest}", state_padded(status, colour)).trim_end().to_owned()
+    }
 }
 
 /// One line about a job now, with a bar if it is known how far it is.
@@ -61,7 +66,9 @@ pub fn drawn(status: &JobStatus, now: Timestamp, colour: bool) -> String {
     }
 }
 
-fn pending(status: &JobStatus, now: Timestamp) -> String {
+/// What a job waits for.
+#[must_use]
+pub fn pending(status: &JobStatus, now: Timestamp) -> String {
     let queue = status.effective.as_ref().map_or("", |effective| effective.queue.as_str());
     let waits = match &status.schedule_time {
         Some(time) if format::timestamp(time) > now => {
@@ -101,11 +108,16 @@ fn running(status: &JobStatus, now: Timestamp, with_bar: bool) -> String {
     if parts.is_empty() {
         parts.push(format!("on worker {}", format::plain(&status.worker_id)));
     }
-    if let Some(request) = &status.cancel_request {
-        let cause = names::word::<crate::proto::v1::CancelCause>(request.cause);
-        parts.push(format!("asked to stop ({})", cause.to_lowercase()));
-    }
+    parts.extend(stopping(status));
     parts.join("  ")
+}
+
+/// That a running job was asked to stop, and what for.
+#[must_use]
+pub fn stopping(status: &JobStatus) -> Option<String> {
+    let request = status.cancel_request.as_ref()?;
+    let cause = names::word::<crate::proto::v1::CancelCause>(request.cause);
+    Some(format!("asked to stop ({})", cause.to_lowercase()))
 }
 
 fn ended(status: &JobStatus) -> String {
@@ -116,6 +128,14 @@ fn ended(status: &JobStatus) -> String {
     if let Some(progress) = &status.progress {
         parts.extend(amount(progress));
     }
+    parts.extend(Some(why_ended(status)).filter(|why| !why.is_empty()));
+    parts.join("  ")
+}
+
+/// Why a job that did not succeed is over.
+#[must_use]
+pub fn why_ended(status: &JobStatus) -> String {
+    let mut parts = Vec::new();
     if status.skip_reason != 0 {
         parts.push(word::<crate::proto::v1::SkipReason>(status.skip_reason));
     }

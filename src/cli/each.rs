@@ -22,7 +22,7 @@ impl Each {
     ) -> Result<Option<T>, Failure> {
         match answer {
             Ok(answer) => Ok(Some(answer)),
-            Err(failure @ Failure::Refused(_)) if failure.exit() != Exit::Unreachable => {
+            Err(failure) if failure.is_about_this() => {
                 out.flush()?;
                 report(&failure);
                 self.failed.get_or_insert(failure.exit());

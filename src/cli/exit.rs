@@ -25,10 +25,22 @@ pub enum Exit {
     Refused = 4,
     /// The server cannot be reached, or gives no usable answer.
     Unreachable = 5,
+    /// `status --exit-code`: the job waits.
+    Pending = 10,
+    /// `status --exit-code`: the job runs.
+    Running = 11,
+    /// `status --exit-code`: the job was cancelled.
+    Cancelled = 12,
+    /// `status --exit-code`: the job was skipped.
+    Skipped = 13,
     /// The answer could not be written (`EX_IOERR`).
     Io = 74,
     /// It took longer than was allowed.
     TimedOut = 124,
+    /// Ctrl-C before it was done (128 + SIGINT).
+    Interrupted = 130,
+    /// It was told to end (128 + SIGTERM).
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {
@@ -47,12 +59,35 @@ pub enum Failure {
         /// What is wrong with it.
         problem: String,
     },
+    /// No job has such an id.
+    NoSuchJob {
+        /// What was written.
+        written: String,
+    },
+    /// Several jobs have such an id.
+    Ambiguous {
+        /// What was written.
+        written: String,
+        /// Some of the jobs.
+        fits: Vec<String>,
+    },
     /// No connection.
     Unreachable {
         /// Where to.
         address: String,
         /// What the system said.
         cause: String,
+    },
+    /// Somebody answers, but no jobplane server.
+    Stranger {
+        /// Where.
+        address: String,
+        /// What was asked for.
+        doing: String,
+        /// Who it is.
+        who: String,
+        /// What may be done now.
+        next: String,
     },
     /// The server answered, but not with what was asked for.
     Refused(Box<Refusal>),
@@ -83,12 +118,31 @@ impl Failure {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } => Exit::Usage,
-            Self::Unreachable { .. } | Self::Unreadable(_) => Exit::Unreachable,
+            Self::Usage { .. } | Self::Ambiguous { .. } => Exit::Usage,
+            Self::NoSuchJob { .. } => Exit::NotFound,
+            Self::Unreachable { .. } | Self::Stranger { .. } | Self::Unreadable(_) => {
+                Exit::Unreachable
+            }
             Self::Refused(refusal) => refusal.exit,
             Self::TimedOut { .. } => Exit::TimedOut,
             Self::Output(_) => Exit::Io,
             Self::Closed => Exit::Ok,
+        }
+    }
+
+    /// Whether the failure is that of one job, so that the next one may go well.
+    #[must_use]
+    pub fn is_about_this(&self) -> bool {
+        match self {
+            Self::NoSuchJob { .. } | Self::Ambiguous { .. } => true,
+            Self::Refused(refusal) => refusal.exit != Exit::Unreachable,
+            Self::Usage { .. }
+            | Self::Unreachable { .. }
+            | Self::Stranger { .. }
+            | Self::TimedOut { .. }
+            | Self::Unreadable(_)
+            | Self::Output(_)
+            | Self::Closed => false,
         }
     }
 
@@ -101,9 +155,28 @@ impl Failure {
                 format!("{field}: {problem}"),
                 "next: see `jobplane help` and the command's --help".to_owned(),
             ],
-            Self::Unreachable { address, cause } => {
-                vec![format!("cannot reach the server at {address}: {cause}"), check_address()]
+            Self::NoSuchJob { written } => vec![
+                format!("no job has an id that begins or ends with {written}"),
+                "looked among the newest 1,000 jobs, those that are not over, and those of that time"
+                    .to_owned(),
+                "next: see the ids with `jobplane list`; a job is there until it is deleted"
+                    .to_owned(),
+            ],
+            Self::Ambiguous { written, fits } => {
+                let mut lines = vec![format!("{written} may be any of several jobs:")];
+                lines.extend(fits.iter().map(|fit| format!("  {}", format::plain(fit))));
+                lines.push("next: write more of the id".to_owned());
+                lines
             }
+            Self::Unreachable { address, cause } => {
+                let cause = format::plain(cause);
+                vec![format!("cannot reach the server at {address}: {cause}"), reach(&cause)]
+            }
+            Self::Stranger { address, doing, who, next } => vec![
+                format!("cannot {doing}: {who}"),
+                format!("asked {address}"),
+                format!("next: {next}"),
+            ],
             Self::Refused(refusal) => refusal.lines(),
             Self::TimedOut { doing, after, next } => vec![
                 format!("gave up after {}: {doing}", format::span(*after)),
@@ -117,6 +190,21 @@ impl Failure {
             Self::Closed => Vec::new(),
         }
     }
+}
+
+/// The advice when there is no connection, by the words of the system.
+fn reach(cause: &str) -> String {
+    let has = |words: &[&str]| words.iter().any(|word| cause.contains(word));
+    let next = if has(&["lookup address", "Name or service", "nodename", "resolve"]) {
+        "check how the host is written in --endpoint or JOBPLANE_ENDPOINT, and that this machine \
+         can look up names"
+    } else if has(&["timed out", "deadline", "unreachable", "No route"]) {
+        "the host does not answer: check the address in --endpoint or JOBPLANE_ENDPOINT, the \
+         network, and firewalls in between"
+    } else {
+        return check_address();
+    };
+    format!("next: {next}")
 }
 
 /// The advice when nobody listens.

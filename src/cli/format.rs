@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use crate::domain::Timestamp;
 
@@ -108,10 +109,17 @@ pub fn count(count: i64) -> String {
     text
 }
 
-/// A share of a whole, never rounded up: 100% is said only when it is reached.
+/// A share of a whole: `53.5%`; 100% is said only when it is reached.
 #[must_use]
 pub fn percent(percent: f64) -> String {
-    format!("{:.1}%", (percent * 10.0).floor() / 10.0)
+    format!("{}%", share(percent))
+}
+
+/// The figure of a share, `53.5`: the nearest tenth, but not 100 before it is reached.
+#[must_use]
+pub fn share(percent: f64) -> String {
+    let nearest = (percent * 10.0).round() / 10.0;
+    format!("{:.1}", if percent < 100.0 { nearest.min(99.9) } else { nearest })
 }
 
 /// A rate per second: `1,234/s`, `12.3/s`, `0.45/s`; slow ones by the minute. `None` if nothing moves.
@@ -161,6 +169,34 @@ pub fn plain(text: &str) -> String {
             letter => Shown::Letter(Some(letter)),
         })
         .collect()
+}
+
+/// How many columns a text takes on a terminal.
+#[must_use]
+pub fn width(text: &str) -> usize {
+    text.width()
+}
+
+/// A text that is safe already, in so many columns at most; `…` stands for what was cut off.
+#[must_use]
+pub fn fit(text: &str, room: usize) -> String {
+    if width(text) <= room {
+        return text.to_owned();
+    }
+    let mut kept = String::new();
+    let mut left = room.saturating_sub(1);
+    for letter in text.chars() {
+        let wide = letter.width().unwrap_or_default();
+        if wide > left {
+            break;
+        }
+        left -= wide;
+        kept.push(letter);
+    }
+    if room > 0 {
+        kept.push('…');
+    }
+    kept
 }
 
 /// As [`plain`], but with its lines kept; `indent` goes before each further line.

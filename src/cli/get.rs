@@ -6,7 +6,7 @@ use super::exit::{Exit, Failure};
 use super::output::{Format, Out};
 use super::paint::{Paint, painted};
 use super::table::{Cell, Table};
-use super::{describe, format, json, parse};
+use super::{describe, find, format, json, parse};
 use crate::cli::names::word;
 use crate::proto::v1::{
     Attempt, AttemptOutcome, GetJobRequest, GetJobResponse, Job, ListJobAttemptsRequest,
@@ -31,10 +31,11 @@ pub struct Args {
 /// Shows the job.
 pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
     let client = context.connect(args.limit.timeout).await?;
-    let doing = format!("get job {}", args.job);
-    let request = GetJobRequest { job_id: args.job.clone(), ..Default::default() };
+    let job_id = find::job(&client, &args.job).await?;
+    let doing = format!("get job {job_id}");
+    let request = GetJobRequest { job_id: job_id.clone(), ..Default::default() };
     let answer = client.ask(&doing, client.jobs().get_job(client.request(request))).await?;
-    let attempts = if args.attempts { Some(attempts(&client, args.job).await?) } else { None };
+    let attempts = if args.attempts { Some(attempts(&client, job_id).await?) } else { None };
     match out.format() {
         Format::Table => {
             show(&answer.job.unwrap_or_default(), attempts.as_ref(), context, out)?;

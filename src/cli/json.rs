@@ -43,6 +43,7 @@ described! {
     v1::DeleteJobResponse: "DeleteJobResponse",
     v1::GetJobResponse: "GetJobResponse",
     v1::GetStatsResponse: "GetStatsResponse",
+    v1::GetSummaryResponse: "GetSummaryResponse",
     v1::Job: "Job",
     v1::ListJobAttemptsResponse: "ListJobAttemptsResponse",
     v1::ListJobLogsResponse: "ListJobLogsResponse",
@@ -54,9 +55,11 @@ described! {
     v1::Queue: "Queue",
     v1::RetryJobResponse: "RetryJobResponse",
     v1::WatchJobResponse: "WatchJobResponse",
+    v1::WatchJobsResponse: "WatchJobsResponse",
     v1::Worker: "Worker",
     v1::get_stats_response::QueueStats: "GetStatsResponse.QueueStats",
     v1::get_stats_response::TypeStats: "GetStatsResponse.TypeStats",
+    v1::get_summary_response::Summary: "GetSummaryResponse.Summary",
 }
 
 fn pool() -> Result<&'static DescriptorPool, Failure> {

@@ -1,51 +1,29 @@
 //! `jobplane list`: jobs, the newest first.
 
 use super::Context;
-use super::client::{Client, Limit};
+use super::client::Limit;
 use super::exit::{Exit, Failure};
+use super::filter::Filter;
+use super::names::word;
 use super::output::{Format, Out};
 use super::paint::Paint;
 use super::table::{Cell, Table};
-use super::{describe, format, names, parse};
+use super::{describe, format, pages};
 use crate::domain::Timestamp;
-use crate::proto::v1::{Job, JobFilter, JobState, JobView, ListJobsRequest, ListJobsResponse};
+use crate::proto::v1::{Job, JobView, ListJobsRequest, ListJobsResponse, Priority};
 
 #[cfg(test)]
 mod tests;
 
-/// The server gives no larger pages.
-const PAGE_MAX: usize = 1_000;
+/// Jobs that are shown if nobody says how many.
+const USUAL: usize = 50;
 
 /// Which jobs.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Of any of these types; may be repeated, or separated by commas
-    #[arg(long = "type", short, value_name = "TYPE", value_delimiter = ',')]
-    types: Vec<String>,
-    /// Of any of these categories
-    #[arg(long = "category", value_name = "CATEGORY", value_delimiter = ',')]
-    categories: Vec<String>,
-    /// In any of these states: pending, running, succeeded, failed, cancelled, skipped
-    #[arg(long = "state", short, value_name = "STATE", value_delimiter = ',')]
-    #[arg(value_parser = names::parse::<JobState>)]
-    states: Vec<JobState>,
-    /// In any of these queues
-    #[arg(long = "queue", short, value_name = "QUEUE", value_delimiter = ',')]
-    queues: Vec<String>,
-    /// With every one of these labels
-    #[arg(long = "label", short, value_name = "KEY=VALUE", value_parser = parse::label)]
-    labels: Vec<(String, String)>,
-    /// For this owner
-    #[arg(long, default_value_t, hide_default_value = true)]
-    owner: String,
-    /// Created since: so long ago (2h, 7d), or a moment (RFC 3339)
-    #[arg(long, value_name = "WHEN", value_parser = parse::since)]
-    since: Option<parse::Since>,
-    /// At most so many jobs
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 50)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-    limit: u32,
-    /// All jobs that match
+    #[command(flatten)]
+    filter: Filter,
+    /// All jobs that match [default: the newest 50]
     #[arg(long, conflicts_with = "limit")]
     all: bool,
     /// With payload, result and error details, in the JSON formats
@@ -58,45 +36,31 @@ pub struct Args {
 /// Lists the jobs page by page.
 pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
     let client = context.connect(args.time.timeout).await?;
-    let wanted = if args.all { usize::MAX } else { args.limit as usize };
-    let mut listing = Listing::new(context.now());
+    let wanted = if args.all { usize::MAX } else { args.filter.at_most(USUAL) };
+    let mut listing = Listing::new(context.now(), out.wide());
     let mut request = request(&args, context.now());
     loop {
         let left = wanted - listing.shown;
-        request.page_size = i32::try_from(left.min(PAGE_MAX)).unwrap_or(i32::MAX);
-        let page = page(&client, request.clone()).await?;
-        request.page_token.clone_from(&page.next_page_token);
+        let page = pages::next(&client, &mut request, left).await?;
         listing.take(page, out)?;
         if request.page_token.is_empty() || listing.shown >= wanted {
             break;
         }
     }
-    listing.end(out)?;
+    listing.end(&args.filter, out)?;
     Ok(Exit::Ok)
 }
 
-async fn page(client: &Client, request: ListJobsRequest) -> Result<ListJobsResponse, Failure> {
-    client.ask("list jobs", client.jobs().list_jobs(client.request(request))).await
-}
-
 fn request(args: &Args, now: Timestamp) -> ListJobsRequest {
-    let filter = JobFilter {
-        types: args.types.clone(),
-        categories: args.categories.clone(),
-        states: args.states.iter().map(|state| (*state).into()).collect(),
-        queues: args.queues.clone(),
-        labels: args.labels.iter().cloned().collect(),
-        owner: args.owner.clone(),
-        create_time_after: args.since.map(|since| parse::wire_moment(since.moment(now))),
-        ..JobFilter::default()
-    };
     let view = if args.full { JobView::Full } else { JobView::Basic };
-    ListJobsRequest { filter: Some(filter), view: view.into(), ..ListJobsRequest::default() }
+    let filter = Some(args.filter.wire(now));
+    ListJobsRequest { filter, view: view.into(), ..ListJobsRequest::default() }
 }
 
 /// What was listed so far.
 struct Listing {
     now: Timestamp,
+    wide: bool,
     table: Table,
     /// The pages as one answer; its jobs are kept for `json` alone, which is written at the end.
     answer: ListJobsResponse,
@@ -104,19 +68,14 @@ struct Listing {
 }
 
 impl Listing {
-    fn new(now: Timestamp) -> Self {
-        let table = Table::new(&[
-            "JOB",
-            "TYPE",
-            "STATE",
-            ">PROGRESS",
-            "ATTEMPT",
-            "QUEUE",
-            "AGE",
-            "RAN",
-            "WORKER",
-        ]);
-        Self { now, table, answer: ListJobsResponse::default(), shown: 0 }
+    fn new(now: Timestamp, wide: bool) -> Self {
+        let mut titles =
+            vec!["JOB", "TYPE", "STATE", ">PROGRESS", "ATTEMPT", "QUEUE", "AGE", "RAN", "WORKER"];
+        if wide {
+            titles.extend(WIDE);
+        }
+        let table = Table::new(&titles).spare(&["QUEUE", "ATTEMPT", "WORKER", "RAN", "AGE"]);
+        Self { now, wide, table, answer: ListJobsResponse::default(), shown: 0 }
     }
 
     fn take(&mut self, page: ListJobsResponse, out: &mut Out) -> Result<(), Failure> {
@@ -129,27 +88,58 @@ impl Listing {
             Format::Json => self.answer.jobs.extend(jobs),
             Format::Jsonl => jobs.iter().try_for_each(|job| out.message(job))?,
             Format::Table => {
-                let rows: Vec<_> = jobs.iter().map(|job| row(job, self.now)).collect();
-                self.table.write(&rows, out)?;
+                let rows = jobs.iter().map(|job| {
+                    let mut cells = row(job, self.now);
+                    if self.wide {
+                        cells.extend(wide(job, self.now));
+                    }
+                    cells
+                });
+                let rows: Vec<_> = rows.collect();
+                // Of nothing there is no table: the end says so.
+                if !rows.is_empty() {
+                    self.table.write(&rows, out)?;
+                }
             }
         }
         out.flush()
     }
 
-    fn end(self, out: &mut Out) -> Result<(), Failure> {
+    fn end(self, filter: &Filter, out: &mut Out) -> Result<(), Failure> {
         match out.format() {
             Format::Json => out.message(&self.answer),
+            Format::Table if self.shown == 0 => out.note(&pages::none("job", filter)),
             Format::Table if !self.answer.next_page_token.is_empty() => {
-                let total = format::count(self.answer.total_size);
-                let more = if self.answer.total_size_capped { " or more" } else { "" };
-                out.note(&format!(
-                    "jobplane: {} of {total}{more} jobs shown; see more with --limit N or --all",
-                    self.shown
-                ))
+                let answer = &self.answer;
+                let said = pages::more(self.shown, answer.total_size, answer.total_size_capped);
+                out.note(&format!("{said} or --all"))
             }
             Format::Table | Format::Jsonl => Ok(()),
         }
     }
+}
+
+/// The further columns of the wide form.
+const WIDE: [&str; 8] =
+    ["CATEGORY", "PRIORITY", "OWNER", "SUBJECT", "LABELS", "CREATED", "BY", "NOW"];
+
+fn wide(job: &Job, now: Timestamp) -> Vec<Cell> {
+    let spec = job.spec.clone().unwrap_or_default();
+    let status = job.status.clone().unwrap_or_default();
+    let labels: Vec<String> =
+        spec.labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let priority = status.effective.as_ref().map_or(0, |effective| effective.priority);
+    let created = status.create_time.as_ref().map(|time| format::moment(time, 0));
+    vec![
+        Cell::from(&status.category),
+        Cell::from(word::<Priority>(priority)),
+        Cell::from(&spec.owner),
+        Cell::from(&spec.subject),
+        Cell::from(labels.join(",")),
+        Cell::from(created.unwrap_or_default()),
+        Cell::from(&status.created_by),
+        Cell::from(describe::rest(&status, now)),
+    ]
 }
 
 fn row(job: &Job, now: Timestamp) -> Vec<Cell> {

@@ -7,7 +7,7 @@ use super::client::{Client, Follow, Happened, Limit};
 use super::exit::{Exit, Failure};
 use super::output::{Format, Out};
 use super::paint::{Paint, painted};
-use super::{format, json, names, parse};
+use super::{find, format, json, names, parse};
 use crate::proto::v1::{
     JobView, ListJobLogsRequest, ListJobLogsResponse, LogEntry, LogGap, LogLevel, WatchJobRequest,
 };
@@ -43,8 +43,9 @@ pub struct Args {
 }
 
 /// Prints the lines.
-pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+pub async fn run(mut args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
     let client = context.connect(args.limit.timeout).await?;
+    args.job = find::job(&client, &args.job).await?;
     let mut printer = Printer::new(&args);
     if args.follow {
         follow(&args, &client, &mut printer, out).await?;

@@ -1,6 +1,6 @@
 //! The command line: one file per command.
 //!
-//! Owns: what is typed ([`Cli`]), how answers look ([`output`], [`table`], [`describe`], [`format`], [`json`]), exit
+//! Owns: what is typed ([`Cli`]), which jobs are meant ([`filter`], [`find`]), how answers look ([`output`], [`table`], [`describe`], [`format`], [`json`]), exit
 //! codes and what is said when something fails ([`exit`]).
 //! Does not own: the server; every command but `serve` is a gRPC client like any other.
 //! Entry: [`main`].
@@ -15,26 +15,37 @@ use clap::{Parser, Subcommand};
 use crate::domain::Timestamp;
 use crate::runtime::Clock;
 
+mod active;
 mod cancel;
 mod client;
+mod completions;
 mod delete;
 mod describe;
 mod each;
 mod exit;
+mod filter;
+mod find;
 mod format;
 mod get;
+mod history;
 mod json;
 mod list;
+mod live;
 mod logs;
+mod man;
 mod names;
 mod output;
+mod pages;
 mod paint;
 mod parse;
 mod queues;
 mod retry;
+mod screen;
 pub mod serve;
 mod stats;
+mod status;
 mod submit;
+mod summary;
 mod table;
 mod watch;
 mod workers;
@@ -44,11 +55,11 @@ mod tests;
 
 use client::{Address, Client};
 use exit::{Exit, Failure};
-use output::{Format, Out};
+use output::{Choice, Out};
 
 /// What the exit codes mean.
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 the job failed, 2 usage, 3 not found, 4 refused, \
-     5 cannot reach the server, 124 time-out";
+     5 cannot reach the server, 124 time-out, 130 Ctrl-C before it was done, 143 told to end";
 
 /// Runs background jobs anywhere, shows how far each one is, stops it, retries it.
 #[derive(Debug, Parser)]
@@ -61,7 +72,7 @@ struct Cli {
     /// How answers are written
     #[arg(long, short, global = true, env = "JOBPLANE_OUTPUT", value_name = "FORMAT", value_enum)]
     #[arg(default_value_t)]
-    output: Format,
+    output: Choice,
     /// Give up after this long, exit code 124 [default: 30s for each call, none for what is followed]
     // Not global: after `submit`, --timeout is that of the job.
     #[arg(long, env = "JOBPLANE_TIMEOUT", value_name = "DURATION", value_parser = parse::duration)]
@@ -76,6 +87,10 @@ enum Command {
     Serve(serve::Args),
     #[command(flatten)]
     Ask(Ask),
+    /// Print what a shell needs to complete commands and flags
+    Completions(completions::Args),
+    /// Print the manual, or write a page for each command
+    Man(man::Args),
 }
 
 /// The commands that ask a server.
@@ -87,8 +102,16 @@ enum Ask {
     Get(get::Args),
     /// List jobs, the newest first
     List(list::Args),
-    /// Follow a job until it is over; ends with 0 if it succeeded, else 1
+    /// Show what runs now and how far it is
+    Active(active::Args),
+    /// Show how jobs ended, and whether they took as long as usual
+    History(history::Args),
+    /// Show how each type of job does, a line each
+    Summary(summary::Args),
+    /// Follow a job until it is over, or all that match, live
     Watch(watch::Args),
+    /// Show one job in one line; its state as the exit code on demand
+    Status(status::Args),
     /// Print the lines a job wrote
     Logs(logs::Args),
     /// Stop jobs
@@ -137,7 +160,9 @@ pub fn main() -> ExitCode {
     // A client does one thing at a time; only the server has use for threads.
     let mut builder = match cli.command {
         Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
-        Command::Ask(_) => tokio::runtime::Builder::new_current_thread(),
+        Command::Ask(_) | Command::Completions(_) | Command::Man(_) => {
+            tokio::runtime::Builder::new_current_thread()
+        }
     };
     match builder.enable_all().build() {
         Ok(runtime) => runtime.block_on(run(cli)),
@@ -149,8 +174,17 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> ExitCode {
+    let mut out = Out::stdout(cli.output);
     let command = match cli.command {
         Command::Ask(command) => command,
+        Command::Completions(args) => {
+            let ended = completions::run(&args, &mut out).map(|()| Exit::Ok);
+            return end(ended, &mut out);
+        }
+        Command::Man(args) => {
+            let ended = man::run(&args, &mut out).map(|()| Exit::Ok);
+            return end(ended, &mut out);
+        }
         Command::Serve(args) => {
             return serve::run(args).await.unwrap_or_else(|error| {
                 output::warn(&format!("error: {error:#}"));
@@ -159,8 +193,15 @@ async fn run(cli: Cli) -> ExitCode {
         }
     };
     let context = Context { address: cli.endpoint, timeout: cli.timeout, clock: Clock::new() };
-    let mut out = Out::stdout(cli.output);
-    let ended = ask(command, &context, &mut out).await;
+    let ended = match ask(command, &context, &mut out).await {
+        Ok(exit) => Ok(exit),
+        Err(failure) => Err(client::explain(failure, &context.address).await),
+    };
+    end(ended, &mut out)
+}
+
+/// Hands over what was written, and tells what went wrong.
+fn end(ended: Result<Exit, Failure>, out: &mut Out) -> ExitCode {
     let ended = out.flush().and(ended);
     match ended {
         Ok(exit) => exit.into(),
@@ -177,7 +218,12 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::Submit(args) => submit::run(*args, context, out).await,
         Ask::Get(args) => get::run(args, context, out).await,
         Ask::List(args) => list::run(args, context, out).await,
-        Ask::Watch(args) => watch::run(args, context, out).await,
+        Ask::Active(args) => active::run(args, context, out).await,
+        Ask::History(args) => history::run(args, context, out).await,
+        Ask::Summary(args) => Box::pin(summary::run(args, context, out)).await,
+        // Larger than the others together.
+        Ask::Watch(args) => Box::pin(watch::run(args, context, out)).await,
+        Ask::Status(args) => status::run(args, context, out).await,
         Ask::Logs(args) => logs::run(args, context, out).await,
         Ask::Cancel(args) => cancel::run(args, context, out).await,
         Ask::Retry(args) => retry::run(args, context, out).await,

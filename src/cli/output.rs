@@ -14,21 +14,44 @@ use super::json::{self, Described};
 #[cfg(test)]
 pub(super) mod tests;
 
-/// How answers are written.
+/// What `--output` takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Format {
+pub enum Choice {
     /// For people.
     #[default]
     Table,
+    /// For people, with all columns and whole texts, however wide that is.
+    Wide,
     /// The whole answer in the proto JSON mapping, on many lines.
     Json,
     /// One item or event a line, in the proto JSON mapping.
     Jsonl,
 }
 
+/// How answers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// One document.
+    Json,
+    /// One item or event a line.
+    Jsonl,
+}
+
+impl From<Choice> for Format {
+    fn from(choice: Choice) -> Self {
+        match choice {
+            Choice::Table | Choice::Wide => Self::Table,
+            Choice::Json => Self::Json,
+            Choice::Jsonl => Self::Jsonl,
+        }
+    }
+}
+
 /// The output of one command.
 pub struct Out {
-    format: Format,
+    choice: Choice,
     terminal: bool,
     colour: bool,
     drawn: bool,
@@ -38,30 +61,43 @@ pub struct Out {
 impl Out {
     /// Writes to stdout.
     #[must_use]
-    pub fn stdout(format: Format) -> Self {
+    pub fn stdout(choice: Choice) -> Self {
         let terminal = io::stdout().is_terminal()
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let sink = Box::new(BufWriter::new(io::stdout()));
-        Self { format, terminal, colour, drawn: false, sink }
+        Self { choice, terminal, colour, drawn: false, sink }
+    }
+
+    /// Whether all columns are wanted.
+    #[must_use]
+    pub fn wide(&self) -> bool {
+        self.choice == Choice::Wide
+    }
+
+    /// How many columns a line may have; `None` if it may have as many as it likes.
+    #[must_use]
+    pub fn room(&self) -> Option<usize> {
+        let fits = self.terminal() && !self.wide();
+        fits.then(|| usize::from(size().0))
     }
 
     /// How answers are written.
     #[must_use]
     pub fn format(&self) -> Format {
-        self.format
+        self.choice.into()
     }
 
     /// Whether people watch: lines may be redrawn.
     #[must_use]
     pub fn terminal(&self) -> bool {
-        self.terminal && self.format == Format::Table
+        self.terminal && self.format() == Format::Table
     }
 
     /// Whether colour is welcome.
     #[must_use]
     pub fn colour(&self) -> bool {
-        self.colour && self.format == Format::Table
+        self.colour && self.format() == Format::Table
     }
 
     /// Writes one line.
@@ -82,7 +118,7 @@ impl Out {
 
     /// Writes a value: on many lines as `json`, on one as `jsonl`.
     pub fn value(&mut self, value: &Value) -> Result<(), Failure> {
-        let text = match self.format {
+        let text = match self.format() {
             Format::Jsonl => value.to_string(),
             Format::Table | Format::Json => format!("{value:#}"),
         };
@@ -94,6 +130,12 @@ impl Out {
         self.drawn = true;
         // Wrapping is off for this line alone, so that an interrupted command leaves the terminal as it was.
         written(write!(self.sink, "\r\x1b[?7l{line}\x1b[K\x1b[?7h"))?;
+        self.flush()
+    }
+
+    /// Writes as it is, for a [`super::screen::Screen`], and hands it over.
+    pub fn raw(&mut self, text: &str) -> Result<(), Failure> {
+        written(self.sink.write_all(text.as_bytes()))?;
         self.flush()
     }
 
@@ -116,6 +158,15 @@ impl Out {
     /// Hands everything written so far to the reader.
     pub fn flush(&mut self) -> Result<(), Failure> {
         written(self.sink.flush())
+    }
+}
+
+/// Columns and lines of the terminal; what is usual if it does not say.
+#[must_use]
+pub fn size() -> (u16, u16) {
+    match crossterm::terminal::size() {
+        Ok((columns, lines)) if columns > 0 && lines > 0 => (columns, lines),
+        _ => (80, 24),
     }
 }
 

@@ -13,15 +13,29 @@ mod tests;
 /// A length of time on the wire holds no more seconds than this.
 const SECONDS_MAX: u64 = 315_576_000_000;
 
-/// A job's id, in its usual form.
+/// Letters of a whole id.
+pub const ID_LETTERS: usize = 36;
+/// Hexadecimal digits that say which job is meant: fewer fit too many.
+const ID_DIGITS_MIN: usize = 8;
+
+/// A job's id in its usual form, or at least 8 digits of its beginning or end, which `find::job` completes.
 ///
 /// # Errors
 ///
-/// A text that is no UUID.
+/// A text that is neither.
 pub fn job_id(text: &str) -> Result<String, String> {
-    uuid::Uuid::parse_str(text.trim())
-        .map(|id| id.hyphenated().to_string())
-        .map_err(|error| format!("a job's id is a UUID: {error}"))
+    let text = text.trim();
+    if let Ok(id) = uuid::Uuid::parse_str(text) {
+        return Ok(id.hyphenated().to_string());
+    }
+    let digits = text.chars().filter(char::is_ascii_hexdigit).count();
+    let hyphens = text.chars().filter(|letter| *letter == '-').count();
+    if digits + hyphens == text.chars().count() && (ID_DIGITS_MIN..32).contains(&digits) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err("a job's id is a UUID, such as 01890a5d-ac96-774b-bcce-b302099a8057, or at least 8 digits \
+         of its beginning or end; see the ids with `jobplane list`"
+        .to_owned())
 }
 
 /// A label, `key=value`; the value may be empty and may hold further `=`.

@@ -3,7 +3,7 @@
 use super::client::Limit;
 use super::exit::{Exit, Failure};
 use super::output::Out;
-use super::{Context, each, parse};
+use super::{Context, each, find, parse};
 use crate::proto::v1::RetryJobRequest;
 
 /// Which jobs, and how.
@@ -26,7 +26,8 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
     let client = context.connect(args.limit.timeout).await?;
     let mut each = each::Each::default();
-    for job_id in args.jobs {
+    for written in args.jobs {
+        let Some(job_id) = each.taken(find::job(&client, &written).await, out)? else { continue };
         let doing = format!("retry job {job_id}");
         let (reason, force) = (args.reason.clone(), args.force);
         let request = RetryJobRequest { job_id, reason, force, schedule_time: None };

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use clap::CommandFactory as _;
 
-use super::output::tests::captured;
+use super::output::tests::captured_as;
 use super::*;
 use crate::proto::v1::{Job, ListJobsResponse};
 use fake::Fake;
@@ -19,7 +19,7 @@ async fn run(fake: &Fake, line: &[&str]) -> (Result<Exit, Failure>, String) {
     let Command::Ask(command) = cli.command else { panic!("asks no server") };
     let address = fake.address.clone();
     let context = Context { address, timeout: cli.timeout, clock: Clock::new() };
-    let (mut out, written) = captured(cli.output);
+    let (mut out, written) = captured_as(cli.output);
     let ended = ask(command, &context, &mut out).await;
     out.flush().unwrap();
     (ended, written.text())

@@ -1,31 +1,49 @@
-//! `jobplane watch`: follows one job until it is over.
+//! `jobplane watch`: follows one job until it is over, or all that match.
 
 use std::time::Duration;
 
 use super::Context;
 use super::client::{Client, Follow, Happened, Limit};
 use super::exit::{Exit, Failure};
+use super::filter::Filter;
 use super::output::{Format, Out};
-use super::{describe, parse};
+use super::{describe, find, parse};
 use crate::proto::v1::{JobState, JobStatus, JobView, WatchJobRequest};
 
-/// Which job.
+mod frame;
+mod many;
+
+/// How it ends.
+const ENDS: &str = "With JOB: ends when the job is over, with 0 if it succeeded, else 1. Without: goes on until Ctrl-C, \
+     which ends it with 0; with --until-done it ends with 0 when all that ended did well, else 1";
+
+/// Which job, or which jobs.
 #[derive(Debug, clap::Args)]
+#[command(after_help = ENDS)]
 pub struct Args {
-    /// The id of the job
-    #[arg(value_name = "JOB", value_parser = parse::job_id)]
-    job: String,
-    /// At most one update in this time [default: 100ms]
+    /// The id of a job, or 8 letters or more of its beginning or end; without it, all jobs that match
+    #[arg(value_name = "JOB", value_parser = parse::job_id, conflicts_with = "Filter")]
+    job: Option<String>,
+    /// At most one update in this time [default: 100ms for a job, 250ms for many]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     interval: Option<Duration>,
+    /// End when no job that matches is left to be done
+    #[arg(long, conflicts_with = "job")]
+    until_done: bool,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     limit: Limit,
 }
 
-/// Follows the job. Ends with 0 if it succeeded, else with 1.
+/// Follows the job, or all that match.
 pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
     let client = context.connect(args.limit.timeout).await?;
-    let follow = follow(&client, args.job, args.interval, out);
+    let Some(job) = &args.job else {
+        return many::run(&args, &client, context, out).await;
+    };
+    let job = find::job(&client, job).await?;
+    let follow = follow(&client, job, args.interval, out);
     show(follow, false, context, out).await
 }
 

@@ -11,7 +11,7 @@ use super::time::Timestamp;
 
 /// OR within a field, AND between fields; an empty field does not filter; every label must be equal;
 /// ranges are `[after, before)`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct JobFilter {
     /// These jobs.
     pub job_ids: Vec<JobId>,
@@ -44,7 +44,7 @@ pub struct JobFilter {
 }
 
 /// `[after, before)`, either side open if unset.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct TimeRange {
     /// From this moment on.
     pub after: Option<Timestamp>,
@@ -84,24 +84,54 @@ impl JobFilter {
     /// Whether `job` is meant.
     #[must_use]
     pub fn matches(&self, job: &Job) -> bool {
+        let status = &job.status;
+        any(&self.states, &status.kind())
+            && any(&self.queues, &status.effective.queue)
+            && self.worker_id.as_ref().is_none_or(|wanted| {
+                status.execution.as_ref().is_some_and(|run| run.worker_id == *wanted)
+            })
+            && self.end_time.contains(status.end_time)
+            && self.fits(job)
+    }
+
+    /// Whether `job` fits in everything that never changes of a job: one that fits and does not match
+    /// may have matched before, or may later.
+    #[must_use]
+    pub fn fits(&self, job: &Job) -> bool {
         let (spec, status) = (&job.spec, &job.status);
         any(&self.job_ids, &job.id)
-            && any(&self.states, &status.kind())
             && any(&self.types, &spec.job_type)
             && (self.categories.is_empty()
                 || status.category.as_ref().is_some_and(|c| self.categories.contains(c)))
-            && any(&self.queues, &status.effective.queue)
             && self.labels.iter().all(|(key, value)| spec.labels.get(key) == Some(value))
             && equal(self.owner.as_ref(), &spec.owner)
             && equal(self.subject.as_ref(), &spec.subject)
             && equal(self.external_id.as_ref(), &spec.external_id)
             && any(&self.triggers, &status.trigger)
-            && self.worker_id.as_ref().is_none_or(|wanted| {
-                status.execution.as_ref().is_some_and(|run| run.worker_id == *wanted)
-            })
             && equal(self.created_by.as_ref(), &status.created_by)
             && self.create_time.contains(Some(status.create_time))
-            && self.end_time.contains(status.end_time)
+    }
+
+    /// Whether a deleted job of which only this is known may have matched.
+    #[must_use]
+    pub fn may_have_matched(&self, id: JobId, job_type: Option<&JobType>) -> bool {
+        any(&self.job_ids, &id) && job_type.is_none_or(|job_type| any(&self.types, job_type))
+    }
+
+    /// The same filter in the one way of writing it: lists in order and without repetitions.
+    #[must_use]
+    pub fn normalized(mut self) -> Self {
+        fn sort<T: Ord>(list: &mut Vec<T>) {
+            list.sort_unstable();
+            list.dedup();
+        }
+        sort(&mut self.job_ids);
+        sort(&mut self.states);
+        sort(&mut self.types);
+        sort(&mut self.categories);
+        sort(&mut self.queues);
+        sort(&mut self.triggers);
+        self
     }
 
     /// Whether only types, queues and states are named, so that counters alone answer how many.

@@ -108,6 +108,31 @@ pub const OUTBOX_STALLED_AFTER: Duration = Duration::from_secs(2);
 
 /// Least time between two updates of a `WatchJob` stream, if nothing is said.
 pub const WATCH_JOB_INTERVAL_DEFAULT: Duration = Duration::from_millis(100);
+/// Least time between two rounds of a `WatchJobs` stream, if nothing is said.
+pub const WATCH_JOBS_INTERVAL_DEFAULT: Duration = Duration::from_millis(250);
+/// Jobs that one `WatchJobs` may begin with: its client holds them all.
+pub const WATCH_JOBS_MAX: u64 = 100_000;
+/// Matching jobs are counted up to here to say how many too many there are.
+pub const WATCH_JOBS_COUNTED_MAX: u64 = 1_000_000;
+/// Changes a watch is caught up on from the change log; with more, a new snapshot is cheaper.
+pub const WATCH_RESUME_CHANGES_MAX: usize = 100_000;
+/// Jobs read at once for a snapshot of many jobs.
+pub const WATCH_PAGE_JOBS: usize = 500;
+/// Jobs read at once if their payloads come along.
+pub const WATCH_PAGE_JOBS_FULL: usize = 50;
+/// Least time between two bookmarks of a watch that has nothing else to send.
+pub const WATCH_BOOKMARK_EVERY: Duration = Duration::from_secs(1);
+/// Changed jobs that a view keeps for its slowest watcher; who is further behind goes on from the
+/// change log.
+pub const WATCH_DIRTY_MAX: usize = 10_000;
+/// Different filters that are watched at once.
+pub const VIEWS_MAX: usize = 10_000;
+/// Different filters without a part that they can be found by: each of them is tried on every change.
+pub const VIEWS_UNINDEXED_MAX: usize = 256;
+/// Changes that wait to be matched with the views; what is more is read again from the change log.
+pub const FEED_CHANGES_MAX: usize = 20_000;
+/// Running jobs that reported, are not known to the views, and wait to be read.
+pub const FEED_STRANGERS_MAX: usize = 100_000;
 /// Longest least time between two updates of a watch.
 pub const WATCH_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// Silence after which a watch sends a heartbeat.

@@ -53,6 +53,14 @@ pub enum Error {
         /// The bound.
         limit: u64,
     },
+    /// More jobs match than one watch may begin with.
+    #[error("{count} jobs match, a watch is limited to {limit}: narrow the filter")]
+    TooManyMatch {
+        /// Jobs that match; at least so many, if counting stopped there.
+        count: u64,
+        /// The bound.
+        limit: u64,
+    },
     /// Too much is under way at once: later there is room again.
     #[error("{what} are limited to {limit} at a time")]
     RateLimited {

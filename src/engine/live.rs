@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 use crate::domain::{Job, JobId, Progress, ResourceUsage, Timestamp};
 use crate::store::ProgressWrite;
-use crate::watch::Hub;
+use crate::watch::{Hub, LiveProgress};
 
 /// How a job that is worked on right now stands, ahead of the disk.
 pub(super) struct Cell {
@@ -102,6 +102,7 @@ impl Live {
         hub.publish_progress(cell.job_id, cell.lease_epoch, &state.progress, state.usage);
         let was_dirty = std::mem::replace(&mut state.dirty, true);
         drop(state);
+        hub.publish_tick(cell.job_id);
         if !was_dirty {
             self.dirty.lock().push_back(Arc::clone(cell));
         }
@@ -156,6 +157,16 @@ impl Live {
             }
             job.status.resource_usage = state.usage.or(job.status.resource_usage);
         }
+    }
+}
+
+impl LiveProgress for Live {
+    fn newest(&self, id: JobId, lease_epoch: i64) -> Option<(Progress, Option<ResourceUsage>)> {
+        self.find(id, lease_epoch).map(|cell| cell.newest())
+    }
+
+    fn reporting(&self) -> Vec<JobId> {
+        self.cells.iter().map(|cell| *cell.key()).collect()
     }
 }
 

@@ -29,6 +29,7 @@ mod summary;
 mod unary;
 mod upkeep;
 mod watch;
+mod watch_jobs;
 mod workers;
 
 use std::sync::Arc;
@@ -40,7 +41,7 @@ use uuid::Uuid;
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
-use crate::watch::Hub;
+use crate::watch::{Feed, Hub};
 
 pub use create::{Assignment, CreateJob, Started};
 pub use dispatch::Waiter;
@@ -54,6 +55,7 @@ pub use queues::Queue;
 pub use stats::{Figures, Stats, StatsFilter, Window};
 pub use summary::{Summary, SummaryQuery};
 pub use unary::{JobReport, Reported};
+pub use watch_jobs::{JobsWatch, Resume, Sent, Start, WatchJobs};
 pub use workers::{Worker, WorkerFilter, WorkerState, Workforce, percent};
 
 use db::Db;
@@ -92,6 +94,7 @@ pub struct Engine(Arc<Inner>);
 pub struct Inner {
     pub(crate) clock: Clock,
     pub(crate) hub: Hub,
+    pub(crate) feed: Feed,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
@@ -147,8 +150,16 @@ impl Engine {
             loop_db.clone(),
             Arc::clone(&nudges.session_ended),
         ));
+        let feed = Feed::new(Arc::clone(&live) as Arc<dyn crate::watch::LiveProgress>);
+        hub.lead_to(feed.clone());
+        tasks.spawn_vital(
+            "view_feeder",
+            &shutdown,
+            watch_jobs::feed(feed.clone(), shutdown.clone()),
+        );
         let after = Arc::new(After {
             hub: hub.clone(),
+            feed: feed.clone(),
             line: line.clone(),
             live: Arc::clone(&live),
             sessions: Arc::clone(&sessions),
@@ -185,6 +196,7 @@ impl Engine {
         Self(Arc::new(Inner {
             clock,
             hub,
+            feed,
             sessions,
             metrics,
             shutdown,
@@ -239,6 +251,12 @@ impl Engine {
     #[must_use]
     pub fn shutdown_signal(&self) -> Shutdown {
         self.shutdown.clone()
+    }
+
+    /// What those who watch many jobs hear from.
+    #[must_use]
+    pub fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     /// The watched jobs.

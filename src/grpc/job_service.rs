@@ -14,6 +14,7 @@ use crate::proto::v1::job_service_server::JobService;
 
 use super::caller::caller;
 use super::watch_job::{self, WatchStream};
+use super::watch_jobs::{self, WatchJobsStream};
 
 /// Answers JobService.
 #[derive(Clone)]
@@ -76,15 +77,14 @@ impl JobService for JobApi {
             .map(Response::new)
     }
 
-    type WatchJobsStream = std::pin::Pin<
-        Box<dyn futures_util::Stream<Item = Result<v1::WatchJobsResponse, Status>> + Send>,
-    >;
+    type WatchJobsStream = WatchJobsStream;
 
     async fn watch_jobs(
         &self,
-        _request: Request<v1::WatchJobsRequest>,
+        request: Request<v1::WatchJobsRequest>,
     ) -> Result<Response<Self::WatchJobsStream>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let caller = caller(&request);
+        watch_jobs::watch(&self.engine, &caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn cancel_job(

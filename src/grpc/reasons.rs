@@ -17,6 +17,7 @@ pub enum Reason {
     DuplicateJob,
     InvalidField,
     InvalidPageToken,
+    InvalidResumeToken,
     RequestIdReused,
     LimitExceeded,
     RateLimited,
@@ -139,6 +140,15 @@ pub const ROWS: &[Row] = &[
         details: "BadRequest",
         meaning: "The page token is broken, or was made for another filter.",
         caller: "Start again with the first page.",
+        operator: "Nothing.",
+    },
+    Row {
+        reason: Reason::InvalidResumeToken,
+        name: "INVALID_RESUME_TOKEN",
+        code: Code::InvalidArgument,
+        details: "BadRequest",
+        meaning: "The resume token is broken, or was made for another filter or view.",
+        caller: "Start again without a token.",
         operator: "Nothing.",
     },
     Row {

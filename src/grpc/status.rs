@@ -55,6 +55,11 @@ pub fn to_status(error: engine::Error) -> Status {
         }
         E::Invalid(violations) => Answer::violations(&violations),
         E::LimitExceeded { what, limit } => Answer::quota(Reason::LimitExceeded, what, limit),
+        E::TooManyMatch { count, limit } => {
+            Answer::quota(Reason::LimitExceeded, "jobs watched at once", limit)
+                .fact("count", count.to_string())
+                .saying(message)
+        }
         E::RateLimited { what, limit } => {
             Answer::quota(Reason::RateLimited, what, limit).retry(RETRY_RATE)
         }
@@ -93,6 +98,14 @@ pub fn invalid_field(field: &str, description: &str) -> Status {
 pub fn invalid_page_token(description: &str) -> Status {
     Answer::new(Reason::InvalidPageToken, format!("page_token {description}"))
         .violation("page_token", description)
+        .into_status()
+}
+
+/// The status of a resume token that is broken or another watch's.
+#[must_use]
+pub fn invalid_resume_token(description: &str) -> Status {
+    Answer::new(Reason::InvalidResumeToken, format!("resume_token {description}"))
+        .violation("resume_token", description)
         .into_status()
 }
 
@@ -182,6 +195,7 @@ fn log(error: &engine::Error) {
         | E::RequestIdSpent { .. }
         | E::Invalid(_)
         | E::LimitExceeded { .. }
+        | E::TooManyMatch { .. }
         | E::RateLimited { .. }
         | E::SessionSuperseded
         | E::StreamAged

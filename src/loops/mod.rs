@@ -64,6 +64,13 @@ pub fn start(
         None,
     );
     drive("line_poll", periods.poll, step(engine, |e| async move { e.poll_line().await }), None);
+    let strange = Some(engine.feed().strange());
+    drive(
+        "view_keeper",
+        periods.poll,
+        step(engine, |e| async move { e.keep_views().await }),
+        strange,
+    );
     drive("log_trimmer", periods.logs, step(engine, |e| async move { e.trim_logs().await }), None);
     drive("pruner", periods.prune, step(engine, |e| async move { e.prune().await }), None);
 }

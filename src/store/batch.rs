@@ -9,7 +9,7 @@ use crate::domain::progress::{Progress, ResourceUsage};
 use crate::domain::session::{EndReason, Session};
 use crate::domain::stats::Changes;
 use crate::domain::status::{Attempt, StateKind};
-use crate::domain::{BatchId, JobId, QueueName, SessionId, Timestamp};
+use crate::domain::{BatchId, JobId, Position, QueueName, SessionId, Timestamp};
 
 /// The names that must be unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -238,4 +238,6 @@ pub struct Committed {
     pub logs: Vec<Appended>,
     /// Of each session write: whether it applied.
     pub sessions: Vec<bool>,
+    /// Its place in the change log; none if the batch was empty.
+    pub position: Option<Position>,
 }

@@ -25,14 +25,16 @@ use crate::domain::logs::LogRow;
 use crate::domain::session::Session;
 use crate::domain::stats::{Bucket, Count};
 use crate::domain::status::{Attempt, State, StateKind};
-use crate::domain::{BatchId, InstanceId, JobId, JobType, QueueName, SessionId, Timestamp};
+use crate::domain::{
+    BatchId, InstanceId, JobId, JobType, Origin, Position, QueueName, SessionId, Timestamp,
+};
 
 pub use batch::{
     Appended, Batch, Committed, JobDelete, JobWrite, KeyChange, KeyKind, KnownRequest, NewJob,
     ProgressWrite, RequestKey, SessionWrite, Written,
 };
 pub use error::{Error, Result};
-pub use query::{ListQuery, LogQuery, Orphan, Probe, Prune, StoreInfo};
+pub use query::{ChangesSince, ListQuery, LogQuery, Orphan, Probe, Prune, RemovedJob, StoreInfo};
 
 /// One dispatch round: its candidates are locked until it is committed or dropped.
 #[async_trait]
@@ -58,6 +60,12 @@ pub trait Store: Send + Sync + 'static {
     async fn commit(&self, batch: Batch) -> Result<Committed>;
     /// Whether a batch with this id was committed.
     async fn has_batch(&self, id: BatchId) -> Result<bool>;
+    /// Which change log it keeps.
+    async fn origin(&self) -> Result<Origin>;
+    /// How far the change log goes: everything a read showed that began before is at or before it.
+    async fn position(&self) -> Result<Position>;
+    /// What was done since a position, if the log still knows and if it is at most `limit` changes.
+    async fn changes_since(&self, position: &Position, limit: usize) -> Result<ChangesSince>;
     /// Opens a dispatch round.
     async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>>;
     /// The job that a request id made, if it is known.

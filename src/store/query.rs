@@ -1,8 +1,9 @@
 //! What is asked of a store, and what it answers besides jobs.
 
 use crate::domain::filter::JobFilter;
+use crate::domain::job::Job;
 use crate::domain::session::EndReason;
-use crate::domain::{JobId, JobType, QueueName, SessionId, Timestamp};
+use crate::domain::{JobId, JobType, Position, QueueName, SessionId, Timestamp};
 
 /// Where a dispatch round looks for waiting jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,4 +83,48 @@ pub struct StoreInfo {
     pub pool_size: u32,
     /// Reading connections at rest.
     pub pool_idle: u32,
+}
+
+/// A job that was deleted.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct RemovedJob {
+    /// Its id.
+    pub id: JobId,
+    /// Its type.
+    #[serde(rename = "type")]
+    pub job_type: JobType,
+    /// The queue it was in last.
+    pub queue: QueueName,
+}
+
+impl RemovedJob {
+    /// What is kept of a job that is deleted.
+    #[must_use]
+    pub fn of(job: &Job) -> Self {
+        Self {
+            id: job.id,
+            job_type: job.spec.job_type.clone(),
+            queue: job.status.effective.queue.clone(),
+        }
+    }
+}
+
+/// What the change log says since a position.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChangesSince {
+    /// All that was done since.
+    Found {
+        /// Jobs that were made or changed and not deleted, each once.
+        ids: Vec<JobId>,
+        /// Jobs that were deleted.
+        removed: Vec<RemovedJob>,
+        /// The position that this leads to.
+        position: Position,
+    },
+    /// The log does not reach back that far.
+    TooOld,
+    /// The store never came to that position.
+    Ahead,
+    /// There are more changes than wanted.
+    TooMany,
 }

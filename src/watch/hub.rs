@@ -1,13 +1,14 @@
 //! Finds the slot of a watched job; a job that nobody watches has none.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use dashmap::DashMap;
 use tokio::sync::watch;
 
 use crate::domain::{Job, JobId, Progress, ResourceUsage};
 
+use super::feed::Feed;
 use super::slot::{Slot, Snapshot};
 
 #[derive(Default)]
@@ -17,6 +18,8 @@ struct Watched {
     /// consistent: a subscriber counts itself before it reads the job, a publisher looks here after it
     /// wrote the job, so at least one of the two sees the other.
     watchers: AtomicUsize,
+    /// Where those who watch many jobs hear of them.
+    feed: OnceLock<Feed>,
 }
 
 /// Every watched job. Cheap to clone.
@@ -75,6 +78,20 @@ impl Hub {
     ) {
         if let Some(slot) = self.slot(job_id) {
             slot.offer_progress(lease_epoch, progress, usage);
+        }
+    }
+
+    /// From now on the watchers of many jobs hear of it too when a running job reports. Once only.
+    pub fn lead_to(&self, feed: Feed) {
+        // Nobody leads it elsewhere: there is one feed.
+        let _ = self.0.feed.set(feed);
+    }
+
+    /// Says to the watchers of many jobs that a running one reported. Call it without holding what its
+    /// progress is read from.
+    pub fn publish_tick(&self, job_id: JobId) {
+        if let Some(feed) = self.0.feed.get() {
+            feed.tick(job_id);
         }
     }
 

@@ -14,7 +14,7 @@ pub struct Encoding(pub usize);
 
 impl Encoding {
     /// How many forms there can be.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 6;
 }
 
 /// A job at one version of its slot.
@@ -28,6 +28,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// A job outside of a slot.
+    #[must_use]
+    pub fn of(job: Job) -> Self {
+        Self { version: 0, job, encoded: Default::default() }
+    }
+
     /// The snapshot in one form, made by `encode` if nobody needed it before.
     pub fn encoded(&self, form: Encoding, encode: impl FnOnce(&Job) -> Bytes) -> Bytes {
         match self.encoded.get(form.0) {

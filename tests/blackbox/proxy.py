@@ -9,8 +9,7 @@ class Proxy:
     """Stands before a server. `deafen()` swallows the server's answers, `cut()` resets the connections."""
 
     def __init__(self, address):
-        host, port = address.rsplit(":", 1)
-        self._target = (host, int(port))
+        self.lead_to(address)
         self._deaf = False
         self._lock = threading.Lock()
         self._sockets = []
@@ -18,13 +17,23 @@ class Proxy:
         self.address = "127.0.0.1:%d" % self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
+    def lead_to(self, address):
+        """New connections go to this server, which may have been started again somewhere else."""
+        host, port = address.rsplit(":", 1)
+        self._target = (host, int(port))
+
     def _accept(self):
         while True:
             try:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
             except OSError:
                 return
+            try:
+                server = socket.create_connection(self._target)
+            except OSError:
+                # Nobody is there for now.
+                client.close()
+                continue
             with self._lock:
                 self._sockets += [client, server]
             for pair in ((client, server, False), (server, client, True)):

@@ -21,3 +21,4 @@ mod retry;
 mod shutdown;
 mod streams;
 mod watch;
+mod watch_jobs;

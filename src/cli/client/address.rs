@@ -26,9 +26,9 @@ impl FromStr for Address {
         match scheme.to_ascii_lowercase().as_str() {
             "" | "http" => {}
             "https" => {
-                return Err(
-                    "this program speaks http without TLS: write http://host:port".to_owned()
-                );
+                return Err("the server speaks without TLS, and so does this program: write \
+                     http://host:port"
+                    .to_owned());
             }
             other => return Err(format!("{other} is no scheme it knows: write http://host:port")),
         }
@@ -49,6 +49,14 @@ impl FromStr for Address {
             return Err(format!("{said} is no host:port: write for instance 127.0.0.1:{PORT}"));
         }
         Ok(Self(format!("http://{host}:{port}")))
+    }
+}
+
+impl Address {
+    /// Host and port.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.0.strip_prefix("http://").unwrap_or(&self.0)
     }
 }
 

@@ -6,7 +6,8 @@ use prost::Message as _;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Status, Streaming};
 
-use super::{Client, REQUEST_TIMEOUT, Refusal};
+use super::patience::{Break, SILENCE_MAX, pause, unreadable};
+use super::{Client, REQUEST_TIMEOUT};
 use crate::cli::exit::Failure;
 use crate::cli::format;
 use crate::cli::output::Out;
@@ -16,13 +17,6 @@ use crate::runtime::Clock;
 
 #[cfg(test)]
 mod tests;
-
-/// The server says something every 15 s; after three times that the stream is dead.
-const SILENCE_MAX: Duration = Duration::from_secs(45);
-/// The first pause before another try; each further one is twice as long.
-const PAUSE_MIN: Duration = Duration::from_millis(250);
-/// No pause is longer.
-const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// One event of the watch.
 pub struct Event {
@@ -64,7 +58,7 @@ impl<'a> Follow<'a> {
             client,
             request,
             stream: None,
-            until: client.until.zip(client.limit),
+            until: client.deadline(),
             heard: false,
             breaks: 0,
             terminal: false,
@@ -176,9 +170,7 @@ impl<'a> Follow<'a> {
         out: &mut Out,
     ) -> Result<(), Failure> {
         self.stream = None;
-        let pause = PAUSE_MIN.saturating_mul(1 << self.breaks.min(8)).min(PAUSE_MAX);
-        // Many who lost the same server do not come back in the same moment.
-        let pause = pause.mul_f64(rand::random_range(0.8..1.2)).max(after.unwrap_or_default());
+        let pause = pause(self.breaks, after);
         self.breaks += 1;
         let address = &self.client.address;
         let said = format::span(pause);
@@ -197,14 +189,7 @@ impl<'a> Follow<'a> {
 
     fn broken(&self, status: &Status) -> Break {
         let doing = format!("watch job {}", self.request.job_id);
-        let refusal = Refusal::of(status, &doing, &self.client.address.to_string());
-        // Before anything was heard, only a server that is there but not ready is waited for.
-        let patient = self.heard || status.code() == tonic::Code::Unavailable;
-        if refusal.passing && patient {
-            Break::Passing { cause: refusal.cause().to_owned(), after: refusal.retry_after }
-        } else {
-            Break::Fatal(Failure::Refused(Box::new(refusal)))
-        }
+        Break::of(status, &doing, &self.client.address.to_string(), self.heard)
     }
 
     fn timed_out(&self, limit: Duration) -> Failure {
@@ -215,24 +200,6 @@ impl<'a> Follow<'a> {
             next: format!("it goes on: see it with `jobplane watch {id}`"),
         }
     }
-}
-
-/// How a stream breaks.
-enum Break {
-    /// Another may do better.
-    Passing { cause: String, after: Option<Duration> },
-    /// Another would not.
-    Fatal(Failure),
-}
-
-impl Break {
-    fn passing(cause: &str) -> Self {
-        Self::Passing { cause: cause.to_owned(), after: None }
-    }
-}
-
-fn unreadable(error: &prost::DecodeError) -> Failure {
-    Failure::Unreadable(format!("an event of the watch: {error}"))
 }
 
 /// Whether a job in this state is over.

@@ -1,11 +1,14 @@
 //! The connection to a server, and the only part of the command line that names tonic.
 //!
-//! Owns: addresses ([`Address`]), calls with a limit of time ([`Client::ask`]), what a refusal means ([`Refusal`]) and
-//! watches that outlive their streams ([`Follow`]).
+//! Owns: addresses ([`Address`]) and who answers there ([`explain`]), calls with a limit of time ([`Client::ask`]), what a refusal means ([`Refusal`]) and
+//! watches that outlive their streams ([`Follow`], [`FollowMany`]).
 //! Does not own: what is asked and how the answer is shown.
 
 mod address;
+mod diagnose;
 mod follow;
+mod follow_many;
+mod patience;
 mod refusal;
 
 use std::error::Error;
@@ -17,7 +20,9 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 
 pub use address::Address;
+pub use diagnose::explain;
 pub use follow::{Follow, Happened};
+pub use follow_many::{FollowMany, Seen};
 pub use refusal::Refusal;
 
 use super::exit::Failure;

@@ -23,6 +23,10 @@ pub struct Refusal {
     /// True if asking again may help although nobody knows what became of this call: the connection broke, or the
     /// server cannot serve for now.
     pub passing: bool,
+    /// True if it tells of the connection: it is no answer of a jobplane server.
+    pub of_connection: bool,
+    /// True if an HTTP server that speaks no gRPC answered.
+    pub of_gateway: bool,
     doing: String,
     address: String,
     code: Code,
@@ -57,6 +61,8 @@ impl Refusal {
             exit: exit_of(status.code()),
             retry_after,
             passing: passes(status.code(), info.is_some(), retry_after.is_some()),
+            of_connection: info.is_none() && breaks(status.code()),
+            of_gateway: status.message().contains("mapped from HTTP status code"),
             doing: doing.to_owned(),
             address: address.to_owned(),
             code: status.code(),
@@ -71,6 +77,12 @@ impl Refusal {
     #[must_use]
     pub fn cause(&self) -> &str {
         if self.message.is_empty() { code_name(self.code) } else { &self.message }
+    }
+
+    /// What was asked for.
+    #[must_use]
+    pub fn doing(&self) -> &str {
+        &self.doing
     }
 
     /// What to tell the user, a line each.
@@ -110,6 +122,23 @@ impl Refusal {
             ),
             ("REQUEST_ID_REUSED", _) => "use another --request-id for another job".to_owned(),
             ("ILLEGAL_TRANSITION", _) => "see where the job is with `jobplane get JOB`".to_owned(),
+            ("LIMIT_EXCEEDED", _) => {
+                "ask for less: narrow it down with --type, --queue, --label or --since, or send a \
+                 smaller message"
+                    .to_owned()
+            }
+            ("SERVER_DRAINING", _) => format!(
+                "the server stops or starts again: try in {}",
+                format::span(self.retry_after.unwrap_or(Duration::from_secs(1)))
+            ),
+            ("STORE_UNAVAILABLE", _) => {
+                "the server is there but its database is not: ask its operator, look at its log"
+                    .to_owned()
+            }
+            ("INTERNAL", _) => "the log of the server says what it was: look for the id".to_owned(),
+            (_, Code::InvalidArgument) => {
+                "correct what is named above; the command's --help tells the forms".to_owned()
+            }
             (_, Code::NotFound) => {
                 "look with `jobplane list`; a job is there until it is deleted".to_owned()
             }
@@ -154,6 +183,29 @@ fn exit_of(code: Code) -> Exit {
         | Code::Unimplemented
         | Code::Internal
         | Code::DataLoss => Exit::Unreachable,
+    }
+}
+
+/// Whether a status of this code may be made of a broken connection, or by somebody else's server.
+fn breaks(code: Code) -> bool {
+    match code {
+        Code::Unavailable
+        | Code::Unknown
+        | Code::Internal
+        | Code::Cancelled
+        | Code::Unimplemented => true,
+        Code::Ok
+        | Code::InvalidArgument
+        | Code::DeadlineExceeded
+        | Code::NotFound
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted
+        | Code::FailedPrecondition
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::DataLoss
+        | Code::Unauthenticated => false,
     }
 }
 

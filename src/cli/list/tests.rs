@@ -2,6 +2,7 @@ use clap::Parser as _;
 
 use super::*;
 use crate::cli::{Ask, Cli, Command};
+use crate::proto::v1::{JobFilter, JobState};
 
 fn asked(line: &[&str]) -> JobFilter {
     let cli = Cli::try_parse_from([&["jobplane", "list"], line].concat()).unwrap();
@@ -27,11 +28,11 @@ fn since_counts_back_from_now() {
 fn a_row_shows_what_is_there_and_a_dash_for_what_is_not() {
     use crate::cli::output::tests::captured;
     let (mut out, written) = captured(Format::Table);
-    let mut listing = Listing::new(Timestamp::from_micros(0));
+    let mut listing = Listing::new(Timestamp::from_micros(0), false);
     let job = Job { id: "j".to_owned(), ..Job::default() };
     let page = ListJobsResponse { jobs: vec![job], ..ListJobsResponse::default() };
     listing.take(page, &mut out).unwrap();
-    listing.end(&mut out).unwrap();
+    listing.end(&Filter::default(), &mut out).unwrap();
     let text = written.text();
     let cells: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(cells, ["j", "-", "-", "-", "0/0", "-", "-", "-", "-"]);

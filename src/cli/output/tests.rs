@@ -29,9 +29,18 @@ impl Write for Written {
 
 /// An output into memory, not a terminal.
 pub fn captured(format: Format) -> (Out, Written) {
+    captured_as(match format {
+        Format::Table => Choice::Table,
+        Format::Json => Choice::Json,
+        Format::Jsonl => Choice::Jsonl,
+    })
+}
+
+/// As [`captured`], as the command line says.
+pub fn captured_as(choice: Choice) -> (Out, Written) {
     let written = Written::default();
     let sink = Box::new(written.clone());
-    (Out { format, terminal: false, colour: false, drawn: false, sink }, written)
+    (Out { choice, terminal: false, colour: false, drawn: false, sink }, written)
 }
 
 struct Gone;
@@ -49,7 +58,7 @@ impl Write for Gone {
 #[test]
 fn a_reader_that_left_ends_the_command_quietly() {
     let mut out = Out {
-        format: Format::Table,
+        choice: Choice::Table,
         terminal: false,
         colour: false,
         drawn: false,

@@ -23,3 +23,33 @@ fn colour_stays_out_of_the_widths_and_of_what_is_no_terminal() {
     table.write(&[vec![state, Cell::from("j")]], &mut out).unwrap();
     assert_eq!(written.text(), "STATE   JOB\nFAILED  j\n");
 }
+
+fn frame(room: usize) -> Vec<String> {
+    let mut table = Table::new(&["JOB", ">COUNT", "QUEUE", "~WHAT"]).spare(&["QUEUE", "COUNT"]);
+    let cells = ["12345678", "1,000", "default", "a text that goes on and on and on"];
+    table.frame(&[cells.map(Cell::from).to_vec()], room, false)
+}
+
+#[test]
+fn free_text_is_shortened_first_then_columns_of_little_weight_go() {
+    assert_eq!(
+        frame(45),
+        ["JOB       COUNT  QUEUE    WHAT", "12345678  1,000  default  a text that goes o…"]
+    );
+    assert_eq!(frame(30), ["JOB       COUNT  WHAT", "12345678  1,000  a text that …"]);
+    assert_eq!(frame(22), ["JOB       WHAT", "12345678  a text that…"]);
+    // No room for anything: cut off at the edge.
+    assert_eq!(frame(10), ["JOB      …", "123456…  …"]);
+}
+
+#[test]
+fn no_line_is_wider_than_the_screen_and_wide_letters_count_twice() {
+    for room in 3..60 {
+        for line in frame(room) {
+            assert!(format::width(&line) <= room.max(5), "{room}: {line:?}");
+        }
+    }
+    let mut table = Table::new(&["NAME", "N"]);
+    let rows = [["日本", "1"], ["abcd", "2"]].map(|row| row.map(Cell::from).to_vec());
+    assert_eq!(table.frame(&rows, 80, false)[1..], ["日本  1", "abcd  2"]);
+}

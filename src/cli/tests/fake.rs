@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status};
 
@@ -15,11 +16,15 @@ use crate::runtime::{Shutdown, Tasks};
 
 /// The messages of one watch; it ends with OK if none is an error.
 pub type Stream = Vec<Result<WatchJobResponse, Status>>;
+/// The messages of one watch of many jobs; it stays open after them if none is an error.
+pub type ManyStream = Vec<Result<WatchJobsResponse, Status>>;
 
 #[derive(Default)]
 struct Script {
     streams: VecDeque<Stream>,
     watches: Vec<WatchJobRequest>,
+    many: VecDeque<ManyStream>,
+    many_asked: Vec<WatchJobsRequest>,
     pages: VecDeque<ListJobsResponse>,
     lists: Vec<ListJobsRequest>,
     cancels: Vec<String>,
@@ -65,6 +70,16 @@ impl Fake {
         self.script.lock().cancels.push(job.to_owned());
     }
 
+    /// The watches of many jobs, answered one after the other.
+    pub fn many<const N: usize>(&self, streams: [ManyStream; N]) {
+        self.script.lock().many.extend(streams);
+    }
+
+    /// The watches of many jobs that were asked for.
+    pub fn many_asked(&self) -> Vec<WatchJobsRequest> {
+        self.script.lock().many_asked.clone()
+    }
+
     /// The watches that were asked for.
     pub fn watches(&self) -> Vec<WatchJobRequest> {
         self.script.lock().watches.clone()
@@ -102,8 +117,19 @@ impl JobService for Served {
     type WatchJobsStream =
         Pin<Box<dyn tokio_stream::Stream<Item = Result<WatchJobsResponse, Status>> + Send>>;
 
-    async fn watch_jobs(&self, _: Request<WatchJobsRequest>) -> Answer<Self::WatchJobsStream> {
-        Err(Status::unimplemented("not played"))
+    async fn watch_jobs(
+        &self,
+        request: Request<WatchJobsRequest>,
+    ) -> Answer<Self::WatchJobsStream> {
+        let mut script = self.0.lock();
+        script.many_asked.push(request.into_inner());
+        let stream = script.many.pop_front().unwrap_or_default();
+        match stream.first() {
+            Some(Err(refused)) => Err(refused.clone()),
+            _ => Ok(Response::new(Box::pin(
+                tokio_stream::iter(stream).chain(tokio_stream::pending()),
+            ))),
+        }
     }
 
     async fn list_jobs(&self, request: Request<ListJobsRequest>) -> Answer<ListJobsResponse> {

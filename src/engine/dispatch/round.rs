@@ -137,7 +137,7 @@ impl Dispatcher {
             return Ok(Round::Idle);
         }
         let befores: HashMap<_, _> = candidates.iter().map(|job| (job.id, job.clone())).collect();
-        let committed = match round.commit(batch).await {
+        let committed = match round.commit(batch.clone()).await {
             Ok(committed) => committed,
             Err(error) => {
                 for (taker, job) in &starts {
@@ -151,6 +151,7 @@ impl Dispatcher {
             }
         };
         self.hand_out(starts, &committed.writes, takers, &befores);
+        self.after.committed(&batch, &committed, |job_id| befores.get(&job_id));
         Ok(Round::Busy)
     }
 

@@ -7,9 +7,9 @@ use crate::domain::machine::Effect;
 use crate::domain::status::{State, StateKind};
 use crate::domain::{Job, JobId, LogBatch};
 use crate::runtime::Clock;
-use crate::store::Appended;
+use crate::store::{Appended, Batch, Committed, Written};
 use crate::telemetry::{Finished, Metrics};
-use crate::watch::Hub;
+use crate::watch::{Before, Change, Commit, Feed, Hub, Snapshot};
 
 use super::super::dispatch::Line;
 use super::super::journal;
@@ -20,6 +20,7 @@ use super::super::session::Sessions;
 /// Everybody who wants to know what was committed.
 pub struct After {
     pub(in super::super) hub: Hub,
+    pub(in super::super) feed: Feed,
     pub(in super::super) line: Line,
     pub(in super::super) live: Arc<Live>,
     pub(in super::super) sessions: Arc<Sessions>,
@@ -94,6 +95,41 @@ impl After {
                 self.hub.publish_logs(batch.job_id);
             }
         }
+    }
+
+    /// What a commit did as a whole, for those who watch many jobs. `before` knows how the jobs it
+    /// wrote stood.
+    pub(in super::super) fn committed<'a>(
+        &self,
+        batch: &Batch,
+        committed: &Committed,
+        before: impl Fn(JobId) -> Option<&'a Job>,
+    ) {
+        let Some(position) = committed.position.clone().filter(|_| self.feed.is_on()) else {
+            return;
+        };
+        let snapshot = |job: &Job| Arc::new(Snapshot::of(job.clone()));
+        let born = batch.creates.iter().zip(&committed.creates);
+        let born = born
+            .filter(|(_, written)| **written == Written::Done)
+            .map(|(new, _)| Change::Put { before: Before::None, after: snapshot(&new.job) });
+        let written = batch.writes.iter().zip(&committed.writes);
+        let written =
+            written.filter(|(_, written)| **written == Written::Done).map(|(write, _)| {
+                let before = before(write.job.id).cloned().map(Box::new);
+                Change::Put {
+                    before: before.map_or(Before::Unknown, Before::Known),
+                    after: snapshot(&write.job),
+                }
+            });
+        let gone = batch.deletes.iter().zip(&committed.deletes).filter(|(_, gone)| **gone);
+        let gone = gone.map(|(delete, _)| Change::Gone {
+            job_id: delete.job.id,
+            job_type: Some(delete.job.spec.job_type.clone()),
+            before: Some(Box::new(delete.job.clone())),
+        });
+        let changes = born.chain(written).chain(gone).collect();
+        self.feed.publish(Commit { position, changes });
     }
 
     /// A job is gone.

@@ -41,6 +41,8 @@ impl Writer {
             }
         }
         self.parts.after.appended(&batch.logs, &committed.logs);
+        let before = |job_id| desks.get(&job_id).map(|desk| &desk.base);
+        self.parts.after.committed(&batch, committed, before);
     }
 
     pub(super) fn follow(&self, desk: &mut Desk) {

@@ -59,6 +59,12 @@ impl Answer {
         answer
     }
 
+    /// With another message.
+    pub(super) fn saying(mut self, message: String) -> Self {
+        self.message = message;
+        self
+    }
+
     pub(super) fn fact(mut self, name: &str, value: impl Into<String>) -> Self {
         self.metadata.insert(name.to_owned(), value.into());
         self

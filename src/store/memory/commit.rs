@@ -42,7 +42,7 @@ impl Tables {
         if !batch.creates.iter().map(|new| new.job.id).all(is_new) {
             return Err(rejected("a job with this id exists"));
         }
-        if self.batches.iter().any(|(_, id)| *id == batch.id) {
+        if self.changes.knows(batch.id) {
             return Err(rejected("a batch with this id was committed"));
         }
         let mut figures = Figures::default();
@@ -58,7 +58,7 @@ impl Tables {
                 leases::apply(&mut self.sessions, &open, batch.now);
             }
         }
-        let committed = Committed {
+        let mut committed = Committed {
             creates,
             writes: batch
                 .writes
@@ -77,6 +77,7 @@ impl Tables {
                 .iter()
                 .map(|write| leases::apply(&mut self.sessions, write, batch.now))
                 .collect(),
+            position: None,
         };
         for (name, holder) in released {
             self.release(&name, holder);
@@ -85,7 +86,7 @@ impl Tables {
             self.flush(write);
         }
         self.count(&figures);
-        self.batches.insert((batch.now, batch.id));
+        committed.position = Some(self.changes.add(batch, &committed));
         Ok(committed)
     }
 

@@ -4,6 +4,7 @@
 //! tests with a paused clock run on.
 //! Invariant: a commit either happens whole or, on an error, not at all.
 
+mod changes;
 mod commit;
 mod logs;
 mod read;
@@ -21,12 +22,15 @@ use crate::domain::logs::LogRow;
 use crate::domain::session::Session;
 use crate::domain::stats::{Bucket, Count, StatKey, Tally};
 use crate::domain::status::{Attempt, StateKind};
-use crate::domain::{BatchId, InstanceId, JobId, JobType, QueueName, SessionId, Timestamp};
+use crate::domain::{
+    BatchId, InstanceId, JobId, JobType, Origin, Position, QueueName, SessionId, Timestamp,
+};
 
+use self::changes::ChangeLog;
 use super::rows::Flushed;
 use super::{
-    Batch, Committed, KeyKind, KnownRequest, ListQuery, LogQuery, Orphan, Probe, Prune, Result,
-    Round, Store, StoreInfo,
+    Batch, ChangesSince, Committed, KeyKind, KnownRequest, ListQuery, LogQuery, Orphan, Probe,
+    Prune, Result, Round, Store, StoreInfo,
 };
 
 /// A store that forgets everything with its process.
@@ -61,7 +65,7 @@ struct Tables {
     sessions: BTreeMap<SessionId, Session>,
     counts: BTreeMap<(StatKey, StateKind), (i64, i64)>,
     buckets: BTreeMap<(i64, StatKey), Tally>,
-    batches: BTreeSet<(Timestamp, BatchId)>,
+    changes: ChangeLog,
 }
 
 impl MemoryStore {
@@ -106,7 +110,19 @@ impl Store for MemoryStore {
 
     async fn has_batch(&self, id: BatchId) -> Result<bool> {
         let _writer = self.writer.lock().await;
-        Ok(self.tables.lock().batches.iter().any(|(_, batch)| *batch == id))
+        Ok(self.tables.lock().changes.knows(id))
+    }
+
+    async fn origin(&self) -> Result<Origin> {
+        Ok(self.tables.lock().changes.origin())
+    }
+
+    async fn position(&self) -> Result<Position> {
+        Ok(self.tables.lock().changes.position())
+    }
+
+    async fn changes_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
+        Ok(self.tables.lock().changes.since(position, limit))
     }
 
     async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>> {

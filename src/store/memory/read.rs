@@ -190,7 +190,7 @@ impl Tables {
             }
             !goes
         };
-        self.batches.retain(|(time, _)| goes(*time < prune.changes_before, &mut left));
+        self.changes.prune(|time| goes(time < prune.changes_before, &mut left));
         left = prune.limit;
         self.sessions.retain(|_, session| {
             let old = session.end.is_some_and(|(time, _)| time < prune.sessions_before);

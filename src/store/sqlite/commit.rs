@@ -40,6 +40,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch) -> R
             .map(|_| if guarded() { Appended::Done } else { Appended::Missed })
             .collect(),
         sessions: Vec::new(),
+        position: None,
     };
     keys::take(connection, batch, &mut committed).await?;
 
@@ -52,11 +53,12 @@ pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch) -> R
     jobs::delete(connection, &passed).await?;
     keys::release(connection, &passed).await?;
     figures::write(connection, &passed.figures()).await?;
-    changes::write(connection, &passed).await?;
+    let position = changes::write(connection, &passed).await?;
     let born = passed.creates().filter_map(|new| new.session.clone()).map(SessionWrite::Open);
     let mut writes: Vec<SessionWrite> = born.collect();
     let places = writes.len();
     writes.extend(batch.sessions.iter().cloned());
+    committed.position = Some(position);
     committed.sessions = sessions::write(connection, &writes, batch.now).await?.split_off(places);
     Ok(committed)
 }

@@ -37,11 +37,13 @@ use crate::domain::logs::LogRow;
 use crate::domain::session::Session;
 use crate::domain::stats::{Bucket, Count};
 use crate::domain::status::{Attempt, StateKind};
-use crate::domain::{BatchId, InstanceId, JobId, JobType, QueueName, SessionId, Timestamp};
+use crate::domain::{
+    BatchId, InstanceId, JobId, JobType, Origin, Position, QueueName, SessionId, Timestamp,
+};
 
 use super::{
-    Batch, Committed, KnownRequest, ListQuery, LogQuery, Orphan, Probe, Prune, Result, Round,
-    Store, StoreInfo,
+    Batch, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, Orphan, Probe, Prune,
+    Result, Round, Store, StoreInfo,
 };
 
 use self::error::from_sqlx;
@@ -116,6 +118,18 @@ impl Store for SqliteStore {
     async fn has_batch(&self, id: BatchId) -> Result<bool> {
         // By the writer: whatever is still under way there comes to its end first.
         changes::knows(self.writer.lock().await.idle().await?, id).await
+    }
+
+    async fn origin(&self) -> Result<Origin> {
+        changes::origin(self.short_readers()).await
+    }
+
+    async fn position(&self) -> Result<Position> {
+        changes::position(self.short_readers()).await
+    }
+
+    async fn changes_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
+        changes::since(self.readers(), position, limit).await
     }
 
     async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>> {

@@ -29,8 +29,10 @@ const AUTOCHECKPOINT_PAGES: &str = "4000";
 /// Page cache of a connection, in KiB as SQLite wants it: negative.
 const CACHE_KIB: &str = "-16384";
 
-const MIGRATIONS: &[(i64, &str, &str)] =
-    &[(1, "core", include_str!("../../../migrations/sqlite/0001_core.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "core", include_str!("../../../migrations/sqlite/0001_core.sql")),
+    (2, "origin", include_str!("../../../migrations/sqlite/0002_origin.sql")),
+];
 
 /// Where the file is and how it is read.
 #[derive(Debug, Clone)]

@@ -9,12 +9,12 @@ use jobplane::domain::filter::JobFilter;
 use jobplane::domain::logs::LogRow;
 use jobplane::domain::stats::{Bucket, Count};
 use jobplane::domain::{
-    Attempt, BatchId, InstanceId, Job, JobId, JobType, QueueName, Session, SessionId, StateKind,
-    Timestamp,
+    Attempt, BatchId, InstanceId, Job, JobId, JobType, Origin, Position, QueueName, Session,
+    SessionId, StateKind, Timestamp,
 };
 use jobplane::store::{
-    Batch, Committed, Error, KnownRequest, ListQuery, LogQuery, Orphan, Probe, Prune, Result,
-    Round, Store, StoreInfo, Written,
+    Batch, ChangesSince, Committed, Error, KnownRequest, ListQuery, LogQuery, Orphan, Probe, Prune,
+    Result, Round, Store, StoreInfo, Written,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -253,6 +253,21 @@ impl Store for FaultyStore {
     async fn has_batch(&self, id: BatchId) -> Result<bool> {
         self.faults.weathered().await?;
         self.inner.has_batch(id).await
+    }
+
+    async fn origin(&self) -> Result<Origin> {
+        self.faults.weathered().await?;
+        self.inner.origin().await
+    }
+
+    async fn position(&self) -> Result<Position> {
+        self.faults.weathered().await?;
+        self.inner.position().await
+    }
+
+    async fn changes_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
+        self.faults.weathered().await?;
+        self.inner.changes_since(position, limit).await
     }
 
     async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>> {

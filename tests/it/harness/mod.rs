@@ -7,6 +7,7 @@
 mod client;
 mod event_log;
 mod faulty;
+mod jobs_watcher;
 mod raw;
 mod refusal;
 mod server;
@@ -17,6 +18,7 @@ mod worker_inbox;
 
 pub use client::{Client, JobFacts, channel, done, lines, object, percent, seconds, spec};
 pub use faulty::{Fault, Weather};
+pub use jobs_watcher::{JobsWatcher, Mirror};
 pub use raw::StalledWorker;
 pub use refusal::{Refusal, Told};
 pub use server::{Server, Setup};

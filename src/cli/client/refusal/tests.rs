@@ -77,3 +77,30 @@ fn a_status_cannot_move_the_cursor() {
     let lines = Refusal::of(&Status::not_found("\x1b[2Jgone"), "get", AT).lines();
     assert!(lines.iter().all(|line| !line.contains('\x1b')), "{lines:?}");
 }
+
+#[test]
+fn every_reason_and_code_says_what_to_do_next() {
+    for (code, reason, advice) in [
+        (Code::NotFound, "JOB_NOT_FOUND", "jobplane list"),
+        (Code::InvalidArgument, "INVALID_FIELD", "--help"),
+        (Code::FailedPrecondition, "ILLEGAL_TRANSITION", "jobplane get"),
+        (Code::ResourceExhausted, "LIMIT_EXCEEDED", "narrow it down"),
+        (Code::Unavailable, "SERVER_DRAINING", "the server stops or starts again: try in 1"),
+        (Code::Unavailable, "STORE_UNAVAILABLE", "its database is not"),
+        (Code::Unavailable, "OUTCOME_UNKNOWN", "jobplane list"),
+        (Code::Internal, "INTERNAL", "log of the server"),
+        (Code::DeadlineExceeded, "", "--timeout"),
+        (Code::Unavailable, "", "jobplane serve"),
+        (Code::Unimplemented, "", "same version"),
+        (Code::PermissionDenied, "", "operator"),
+    ] {
+        let details = ErrorDetails::with_error_info(reason, "jobplane", HashMap::new());
+        let told = Status::with_error_details(code, "no", details);
+        let status = if reason.is_empty() { Status::new(code, "no") } else { told };
+        let lines = Refusal::of(&status, "do it", AT).lines();
+        assert_eq!(lines[0], "cannot do it: no");
+        assert!(lines[1].contains(AT) && lines[1].contains(code_name(code)), "{lines:?}");
+        let next = lines.last().unwrap();
+        assert!(next.starts_with("next: ") && next.contains(advice), "{code:?} {reason}: {next}");
+    }
+}

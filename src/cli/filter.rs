@@ -1,0 +1,97 @@
+//! Which jobs: the flags that all views of many jobs share.
+
+use super::parse::{self, Since};
+use super::{format, names};
+use crate::domain::Timestamp;
+use crate::proto::v1::{JobFilter, JobState};
+
+#[cfg(test)]
+mod tests;
+
+/// Which jobs. Several of a kind mean any of them; different kinds, all of them.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Which jobs")]
+pub struct Filter {
+    /// Of any of these types; may be repeated, or separated by commas
+    #[arg(long = "type", short, value_name = "TYPE", value_delimiter = ',')]
+    pub types: Vec<String>,
+    /// Of any of these categories
+    #[arg(long = "category", value_name = "CATEGORY", value_delimiter = ',')]
+    pub categories: Vec<String>,
+    /// In any of these states: pending, running, succeeded, failed, cancelled, skipped
+    #[arg(long = "state", short, value_name = "STATE", value_delimiter = ',')]
+    #[arg(value_parser = names::parse::<JobState>)]
+    pub states: Vec<JobState>,
+    /// In any of these queues
+    #[arg(long = "queue", short, value_name = "QUEUE", value_delimiter = ',')]
+    pub queues: Vec<String>,
+    /// With every one of these labels
+    #[arg(long = "label", short, value_name = "KEY=VALUE", value_parser = parse::label)]
+    pub labels: Vec<(String, String)>,
+    /// For this owner
+    #[arg(long)]
+    pub owner: Option<String>,
+    /// Created since: so long ago (2h, 7d), or a moment (RFC 3339); `history` means ended since
+    #[arg(long, value_name = "WHEN", value_parser = parse::since)]
+    pub since: Option<Since>,
+    /// At most so many
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+}
+
+impl Filter {
+    /// The filter for the wire; `since` means created since.
+    #[must_use]
+    pub fn wire(&self, now: Timestamp) -> JobFilter {
+        JobFilter {
+            types: self.types.clone(),
+            categories: self.categories.clone(),
+            states: self.states.iter().map(|state| (*state).into()).collect(),
+            queues: self.queues.clone(),
+            labels: self.labels.iter().cloned().collect(),
+            owner: self.owner.clone().unwrap_or_default(),
+            create_time_after: self.since.map(|since| parse::wire_moment(since.moment(now))),
+            ..JobFilter::default()
+        }
+    }
+
+    /// At most so many, or as many as is usual for the command.
+    #[must_use]
+    pub fn at_most(&self, usual: usize) -> usize {
+        self.limit.map_or(usual, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+    }
+
+    /// Whether more is asked for than types and categories.
+    #[must_use]
+    pub fn narrows(&self) -> bool {
+        let by_more = !self.states.is_empty() || !self.queues.is_empty() || !self.labels.is_empty();
+        by_more || self.owner.is_some() || self.since.is_some()
+    }
+
+    /// What is asked for, in words for people: ` of type a, b, in state FAILED`; empty if it is everything.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let states: Vec<&str> = self.states.iter().map(|state| names::short(*state)).collect();
+        let labels = self.labels.iter().map(|(key, value)| format!("{key}={value}"));
+        let labels: Vec<String> = labels.collect();
+        let parts = [
+            ("of type", self.types.join(", ")),
+            ("of category", self.categories.join(", ")),
+            ("in state", states.join(", ")),
+            ("in queue", self.queues.join(", ")),
+            ("labelled", labels.join(", ")),
+            ("for", self.owner.clone().unwrap_or_default()),
+            ("since", self.since.map(since).unwrap_or_default()),
+        ];
+        let said = parts.iter().filter(|(_, what)| !what.is_empty());
+        let said: Vec<String> = said.map(|(how, what)| format!("{how} {what}")).collect();
+        if said.is_empty() { String::new() } else { format::plain(&format!(" {}", said.join(" "))) }
+    }
+}
+
+fn since(since: Since) -> String {
+    match since {
+        Since::Ago(span) => format!("{} ago", format::span(span)),
+        Since::At(moment) => format::moment(&parse::wire_moment(moment), 0),
+    }
+}

@@ -1,0 +1,230 @@
+//! `jobplane summary`: how each type of job does, a line each.
+
+use std::time::Duration;
+
+use super::client::{Client, Limit};
+use super::exit::{Exit, Failure};
+use super::filter::Filter;
+use super::names::word;
+use super::output::{Format, Out};
+use super::paint::{Paint, painted};
+use super::screen::{Screen, Signal, Signals};
+use super::table::{Cell, Table};
+use super::{Context, format, live, parse, stats};
+use crate::domain::Timestamp;
+use crate::proto::v1::get_summary_response::Summary;
+use crate::proto::v1::{GetSummaryRequest, GetSummaryResponse, JobState};
+
+mod narrowed;
+
+#[cfg(test)]
+mod tests;
+
+/// Lines that are shown if nobody says how many.
+const USUAL: usize = 100;
+
+/// Which types.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    filter: Filter,
+    /// Look again and again, until Ctrl-C
+    #[arg(long, short)]
+    watch: bool,
+    /// With --watch: look so often
+    #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = "2s")]
+    interval: Duration,
+    #[command(flatten)]
+    time: Limit,
+}
+
+/// Shows the lines; with --watch until Ctrl-C, which is no failure.
+pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+    let client = context.connect(args.time.timeout).await?;
+    if args.watch {
+        return watch(&args, &client, context, out).await;
+    }
+    show(&ask(&args, &client, context.now()).await?, &args, context.now(), out)?;
+    Ok(Exit::Ok)
+}
+
+async fn ask(args: &Args, client: &Client, now: Timestamp) -> Result<GetSummaryResponse, Failure> {
+    let filter = &args.filter;
+    let request = GetSummaryRequest {
+        types: filter.types.clone(),
+        categories: filter.categories.clone(),
+        recent_runs: 0,
+    };
+    let call = client.request(request);
+    let mut answer = client.ask("get the summary", client.jobs().get_summary(call)).await?;
+    if filter.narrows() {
+        narrowed::narrow(&mut answer, filter, client, now).await?;
+    }
+    answer.summaries.truncate(filter.at_most(USUAL));
+    Ok(answer)
+}
+
+fn show(
+    answer: &GetSummaryResponse,
+    args: &Args,
+    now: Timestamp,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    match out.format() {
+        Format::Json => out.message(answer),
+        Format::Jsonl => answer.summaries.iter().try_for_each(|summary| out.message(summary)),
+        Format::Table if answer.summaries.is_empty() => out.note(&nothing(&args.filter)),
+        Format::Table => table(out.wide()).write(&rows(answer, now, out.wide()), out),
+    }
+}
+
+fn nothing(filter: &Filter) -> String {
+    let next = if filter.categories.is_empty() {
+        "a type is known once it had a job: make one with `jobplane submit TYPE`"
+    } else {
+        "no type has a category before it is declared"
+    };
+    format!("jobplane: no type of job{}; {next}", filter.words())
+}
+
+/// On a terminal redrawn in place; else printed again whenever it says something else.
+async fn watch(
+    args: &Args,
+    client: &Client,
+    context: &Context,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let mut signals = Signals::new()?;
+    if out.terminal() {
+        let mut screen = Screen::enter(out)?;
+        let exit = draw(args, client, context, &mut screen, &mut signals).await?;
+        screen.leave()?;
+        return Ok(exit);
+    }
+    let mut last = None;
+    loop {
+        let answer = ask(args, client, context.now()).await?;
+        if last.as_ref() != Some(&answer) {
+            if last.is_some() && out.format() == Format::Table {
+                out.line("")?;
+            }
+            show(&answer, args, context.now(), out)?;
+            out.flush()?;
+            last = Some(answer);
+        }
+        if let Some(exit) = rest(args.interval, &mut signals).await.and_then(Signal::exit) {
+            return Ok(exit);
+        }
+    }
+}
+
+async fn draw(
+    args: &Args,
+    client: &Client,
+    context: &Context,
+    screen: &mut Screen<'_>,
+    signals: &mut Signals,
+) -> Result<Exit, Failure> {
+    let mut answer = ask(args, client, context.now()).await?;
+    loop {
+        screen.draw(frame(&answer, args, context, screen))?;
+        match rest(args.interval, signals).await {
+            None => answer = ask(args, client, context.now()).await?,
+            Some(Signal::Suspend) => screen.suspend()?,
+            Some(signal) => {
+                if let Some(exit) = signal.exit() {
+                    return Ok(exit);
+                }
+            }
+        }
+    }
+}
+
+/// Waits until the next look is due, or for a signal.
+async fn rest(interval: Duration, signals: &mut Signals) -> Option<Signal> {
+    tokio::select! {
+        signal = signals.next() => Some(signal),
+        () = tokio::time::sleep(interval) => None,
+    }
+}
+
+fn frame(
+    answer: &GetSummaryResponse,
+    args: &Args,
+    context: &Context,
+    screen: &Screen<'_>,
+) -> Vec<String> {
+    let (columns, _) = Screen::size();
+    let now = context.now();
+    let (every, address) = (format::span(args.interval), &context.address);
+    let moment = format::moment(&parse::wire_moment(now), 0);
+    let title = format!("jobplane summary  {address}  every {every}  {moment}");
+    let title = painted(&format::fit(&title, columns), Some(Paint::Dim), screen.colour());
+    let mut lines = vec![title, String::new()];
+    if answer.summaries.is_empty() {
+        lines.push(format::fit(&nothing(&args.filter), columns));
+    } else {
+        let rows = rows(answer, now, false);
+        lines.extend(table(false).frame(&rows, columns, screen.colour()));
+    }
+    lines
+}
+
+fn table(wide: bool) -> Table {
+    let mut titles =
+        vec!["TYPE", "LAST RUN", "STATE", ">ITEMS", ">RAN", ">TYPICAL", ">FAILED/24H", "NEXT RUN"];
+    if wide {
+        titles.extend([
+            "CATEGORY",
+            ">FAILED/1H",
+            "LAST SUCCESS",
+            ">PENDING",
+            ">RUNNING",
+            "LAST JOB",
+        ]);
+    }
+    Table::new(&titles).spare(&["NEXT RUN", "TYPICAL", "RAN", "LAST RUN"])
+}
+
+fn rows(answer: &GetSummaryResponse, now: Timestamp, wide: bool) -> Vec<Vec<Cell>> {
+    answer.summaries.iter().map(|summary| row(summary, now, wide)).collect()
+}
+
+fn row(summary: &Summary, now: Timestamp, wide: bool) -> Vec<Cell> {
+    let last = summary.last_job.clone().unwrap_or_default();
+    let status = last.status.clone().unwrap_or_default();
+    let state = live::state(&last);
+    let began = status.start_time.as_ref().or(status.create_time.as_ref());
+    let ago = |time: Option<&prost_types::Timestamp>| {
+        time.map(|time| format::age(time, now)).unwrap_or_default()
+    };
+    let off = if summary.disabled { " (disabled)" } else { "" };
+    let name = format!("{}{off}", summary.r#type);
+    let failed = summary.failed_last_day;
+    let progress = status.progress.clone().unwrap_or_default();
+    let mut cells = vec![
+        Cell::from(name),
+        Cell::from(ago(began)),
+        Cell::from(word::<JobState>(state.into())).painted(Paint::of_state(state)),
+        Cell::from(live::amount(&progress)),
+        Cell::from(format::span_or_nothing(status.run_duration.as_ref())),
+        Cell::from(format::span_or_nothing(summary.typical_run_duration.as_ref())),
+        Cell::from(failed.to_string()).painted((failed > 0).then_some(Paint::Red)),
+        // The server keeps no schedules yet.
+        Cell::from("–"),
+    ];
+    if wide {
+        let counted = !summary.counts.is_empty();
+        let count = |state| counted.then(|| stats::count(&summary.counts, state).to_string());
+        let count = |state| count(state).unwrap_or_default();
+        cells.extend([
+            Cell::from(&summary.category),
+            Cell::from(summary.failed_last_hour.to_string()),
+            Cell::from(ago(summary.last_success_time.as_ref())),
+            Cell::from(count(JobState::Pending)),
+            Cell::from(count(JobState::Running)),
+            Cell::from(&last.id),
+        ]);
+    }
+    cells
+}

@@ -1,0 +1,84 @@
+//! What the client of a watch holds: so that nothing it is sent goes back, and it is not told of the
+//! end of what it never had.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::domain::limits::WATCH_JOBS_MAX;
+use crate::domain::{Job, JobId};
+use crate::watch::{Event, Snapshot, Why};
+
+use super::Sent;
+
+/// A job as it was sent last: its revision, and how new its progress was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Mark {
+    revision: i64,
+    lease_epoch: i64,
+    sequence: i64,
+}
+
+impl Mark {
+    fn of(job: &Job) -> Self {
+        let status = &job.status;
+        let (revision, lease_epoch) = (status.revision, status.lease_epoch);
+        Self { revision, lease_epoch, sequence: status.progress.sequence }
+    }
+}
+
+/// See the module: some 100 bytes for each job.
+#[derive(Default)]
+pub(super) struct Held {
+    marks: HashMap<JobId, Mark>,
+    /// The client holds nothing else.
+    is_all: bool,
+}
+
+impl Held {
+    /// Of a client that holds nothing yet (`is_all`), or that holds what is not known.
+    pub(super) fn new(is_all: bool) -> Self {
+        Self { marks: HashMap::new(), is_all }
+    }
+
+    /// What a durable change means to the client.
+    pub(super) fn change(&mut self, event: Event) -> Option<Sent> {
+        match event {
+            Event::Upsert(snapshot) => {
+                let mark = Mark::of(&snapshot.job);
+                let known = self.marks.get(&snapshot.job.id);
+                known.is_none_or(|known| *known < mark).then(|| self.upsert(snapshot, mark))
+            }
+            Event::Removed { job_id, why, job } => self.remove(job_id, why, job),
+        }
+    }
+
+    /// What newer progress means to the client. One that is as new as known may bring the usage.
+    pub(super) fn tick(&mut self, snapshot: Arc<Snapshot>) -> Option<Sent> {
+        let mark = Mark::of(&snapshot.job);
+        let known = self.marks.get(&snapshot.job.id);
+        known.is_none_or(|known| *known <= mark).then(|| self.upsert(snapshot, mark))
+    }
+
+    fn upsert(&mut self, snapshot: Arc<Snapshot>, mark: Mark) -> Sent {
+        if self.marks.len() as u64 > 2 * WATCH_JOBS_MAX {
+            // Jobs that are over, most of them, and such a job hardly changes.
+            self.marks.clear();
+            self.is_all = false;
+        }
+        self.marks.insert(snapshot.job.id, mark);
+        Sent::Job(snapshot)
+    }
+
+    fn remove(&mut self, job_id: JobId, why: Why, job: Option<Arc<Snapshot>>) -> Option<Sent> {
+        let is_news = match (self.marks.get(&job_id), &job) {
+            (Some(known), Some(snapshot)) => snapshot.job.status.revision >= known.revision,
+            (Some(_), None) => true,
+            (None, _) => !self.is_all,
+        };
+        if !is_news {
+            return None;
+        }
+        self.marks.remove(&job_id);
+        Some(Sent::Removed { job_id, why, job })
+    }
+}

@@ -1,0 +1,132 @@
+//! The views by their filters, and the commits whose turn has not come.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::domain::limits::{FEED_CHANGES_MAX, VIEWS_MAX, VIEWS_UNINDEXED_MAX};
+use crate::domain::{JobFilter, JobId, Position};
+
+use super::super::change::Commit;
+use super::super::index::Index;
+use super::super::slot::Snapshot;
+use super::super::view::View;
+use super::Full;
+
+/// Running jobs that were read, and the position after that.
+struct Introduction {
+    jobs: HashMap<JobId, Arc<Snapshot>>,
+    read_through: Position,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct State {
+    /// With the number of followers.
+    views: HashMap<Arc<JobFilter>, (Arc<View>, usize)>,
+    pub(super) index: Index,
+    pending: Vec<Commit>,
+    introductions: Vec<Introduction>,
+    /// Where the views stood when that was last looked at.
+    seen_at: Option<Position>,
+}
+
+impl State {
+    /// The view of a filter, and whether it is new.
+    pub(super) fn enter(&mut self, filter: &Arc<JobFilter>) -> Result<(Arc<View>, bool), Full> {
+        if let Some((view, followers)) = self.views.get_mut(filter) {
+            *followers += 1;
+            return Ok((Arc::clone(view), false));
+        }
+        if self.views.len() >= VIEWS_MAX {
+            return Err(Full { what: "filters watched", limit: VIEWS_MAX });
+        }
+        if !Index::has_place_for(filter) && self.index.unindexed() >= VIEWS_UNINDEXED_MAX {
+            let what = "filters watched without id, text, label, type, queue or category";
+            return Err(Full { what, limit: VIEWS_UNINDEXED_MAX });
+        }
+        let view = Arc::new(View::new(JobFilter::clone(filter)));
+        self.index.insert(&view);
+        self.views.insert(Arc::clone(filter), (Arc::clone(&view), 1));
+        Ok((view, true))
+    }
+
+    pub(super) fn leave(&mut self, filter: &Arc<JobFilter>) {
+        let Some((view, followers)) = self.views.get_mut(filter) else { return };
+        *followers -= 1;
+        if *followers == 0 {
+            view.close();
+            self.index.remove(view);
+            self.views.remove(filter);
+        }
+    }
+
+    pub(super) fn views(&self) -> usize {
+        self.views.len()
+    }
+
+    pub(super) fn each_view(&self, mut tell: impl FnMut(&Arc<View>)) {
+        self.views.values().for_each(|(view, _)| tell(view));
+    }
+
+    /// Nobody watches any more.
+    pub(super) fn forget(&mut self) {
+        self.pending.clear();
+        self.introductions.clear();
+        self.seen_at = None;
+    }
+
+    /// Whether this was the position when it was last asked.
+    pub(super) fn is_seen_again(&mut self, position: &Position) -> bool {
+        self.seen_at.replace(position.clone()).as_ref() == Some(position)
+    }
+
+    /// Commits that wait for their turn; too many of them wait for something that will not come, and
+    /// are read from the change log with it.
+    pub(super) fn wait(&mut self, commits: Vec<Commit>) {
+        self.pending.extend(commits);
+        let changes: usize = self.pending.iter().map(|commit| commit.changes.len() + 1).sum();
+        if changes > 2 * FEED_CHANGES_MAX {
+            self.pending.clear();
+        }
+    }
+
+    /// The commit that follows `position`, if it is here.
+    pub(super) fn next(&mut self, position: &Position) -> Option<Commit> {
+        let at = self.pending.iter().position(|commit| commit.position.follows(position))?;
+        Some(self.pending.swap_remove(at))
+    }
+
+    /// Lets go of what is known by now.
+    pub(super) fn came_to(&mut self, position: &Position) {
+        self.pending.retain(|commit| !position.covers(&commit.position));
+    }
+
+    pub(super) fn introduce(
+        &mut self,
+        jobs: impl Iterator<Item = Arc<Snapshot>>,
+        read_through: Position,
+    ) {
+        let jobs = jobs.map(|snapshot| (snapshot.job.id, snapshot)).collect();
+        self.introductions.push(Introduction { jobs, read_through });
+    }
+
+    /// A commit changed this job: what was read before may be old.
+    pub(super) fn is_changed(&mut self, job_id: JobId) {
+        for introduction in &mut self.introductions {
+            introduction.jobs.remove(&job_id);
+        }
+    }
+
+    /// Jobs that were read in a state that the views are not behind of any more.
+    pub(super) fn introduced(&mut self, position: &Position) -> Vec<Arc<Snapshot>> {
+        let mut ripe = Vec::new();
+        self.introductions.retain_mut(|introduction| {
+            let is_ripe = position.covers(&introduction.read_through);
+            if is_ripe {
+                ripe.extend(introduction.jobs.drain().map(|(_, snapshot)| snapshot));
+            }
+            !is_ripe
+        });
+        ripe
+    }
+}
