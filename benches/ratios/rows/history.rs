@@ -20,8 +20,10 @@ use crate::child::{Server, database, folder};
 use crate::measure::{Figure, Sample, median, pairs};
 use crate::wire::{connect, unary};
 
-/// Jobs in one commit of the store.
-const BATCH: usize = 5_000;
+/// Commits that a history is written in, whatever its size.
+const BATCHES: usize = 200;
+/// Minutes it is spread over: the figures of the last hour add up as many buckets for few jobs as for many.
+const MINUTES: usize = 50;
 /// Types they are spread over.
 const TYPES: usize = 10;
 const FEW: usize = 10_000;
@@ -69,20 +71,16 @@ async fn finished(jobs: usize) -> Result<TempDir> {
     let url = database(folder.path()).display().to_string();
     let store = SqliteStore::open(Options { url, read_pool: 1 }).await?;
     let session = SessionId(Uuid::now_v7());
-    let mut left = jobs;
-    while left > 0 {
-        let size = left.min(BATCH);
-        left -= size;
-        // Within the hour, so that the figures of the last minutes have something to add up.
+    for number in 0..BATCHES {
         let since = std::time::UNIX_EPOCH.elapsed()?;
-        let ago = Duration::from_secs(60 * (left / BATCH % 50) as u64);
+        let ago = Duration::from_secs(60 * (number % MINUTES) as u64);
         let now = i64::try_from(since.saturating_sub(ago).as_micros())?;
         let now = Timestamp::from_micros(now);
         let lives: Vec<Life> = (0..TYPES)
             .map(|number| Life::at(now, &format!("bench.type_{number}"), session))
             .collect::<Result<_>>()?;
         let mut batch = Batch::new(BatchId(Uuid::now_v7()), now);
-        batch.creates = lives.iter().cycle().take(size).map(born).collect();
+        batch.creates = lives.iter().cycle().take(jobs / BATCHES).map(born).collect();
         store.commit(batch).await?;
     }
     store.close().await;
