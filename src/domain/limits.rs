@@ -260,6 +260,9 @@ pub const STREAM_WINDOW_BYTES: u32 = 128 * 1024;
 /// HTTP/2 window of a connection: many times a stream's, so that stalled streams do not stall the
 /// others, and wide, because the transport counts small frames against a part of it.
 pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+/// Bytes that a connection gathers before it writes them: a larger write gains little, and a peer that
+/// takes nothing holds twice as many at most.
+pub const GATHERED_BYTES_MAX: usize = 32 * 1024;
 /// Streams of one connection at once.
 pub const CONNECTION_STREAMS_MAX: u32 = 4_096;
 /// Calls of one peer under way at once, watches and worker streams among them: some four connections full
