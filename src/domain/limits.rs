@@ -394,3 +394,9 @@ pub const PROCESS_OUTPUT_WITHIN: Duration = Duration::from_secs(2);
 pub const PROCESS_SIGNALS_MAX: usize = 16;
 /// Of a line that is drawn again and again and is no progress, one in this time is logged.
 pub const PROCESS_REDRAWN_EVERY: Duration = Duration::from_secs(10);
+/// News that wait for the screen of `top`; who brings more waits.
+pub const TOP_EVENTS_MAX: usize = 256;
+/// Failures that `top` shows: nobody scrolls further.
+pub const TOP_FAILURES_MAX: usize = 100;
+/// Lines of a log that `top` holds, those of one job at a time.
+pub const TOP_LOG_LINES_MAX: usize = 2_000;
