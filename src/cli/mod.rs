@@ -20,6 +20,7 @@ mod cancel;
 mod client;
 mod completions;
 mod delete;
+mod demo;
 mod describe;
 mod each;
 mod exit;
@@ -50,6 +51,7 @@ mod status;
 mod submit;
 mod summary;
 mod table;
+mod top;
 mod watch;
 mod work;
 pub mod worker;
@@ -88,6 +90,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See it all at work: a server, workers and real jobs, here and for half a minute
+    Demo(demo::Args),
     /// Run the server
     Serve(serve::Args),
     /// Run a command as a job: its output, progress, usage and end are seen by all who watch
@@ -131,6 +135,8 @@ enum Ask {
     Stats(stats::Args),
     /// Take jobs and run a command for each
     Work(Box<work::Args>),
+    /// Show everything that goes on, full-screen, and steer it by keys
+    Top(top::Args),
     /// Show who runs jobs
     Workers(workers::Args),
     /// Show where jobs wait
@@ -169,7 +175,7 @@ pub fn main() -> ExitCode {
     let serves = matches!(cli.command, Command::Serve(_));
     // A client does one thing at a time.
     let mut builder = match cli.command {
-        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        Command::Serve(_) | Command::Demo(_) => tokio::runtime::Builder::new_multi_thread(),
         // Who reads its lines slowly must not keep it from the server.
         Command::Run(_) | Command::Ask(Ask::Work(_)) => {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -208,6 +214,10 @@ async fn run(cli: Cli) -> ExitCode {
         }
         Command::Man(args) => {
             let ended = man::run(&args, &mut out).map(|()| Exit::Ok);
+            return end(ended, &mut out);
+        }
+        Command::Demo(args) => {
+            let ended = demo::run(args, &mut out).await;
             return end(ended, &mut out);
         }
         Command::Serve(args) => {
@@ -254,6 +264,7 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::Delete(args) => delete::run(args, context, out).await,
         Ask::Stats(args) => stats::run(args, context, out).await,
         Ask::Work(args) => work::run(*args, context, out).await,
+        Ask::Top(args) => top::run(args, context, out).await,
         Ask::Workers(args) => workers::run(args, context, out).await,
         Ask::Queues(args) => queues::run(args, context, out).await,
     }
