@@ -212,28 +212,41 @@ impl<'a> Follow<'a> {
                 "the command ended; waiting up to {within} for the server at {address} to hear of it"
             ));
         }
-        let closing = handle.close(within);
-        tokio::pin!(closing);
-        let closed = loop {
+        // No Goodbye with the job in hand: the server would give it to another, although its work was done.
+        let mut closing = std::pin::pin!(handle.close(Duration::MAX));
+        let mut over = std::pin::pin!(tokio::time::sleep(within));
+        loop {
             tokio::select! {
-                closed = &mut closing => break closed,
+                _ = &mut closing => break,
+                () = &mut over => break,
                 Some(event) = self.events.next() => self.server_says(event, None),
-                _ = next(signals) => break handle.close(Duration::ZERO).await,
+                _ = next(signals) => break,
             }
-        };
-        self.tell_undelivered(closed);
+        }
+        self.tell_undelivered(self.handle.open());
     }
 
     fn tell_undelivered(&self, closed: Closed) {
+        let dropped = self.handle.dropped_lines();
+        if dropped > 0 {
+            self.args.note(&format!(
+                "the server was away for too long: {dropped} lines of the log gave way, and the log says so"
+            ));
+        }
         if closed.open_jobs == 0 && closed.open_lines == 0 || self.given_up {
             return;
         }
         let (id, address) = (&self.lease.job_id, self.address);
-        let outcome = if closed.open_jobs > 0 { "how it ended and " } else { "" };
+        let lines = match closed.open_lines {
+            0 => None,
+            1 => Some("1 line of its log".to_owned()),
+            lines => Some(format!("{lines} lines of its log")),
+        };
+        let outcome = (closed.open_jobs > 0).then(|| "how it ended".to_owned());
+        let missing: Vec<_> = outcome.into_iter().chain(lines).collect();
+        let missing = missing.join(", and ");
         warn(&format!(
-            "jobplane: the server at {address} did not hear all of job {id}: {outcome}{} lines of its log \
-             were not delivered",
-            closed.open_lines
+            "jobplane: the server at {address} did not hear all of job {id}; not delivered: {missing}"
         ));
         if closed.open_jobs > 0 {
             warn("  the server will take the job for lost (LEASE_LOST) when its lease runs out");

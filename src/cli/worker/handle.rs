@@ -145,6 +145,12 @@ impl Handle {
             // It only has to notice.
             let _ = over.wait_for(|over| *over).await;
         }
+        self.open()
+    }
+
+    /// What the server has not answered so far.
+    #[must_use]
+    pub fn open(&self) -> Closed {
         let book = self.0.book.lock();
         Closed { open_jobs: book.held(), open_lines: book.open_lines() }
     }

@@ -27,7 +27,7 @@ async fn whoever_reads_waits_until_lines_are_taken() {
     fill(&queue);
     let waits = tokio::time::timeout(PROCESS_ROOM_WITHIN / 2, queue.room());
     assert!(waits.await.is_err(), "there is no room");
-    let (mut room, began) = (std::pin::pin!(queue.room()), tokio::time::Instant::now());
+    let (mut room, began) = (std::pin::pin!(queue.room()), crate::runtime::Clock::monotonic());
     assert!(futures_util::poll!(&mut room).is_pending());
     assert!(matches!(events.next().await, Some(Event::Line(_))));
     room.await;
@@ -39,7 +39,7 @@ async fn nobody_waits_for_long_for_one_who_takes_nothing() {
     let queue = Queue::default();
     let mut events = queue.events();
     let mut lines = fill(&queue);
-    let began = tokio::time::Instant::now();
+    let began = crate::runtime::Clock::monotonic();
     queue.room().await;
     assert_eq!(began.elapsed(), PROCESS_ROOM_WITHIN);
     // From here on there is no waiting, and the oldest give way.
@@ -75,7 +75,7 @@ async fn without_a_listener_nobody_waits() {
     let queue = Queue::default();
     drop(queue.events());
     fill(&queue);
-    let began = tokio::time::Instant::now();
+    let began = crate::runtime::Clock::monotonic();
     queue.room().await;
     assert_eq!(began.elapsed(), Duration::ZERO);
 }
