@@ -217,13 +217,24 @@ impl Play {
         }
     }
 
+    /// A restarted server knows from the disk how far jobs are, and tells watchers that come back once
+    /// their workers report again.
+    async fn all_report(&mut self) {
+        for (job_id, lease_epoch) in std::mem::take(&mut self.running) {
+            let progress = Some(percent(self.chance.random_range(0.0..100.0)));
+            let request =
+                v1::ReportJobRequest { job_id, lease_epoch, progress, ..Default::default() };
+            let _ = self.client().report(request).await;
+        }
+    }
+
     async fn quiet(&mut self) {
         for at in 0..self.players.len() {
             if self.players[at].watcher.is_none() {
                 self.enter(at).await;
             }
         }
-        for player in &self.players {
+        for (at, player) in self.players.iter().enumerate() {
             let last = self.history[player.lens].last().expect("a state");
             let watcher = player.watcher.as_ref().expect("it watches");
             let copy = watcher.until("the last state", |copy| revisions(copy) == *last).await;
@@ -232,9 +243,8 @@ impl Play {
             for (id, job) in &copy.jobs {
                 if job.state() == State::Running {
                     let shown = self.client().get(id).await.percent();
-                    watcher
-                        .until("the newest progress", |copy| copy.jobs[id].percent() == shown)
-                        .await;
+                    let what = format!("{shown:?} of {id} at watcher {at}");
+                    watcher.until(&what, |copy| copy.jobs[id].percent() == shown).await;
                 }
             }
         }
@@ -276,6 +286,7 @@ async fn play(seed: u64, in_memory: bool) {
         play.note().await;
         play.check();
     }
+    play.all_report().await;
     play.quiet().await;
     let Play { server, players, .. } = play;
     server.stop_with(players).await;

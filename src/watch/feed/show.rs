@@ -15,7 +15,8 @@ impl Feed {
     /// Shows the commits whose turn has come.
     pub(super) fn show_pending(&self, state: &mut State) {
         let Some(mut head) = self.head() else { return };
-        while let Some(Commit { position, changes }) = state.next(&head.position) {
+        while let Some(Commit { position, mut changes }) = state.next(&head.position) {
+            state.leave_news(&mut changes);
             self.show(state, &changes);
             self.move_head(state, position.clone(), head.read_through.clone());
             head.position = position;
