@@ -135,7 +135,7 @@ async fn file_of_another_program_is_refused_and_left_as_it_was() {
     other.execute("CREATE TABLE notes (text TEXT)").await.expect("a table");
     other.close().await.expect("closed");
     let before = std::fs::read(folder.path().join("jobs.db")).expect("a file");
-    let refused = open(folder.path()).await.expect_err("refused");
+    let refused = open(folder.path()).await.err().expect("refused");
     assert!(matches!(refused, OpenError::Foreign { .. }), "{refused}");
     assert_eq!(std::fs::read(folder.path().join("jobs.db")).expect("a file"), before);
 }
@@ -160,7 +160,7 @@ async fn file_that_is_no_database_is_an_error_that_names_it() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("jobs.db"), "a diary, not a database".repeat(100))
         .expect("a file");
-    let refused = open(folder.path()).await.expect_err("refused");
+    let refused = open(folder.path()).await.err().expect("refused");
     assert!(matches!(refused, OpenError::Open { .. }), "{refused}");
     assert!(refused.to_string().contains("jobs.db"), "{refused}");
 }

@@ -97,6 +97,9 @@ impl Feed {
                 let matching = candidates.into_iter();
                 let views = matching.filter(|view| view.filter().matches(&snapshot.job)).collect();
                 self.stand(&snapshot, views);
+                // What it reported may be on disk by now, and read from there: news all the same.
+                let ticker = self.0.tickers.get(&snapshot.job.id).map(|held| Arc::clone(&held));
+                ticker.iter().for_each(|ticker| self.show_tick(ticker));
             }
         }
     }

@@ -138,7 +138,7 @@ fn running(number: u128, revision: i64) -> Job {
 
 #[test]
 fn a_running_job_that_ended_while_it_was_read_is_not_made_known() {
-    let (feed, _follower) = followed(JobFilter::default());
+    let (feed, mut follower) = followed(JobFilter::default());
     let [ends, stays] = [running(1, 2), running(2, 2)];
     feed.put_strangers([ends.id, stays.id]);
     assert_eq!(feed.strangers(10).len(), 2);
@@ -147,6 +147,9 @@ fn a_running_job_that_ended_while_it_was_read_is_not_made_known() {
     feed.introduce(vec![ends.clone(), stays.clone()], at(5));
     assert!(!feed.0.tickers.contains_key(&ends.id));
     assert!(feed.0.tickers.contains_key(&stays.id));
+    // And what was read of the other is shown, although nothing newer is known.
+    let ticks = follower.take().expect("a head").ticks;
+    assert_eq!(ticks.iter().map(|shown| shown.job.id).collect::<Vec<_>>(), [stays.id]);
 }
 
 #[test]
