@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// Figures of jobplane against bare baselines, both measured in one run
 #[derive(Debug, Clone, clap::Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Options {
     /// One JSON object a line, for programs
     #[arg(long)]
