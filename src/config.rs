@@ -6,8 +6,10 @@ use std::time::Duration;
 use crate::domain::limits::{LEASE_TTL_DEFAULT, SHUTDOWN_WITHIN};
 
 mod origin;
+mod peers;
 mod transport;
 
+pub use peers::PeerLimits;
 pub use transport::{Connections, Streams, Transport};
 
 /// Settings of a server. The defaults are those of `jobplane serve`.

@@ -38,7 +38,9 @@ mod output;
 mod pages;
 mod paint;
 mod parse;
+pub mod process;
 mod queues;
+mod relay;
 mod retry;
 mod screen;
 pub mod serve;
@@ -48,6 +50,8 @@ mod submit;
 mod summary;
 mod table;
 mod watch;
+mod work;
+pub mod worker;
 mod workers;
 
 #[cfg(test)]
@@ -122,6 +126,8 @@ enum Ask {
     Delete(delete::Args),
     /// Show how many jobs are where, and how the last hour went
     Stats(stats::Args),
+    /// Take jobs and run a command for each
+    Work(Box<work::Args>),
     /// Show who runs jobs
     Workers(workers::Args),
     /// Show where jobs wait
@@ -157,9 +163,15 @@ pub fn main() -> ExitCode {
             return u8::try_from(error.exit_code()).map_or(Exit::Usage.into(), ExitCode::from);
         }
     };
-    // A client does one thing at a time; only the server has use for threads.
+    // A client does one thing at a time.
     let mut builder = match cli.command {
         Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        // Who reads its lines slowly must not keep it from the server.
+        Command::Ask(Ask::Work(_)) => {
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            builder.worker_threads(2);
+            builder
+        }
         Command::Ask(_) | Command::Completions(_) | Command::Man(_) => {
             tokio::runtime::Builder::new_current_thread()
         }
@@ -229,6 +241,7 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::Retry(args) => retry::run(args, context, out).await,
         Ask::Delete(args) => delete::run(args, context, out).await,
         Ask::Stats(args) => stats::run(args, context, out).await,
+        Ask::Work(args) => work::run(*args, context, out).await,
         Ask::Workers(args) => workers::run(args, context, out).await,
         Ask::Queues(args) => queues::run(args, context, out).await,
     }

@@ -1,5 +1,6 @@
 //! `jobplane serve`: runs the server.
 
+mod peers;
 mod table;
 mod transport;
 
@@ -43,6 +44,8 @@ pub struct Args {
     pub log_level: String,
     #[command(flatten)]
     transport: transport::Args,
+    #[command(flatten)]
+    peers: peers::Args,
 }
 
 /// Runs the server until it is told to stop.
@@ -59,6 +62,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let mut config =
         Config { listen: args.listen, database_url: args.database_url, ..Config::default() };
     args.transport.set(&mut config);
+    args.peers.set(&mut config);
     app::serve(config).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use crate::domain::limits::{
     CONNECTION_STREAMS_MAX, CONNECTION_WINDOW_BYTES, CONNECTIONS_MAX, HANDSHAKE_WITHIN,
-    HEAD_WITHIN, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
+    HEAD_WITHIN, HEADER_LIST_BYTES_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, MESSAGE_BYTES_MAX,
     PEER_CONNECTIONS_MAX, STREAM_AGE_GRACE, STREAM_AGE_MAX, STREAM_WINDOW_BYTES, WATCH_HEARTBEAT,
 };
 
-use super::{HOUR, Invalid, SECOND};
+use super::{HOUR, Invalid, PeerLimits, SECOND};
 
 /// How connections and streams are kept.
 #[derive(Debug, Clone)]
 pub struct Transport {
     /// How many connections there may be, and how fast they get to the point.
     pub connections: Connections,
+    /// What one peer may have under way.
+    pub peers: PeerLimits,
     /// HTTP/2 streams of one connection at once.
     pub streams_max: u32,
     /// HTTP/2 window of a stream.
@@ -52,6 +54,7 @@ impl Default for Transport {
     fn default() -> Self {
         Self {
             connections: Connections::default(),
+            peers: PeerLimits::default(),
             streams_max: CONNECTION_STREAMS_MAX,
             stream_window_bytes: STREAM_WINDOW_BYTES,
             connection_window_bytes: CONNECTION_WINDOW_BYTES,
@@ -91,6 +94,10 @@ impl Default for Connections {
 const WINDOW_BYTES_BOUND: u64 = (1 << 31) - 1;
 /// More connections than a process can have descriptors.
 const CONNECTIONS_BOUND: u64 = 1_000_000;
+/// More calls than any memory holds.
+const CALLS_BOUND: u64 = 10_000_000;
+/// More bytes than any memory holds.
+const BYTES_BOUND: u64 = 1 << 40;
 
 impl Transport {
     /// Checks every setting.
@@ -101,6 +108,12 @@ impl Transport {
         let Connections { max, peer_max, .. } = self.connections;
         count("max-connections", max as u64, 1, CONNECTIONS_BOUND)?;
         count("max-connections-per-peer", peer_max as u64, 1, CONNECTIONS_BOUND)?;
+        let PeerLimits { calls, unanswered, bytes } = self.peers;
+        count("max-calls-per-peer", calls as u64, 1, CALLS_BOUND)?;
+        count("max-unanswered-calls-per-peer", unanswered as u64, 1, CALLS_BOUND)?;
+        // A message of the largest size must fit in.
+        let message = MESSAGE_BYTES_MAX as u64;
+        count("max-bytes-per-peer", bytes as u64, message, BYTES_BOUND)?;
         count("max-streams-per-connection", self.streams_max.into(), 1, 100_000)?;
         let window = u64::from(self.stream_window_bytes);
         count("stream-window", window, 16 * 1024, WINDOW_BYTES_BOUND)?;

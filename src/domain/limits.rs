@@ -103,6 +103,13 @@ pub const UNACKED_BYTES_MAX: usize = 1024 * 1024;
 pub const DONE_SESSIONS_MAX: usize = 16_384;
 /// Messages that wait for a worker to read them before its stream is ended.
 pub const OUTBOX_MESSAGES_MAX: usize = 8_192;
+/// Messages that a worker has not said it received before acks of mere ticks come at [`ACK_PACE`]: an unread
+/// ack is a small frame, and some 10,000 of them cost a client with default settings its connection.
+pub const ACKS_UNREAD_MAX: i64 = 512;
+/// The same for acks of what is durable: a worker may wait for them, so they are held back later.
+pub const DURABLE_ACKS_UNREAD_MAX: i64 = 4_096;
+/// Pace of the acks to a worker that does not seem to read them; each covers all before it.
+pub const ACK_PACE: Duration = Duration::from_millis(100);
 /// A worker whose transport takes nothing of what waits for this long gets no further job.
 pub const OUTBOX_STALLED_AFTER: Duration = Duration::from_secs(2);
 
@@ -258,6 +265,24 @@ pub const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 pub const GATHERED_BYTES_MAX: usize = 32 * 1024;
 /// Streams of one connection at once.
 pub const CONNECTION_STREAMS_MAX: u32 = 4_096;
+/// Calls of one peer under way at once, watches and worker streams among them: some four connections full
+/// of streams, at about 10 KiB each.
+pub const PEER_CALLS_MAX: usize = 4 * CONNECTION_STREAMS_MAX as usize;
+/// Calls of one peer that have no answer yet; the next ones wait. As many as fill a commit, and so few that
+/// the calls of others are not long behind them.
+pub const PEER_UNANSWERED_MAX: usize = 1_024;
+/// Bytes that the server holds for one peer alone: of messages that have not come whole, and of answers that
+/// are not read. Sixteen of the largest messages.
+pub const PEER_BYTES_MAX: usize = 16 * MESSAGE_BYTES_MAX;
+/// Calls of all peers under way at once: one address is easily had, many are not much harder.
+pub const CALLS_MAX: usize = 8 * PEER_CALLS_MAX;
+/// Calls kept for probes of the server's health when there is no room for others: a peer that has too many
+/// may share its address with the orchestrator, and a server that is busy is not ill.
+pub const PROBES_MAX: usize = 64;
+/// Bytes held for peers, as [`PEER_BYTES_MAX`], of all peers together.
+pub const TRANSIT_BYTES_MAX: usize = 4 * PEER_BYTES_MAX;
+/// What of an answer is given to the transport at once: a frame. What it has, it keeps.
+pub const ANSWER_PIECE_BYTES_MAX: usize = 16 * 1024;
 /// A silent peer is asked after this long whether it is there. This also ends a connection that stops
 /// in the middle of a frame or of a header block: there it cannot answer.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
@@ -324,3 +349,48 @@ pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 pub const SETTLE_WITHIN: Duration = Duration::from_secs(10);
 /// Hints of later readiness kept in memory; what does not fit is found by the poll.
 pub const TIMERS_MAX: usize = 100_000;
+
+/// Log lines that a worker of the command line keeps on disk while the server is away: hours of a quiet command, and
+/// little beside what the command itself writes.
+pub const SPOOL_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Log lines that such a worker keeps in memory before it turns to the disk: what the server takes in one go.
+pub const SPOOL_MEMORY_BYTES_MAX: usize = UNACKED_BYTES_MAX;
+/// Pieces in which the spool's file is used again: what a chunk wastes is less than one.
+pub const SPOOL_PAGE_BYTES: usize = 4 * 1024;
+/// Events of a worker's session that wait for whoever runs its jobs: more than it can hold jobs.
+pub const WORKER_EVENTS_MAX: usize = 4 * SLOTS_MAX as usize;
+/// Messages of a worker that wait for its transport: few, so that progress is chosen as late as can be.
+pub const WORKER_MESSAGES_MAX: usize = 8;
+/// Bytes of a command's lines that wait to be taken; beyond it the oldest are dropped and counted, so that the command
+/// never waits.
+pub const PROCESS_LINES_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of one line of a command: a log entry less what stands in it beside the text.
+pub const PROCESS_LINE_BYTES_MAX: usize = LOG_ENTRY_BYTES_MAX - 512;
+/// Bytes of a line of JSON that may be a command's result: more text than this cannot become a result.
+pub const PROCESS_RESULT_BYTES_MAX: usize = 4 * PAYLOAD_BYTES_MAX;
+/// Last lines of a command's stderr that are told with its failure: a screen.
+pub const PROCESS_STDERR_LINES_MAX: usize = 20;
+/// Bytes of these lines: they stand in the message of an error, which people read.
+pub const PROCESS_STDERR_BYTES_MAX: usize = 4 * 1024;
+/// How often what a command uses is looked at.
+pub const PROCESS_SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+/// The same while a limit holds: memory fills quickly.
+pub const PROCESS_SAMPLE_INTERVAL_LIMITED: Duration = Duration::from_millis(200);
+/// Looking takes at most this part of the time: on a machine with many processes it is done less often.
+pub const PROCESS_SAMPLE_SHARE: u32 = 20;
+/// Resident memory of a process up to which its share of common pages is asked for: the kernel walks all its pages.
+pub const PROCESS_SHARE_BYTES_MAX: u64 = 4 << 30;
+/// A command may use more of the processor than its limit for this long: starting up is no misuse.
+pub const PROCESS_CPU_OVER_FOR: Duration = Duration::from_secs(5);
+/// Time a command has between SIGTERM and SIGKILL if nothing else is said.
+pub const PROCESS_STOP_GRACE: Duration = Duration::from_secs(10);
+/// Time that what a command left behind has between SIGTERM and SIGKILL.
+pub const PROCESS_LEFT_BEHIND_GRACE: Duration = Duration::from_secs(2);
+/// A process that SIGKILL does not end in this time waits for a device, and is given up.
+pub const PROCESS_KILL_WITHIN: Duration = Duration::from_secs(10);
+/// The output of a command that was stopped is read for this long after its end.
+pub const PROCESS_OUTPUT_WITHIN: Duration = Duration::from_secs(2);
+/// Signals on their way to a command.
+pub const PROCESS_SIGNALS_MAX: usize = 16;
+/// Of a line that is drawn again and again and is no progress, one in this time is logged.
+pub const PROCESS_REDRAWN_EVERY: Duration = Duration::from_secs(10);

@@ -84,7 +84,9 @@ impl JobService for JobApi {
         request: Request<v1::WatchJobsRequest>,
     ) -> Result<Response<Self::WatchJobsStream>, Status> {
         let caller = caller(&request);
-        watch_jobs::watch(&self.engine, &caller, request.into_inner()).await.map(Response::new)
+        watch_jobs::watch(&self.engine, self.streams, &caller, request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn cancel_job(

@@ -2,8 +2,9 @@
 //!
 //! Owns: the handlers of every call ([`job_service`], [`worker_service`], [`admin_service`]; the streams
 //! in [`watch_job`] and [`worker_stream`]), what a message means to the domain and back ([`convert`]),
-//! who calls ([`caller`]), what an error looks like to a caller ([`status`], [`reasons`]), and what is
-//! counted of each call ([`observe`]), how long a request may arrive ([`arrival`]), and the connections themselves ([`listener`]).
+//! who calls ([`caller`]), what an error looks like to a caller ([`status`], [`reasons`]), what is counted of
+//! each call ([`observe`]), how long a request may arrive ([`arrival`]), what one peer may have under way
+//! ([`peers`]), and the connections themselves ([`listener`]).
 //! Does not own: decisions; they are the domain's, and the engine's.
 //! Invariants: a message is checked whole before anything is done, and every wrong field is named;
 //! [`status`] alone makes a status of an error.
@@ -20,6 +21,7 @@ pub mod listener;
 pub mod observe;
 pub mod oversize;
 mod page_token;
+pub mod peers;
 pub mod reasons;
 mod resume_token;
 pub mod server;

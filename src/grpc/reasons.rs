@@ -174,9 +174,11 @@ pub const ROWS: &[Row] = &[
         name: "RATE_LIMITED",
         code: Code::ResourceExhausted,
         details: "metadata what, limit; QuotaFailure, RetryInfo",
-        meaning: "Too much at a time, for instance more durable updates than may be unacknowledged.",
+        meaning: "Too much at a time: more durable updates than may be unacknowledged, more calls of \
+                  one address than may be under way, or more of its answers unread.",
         caller: "Repeat after the time in RetryInfo.",
-        operator: "Often: more workers, or fewer reports from each.",
+        operator: "Often: more workers, or fewer reports from each; for callers behind one proxy, raise \
+                   `--max-calls-per-peer`, see TRANSPORT.md.",
     },
     Row {
         reason: Reason::ServerDraining,

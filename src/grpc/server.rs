@@ -27,6 +27,7 @@ use super::job_service::JobApi;
 use super::listener::Listener;
 use super::observe::ObserveLayer;
 use super::oversize::OversizeLayer;
+use super::peers::PeersLayer;
 use super::worker_service::WorkerApi;
 
 /// Why the server ended early.
@@ -74,6 +75,7 @@ pub async fn serve(parts: Parts, shutdown: Shutdown, cut: Shutdown) -> Result<()
     let incoming = listener.start(&transport.connections, metrics, &tasks, &shutdown, &cut);
     let serving = transport_of(&transport)
         .layer(observed.clone())
+        .layer(PeersLayer::new(transport.peers))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, shutdown.signalled());
     tokio::select! {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -10,7 +11,8 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use crate::auth::Caller;
-use crate::domain::limits::{RESPONSE_BYTES_MAX, WATCH_HEARTBEAT, WATCH_JOBS_INTERVAL_DEFAULT};
+use crate::config::Streams;
+use crate::domain::limits::{RESPONSE_BYTES_MAX, WATCH_JOBS_INTERVAL_DEFAULT};
 use crate::domain::validate::Violations;
 use crate::engine::{self, Engine, JobsWatch, Resume, Sent, Start, WatchJobs};
 use crate::proto::v1;
@@ -20,6 +22,7 @@ use crate::proto::v1::watch_jobs_response::{
 use crate::runtime::{Clock, Shutdown};
 use crate::watch::{Encoding, Snapshot, Why};
 
+use super::ageing::{Ageing, aged};
 use super::convert::{self, View};
 use super::resume_token::{self, Scope};
 use super::show;
@@ -66,6 +69,7 @@ fn wish(request: v1::WatchJobsRequest) -> Result<(WatchJobs, View, Scope), Statu
 /// If the request is invalid, or too much is watched.
 pub async fn watch(
     engine: &Engine,
+    streams: Streams,
     caller: &Caller,
     request: v1::WatchJobsRequest,
 ) -> Result<WatchJobsStream, Status> {
@@ -77,6 +81,8 @@ pub async fn watch(
         view,
         scope,
         shutdown: engine.shutdown_signal(),
+        ageing: Ageing::about(streams.max_age),
+        heartbeat: streams.watch_heartbeat,
         queue: VecDeque::new(),
         last_sent: Clock::monotonic(),
     };
@@ -99,6 +105,9 @@ struct Watcher {
     view: View,
     scope: Scope,
     shutdown: Shutdown,
+    ageing: Ageing,
+    /// Silence after which a heartbeat is sent.
+    heartbeat: Duration,
     /// What the reader takes next; encoded when it does.
     queue: VecDeque<Sent>,
     last_sent: Instant,
@@ -115,11 +124,12 @@ impl Watcher {
             }
             tokio::select! {
                 sent = self.watch.next() => self.queue.extend(sent.map_err(to_status)?),
-                () = tokio::time::sleep_until(self.last_sent + WATCH_HEARTBEAT) => {
+                () = tokio::time::sleep_until(self.last_sent + self.heartbeat) => {
                     let server_time = Some(convert::time::to_proto(self.engine.clock().now()));
                     break Event::Heartbeat(Heartbeat { server_time });
                 }
                 () = self.shutdown.signalled() => {}
+                () = self.ageing.over() => return Err(aged()),
             }
         };
         self.last_sent = Clock::monotonic();

@@ -49,8 +49,9 @@ class Server:
         self._lines = []
         self._listening = threading.Event()
 
-    def start(self, *flags):
-        """Starts the process, with further `flags` of `serve`, and waits until it is ready."""
+    def start(self, *flags, listen="127.0.0.1:0"):
+        """Starts the process, with further `flags` of `serve`, and waits until it is ready; `listen` brings it back where
+        it was."""
         assert self.process is None, "it runs already"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("JOBPLANE_")}
         self.starts += 1
@@ -59,7 +60,7 @@ class Server:
         self.process = subprocess.Popen(
             [
                 binary(), "serve",
-                "--listen", "127.0.0.1:0",
+                "--listen", listen,
                 "--database-url", f"sqlite://{self.database}",
                 *flags,
             ],

@@ -68,6 +68,7 @@ fn the_settings_document_shows_the_bounds_of_the_transport() {
         ("headers of a call", kib(limits::HEADER_LIST_BYTES_MAX as usize)),
         ("a message", messages),
         ("the time of a request to arrive, unless it is a stream", seconds(limits::REQUEST_WITHIN)),
+        ("unfinished messages and unread answers, of all peers", kib(limits::TRANSIT_BYTES_MAX)),
         (
             "what a caller may send on a stream before it is read",
             kib(limits::STREAM_WINDOW_BYTES as usize),

@@ -1,7 +1,8 @@
 //! The connection to a server, and the only part of the command line that names tonic.
 //!
-//! Owns: addresses ([`Address`]) and who answers there ([`explain`]), calls with a limit of time ([`Client::ask`]), what a refusal means ([`Refusal`]) and
-//! watches that outlive their streams ([`Follow`], [`FollowMany`]).
+//! Owns: addresses ([`Address`]) and who answers there ([`explain`]), calls with a limit of time ([`Client::ask`]), what
+//! a refusal means ([`Refusal`]), watches that outlive their streams ([`Follow`], [`FollowMany`]) and the streams of
+//! workers ([`ReportStream`]).
 //! Does not own: what is asked and how the answer is shown.
 
 mod address;
@@ -10,6 +11,7 @@ mod follow;
 mod follow_many;
 mod patience;
 mod refusal;
+mod report;
 
 use std::error::Error;
 use std::future::Future;
@@ -24,8 +26,10 @@ pub use diagnose::explain;
 pub use follow::{Follow, Happened};
 pub use follow_many::{FollowMany, Seen};
 pub use refusal::Refusal;
+pub use report::{Break, ReportSender, ReportStream};
 
 use super::exit::Failure;
+use crate::domain::limits::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::v1::job_service_client::JobServiceClient;
 use crate::runtime::Clock;
@@ -66,7 +70,10 @@ impl Client {
                 endpoint.user_agent(concat!("jobplane/", env!("CARGO_PKG_VERSION")))
             })
             .map_err(|error| unreachable(root_cause(&error)))?
-            .connect_timeout(CONNECT_TIMEOUT);
+            .connect_timeout(CONNECT_TIMEOUT)
+            // A peer that is gone without a word is noticed while something is followed.
+            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(KEEPALIVE_TIMEOUT);
         let wait = limit.unwrap_or(REQUEST_TIMEOUT);
         let channel = match timeout(wait, endpoint.connect()).await {
             Ok(Ok(channel)) => channel,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use prost::Message as _;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -70,6 +71,31 @@ impl Refusal {
             reason: info.map(|info| info.reason.clone()).unwrap_or_default(),
             facts: facts.into_iter().collect(),
             fields,
+        }
+    }
+
+    /// Reads a status that came within a message.
+    #[must_use]
+    pub fn of_message(status: &tonic_types::pb::Status, doing: &str, address: &str) -> Self {
+        let details = status.encode_to_vec().into();
+        let status = Status::with_details(Code::from(status.code), &status.message, details);
+        Self::of(&status, doing, address)
+    }
+
+    /// Whether it says that the job is no longer the worker's.
+    #[must_use]
+    pub fn is_of_lease(&self) -> bool {
+        self.code == Code::NotFound || matches!(self.reason.as_str(), "STALE_LEASE")
+    }
+
+    /// What was said, with the first wrong field: one line.
+    #[must_use]
+    pub fn said(&self) -> String {
+        match self.fields.first() {
+            Some((field, problem)) => {
+                format!("{}: {} {}", self.cause(), format::plain(field), format::plain(problem))
+            }
+            None => self.cause().to_owned(),
         }
     }
 

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
-use crate::domain::limits::{OUTBOX_MESSAGES_MAX, OUTBOX_STALLED_AFTER};
+use crate::domain::limits::{
+    ACK_PACE, ACKS_UNREAD_MAX, DURABLE_ACKS_UNREAD_MAX, OUTBOX_MESSAGES_MAX, OUTBOX_STALLED_AFTER,
+};
 use crate::domain::{CancelRequest, Job, JobId, SessionId};
 use crate::runtime::Clock;
 
@@ -105,12 +107,25 @@ impl Delivery {
 /// The end of a stream: well, or with an error.
 struct End(Option<Error>);
 
+/// An ack that is to be written.
+#[derive(Clone, Copy)]
+struct Ack {
+    through_seq: i64,
+    /// Whether it covers something that is on disk since the ack before.
+    durable: bool,
+}
+
 #[derive(Default)]
 struct State {
     queue: VecDeque<ToWorker>,
-    ack: Option<i64>,
+    ack: Option<Ack>,
+    acked: Option<Instant>,
+    /// Runs while an ack is held back.
+    pace: Option<Pin<Box<Sleep>>>,
     unconfirmed: VecDeque<Delivery>,
     sequence: i64,
+    /// The newest message that the worker said it received.
+    received: i64,
     last_written: Option<Instant>,
     /// Since when something waits that the transport does not take.
     waiting: Option<Instant>,
@@ -157,12 +172,13 @@ impl Outbox {
 
     /// Moves the ack on. Once the end is set it stays where it is: a reject that it would cover may
     /// not have been queued. Before the first update is settled there is nothing to say.
-    pub(super) fn ack(&self, through_seq: i64) {
+    pub(super) fn ack(&self, through_seq: i64, durable: bool) {
         let mut state = self.0.lock();
         if state.end.is_some() || through_seq <= 0 {
             return;
         }
-        state.ack = Some(through_seq);
+        let durable = durable || state.ack.is_some_and(|ack| ack.durable);
+        state.ack = Some(Ack { through_seq, durable });
         wake(state);
     }
 
@@ -185,6 +201,7 @@ impl Outbox {
     /// Takes note that the worker received everything up to `sequence`.
     pub(super) fn received_through(&self, sequence: i64) {
         let mut state = self.0.lock();
+        state.received = state.received.max(sequence.min(state.sequence));
         state
             .unconfirmed
             .retain(|delivery| delivery.written.is_none() || delivery.sequence > sequence);
@@ -234,6 +251,26 @@ impl Outbox {
     }
 }
 
+impl State {
+    /// The ack, if it is time for it. A worker that reads gets it at once; one that does not seem to, at a
+    /// pace: its transport keeps whatever it does not read.
+    fn due_ack(&mut self, context: &mut Context<'_>) -> Option<ToWorker> {
+        let Ack { through_seq, durable } = self.ack?;
+        let unread_max = if durable { DURABLE_ACKS_UNREAD_MAX } else { ACKS_UNREAD_MAX };
+        let unread = self.sequence - self.received;
+        let now = Clock::monotonic();
+        let due = self.acked.filter(|_| unread >= unread_max && self.end.is_none());
+        if let Some(due) = due.map(|last| last + ACK_PACE).filter(|due| *due > now) {
+            let pace = self.pace.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+            if pace.as_mut().poll(context).is_pending() {
+                return None;
+            }
+        }
+        (self.ack, self.pace, self.acked) = (None, None, Some(now));
+        Some(ToWorker::Ack { through_seq })
+    }
+}
+
 fn wake(mut state: parking_lot::MutexGuard<'_, State>) {
     let waker = state.waker.take();
     drop(state);
@@ -249,7 +286,7 @@ impl Stream for Outbox {
         let mut state = self.0.lock();
         let next = match state.queue.pop_front() {
             Some(message) => Some(message),
-            None => state.ack.take().map(|through_seq| ToWorker::Ack { through_seq }),
+            None => state.due_ack(context),
         };
         // The transport asks: it is not stalled.
         state.waiting = (!state.queue.is_empty()).then(Clock::monotonic);

@@ -71,7 +71,7 @@ impl Attach {
             Seen::New => {}
             Seen::Acked => {
                 let through = self.ledger.lock().through();
-                self.outbox.ack(through);
+                self.outbox.ack(through, false);
                 return;
             }
             Seen::UnderWay => return,
@@ -201,7 +201,7 @@ impl Attach {
         }
         let mut ledger = self.ledger.lock();
         ledger.settle(seq);
-        self.outbox.ack(ledger.through());
+        self.outbox.ack(ledger.through(), true);
         if ledger.is_settled() {
             self.settled.notify_waiters();
         }
@@ -210,6 +210,6 @@ impl Attach {
     fn settle_now(&self, seq: i64) {
         let mut ledger = self.ledger.lock();
         ledger.note_settled(seq);
-        self.outbox.ack(ledger.through());
+        self.outbox.ack(ledger.through(), false);
     }
 }

@@ -35,10 +35,10 @@ fn taken(outbox: &mut Outbox) -> Vec<Result<(i64, ToWorker), Error>> {
 #[test]
 fn ack_that_would_cover_a_dropped_reject_is_not_sent() {
     let mut outbox = Outbox::default();
-    outbox.ack(4);
+    outbox.ack(4, false);
     outbox.end(Some(Error::Draining));
     assert!(!outbox.push(reject(5)));
-    outbox.ack(5);
+    outbox.ack(5, false);
     let told = taken(&mut outbox);
     assert!(matches!(told[..], [Ok((1, ToWorker::Ack { through_seq: 4 })), Err(Error::Draining)]));
 }
@@ -46,9 +46,9 @@ fn ack_that_would_cover_a_dropped_reject_is_not_sent() {
 #[test]
 fn nothing_is_acked_before_an_update_is_settled() {
     let mut outbox = Outbox::default();
-    outbox.ack(0);
+    outbox.ack(0, false);
     assert!(taken(&mut outbox).is_empty());
-    outbox.ack(1);
+    outbox.ack(1, false);
     assert!(matches!(taken(&mut outbox)[..], [Ok((1, ToWorker::Ack { through_seq: 1 }))]));
 }
 
@@ -92,4 +92,48 @@ async fn transport_that_takes_nothing_gets_no_jobs_until_it_asks_again() {
     assert!(outbox.takes_jobs());
     tokio::time::advance(WITHIN).await;
     assert!(outbox.takes_jobs(), "nothing waits");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_seems_to_read_no_acks_gets_them_at_a_pace() {
+    let mut outbox = Outbox::default();
+    for seq in 1..=ACKS_UNREAD_MAX {
+        outbox.ack(seq, false);
+        assert_eq!(taken(&mut outbox).len(), 1, "at once");
+    }
+    outbox.ack(1_000, false);
+    outbox.ack(1_001, false);
+    assert!(taken(&mut outbox).is_empty(), "held back");
+    let next = outbox.next().await;
+    assert!(matches!(next, Some(Ok((_, ToWorker::Ack { through_seq: 1_001 })))), "{next:?}");
+
+    // What is durable does not wait, nor does what a worker is told that reads.
+    outbox.ack(1_002, true);
+    outbox.ack(1_003, false);
+    assert_eq!(taken(&mut outbox).len(), 1);
+    outbox.received_through(10);
+    outbox.ack(1_004, false);
+    assert_eq!(taken(&mut outbox).len(), 1);
+    for seq in 2_000..2_000 + DURABLE_ACKS_UNREAD_MAX {
+        outbox.ack(seq, true);
+        taken(&mut outbox);
+    }
+    outbox.ack(9_000, true);
+    assert!(taken(&mut outbox).is_empty(), "in the end it waits too");
+    assert!(outbox.push(reject(9_001)));
+    assert_eq!(taken(&mut outbox).len(), 1, "other messages do not wait");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_ack_that_is_held_back_comes_before_the_end() {
+    let mut outbox = Outbox::default();
+    for seq in 1..=ACKS_UNREAD_MAX + 1 {
+        outbox.ack(seq, false);
+        taken(&mut outbox);
+    }
+    assert!(taken(&mut outbox).is_empty());
+    outbox.end(None);
+    let through_seq = ACKS_UNREAD_MAX + 1;
+    let last = taken(&mut outbox);
+    assert!(matches!(last[..], [Ok((_, ToWorker::Ack { through_seq: it }))] if it == through_seq));
 }

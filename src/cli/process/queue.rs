@@ -1,0 +1,114 @@
+//! What a process said and nobody took yet. Bounded: the command never waits for whoever listens.
+//!
+//! Lines wait in order; when they are too many the oldest are dropped and counted. Of progress and usage the newest
+//! alone is kept.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use super::event::{Ended, Event, Line, Usage};
+use super::progress::Reading;
+use crate::domain::limits::PROCESS_LINES_BYTES_MAX;
+
+#[cfg(test)]
+mod tests;
+
+/// What a line costs beside its text.
+const LINE_BYTES: usize = 64;
+
+#[derive(Default)]
+struct Waiting {
+    lines: VecDeque<Line>,
+    bytes: usize,
+    dropped: u64,
+    progress: Option<Reading>,
+    usage: Option<Usage>,
+    ended: Option<Box<Ended>>,
+    over: bool,
+}
+
+/// Where events are put.
+#[derive(Clone, Default)]
+pub(super) struct Queue {
+    waiting: Arc<Mutex<Waiting>>,
+    more: Arc<Notify>,
+}
+
+impl Queue {
+    pub(super) fn line(&self, line: Line) {
+        let mut waiting = self.waiting.lock();
+        waiting.bytes += line.text.len() + LINE_BYTES;
+        waiting.lines.push_back(line);
+        while waiting.bytes > PROCESS_LINES_BYTES_MAX {
+            let Some(oldest) = waiting.lines.pop_front() else { break };
+            waiting.bytes -= oldest.text.len() + LINE_BYTES;
+            waiting.dropped += 1;
+        }
+        drop(waiting);
+        self.more.notify_one();
+    }
+
+    pub(super) fn progress(&self, reading: Reading) {
+        self.waiting.lock().progress = Some(reading);
+        self.more.notify_one();
+    }
+
+    pub(super) fn usage(&self, usage: Usage) {
+        self.waiting.lock().usage = Some(usage);
+        self.more.notify_one();
+    }
+
+    pub(super) fn ended(&self, ended: Ended) {
+        self.waiting.lock().ended = Some(Box::new(ended));
+        self.more.notify_one();
+    }
+
+    /// Where they are taken.
+    pub(super) fn events(&self) -> Events {
+        Events(self.clone())
+    }
+}
+
+/// What a process tells. Dropping it stops nothing.
+pub struct Events(Queue);
+
+impl Events {
+    /// The next event; none after [`Event::Ended`]. Safe to drop.
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            {
+                let mut waiting = self.0.waiting.lock();
+                if waiting.over {
+                    return None;
+                }
+                if let Some(event) = take(&mut waiting) {
+                    return Some(event);
+                }
+            }
+            self.0.more.notified().await;
+        }
+    }
+}
+
+fn take(waiting: &mut Waiting) -> Option<Event> {
+    // What was dropped stood before what is left.
+    if waiting.dropped > 0 {
+        return Some(Event::Dropped(std::mem::take(&mut waiting.dropped)));
+    }
+    if let Some(reading) = waiting.progress.take() {
+        return Some(Event::Progress(reading));
+    }
+    if let Some(usage) = waiting.usage.take() {
+        return Some(Event::Usage(usage));
+    }
+    if let Some(line) = waiting.lines.pop_front() {
+        waiting.bytes -= line.text.len() + LINE_BYTES;
+        return Some(Event::Line(line));
+    }
+    let ended = waiting.ended.take()?;
+    waiting.over = true;
+    Some(Event::Ended(ended))
+}
