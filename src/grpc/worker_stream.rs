@@ -167,9 +167,9 @@ impl Reader {
             let sessions = self.engine.sessions();
             attach.heard(sessions, message.received_through, heard);
             match message.kind {
-                Some(Kind::Update(update)) => {
+                Some(Kind::Update(mut update)) => {
                     let seq = update.seq;
-                    match update_from_wire(update, now) {
+                    match update_from_wire(&mut update, now) {
                         Ok(update) => attach.update(sessions, update, now),
                         Err(error) => attach.reject_update(seq, error),
                     }
