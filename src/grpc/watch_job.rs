@@ -20,7 +20,7 @@ use crate::engine::{self, Engine, ListLogs, LogPage};
 use crate::proto::v1;
 use crate::proto::v1::watch_job_response::{Event, Heartbeat, Logs, Snapshot, Update};
 use crate::runtime::{Clock, Shutdown};
-use crate::watch::{self, Encoding, Subscription};
+use crate::watch::{self, Encoding, Glance, Subscription};
 
 use super::ageing::{Ageing, aged};
 use super::convert::{self, View};
@@ -158,13 +158,16 @@ struct Watcher {
 
 impl Watcher {
     async fn next(&mut self) -> Result<Option<v1::WatchJobResponse>, Status> {
+        let mut fresh = false;
         loop {
             if let Some(message) = self.queue.pop_front() {
-                self.last_sent = Clock::monotonic();
+                // What was found this moment is sent this moment; what waited for the reader is sent now.
+                self.last_sent = if fresh { self.last_look } else { Clock::monotonic() };
                 return Ok(Some(message));
             }
             if self.behind {
                 self.catch_up().await?;
+                fresh = false;
                 continue;
             }
             if self.over {
@@ -188,6 +191,7 @@ impl Watcher {
             }
             self.hold_back().await;
             self.look()?;
+            fresh = true;
         }
     }
 
@@ -229,8 +233,8 @@ impl Watcher {
     /// Queues what changed since the last look; the end only after the lines before it.
     fn look(&mut self) -> Result<(), Status> {
         self.last_look = Clock::monotonic();
-        let logs_version = self.subscription.slot().logs_version();
-        let Some(snapshot) = self.subscription.take() else { return Ok(()) };
+        let Glance { latest, logs: logs_version, deleted } = self.subscription.glance();
+        let Some(snapshot) = latest else { return Ok(()) };
         let over = snapshot.job.status.kind().is_terminal();
         let ends = over && snapshot.version != self.version;
         if logs_version != self.logs_seen || (ends && !self.ending) {
@@ -247,7 +251,7 @@ impl Watcher {
             self.queue.push_back(event(Event::Update(update)));
             self.over = over;
         }
-        if self.subscription.slot().is_deleted() && !over {
+        if deleted && !over {
             let job_id = self.subscription.job_id();
             return Err(to_status(engine::Error::JobNotFound(job_id)));
         }
