@@ -26,6 +26,9 @@ pub struct Options {
     /// Seconds of one measurement
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
+    /// Where databases are made, instead of target/tmp: durable figures are those of this disk
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,
