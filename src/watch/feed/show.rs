@@ -96,6 +96,9 @@ impl Feed {
                 let matching = candidates.into_iter();
                 let views = matching.filter(|view| view.filter().matches(&snapshot.job)).collect();
                 self.stand(&snapshot, views);
+                // What it reported may be on disk by now, and read from there: news all the same.
+                let ticker = self.0.tickers.get(&snapshot.job.id).map(|held| Arc::clone(&held));
+                ticker.iter().for_each(|ticker| self.show_tick(ticker));
             }
         }
     }
@@ -105,7 +108,7 @@ impl Feed {
         for ticker in &self.0.tickers {
             if view.filter().matches(&ticker.durable().job) {
                 ticker.add_view(view);
-                if ticker.is_ahead() {
+                if ticker.is_live() {
                     view.tick(*ticker.key(), ticker.value());
                 }
             }
