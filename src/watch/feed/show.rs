@@ -109,7 +109,7 @@ impl Feed {
         for ticker in &self.0.tickers {
             if view.filter().matches(&ticker.durable().job) {
                 ticker.add_view(view);
-                if ticker.is_ahead() {
+                if ticker.is_live() {
                     view.tick(*ticker.key(), ticker.value());
                 }
             }
