@@ -104,14 +104,13 @@ impl Feed {
         }
     }
 
-    /// Shows the running jobs that are known to a view that is new.
+    /// Shows the running jobs that are known to a view that is new: whoever comes back to it may have
+    /// missed how far they are, on disk or not.
     pub(super) fn show_running(&self, view: &Arc<View>) {
         for ticker in &self.0.tickers {
             if view.filter().matches(&ticker.durable().job) {
                 ticker.add_view(view);
-                if ticker.is_ahead() {
-                    view.tick(*ticker.key(), ticker.value());
-                }
+                view.tick(*ticker.key(), ticker.value());
             }
         }
     }
