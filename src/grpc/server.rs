@@ -73,16 +73,7 @@ pub async fn serve(parts: Parts, shutdown: Shutdown, cut: Shutdown) -> Result<()
     let routes = Routes::from(grpc(&engine, transport.streams, &cors_origins)?.merge(web));
     let observed = ObserveLayer::new(metrics.clone());
     let incoming = listener.start(&transport.connections, metrics, &tasks, &shutdown, &cut);
-    let serving = Server::builder()
-        .accept_http1(true)
-        .initial_stream_window_size(transport.stream_window_bytes)
-        .initial_connection_window_size(transport.connection_window_bytes)
-        .max_concurrent_streams(transport.streams_max)
-        .http2_max_header_list_size(transport.header_list_bytes_max)
-        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
-        .http2_max_local_error_reset_streams(Some(LOCAL_RESETS_MAX))
-        .http2_keepalive_interval(Some(transport.keepalive_interval))
-        .http2_keepalive_timeout(Some(transport.keepalive_timeout))
+    let serving = transport_of(&transport)
         .layer(observed.clone())
         .layer(PeersLayer::new(transport.peers))
         .add_routes(routes)
@@ -91,6 +82,21 @@ pub async fn serve(parts: Parts, shutdown: Shutdown, cut: Shutdown) -> Result<()
         served = serving => Ok(served?),
         () = abandoned(&observed, &shutdown, &cut) => Ok(()),
     }
+}
+
+/// A transport with these settings, and no service yet.
+#[must_use]
+pub fn transport_of(settings: &Transport) -> Server {
+    Server::builder()
+        .accept_http1(true)
+        .initial_stream_window_size(settings.stream_window_bytes)
+        .initial_connection_window_size(settings.connection_window_bytes)
+        .max_concurrent_streams(settings.streams_max)
+        .http2_max_header_list_size(settings.header_list_bytes_max)
+        .http2_max_pending_accept_reset_streams(Some(PENDING_RESETS_MAX))
+        .http2_max_local_error_reset_streams(Some(LOCAL_RESETS_MAX))
+        .http2_keepalive_interval(Some(settings.keepalive_interval))
+        .http2_keepalive_timeout(Some(settings.keepalive_timeout))
 }
 
 /// Cuts the connections that are still there when no call is: their peers stopped in the middle of

@@ -2,7 +2,8 @@
 //!
 //! Owns: the sockets and their options, how many connections there may be in all and for a peer
 //! ([`Gate`]), the [`Handshake`] that a connection passes first (TLS plugs in here), the time in which
-//! it must say which protocol it speaks, and the end of those that do not end by themselves ([`Link`]).
+//! it must say which protocol it speaks, the end of those that do not end by themselves ([`Link`]), and
+//! what is written with one call ([`Gather`]).
 //! Does not own: HTTP; the transport's server speaks it over the [`Link`]s.
 //! Entry: [`Listener::bind`], then [`Listener::start`].
 //! Invariant: a connection that says nothing, or takes nothing, ends within its bound, and no
@@ -10,10 +11,10 @@
 
 mod accept;
 mod gate;
+mod gather;
 mod handshake;
 mod head;
 mod link;
-mod rarely;
 mod socket;
 
 use std::io;
@@ -31,11 +32,12 @@ use crate::domain::limits::{CONNECTIONS_READY_MAX, HANDSHAKES_MAX};
 use crate::runtime::{Shutdown, Tasks};
 use crate::telemetry::Metrics;
 
+use super::rarely::Rarely;
 use accept::Acceptor;
 use gate::Gate;
+pub use gather::Gather;
 pub use handshake::{Handshake, Wire};
 pub use link::Link;
-use rarely::Rarely;
 
 /// A bound socket.
 pub struct Listener {
@@ -74,7 +76,7 @@ impl Listener {
         tasks: &Tasks,
         shutdown: &Shutdown,
         cut: &Shutdown,
-    ) -> impl tokio_stream::Stream<Item = io::Result<Link>> + use<> {
+    ) -> impl tokio_stream::Stream<Item = io::Result<Gather<Link>>> + use<> {
         let (ready, taken) = mpsc::channel(CONNECTIONS_READY_MAX);
         let acceptor = Acceptor {
             socket: self.socket,
@@ -87,10 +89,10 @@ impl Listener {
             shutdown: shutdown.clone(),
             cut: cut.clone(),
             ready,
-            told: Rarely::default(),
+            told: Rarely::new(),
         };
         tasks.spawn_vital("listener", shutdown, acceptor.run());
-        ReceiverStream::new(taken).map(Ok)
+        ReceiverStream::new(taken).map(|link| Ok(Gather::new(link)))
     }
 }
 

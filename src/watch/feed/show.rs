@@ -106,13 +106,14 @@ impl Feed {
         }
     }
 
-    /// Shows the running jobs that are known to a view that is new: whoever comes back to it may have
-    /// missed how far they are, on disk or not.
+    /// Shows the running jobs that are known to a view that is new.
     pub(super) fn show_running(&self, view: &Arc<View>) {
         for ticker in &self.0.tickers {
             if view.filter().matches(&ticker.durable().job) {
                 ticker.add_view(view);
-                view.tick(*ticker.key(), ticker.value());
+                if ticker.is_live() {
+                    view.tick(*ticker.key(), ticker.value());
+                }
             }
         }
     }

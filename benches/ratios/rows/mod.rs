@@ -1,0 +1,136 @@
+//! The rows: what each compares, and what it should come to.
+
+mod durable;
+mod fanout;
+mod history;
+mod ingest;
+mod latency;
+mod memory;
+mod overload;
+
+use std::pin::Pin;
+
+use anyhow::{Result, bail};
+
+use crate::machine::Places;
+use crate::measure::Figure;
+use crate::options::{Options, Plan};
+use crate::report;
+
+/// What a row is measured with.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// How long and how often.
+    pub plan: Plan,
+    /// Where.
+    pub places: Places,
+}
+
+/// What a row should come to.
+#[derive(Debug, Clone, Copy)]
+pub enum Target {
+    /// The ratio, or the figure if there is no baseline, is no less.
+    AtLeast(f64),
+    /// It is no more.
+    AtMost(f64),
+    /// About that, for orientation.
+    About(f64),
+    /// It is only told.
+    Report,
+}
+
+type Measured = Pin<Box<dyn Future<Output = Result<Figure>>>>;
+
+/// A row of the table.
+pub struct Row {
+    /// What it is called.
+    pub name: &'static str,
+    /// What is compared with what.
+    pub what: &'static str,
+    /// What both sides are counted in.
+    pub unit: &'static str,
+    /// What it should come to.
+    pub target: Target,
+    measure: fn(Setting) -> Measured,
+}
+
+macro_rules! rows {
+    ($($name:literal, $what:literal, $unit:literal, $target:expr, $measure:expr;)*) => {
+        /// All rows, in the order of the table.
+        pub const ROWS: &[Row] = &[$(Row {
+            name: $name,
+            what: $what,
+            unit: $unit,
+            target: $target,
+            measure: |setting| Box::pin($measure(setting)),
+        }),*];
+    };
+}
+
+rows! {
+    "ticks_ingested", "one session, 64 B ticks of 100 jobs; tonic that decodes and drops them",
+        "ticks/s", Target::AtLeast(0.6), ingest::ingested;
+    "ticks_acked", "the same until acked; tonic that answers each one",
+        "ticks/s", Target::AtLeast(1.2), ingest::acked;
+    "transitions", "create 100 at a time, start and succeed, 1,024 slots; the same statements in rusqlite",
+        "transitions/s", Target::AtLeast(0.4), durable::transitions;
+    "transitions_unary", "CreateJob, AcquireJobs, CompleteJob by 256 callers",
+        "transitions/s", Target::Report, durable::unary_calls;
+    "life_cycles", "start and succeed of jobs made beforehand, 4 sessions of 256 slots",
+        "jobs/s", Target::About(60_000.0), durable::life_cycles;
+    "per_fsync_64", "transitions in a commit with 64 slots",
+        "transitions", Target::AtLeast(20.0), durable::per_fsync_64;
+    "per_fsync_1024", "transitions in a commit with 1,024 slots",
+        "transitions", Target::AtLeast(300.0), durable::per_fsync_1024;
+    "ack_p99_half_load", "outcome to ack at half the peak; one commit of as many transitions alongside",
+        "us p99", Target::AtMost(3.0), latency::ack_p99;
+    "create_to_assignment", "CreateJob to assignment, idle; a bare round trip",
+        "us p50", Target::AtMost(10.0), latency::create_to_assignment;
+    "progress_to_watcher", "tick to watcher, idle; a bare round trip",
+        "us p50", Target::AtMost(4.0), latency::progress_to_watcher;
+    "watch_1000", "one job to 1,000 watchers; tonic sending the same bytes",
+        "deliveries/s", Target::AtLeast(0.7), fanout::to_1000;
+    "watch_10000", "one job to 10,000 watchers; tonic sending the same bytes",
+        "deliveries/s", Target::AtLeast(0.7), fanout::to_10000;
+    "watch_2k", "2 KiB updates to 1,000 watchers; tonic encoding for each",
+        "deliveries/s", Target::AtLeast(2.0), fanout::large;
+    "watch_stalled", "900 watchers beside 100 that never read; the 900 alone",
+        "deliveries/s", Target::AtLeast(0.95), fanout::stalled;
+    "memory_watcher", "an idle watcher, 1,000 on a connection",
+        "KiB", Target::AtMost(10.0), memory::watcher;
+    "memory_watched_job", "one more job in one WatchJobs",
+        "bytes", Target::AtMost(300.0), memory::watched_job;
+    "stats_1m", "GetStats with 1,000,000 finished jobs; with 10,000",
+        "us p50", Target::AtMost(1.5), history::stats;
+    "list_1m", "first page of ListJobs with 1,000,000 finished jobs; with 10,000",
+        "us p50", Target::AtMost(2.0), history::list;
+    "goodput_3x", "jobs created in time at three times the load it can take; at its peak",
+        "jobs/s", Target::AtLeast(0.9), overload::goodput;
+}
+
+/// Measures the wanted rows; answers whether each came out.
+pub async fn run(options: &Options, places: Places) -> Result<bool> {
+    for name in &options.rows {
+        if !ROWS.iter().any(|row| row.name == name) {
+            bail!("there is no row {name:?}; --list shows those there are");
+        }
+    }
+    let setting = Setting { plan: options.plan(), places };
+    if !options.json {
+        report::head();
+    }
+    let mut all = true;
+    let wanted =
+        |row: &&Row| options.rows.is_empty() || options.rows.iter().any(|name| name == row.name);
+    for row in ROWS.iter().filter(wanted) {
+        match (row.measure)(setting).await {
+            Ok(figure) if options.json => report::json(row, &figure),
+            Ok(figure) => report::line(row, &figure),
+            Err(error) => {
+                all = false;
+                report::failed(row, &error, options.json);
+            }
+        }
+    }
+    Ok(all)
+}
