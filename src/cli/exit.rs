@@ -102,6 +102,13 @@ pub enum Failure {
     },
     /// The answer does not fit the protocol.
     Unreadable(String),
+    /// Something on this machine does not do what it must.
+    Local {
+        /// What was to be done.
+        doing: String,
+        /// What the system said.
+        cause: String,
+    },
     /// The answer could not be written.
     Output(io::Error),
     /// Nobody reads the output any more, as in `jobplane list | head`: no failure at all.
@@ -125,7 +132,7 @@ impl Failure {
             }
             Self::Refused(refusal) => refusal.exit,
             Self::TimedOut { .. } => Exit::TimedOut,
-            Self::Output(_) => Exit::Io,
+            Self::Output(_) | Self::Local { .. } => Exit::Io,
             Self::Closed => Exit::Ok,
         }
     }
@@ -141,6 +148,7 @@ impl Failure {
             | Self::Stranger { .. }
             | Self::TimedOut { .. }
             | Self::Unreadable(_)
+            | Self::Local { .. }
             | Self::Output(_)
             | Self::Closed => false,
         }
@@ -185,6 +193,12 @@ impl Failure {
             Self::Unreadable(what) => vec![
                 format!("the server's answer cannot be understood: {what}"),
                 "next: check that this program and the server are of the same version".to_owned(),
+            ],
+            Self::Local { doing, cause } => vec![
+                format!("cannot {doing}: {cause}"),
+                "next: check that there is room on the disk, and that TMPDIR names a folder that \
+                 can be written"
+                    .to_owned(),
             ],
             Self::Output(error) => vec![format!("cannot write the output: {error}")],
             Self::Closed => Vec::new(),

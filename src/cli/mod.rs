@@ -20,6 +20,7 @@ mod cancel;
 mod client;
 mod completions;
 mod delete;
+mod demo;
 mod describe;
 mod each;
 mod exit;
@@ -38,10 +39,11 @@ mod output;
 mod pages;
 mod paint;
 mod parse;
-pub mod process;
+mod process;
 mod queues;
 mod relay;
 mod retry;
+mod run;
 mod screen;
 pub mod serve;
 mod stats;
@@ -49,6 +51,7 @@ mod status;
 mod submit;
 mod summary;
 mod table;
+mod top;
 mod watch;
 mod work;
 pub mod worker;
@@ -87,8 +90,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See it all at work: a server, workers and real jobs, here and for half a minute
+    Demo(demo::Args),
     /// Run the server
     Serve(serve::Args),
+    /// Run a command as a job: its output, progress, usage and end are seen by all who watch
+    Run(Box<run::Args>),
     #[command(flatten)]
     Ask(Ask),
     /// Print what a shell needs to complete commands and flags
@@ -128,6 +135,8 @@ enum Ask {
     Stats(stats::Args),
     /// Take jobs and run a command for each
     Work(Box<work::Args>),
+    /// Show everything that goes on, full-screen, and steer it by keys
+    Top(top::Args),
     /// Show who runs jobs
     Workers(workers::Args),
     /// Show where jobs wait
@@ -163,11 +172,12 @@ pub fn main() -> ExitCode {
             return u8::try_from(error.exit_code()).map_or(Exit::Usage.into(), ExitCode::from);
         }
     };
+    let serves = matches!(cli.command, Command::Serve(_));
     // A client does one thing at a time.
     let mut builder = match cli.command {
-        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        Command::Serve(_) | Command::Demo(_) => tokio::runtime::Builder::new_multi_thread(),
         // Who reads its lines slowly must not keep it from the server.
-        Command::Ask(Ask::Work(_)) => {
+        Command::Run(_) | Command::Ask(Ask::Work(_)) => {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
             builder.worker_threads(2);
             builder
@@ -177,7 +187,14 @@ pub fn main() -> ExitCode {
         }
     };
     match builder.enable_all().build() {
-        Ok(runtime) => runtime.block_on(run(cli)),
+        Ok(runtime) => {
+            let exit = runtime.block_on(run(cli));
+            if !serves {
+                // Whoever does not read our output does not keep us.
+                runtime.shutdown_background();
+            }
+            exit
+        }
         Err(error) => {
             output::warn(&format!("error: cannot start: {error}"));
             Exit::Io.into()
@@ -186,15 +203,21 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> ExitCode {
+    let context = Context { address: cli.endpoint, timeout: cli.timeout, clock: Clock::new() };
     let mut out = Out::stdout(cli.output);
     let command = match cli.command {
         Command::Ask(command) => command,
+        Command::Run(args) => return run::run(*args, &context).await,
         Command::Completions(args) => {
             let ended = completions::run(&args, &mut out).map(|()| Exit::Ok);
             return end(ended, &mut out);
         }
         Command::Man(args) => {
             let ended = man::run(&args, &mut out).map(|()| Exit::Ok);
+            return end(ended, &mut out);
+        }
+        Command::Demo(args) => {
+            let ended = demo::run(args, &mut out).await;
             return end(ended, &mut out);
         }
         Command::Serve(args) => {
@@ -204,7 +227,6 @@ async fn run(cli: Cli) -> ExitCode {
             });
         }
     };
-    let context = Context { address: cli.endpoint, timeout: cli.timeout, clock: Clock::new() };
     let ended = match ask(command, &context, &mut out).await {
         Ok(exit) => Ok(exit),
         Err(failure) => Err(client::explain(failure, &context.address).await),
@@ -242,6 +264,7 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::Delete(args) => delete::run(args, context, out).await,
         Ask::Stats(args) => stats::run(args, context, out).await,
         Ask::Work(args) => work::run(*args, context, out).await,
+        Ask::Top(args) => top::run(args, context, out).await,
         Ask::Workers(args) => workers::run(args, context, out).await,
         Ask::Queues(args) => queues::run(args, context, out).await,
     }

@@ -56,7 +56,11 @@ pub struct Out {
     colour: bool,
     drawn: bool,
     sink: Box<dyn Write>,
+    notes: Notes,
 }
+
+/// Where notes go, if not to stderr.
+type Notes = Option<Box<dyn FnMut(&str)>>;
 
 impl Out {
     /// Writes to stdout.
@@ -66,7 +70,15 @@ impl Out {
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         let sink = Box::new(BufWriter::new(io::stdout()));
-        Self { choice, terminal, colour, drawn: false, sink }
+        Self { choice, terminal, colour, drawn: false, sink, notes: None }
+    }
+
+    /// Writes nothing, and hands the notes to somebody: for those who draw the screen themselves.
+    #[must_use]
+    pub fn notes_to(notes: Box<dyn FnMut(&str)>) -> Self {
+        let sink = Box::new(io::sink());
+        let (choice, notes) = (Choice::Table, Some(notes));
+        Self { choice, terminal: false, colour: false, drawn: false, sink, notes }
     }
 
     /// Whether all columns are wanted.
@@ -151,7 +163,10 @@ impl Out {
     pub fn note(&mut self, note: &str) -> Result<(), Failure> {
         self.undraw()?;
         self.flush()?;
-        warn(note);
+        match &mut self.notes {
+            Some(notes) => notes(note),
+            None => warn(note),
+        }
         Ok(())
     }
 

@@ -208,6 +208,12 @@ impl Jobs {
         self.lost.as_deref()
     }
 
+    /// The job with this id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&Arc<Job>> {
+        self.held.get(id).map(|held| &held.job)
+    }
+
     /// All jobs, the oldest first.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Job>> {
         self.held.values().map(|held| &held.job)

@@ -40,7 +40,7 @@ pub fn captured(format: Format) -> (Out, Written) {
 pub fn captured_as(choice: Choice) -> (Out, Written) {
     let written = Written::default();
     let sink = Box::new(written.clone());
-    (Out { choice, terminal: false, colour: false, drawn: false, sink }, written)
+    (Out { choice, terminal: false, colour: false, drawn: false, sink, notes: None }, written)
 }
 
 struct Gone;
@@ -63,6 +63,7 @@ fn a_reader_that_left_ends_the_command_quietly() {
         colour: false,
         drawn: false,
         sink: Box::new(Gone),
+        notes: None,
     };
     let failure = out.line("more").unwrap_err();
     assert!(matches!(failure, Failure::Closed));
