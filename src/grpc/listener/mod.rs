@@ -38,7 +38,6 @@ use gate::Gate;
 pub use gather::Gather;
 pub use handshake::{Handshake, Wire};
 pub use link::Link;
-use rarely::Rarely;
 
 /// A bound socket.
 pub struct Listener {
@@ -90,7 +89,7 @@ impl Listener {
             shutdown: shutdown.clone(),
             cut: cut.clone(),
             ready,
-            told: Rarely::default(),
+            told: Arc::default(),
         };
         tasks.spawn_vital("listener", shutdown, acceptor.run());
         ReceiverStream::new(taken).map(|link| Ok(Gather::new(link)))
