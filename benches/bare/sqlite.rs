@@ -166,7 +166,7 @@ impl Loop {
             self.commit()?;
             ran.commit_micros.push(1e6 * start.elapsed().as_secs_f64());
             ran.transitions += self.jobs.len() as u64;
-            std::thread::sleep(Duration::from_micros(order.pause_micros));
+            std::thread::park_timeout(Duration::from_micros(order.pause_micros));
         }
         ran.seconds = began.elapsed().as_secs_f64();
         ran.cpu_seconds = machine::cpu_time(pid)?.saturating_sub(cpu).as_secs_f64();

@@ -112,7 +112,7 @@ impl Mouth {
 
 /// What the transport reads: floods first.
 pub struct Words {
-    words: mpsc::Receiver<Word>,
+    waiting: mpsc::Receiver<Word>,
     state: Arc<Mutex<State>>,
     /// Ends after the first flood.
     once: bool,
@@ -137,7 +137,7 @@ impl Stream for Words {
                 return Poll::Ready(None);
             }
         }
-        match this.words.poll_recv(context) {
+        match this.waiting.poll_recv(context) {
             Poll::Ready(word) => Poll::Ready(word),
             Poll::Pending => {
                 state.waker = Some(context.waker().clone());
@@ -151,7 +151,7 @@ impl Stream for Words {
 pub fn words(once: bool) -> (Mouth, Words) {
     let (words, reader) = mpsc::channel(WAITING_MAX);
     let state = Arc::new(Mutex::new(State::default()));
-    (Mouth { words, state: Arc::clone(&state) }, Words { words: reader, state, once })
+    (Mouth { words, state: Arc::clone(&state) }, Words { waiting: reader, state, once })
 }
 
 /// Opens a stream.

@@ -39,10 +39,11 @@ mod output;
 mod pages;
 mod paint;
 mod parse;
-pub mod process;
+mod process;
 mod queues;
 mod relay;
 mod retry;
+mod run;
 mod screen;
 pub mod serve;
 mod stats;
@@ -97,6 +98,8 @@ enum Command {
     Demo(demo::Args),
     /// Run the server
     Serve(serve::Args),
+    /// Run a command as a job: its output, progress, usage and end are seen by all who watch
+    Run(Box<run::Args>),
     #[command(flatten)]
     Ask(Ask),
     /// Print what a shell needs to complete commands and flags
@@ -173,11 +176,12 @@ pub fn main() -> ExitCode {
             return u8::try_from(error.exit_code()).map_or(Exit::Usage.into(), ExitCode::from);
         }
     };
+    let serves = matches!(cli.command, Command::Serve(_));
     // A client does one thing at a time.
     let mut builder = match cli.command {
         Command::Serve(_) | Command::Demo(_) => tokio::runtime::Builder::new_multi_thread(),
         // Who reads its lines slowly must not keep it from the server.
-        Command::Ask(Ask::Work(_)) => {
+        Command::Run(_) | Command::Ask(Ask::Work(_)) => {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
             builder.worker_threads(2);
             builder
@@ -187,7 +191,14 @@ pub fn main() -> ExitCode {
         }
     };
     match builder.enable_all().build() {
-        Ok(runtime) => runtime.block_on(run(cli)),
+        Ok(runtime) => {
+            let exit = runtime.block_on(run(cli));
+            if !serves {
+                // Whoever does not read our output does not keep us.
+                runtime.shutdown_background();
+            }
+            exit
+        }
         Err(error) => {
             output::warn(&format!("error: cannot start: {error}"));
             Exit::Io.into()
@@ -196,9 +207,11 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> ExitCode {
+    let context = Context { address: cli.endpoint, timeout: cli.timeout, clock: Clock::new() };
     let mut out = Out::stdout(cli.output);
     let command = match cli.command {
         Command::Ask(command) => command,
+        Command::Run(args) => return run::run(*args, &context).await,
         Command::Completions(args) => {
             let ended = completions::run(&args, &mut out).map(|()| Exit::Ok);
             return end(ended, &mut out);
@@ -218,7 +231,6 @@ async fn run(cli: Cli) -> ExitCode {
             });
         }
     };
-    let context = Context { address: cli.endpoint, timeout: cli.timeout, clock: Clock::new() };
     let ended = match ask(command, &context, &mut out).await {
         Ok(exit) => Ok(exit),
         Err(failure) => Err(client::explain(failure, &context.address).await),

@@ -7,6 +7,7 @@ use prost::Message as _;
 use tonic::transport::Channel;
 
 use jobplane::proto::v1;
+use jobplane::proto::v1::report_progress_request::update::{Report, Succeeded};
 
 use super::Setting;
 use super::durable::{MANY, mixed, order};
@@ -101,7 +102,6 @@ pub async fn create_to_assignment(setting: Setting) -> Result<Figure> {
                 called?;
                 let ((id, epoch), took) = assigned?;
                 seq += 1;
-                use v1::report_progress_request::update::{Report, Succeeded};
                 let report = Report::Succeeded(Succeeded::default());
                 let done = Box::new(update(seq, id, epoch, Some(report)));
                 worker.mouth.send(Word::Message(done)).await?;

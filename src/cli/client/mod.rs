@@ -32,6 +32,7 @@ use super::exit::Failure;
 use crate::domain::limits::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::v1::job_service_client::JobServiceClient;
+use crate::proto::v1::worker_service_client::WorkerServiceClient;
 use crate::runtime::Clock;
 
 /// A host that does not answer at all is given up after this.
@@ -100,6 +101,12 @@ impl Client {
     #[must_use]
     pub fn admin(&self) -> AdminServiceClient<Channel> {
         AdminServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    /// The service for workers.
+    #[must_use]
+    pub fn workers(&self) -> WorkerServiceClient<Channel> {
+        WorkerServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     /// A message with the time that is left for it.
