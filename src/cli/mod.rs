@@ -66,7 +66,11 @@ use output::{Choice, Out};
 
 /// What the exit codes mean.
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 the job failed, 2 usage, 3 not found, 4 refused, \
-     5 cannot reach the server, 124 time-out, 130 Ctrl-C before it was done, 143 told to end";
+     5 cannot reach the server, 10 to 13 see `jobplane status --help`, 74 cannot write, 124 time-out, \
+     130 Ctrl-C before it was done, 143 told to end";
+
+/// Where the help shows the flags of all commands: behind those of the command itself.
+const GLOBAL: &str = "Flags of all commands";
 
 /// Runs background jobs anywhere, shows how far each one is, stops it, retries it.
 #[derive(Debug, Parser)]
@@ -74,15 +78,16 @@ const EXIT_CODES: &str = "Exit codes: 0 ok, 1 the job failed, 2 usage, 3 not fou
 struct Cli {
     /// The server: http://HOST:PORT or HOST:PORT
     #[arg(long, global = true, env = "JOBPLANE_ENDPOINT", value_name = "ADDRESS")]
-    #[arg(default_value = "http://127.0.0.1:50051")]
+    #[arg(default_value = "http://127.0.0.1:50051", help_heading = GLOBAL)]
     endpoint: Address,
     /// How answers are written
     #[arg(long, short, global = true, env = "JOBPLANE_OUTPUT", value_name = "FORMAT", value_enum)]
-    #[arg(default_value_t)]
+    #[arg(default_value_t, help_heading = GLOBAL)]
     output: Choice,
     /// Give up after this long, exit code 124 [default: 30s for each call, none for what is followed]
     // Not global: after `submit`, --timeout is that of the job.
     #[arg(long, env = "JOBPLANE_TIMEOUT", value_name = "DURATION", value_parser = parse::duration)]
+    #[arg(help_heading = GLOBAL)]
     timeout: Option<Duration>,
     #[command(subcommand)]
     command: Command,

@@ -38,7 +38,7 @@ pub(super) async fn job(args: &Args, client: &Client) -> Result<Result<Started, 
     let answer = loop {
         let mut workers = client.workers();
         let call = workers.start_job(client.request(request.clone()));
-        match client.ask(&doing, call).await {
+        match client.change(&doing, call).await {
             // The request has an id: to ask again starts no second job.
             Err(Failure::Refused(refusal)) if refusal.passing && tries < RUN_START_TRIES_MAX => {
                 tries += 1;
