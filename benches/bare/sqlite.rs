@@ -25,7 +25,7 @@ use crate::wire::TYPE;
 
 /// Copied: the store keeps them to itself.
 const PRAGMAS: &str = "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; \
-    PRAGMA wal_autocheckpoint = 4000; PRAGMA foreign_keys = OFF;";
+    PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;";
 
 /// Statements a connection keeps prepared.
 const PREPARED_MAX: usize = 32;

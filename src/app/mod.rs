@@ -7,6 +7,7 @@
 
 mod files;
 mod probes;
+mod signals;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::telemetry::Metrics;
 use crate::web;
 
 use probes::Probes;
+use signals::Signals;
 
 /// Workers that are told to attach again wait about this long.
 const RECONNECT_AFTER: Duration = Duration::from_millis(500);
@@ -177,22 +179,28 @@ pub async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anything is opened or made.
     config.validate()?;
     let options = Options { url: config.database_url.clone(), read_pool: config.read_connections };
-    let store = SqliteStore::open(options).await?;
-    let app = App::start(&config, Arc::new(store)).await?;
+    // Before anything takes time: the first process of a container has no other end than this.
+    let mut signals = Signals::new().context("cannot listen for signals")?;
+    let starting = async {
+        let store = SqliteStore::open(options).await?;
+        App::start(&config, Arc::new(store)).await
+    };
+    let app = tokio::select! {
+        app = starting => app?,
+        () = signals.next() => {
+            tracing::info!("told to stop while starting");
+            return Ok(());
+        }
+    };
     let ended = tokio::select! {
         failure = app.failed() => Err(failure.into()),
-        stop = told_to_stop() => stop.context("cannot listen for signals"),
+        () = signals.next() => Ok(()),
     };
-    app.stop().await;
-    ended
-}
-
-async fn told_to_stop() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+        _ = app.stop() => ended,
+        () = signals.next() => {
+            // Whoever says it twice does not want to wait for it.
+            Err(anyhow::anyhow!("told to stop again: ended at once"))
+        }
     }
-    Ok(())
 }

@@ -283,6 +283,12 @@ pub const CALLS_MAX: usize = 8 * PEER_CALLS_MAX;
 /// Calls kept for probes of the server's health when there is no room for others: a peer that has too many
 /// may share its address with the orchestrator, and a server that is busy is not ill.
 pub const PROBES_MAX: usize = 64;
+/// Connections kept for the probes of one peer when it may have no others: one of each kind, and those of a
+/// proxy or two.
+pub const PEER_PROBE_CONNECTIONS_MAX: usize = 8;
+/// Reflection calls of one peer: they read the next question when the answer before it was taken, so what comes
+/// meanwhile waits in the transport, a window of it for each. A person with a tool opens one.
+pub const PEER_REFLECTIONS_MAX: usize = 64;
 /// Bytes held for peers, as [`PEER_BYTES_MAX`], of all peers together.
 pub const TRANSIT_BYTES_MAX: usize = 4 * PEER_BYTES_MAX;
 /// What of an answer is given to the transport at once: a frame. What it has, it keeps.
@@ -294,11 +300,11 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections open at once: each takes a file descriptor and some 60 KiB.
 pub const CONNECTIONS_MAX: usize = 10_000;
-/// Connections of one peer at once: many clients may stand behind one address, and still leave room
-/// for others.
-pub const PEER_CONNECTIONS_MAX: usize = 1_000;
-/// File descriptors kept for the database, the log and the listener itself.
-pub const FILES_KEPT: usize = 64;
+/// Connections of one peer at once: a thousand workers of one host, each with a connection of its own, as many
+/// clients beside them, and still room for other peers.
+pub const PEER_CONNECTIONS_MAX: usize = 2_000;
+/// File descriptors kept for the database, the log and the listener itself, and for connections of probes.
+pub const FILES_KEPT: usize = 64 + PROBES_MAX;
 /// Connections whose first words are there and that wait for the server to take them.
 pub const CONNECTIONS_READY_MAX: usize = 64;
 /// Connections that the kernel holds before they are accepted: a herd of workers that attach again.

@@ -141,7 +141,8 @@ fn grpc(engine: &Engine, streams: Streams, cors_origins: &[String]) -> Result<Ro
         "/jobplane.v1.WorkerService/ReportProgress",
         worker(REPORT_MESSAGE_BYTES_MAX),
     );
-    let layered = with_stream.layer(OversizeLayer).layer(ArrivalLayer).layer(GrpcWebLayer::new());
+    let arrival = ArrivalLayer::new(engine.shutdown_signal());
+    let layered = with_stream.layer(OversizeLayer).layer(arrival).layer(GrpcWebLayer::new());
     // Outside the layers: gRPC-Web would answer a plain HTTP/1.1 request for no page with 400.
     Ok(layered.layer(cors(cors_origins)?).fallback(unknown))
 }

@@ -1,6 +1,7 @@
 """Attacks by those who hold on to what the server gives them: connections, streams, windows, descriptors."""
 
 import contextlib
+import http.client
 import resource
 import time
 
@@ -22,7 +23,7 @@ MIB = 1024 * 1024
 STREAMS_MAX = 4_096
 PEER_CALLS_MAX = 16_384
 PEER_MIB_MAX = 128
-PEER_CONNECTIONS_MAX = 1_000
+PEER_CONNECTIONS_MAX = 2_000
 # Answers of 1 MiB: several times what a peer may leave unread.
 PAGES = 500
 HEAD_WITHIN = 5
@@ -117,6 +118,25 @@ def test_hundreds_of_large_messages_that_never_end(victim, attackers):
         while time.monotonic() < deadline:
             for sender in senders:
                 sender.push(7 * MIB)
+
+
+def test_calls_that_wait_for_others_of_their_peer(victim, attackers):
+    """A thousand calls that never come whole stand in the door; those behind them send what they may."""
+    begin = message(b"", announced=8 * MIB)
+    with victim.under("2,000 waiting calls with full windows", PEER_MIB_MAX * 2):
+        door = attackers.enter_context(Wire(victim.address)).widened()
+        door.flood(b"".join(door.call(stream, CREATE_MANY, begin, end=False) for stream in odd(1_100)))
+        assert door.pong()
+        ended = 0
+        for _ in range(16):
+            attacker = attackers.enter_context(Wire(victim.address)).widened()
+            attacker.send(frame(wire.SETTINGS, wire.ACK))
+            for stream in odd(125):
+                head = frame(wire.HEADERS, wire.END_HEADERS, stream, wire.call_headers(CREATE_MANY))
+                body = [begin, *[bytes(16_000)] * 8]
+                attacker.flood(head + b"".join(frame(wire.DATA, 0, stream, part) for part in body))
+            ended += sum(kind == wire.HEADERS for kind, *_ in attacker.frames(0.3))
+        assert ended >= 500, f"{ended} calls were given up: what waits is not counted"
 
 
 def test_streams_whose_windows_stay_shut(victim, stub, attackers):
@@ -253,11 +273,16 @@ def test_headers_of_http2_letter_by_letter(victim, attackers):
 
 def test_a_flood_of_connections(victim, attackers):
     """A peer has so many and no more; others still get in."""
-    with victim.under("1,500 connections", 128):
+    with victim.under("2,500 connections", 256):
         idle = [attackers.enter_context(Wire(victim.address)) for _ in range(PEER_CONNECTIONS_MAX + 500)]
         refused = closed_within(idle[PEER_CONNECTIONS_MAX:], 10)
         assert refused == 500, f"{refused} of 500 connections too many were refused"
         assert all(each.pong() for each in idle[:PEER_CONNECTIONS_MAX:50]), "the others are alive"
+        host, port = victim.address.rsplit(":", 1)
+        probe = http.client.HTTPConnection(host, int(port), 10, source_address=(wire.ATTACKER, 0))
+        probe.request("GET", "/healthz")
+        assert probe.getresponse().status == 200, "a peer that has too many may be asked for health"
+        probe.close()
         other = Stub(victim.address)
         make_job(other)
         other.close()

@@ -296,7 +296,7 @@ async fn seeded(in_memory: bool) {
     let seed = std::env::var("JOBPLANE_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(rand::random);
     println!("JOBPLANE_SEED={seed}");
-    within(12 * SOON, "the play ends", play(seed, in_memory)).await;
+    within(12 * SOON, "the play ends", Box::pin(play(seed, in_memory))).await;
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ pub async fn ack_p99(setting: Setting) -> Result<Figure> {
         let done = (crew.counts.transitions() - before) as f64;
         let cpu = 1e6 * (ours.cpu_time()?.saturating_sub(cpu)).as_secs_f64() / done;
         let ours = Sample { value: percentile(acks, 0.99), cpu_us: Some(cpu) };
-        drop(crew);
+        crew.finish().await;
         let commits = witness.end()?.commit_micros;
         sides.push((ours, Sample { value: percentile(commits, 0.99), cpu_us: None }));
     }

@@ -222,8 +222,9 @@ impl Attach {
         self.outbox.push(message);
     }
 
-    /// Ends its stream: keep every job, attach again after `after`.
+    /// Ends its stream: keep every job, attach again after about `after`, not all workers at one moment.
     pub(super) fn send_away(&self, after: Duration) {
+        let after = after.mul_f64(rand::random_range(0.5..=1.5));
         self.tell(ToWorker::Reconnect { after });
         self.outbox.end(Some(Error::Draining));
     }

@@ -20,6 +20,16 @@ type Heard = Streaming<v1::GetJobRequest>;
 /// Passes a request through the layer to what reads it. It comes in these parts, and then nothing,
 /// not even its end, unless it `ends`.
 async fn heard(path: &str, parts: &[&'static [u8]], ends: bool) -> Heard {
+    heard_until(&Shutdown::new(), path, parts, ends).await
+}
+
+/// The same, of a server that may stop.
+async fn heard_until(
+    shutdown: &Shutdown,
+    path: &str,
+    parts: &[&'static [u8]],
+    ends: bool,
+) -> Heard {
     let parts: Vec<_> =
         parts.iter().map(|part| Ok::<_, Infallible>(Bytes::from_static(part))).collect();
     let body = if ends {
@@ -27,11 +37,13 @@ async fn heard(path: &str, parts: &[&'static [u8]], ends: bool) -> Heard {
     } else {
         Body::from_stream(stream::iter(parts).chain(stream::pending()))
     };
-    let service = ArrivalLayer.layer(tower::service_fn(|request: Request<Body>| async move {
-        let mut codec = Codec::<v1::GetJobResponse, v1::GetJobRequest>::default();
-        let heard = Heard::new_request(codec.decoder(), request.into_body(), None, None);
-        Ok::<_, Infallible>(Response::new(heard))
-    }));
+    let service = ArrivalLayer::new(shutdown.clone()).layer(tower::service_fn(
+        |request: Request<Body>| async move {
+            let mut codec = Codec::<v1::GetJobResponse, v1::GetJobRequest>::default();
+            let heard = Heard::new_request(codec.decoder(), request.into_body(), None, None);
+            Ok::<_, Infallible>(Response::new(heard))
+        },
+    ));
     let request = Request::builder().uri(path).body(body).expect("a request");
     service.oneshot(request).await.unwrap_or_else(|never| match never {}).into_body()
 }
@@ -62,10 +74,40 @@ async fn a_call_whose_request_does_not_come_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_may_be_silent_for_long() {
-    for path in STREAMS {
+    for path in QUESTIONS.iter().chain(&[REPORTS]) {
         let mut stream = heard(path, &[MESSAGE], false).await;
         assert!(stream.message().await.expect("whole").is_some());
         let silence = tokio::time::timeout(10 * REQUEST_WITHIN, stream.message()).await;
         assert!(silence.is_err(), "it ended by itself");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_waits_little_for_what_has_not_arrived() {
+    let shutdown = Shutdown::new();
+    let mut half = heard_until(&shutdown, UNARY, &[&MESSAGE[..3]], false).await;
+    let mut stream = heard_until(&shutdown, QUESTIONS[0], &[MESSAGE], false).await;
+    assert!(stream.message().await.expect("whole").is_some());
+    let mut reports = heard_until(&shutdown, REPORTS, &[MESSAGE], false).await;
+    assert!(reports.message().await.expect("whole").is_some());
+    let began = crate::runtime::Clock::monotonic();
+    shutdown.signal();
+    for ended in [stream.message().await, half.message().await] {
+        let status = ended.expect_err("not waited for");
+        assert_eq!(
+            status.get_details_error_info().expect("always there").reason,
+            "SERVER_DRAINING"
+        );
+    }
+    assert!(began.elapsed() < 2 * CLOSE_WITHIN);
+    let told = tokio::time::timeout(10 * CLOSE_WITHIN, reports.message()).await;
+    assert!(told.is_err(), "a worker is told by other means");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_arrives_soon_after_the_signal_passes() {
+    let shutdown = Shutdown::new();
+    shutdown.signal();
+    let mut call = heard_until(&shutdown, UNARY, &[&MESSAGE[..3], &MESSAGE[3..]], true).await;
+    assert!(call.message().await.expect("whole").is_some());
 }

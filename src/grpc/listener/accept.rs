@@ -15,7 +15,7 @@ use crate::runtime::{Shutdown, Tasks};
 use crate::telemetry::Metrics;
 
 use super::super::rarely::Rarely;
-use super::gate::{Gate, Place};
+use super::gate::{Full, Gate, Place};
 use super::handshake::Handshake;
 use super::link::{Link, Way};
 use super::{head, socket};
@@ -33,7 +33,7 @@ pub(super) struct Acceptor {
     pub(super) shutdown: Shutdown,
     pub(super) cut: Shutdown,
     pub(super) ready: mpsc::Sender<Link>,
-    pub(super) told: Rarely,
+    pub(super) told: Arc<Rarely>,
 }
 
 /// Why a connection ended before its first request.
@@ -47,6 +47,8 @@ enum Failed {
     HeadTimeout,
     /// It left, or spoke no protocol.
     Head,
+    /// There was only room for a probe, and it is none.
+    Full(Full),
 }
 
 impl Failed {
@@ -56,6 +58,7 @@ impl Failed {
             Self::Handshake => "handshake",
             Self::HeadTimeout => "head_timeout",
             Self::Head => "head",
+            Self::Full(full) => full.as_str(),
         }
     }
 }
@@ -90,35 +93,42 @@ impl Acceptor {
         }
     }
 
-    /// Lets a connection in if there is room; else it is closed at once.
+    /// Lets a connection in if there is room; else it is closed, at once or as soon as it is seen to be no
+    /// probe: a server that is full is not ill.
     fn admit(&self, stream: TcpStream, peer: SocketAddr) {
-        let place = match self.gate.enter(peer.ip()) {
-            Ok(place) => place,
-            Err(full) => {
-                let reason = full.as_str();
-                self.metrics.connection_refused(reason);
-                if let Some(times) = self.told.tell() {
-                    tracing::warn!(peer = %peer, reason, times, "connections are turned away");
-                }
-                return;
-            }
+        let (place, full) = match self.gate.enter(peer.ip()) {
+            Ok(place) => (place, None),
+            Err(full) => match self.gate.enter_probe(peer.ip()) {
+                Some(place) => (place, Some(full)),
+                None => return turn_away(peer, full, &self.metrics, &self.told),
+            },
         };
-        self.metrics.connection_accepted();
         let opening = Opening {
             peer,
             place,
+            full,
             handshake: self.handshake.clone(),
             turns: Arc::clone(&self.turns),
             bounds: self.bounds.clone(),
             cut: self.cut.clone(),
         };
-        let (metrics, ready) = (self.metrics.clone(), self.ready.clone());
+        if full.is_none() {
+            self.metrics.connection_accepted();
+        }
+        let (metrics, ready, told) =
+            (self.metrics.clone(), self.ready.clone(), Arc::clone(&self.told));
         let shutdown = self.shutdown.clone();
         self.tasks.spawn("opening", async move {
             tokio::select! {
                 opened = opening.open(stream) => match opened {
-                    // Nobody takes it if the server stops meanwhile.
-                    Ok(link) => drop(ready.send(link).await),
+                    Ok(link) => {
+                        if full.is_some() {
+                            metrics.connection_accepted();
+                        }
+                        // Nobody takes it if the server stops meanwhile.
+                        drop(ready.send(link).await);
+                    }
+                    Err(Failed::Full(full)) => turn_away(peer, full, &metrics, &told),
                     Err(failed) => {
                         metrics.connection_failed(failed.as_str());
                         tracing::debug!(peer = %peer, reason = failed.as_str(), "a connection failed");
@@ -135,6 +145,8 @@ impl Acceptor {
 struct Opening {
     peer: SocketAddr,
     place: Place,
+    /// Set if there is only room for a probe.
+    full: Option<Full>,
     handshake: Option<Arc<dyn Handshake>>,
     turns: Arc<Semaphore>,
     bounds: Connections,
@@ -149,6 +161,9 @@ impl Opening {
         let mut way = self.shake(stream).await?;
         let head = timeout(self.bounds.head_within, head::read(&mut way)).await;
         let head = head.map_err(|_| Failed::HeadTimeout)?.map_err(|_| Failed::Head)?;
+        if let Some(full) = self.full.filter(|_| !head::is_probe(&head)) {
+            return Err(Failed::Full(full));
+        }
         Ok(Link::new(way, head, (local, self.peer), &self.cut, self.place))
     }
 
@@ -160,6 +175,14 @@ impl Opening {
         });
         let shaken = shaken.await.map_err(|_| Failed::HandshakeTimeout)?;
         shaken.map(Way::Shaken).map_err(|_| Failed::Handshake)
+    }
+}
+
+fn turn_away(peer: SocketAddr, full: Full, metrics: &Metrics, told: &Rarely) {
+    let reason = full.as_str();
+    metrics.connection_refused(reason);
+    if let Some(times) = told.tell() {
+        tracing::warn!(peer = %peer, reason, times, "connections are turned away");
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::config::Connections;
+use crate::domain::limits::{PEER_PROBE_CONNECTIONS_MAX, PROBES_MAX};
 use crate::telemetry::Metrics;
 
 /// Lets connections in while there is room.
@@ -22,14 +23,42 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    open: usize,
-    peers: HashMap<IpAddr, usize>,
+    all: Count,
+    peers: HashMap<IpAddr, Count>,
+}
+
+/// Connections that there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Count {
+    usual: usize,
+    /// Beyond the bound, kept for probes.
+    kept: usize,
+}
+
+impl Count {
+    const fn of(&mut self, kind: Kind) -> &mut usize {
+        match kind {
+            Kind::Usual => &mut self.usual,
+            Kind::Kept => &mut self.kept,
+        }
+    }
+
+    const fn sum(self) -> usize {
+        self.usual + self.kept
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Usual,
+    Kept,
 }
 
 /// A connection's place; given back when it is dropped.
 pub(super) struct Place {
     gate: Gate,
     peer: IpAddr,
+    kind: Kind,
 }
 
 /// There is no room.
@@ -62,40 +91,68 @@ impl Gate {
         let peer = neighbourhood(peer);
         let open = {
             let mut state = self.0.state.lock();
-            if state.open >= self.0.max {
+            if state.all.usual >= self.0.max {
                 return Err(Full::All);
             }
-            let its = state.peers.entry(peer).or_default();
-            if *its >= self.0.peer_max {
+            if state.its(peer).usual >= self.0.peer_max {
                 return Err(Full::Peer);
             }
-            *its += 1;
-            state.open += 1;
-            state.open
+            state.add(peer, Kind::Usual)
         };
-        self.0.metrics.connections_open(open);
-        Ok(Place { gate: self.clone(), peer })
+        Ok(self.place(peer, Kind::Usual, open))
     }
 
-    fn leave(&self, peer: IpAddr) {
+    /// A place beyond the bounds, for a probe of `peer`, if there is one left.
+    pub(super) fn enter_probe(&self, peer: IpAddr) -> Option<Place> {
+        let peer = neighbourhood(peer);
+        let open = {
+            let mut state = self.0.state.lock();
+            let is_full = state.all.kept >= PROBES_MAX;
+            if is_full || state.its(peer).kept >= PEER_PROBE_CONNECTIONS_MAX {
+                return None;
+            }
+            state.add(peer, Kind::Kept)
+        };
+        Some(self.place(peer, Kind::Kept, open))
+    }
+
+    fn place(&self, peer: IpAddr, kind: Kind, open: usize) -> Place {
+        self.0.metrics.connections_open(open);
+        Place { gate: self.clone(), peer, kind }
+    }
+
+    fn leave(&self, peer: IpAddr, kind: Kind) {
         let open = {
             let mut state = self.0.state.lock();
             if let Some(its) = state.peers.get_mut(&peer) {
-                *its -= 1;
-                if *its == 0 {
+                *its.of(kind) -= 1;
+                if its.sum() == 0 {
                     state.peers.remove(&peer);
                 }
             }
-            state.open -= 1;
-            state.open
+            *state.all.of(kind) -= 1;
+            state.all.sum()
         };
         self.0.metrics.connections_open(open);
     }
 }
 
+impl State {
+    fn its(&self, peer: IpAddr) -> Count {
+        self.peers.get(&peer).copied().unwrap_or_default()
+    }
+
+    /// Answers how many there are then.
+    fn add(&mut self, peer: IpAddr, kind: Kind) -> usize {
+        *self.peers.entry(peer).or_default().of(kind) += 1;
+        *self.all.of(kind) += 1;
+        self.all.sum()
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.gate.leave(self.peer);
+        self.gate.leave(self.peer, self.kind);
     }
 }
 

@@ -12,6 +12,8 @@ use crate::domain::limits::HTTP1_HEAD_BYTES_MAX;
 
 /// What every HTTP/2 connection begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How the requests of orchestrators begin, who ask whether the server is well.
+const PROBES: &[&[u8]] = &[b"GET /healthz ", b"GET /readyz ", b"HEAD /healthz ", b"HEAD /readyz "];
 /// What most peers send at once: the preface, their settings and the headers of a call.
 const FIRST_READ_BYTES: usize = 512;
 
@@ -39,18 +41,30 @@ pub(super) async fn read<W: AsyncRead + Unpin>(wire: &mut W) -> io::Result<Bytes
     Ok(head.freeze())
 }
 
+/// Whether it is the head of a probe.
+pub(super) fn is_probe(head: &[u8]) -> bool {
+    PROBES.iter().any(|probe| head.starts_with(probe))
+}
+
 fn heard(head: &[u8]) -> Heard {
+    // The transport passes over empty lines before a request.
+    let head = head.trim_ascii_start();
     let is_over = |end: &[u8]| head.windows(end.len()).any(|part| part == end);
     if head.len() < PREFACE.len() && PREFACE.starts_with(head) {
         Heard::Part
     } else if head.starts_with(PREFACE) || is_over(b"\r\n\r\n") || is_over(b"\n\n") {
         Heard::Enough
-    } else if head.iter().take_while(|byte| **byte != b' ').all(u8::is_ascii_uppercase) {
+    } else if head.iter().take_while(|byte| **byte != b' ').all(|byte| is_of_method(*byte)) {
         Heard::Part
     } else {
         // No method: the transport says so at once.
         Heard::Enough
     }
+}
+
+/// What the transport takes for a part of a method: any token.
+fn is_of_method(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

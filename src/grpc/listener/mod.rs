@@ -89,7 +89,7 @@ impl Listener {
             shutdown: shutdown.clone(),
             cut: cut.clone(),
             ready,
-            told: Rarely::new(),
+            told: Arc::new(Rarely::new()),
         };
         tasks.spawn_vital("listener", shutdown, acceptor.run());
         ReceiverStream::new(taken).map(|link| Ok(Gather::new(link)))

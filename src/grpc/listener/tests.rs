@@ -134,7 +134,7 @@ async fn what_was_read_first_reaches_the_server() {
     assert!(last_words(http1).await.starts_with(b"HTTP/1.1 "));
     let garbage = host.connect(b"\x16\x03\x01\x02\0").await;
     assert!(last_words(garbage).await.starts_with(b"HTTP/1.1 400"));
-    host.counts("jobplane_connections_accepted_total 3").await;
+    host.counts("jobplane_connections_accepted_total 4").await;
     host.counts("jobplane_connections 1").await;
     host.stop().await;
 }
@@ -145,8 +145,11 @@ async fn connections_beyond_the_bound_are_closed_and_counted() {
     let first = host.connect(b"").await;
     let _second = host.connect(b"").await;
     host.counts("jobplane_connections 2").await;
-    assert_eq!(last_words(TcpStream::connect(host.address).await.expect("ok")).await, b"");
+    assert_eq!(last_words(host.connect(PREFACE).await).await, b"");
     host.counts("jobplane_connections_refused_total{reason=\"peer_limit\"} 1").await;
+    let probe = host.connect(b"GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n").await;
+    assert!(last_words(probe).await.starts_with(b"HTTP/1.1 "), "a probe is answered");
+    host.counts("jobplane_connections 2").await;
     drop(first);
     host.counts("jobplane_connections 1").await;
     let _third = host.connect(b"").await;

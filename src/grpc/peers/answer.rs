@@ -90,14 +90,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Answer<B> {
 
     fn size_hint(&self) -> SizeHint {
         let hint = self.inner.as_ref().map(Body::size_hint).unwrap_or_default();
-        let rest = self.rest.len() as u64;
-        let mut whole = SizeHint::new();
-        // The upper bound first: a lower one above it is refused.
-        if let Some(upper) = hint.upper() {
-            whole.set_upper(upper + rest);
-        }
-        whole.set_lower(hint.lower() + rest);
-        whole
+        hint + SizeHint::with_exact(self.rest.len() as u64)
     }
 }
 

@@ -1,12 +1,14 @@
 //! A request's body: what has come of a message that is not whole yet is charged to the peer.
 //!
-//! The decoder keeps it until the rest comes, which may be never.
+//! The decoder keeps it until the rest comes, which may be never. So does the transport with all that comes of
+//! a call that nobody reads: while a call waits at the door, what comes is taken in here, and charged.
 
+use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::{Buf, Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use tonic::Status;
 
@@ -61,23 +63,68 @@ pub struct Intake<B> {
     charge: Charge,
     /// `None` if the body is not framed as gRPC does: all of it counts.
     framing: Option<Framing>,
+    /// Bytes given away of a body that is not framed.
+    passed: usize,
+    /// What came while the call waited: copied, for a slice keeps all that was read with it.
+    waiting: BytesMut,
+    /// What ended the body while the call waited.
+    trailers: Option<Frame<Bytes>>,
+    ended: bool,
 }
 
 impl<B> Intake<B> {
     pub(super) fn of(inner: B, framed: bool, call: &Arc<Call>) -> Self {
         let charge = Charge::none(Arc::clone(call));
-        Self { inner, charge, framing: framed.then(Framing::default) }
+        Self {
+            inner,
+            charge,
+            framing: framed.then(Framing::default),
+            passed: 0,
+            waiting: BytesMut::new(),
+            trailers: None,
+            ended: false,
+        }
     }
 
-    fn take(&mut self, chunk: &[u8]) -> Result<(), Status> {
-        let held = match &mut self.framing {
-            Some(framing) => {
-                framing.take(chunk);
-                framing.held
+    /// Takes note of a chunk that is given away.
+    fn give(&mut self, chunk: &[u8]) -> Result<(), Status> {
+        match &mut self.framing {
+            Some(framing) => framing.take(chunk),
+            None => self.passed += chunk.len(),
+        }
+        self.weigh()
+    }
+
+    fn weigh(&mut self) -> Result<(), Status> {
+        let held = self.framing.as_ref().map_or(self.passed, |framing| framing.held);
+        self.charge.set(held + self.waiting.len()).map_err(to_status)
+    }
+}
+
+impl<B: Body<Data = Bytes, Error = Status> + Unpin> Intake<B> {
+    /// Takes in what comes while the call waits; ends only if it must not wait any longer, and says why.
+    /// Safe to drop.
+    pub(super) async fn wait(&mut self) -> Status {
+        while !self.ended {
+            let frame = match poll_fn(|cx| Pin::new(&mut self.inner).poll_frame(cx)).await {
+                Some(Ok(frame)) => frame,
+                Some(Err(status)) => return status,
+                None => {
+                    self.ended = true;
+                    continue;
+                }
+            };
+            match frame.into_data() {
+                Ok(chunk) => {
+                    self.waiting.extend_from_slice(&chunk);
+                    if let Err(status) = self.weigh() {
+                        return status;
+                    }
+                }
+                Err(trailers) => self.trailers = Some(trailers),
             }
-            None => self.charge.bytes + chunk.len(),
-        };
-        self.charge.set(held).map_err(to_status)
+        }
+        pending().await
     }
 }
 
@@ -89,10 +136,21 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for Intake<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let this = &mut *self;
+        if !this.waiting.is_empty() {
+            let chunk = std::mem::take(&mut this.waiting).freeze();
+            return Poll::Ready(Some(this.give(&chunk).map(|()| Frame::data(chunk))));
+        }
+        if let Some(trailers) = this.trailers.take() {
+            return Poll::Ready(Some(Ok(trailers)));
+        }
+        if this.ended {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
         if let Some(Ok(frame)) = &frame
             && let Some(chunk) = frame.data_ref()
-            && let Err(status) = self.take(chunk)
+            && let Err(status) = this.give(chunk)
         {
             return Poll::Ready(Some(Err(status)));
         }
@@ -100,11 +158,12 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for Intake<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        let is_empty = self.waiting.is_empty() && self.trailers.is_none();
+        is_empty && (self.ended || self.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.size_hint() + SizeHint::with_exact(self.waiting.len() as u64)
     }
 }
 

@@ -15,14 +15,16 @@ use tower::{Layer, Service};
 use crate::config::PeerLimits;
 
 use super::super::status::to_status;
-use super::Peers;
 use super::answer::Answer;
 use super::intake::Intake;
+use super::{Kind, Peers};
 
 /// How calls of the API begin; others read nothing and are answered at once.
 const API: &str = "/jobplane.v1.";
 /// What orchestrators ask.
 const PROBES: &[&str] = &["/grpc.health.v1.Health/Check", "/healthz", "/readyz"];
+/// How calls of the reflection begin, of either version.
+const REFLECTION: &str = "/grpc.reflection.";
 /// The call that waits by design: it would stand in the door of those that are soon answered.
 const LONG_POLL: &str = "/jobplane.v1.WorkerService/AcquireJobs";
 
@@ -68,6 +70,16 @@ fn grpc_variant<B>(request: &Request<B>) -> Option<&[u8]> {
     kind.as_bytes().strip_prefix(b"application/grpc")
 }
 
+fn kind(path: &str) -> Kind {
+    if PROBES.contains(&path) {
+        Kind::Probe
+    } else if path.starts_with(REFLECTION) {
+        Kind::Reflection
+    } else {
+        Kind::Usual
+    }
+}
+
 fn refusal<B: Default>(status: Status, is_grpc: bool) -> Response<B> {
     if is_grpc {
         return status.into_http();
@@ -98,22 +110,29 @@ where
         let framed = variant.is_some_and(|variant| !variant.starts_with(b"-web-text"));
         let path = request.uri().path();
         let passes = !path.starts_with(API) || path == LONG_POLL;
-        let probe = PROBES.contains(&path);
-        let call = match self.peers.enter(address(&request), probe) {
+        let call = match self.peers.enter(address(&request), kind(path)) {
             Ok(call) => call,
             Err(error) => {
                 let status = to_status(error);
                 return Box::pin(async move { Ok(refusal(status, is_grpc)) });
             }
         };
-        let request = request.map(|body| Intake::of(body, framed, &call));
+        let mut request = request.map(|body| Intake::of(body, framed, &call));
         // The one that was asked whether it is ready is the one that is called.
         let ready = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, ready);
         Box::pin(async move {
-            // It is never closed, so there is a permit.
-            let passed =
-                if passes { None } else { Arc::clone(&call.peer.door).acquire_owned().await.ok() };
+            let door = Arc::clone(&call.peer.door);
+            let passed = if passes {
+                None
+            } else {
+                tokio::select! {
+                    biased;
+                    // It is never closed, so there is a permit.
+                    passed = door.acquire_owned() => passed.ok(),
+                    refused = request.body_mut().wait() => return Ok(refusal(refused, is_grpc)),
+                }
+            };
             let response = inner.call(request).await?;
             drop(passed);
             Ok(response.map(|body| Answer::of(body, &call)))

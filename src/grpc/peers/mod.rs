@@ -21,7 +21,7 @@ use dashmap::DashMap;
 use tokio::sync::Semaphore;
 
 use crate::config::PeerLimits;
-use crate::domain::limits::{CALLS_MAX, PROBES_MAX, TRANSIT_BYTES_MAX};
+use crate::domain::limits::{CALLS_MAX, PEER_REFLECTIONS_MAX, PROBES_MAX, TRANSIT_BYTES_MAX};
 use crate::engine::Error;
 
 pub use layer::PeersLayer;
@@ -34,8 +34,19 @@ struct Shared {
     bytes: AtomicUsize,
 }
 
+/// What a call is counted as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Usual,
+    /// Finds room where another call does not.
+    Probe,
+    /// Has a bound of its own beside the others.
+    Reflection,
+}
+
 struct Peer {
     calls: AtomicUsize,
+    reflections: AtomicUsize,
     bytes: AtomicUsize,
     /// Who has passed and has no answer yet.
     door: Arc<Semaphore>,
@@ -53,23 +64,22 @@ impl Peers {
         Self(Arc::new(Shared { limits, of: DashMap::new(), calls, bytes }))
     }
 
-    /// Takes a call of a peer in; a probe finds room where another call does not.
+    /// Takes a call of a peer in.
     ///
     /// # Errors
     /// If there are too many.
-    fn enter(&self, address: IpAddr, probe: bool) -> Result<Arc<Call>, Error> {
+    fn enter(&self, address: IpAddr, kind: Kind) -> Result<Arc<Call>, Error> {
         let shared = &self.0;
-        let kept = if probe { PROBES_MAX } else { 0 };
+        let kept = if kind == Kind::Probe { PROBES_MAX } else { 0 };
         add(&shared.calls, 1, CALLS_MAX + kept, "calls of all peers")?;
         let address = whole(address);
         // Counted under the lock of the entry, so that it is not removed meanwhile.
         let entered = {
             let peer = shared.of.entry(address).or_insert_with(|| Arc::new(self.stranger()));
-            add(&peer.calls, 1, shared.limits.calls + kept, "calls of one peer")
-                .map(|()| Arc::clone(&peer))
+            peer.take(kind, shared.limits.calls + kept).map(|()| Arc::clone(&peer))
         };
         match entered {
-            Ok(peer) => Ok(Arc::new(Call { shared: Arc::clone(shared), address, peer })),
+            Ok(peer) => Ok(Arc::new(Call { shared: Arc::clone(shared), address, peer, kind })),
             Err(error) => {
                 shared.calls.fetch_sub(1, Ordering::Relaxed);
                 Err(error)
@@ -80,9 +90,25 @@ impl Peers {
     fn stranger(&self) -> Peer {
         Peer {
             calls: AtomicUsize::new(0),
+            reflections: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             door: Arc::new(Semaphore::new(self.0.limits.unanswered)),
         }
+    }
+}
+
+impl Peer {
+    fn take(&self, kind: Kind, max: usize) -> Result<(), Error> {
+        add(&self.calls, 1, max, "calls of one peer")?;
+        if kind == Kind::Reflection {
+            let taken =
+                add(&self.reflections, 1, PEER_REFLECTIONS_MAX, "reflection calls of one peer");
+            if taken.is_err() {
+                self.calls.fetch_sub(1, Ordering::Relaxed);
+            }
+            return taken;
+        }
+        Ok(())
     }
 }
 
@@ -111,10 +137,14 @@ struct Call {
     shared: Arc<Shared>,
     address: IpAddr,
     peer: Arc<Peer>,
+    kind: Kind,
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
+        if self.kind == Kind::Reflection {
+            self.peer.reflections.fetch_sub(1, Ordering::Relaxed);
+        }
         self.shared.calls.fetch_sub(1, Ordering::Relaxed);
         if self.peer.calls.fetch_sub(1, Ordering::Relaxed) == 1 {
             let idle = |_: &IpAddr, peer: &Arc<Peer>| peer.calls.load(Ordering::Relaxed) == 0;

@@ -133,6 +133,8 @@ impl SqliteStore {
             .foreign_keys(false)
             .row_buffer_size(ROW_BUFFER)
             .pragma("cache_size", CACHE_KIB)
+            // What a large statement might have to take back is kept in memory, not in a file made for it.
+            .pragma("temp_store", "MEMORY")
             .disable_statement_logging();
         refuse_foreign(&database, &shared).await?;
         let writing = shared

@@ -99,8 +99,8 @@ impl Feed {
                 self.stand(&snapshot, views);
                 // What it reported may be on disk by now, and read from there: news all the same.
                 let ticker = self.0.tickers.get(&snapshot.job.id).map(|held| Arc::clone(&held));
-                if let Some(ticker) = ticker {
-                    self.show_tick(&ticker);
+                if let Some(ticker) = &ticker {
+                    self.show_tick(ticker);
                 }
             }
         }

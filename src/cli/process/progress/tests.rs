@@ -33,12 +33,17 @@ fn what_tools_print_is_read() {
         ("450/1000", ratio(450, 1000, "")),
         ("[450/1000]", ratio(450, 1000, "")),
         ("450 of 1000", ratio(450, 1000, "")),
+        ("450 / 1000", ratio(450, 1000, "")),
+        ("Completed 450 of 1000 files (45%)", ratio(450, 1000, "files")),
+        ("450/1000 (45.0%) done, ETA 00:12", ratio(450, 1000, "")),
         ("1,500/3,000 rows", ratio(1500, 3000, "rows")),
         ("Progress: 45%", percent(45.0)),
         ("Processed 450/1000 files", ratio(450, 1000, "files")),
         ("Downloading 12%", percent(12.0)),
         // tqdm
         (" 45%|####5     | 450/1000 [00:10<00:12, 45.0it/s]", ratio(450, 1000, "")),
+        ("  0%|          | 0/1000 [00:00<?, ?it/s]", ratio(0, 1000, "")),
+        ("Training: 45%|████▌     | 450/1000 [00:10<00:12, 45.0it/s]", ratio(450, 1000, "")),
         // rsync --info=progress2
         ("    32,768,000  45%   31.25MB/s    0:00:01 (xfr#5, to-chk=169/396)", percent(45.0)),
         // wget
@@ -47,6 +52,18 @@ fn what_tools_print_is_read() {
         ("##########                     45.3%", percent(45.3)),
         // pv
         (" 450MiB 0:00:10 [45.0MiB/s] [======>         ] 45% ETA 0:00:12", percent(45.0)),
+        // wget without a terminal, yt-dlp, gradle, rclone, apt
+        ("     0K .......... .......... ..........  0% 1.23M 8s", percent(0.0)),
+        ("[download]  45.0% of 100.00MiB at 10.00MiB/s ETA 00:05", percent(45.0)),
+        ("<=====--------> 45% EXECUTING [10s]", percent(45.0)),
+        ("Transferred:   12.5 MiB / 100 MiB, 12%, 1 MiB/s, ETA 1m", percent(12.0)),
+        ("Transferred:   3 / 10, 30%", ratio(3, 10, "")),
+        ("Reading package lists... 45%", percent(45.0)),
+        // pip: of a size, so no items
+        ("   ━━━━━━━━━━━━ 12.5/50.0 MB 10.1 MB/s eta 0:00:05", percent(25.0)),
+        // cargo, keras
+        ("    Building [=====>                   ] 450/1000: foo, bar", ratio(450, 1000, "")),
+        ("450/1000 [=====>....] - ETA: 12s - loss: 0.1", ratio(450, 1000, "")),
         // ninja, pytest, docker build
         ("[450/1000] Building foo.o", ratio(450, 1000, "")),
         ("test_a.py ....                        [ 45%]", percent(45.0)),
@@ -80,6 +97,21 @@ fn what_only_looks_so_is_none() {
         "ratio 1/0",
         "-5%",
         "warning: 45% of the quota is used",
+        "24/7 support",
+        "1/2 cup of sugar",
+        "50% off",
+        "coverage: 92%",
+        "TOTAL      1234     56    95%",
+        "Disk usage: 45%",
+        "/dev/sda1       100G   45G   55G  45% /",
+        "3 packets transmitted, 3 received, 0% packet loss, time 2003ms",
+        "8.5/10",
+        "Passed: 45/50",
+        "Test 3/10 passed 2/5",
+        "450/1000 (99%)",
+        "  % Total    % Received % Xferd  Average Speed",
+        "a1b2c3d4: Downloading [=====>     ]  12.5MB/100MB",
+        "99999999999999999999/99999999999999999999",
     ];
     let wrong: Vec<_> = lines
         .iter()

@@ -36,5 +36,21 @@ fn nothing_is_kept_of_peers_that_left() {
     let gate = gate(10, 10);
     drop(gate.enter(address("10.0.0.1")).expect("room"));
     let state = gate.0.state.lock();
-    assert_eq!((state.open, state.peers.len()), (0, 0));
+    assert_eq!((state.all, state.peers.len()), (Count::default(), 0));
+}
+
+#[test]
+fn a_few_places_beyond_the_bounds_are_kept_for_probes() {
+    let gate = gate(1, 1);
+    let one = address("10.0.0.1");
+    let usual = gate.enter(one).expect("room");
+    let kept: Vec<_> = (0..PEER_PROBE_CONNECTIONS_MAX)
+        .map(|_| gate.enter_probe(one).expect("kept for it"))
+        .collect();
+    assert!(gate.enter_probe(one).is_none(), "not all for one peer");
+    let _other = gate.enter_probe(address("10.0.0.2")).expect("kept for others");
+    drop(usual);
+    let _usual = gate.enter(one).expect("probes take nobody's place");
+    drop(kept);
+    assert!(gate.enter_probe(one).is_some(), "given back");
 }

@@ -45,7 +45,23 @@ async fn a_request_of_http_1_is_heard_to_the_end_of_its_head() {
 async fn what_cannot_be_http_is_handed_on_to_be_refused() {
     // The first bytes of TLS.
     assert_eq!(heard(&[0x16, 0x03, 0x01]), Heard::Enough);
-    assert_eq!(heard(b"get / HTTP/1.1"), Heard::Enough);
+    assert_eq!(heard(b"(hello) / HTTP/1.1"), Heard::Enough);
+}
+
+#[test]
+fn what_the_transport_would_wait_for_is_waited_for_here() {
+    let part = [&b"\r\n"[..], b"\n\r\nGE", b"g", b"get / HTTP/1.1\r\n", b"M-SEARCH * HTTP/1.1\r\n"];
+    for part in part {
+        assert_eq!(heard(part), Heard::Part, "{}", part.escape_ascii());
+    }
+    assert_eq!(heard(b"\r\nGET / HTTP/1.1\r\n\r\n"), Heard::Enough);
+}
+
+#[test]
+fn a_probe_is_known_by_its_head() {
+    assert!(is_probe(b"GET /healthz HTTP/1.1\r\n\r\n"));
+    assert!(!is_probe(b"GET /healthzy HTTP/1.1\r\n\r\n"));
+    assert!(!is_probe(PREFACE));
 }
 
 #[tokio::test]

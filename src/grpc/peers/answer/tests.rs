@@ -6,7 +6,7 @@ use tonic_types::StatusExt as _;
 
 use crate::config::PeerLimits;
 
-use super::super::Peers;
+use super::super::{Kind, Peers};
 use super::*;
 
 /// Gives its chunks away, and then a trailer.
@@ -34,7 +34,7 @@ fn next<B: Body<Data = Bytes, Error = Infallible> + Unpin>(body: &mut B) -> Opti
 
 fn call(bytes: usize) -> Arc<Call> {
     let peers = Peers::new(PeerLimits { calls: 1, unanswered: 1, bytes });
-    peers.enter("10.0.0.1".parse().expect("an address"), false).expect("room")
+    peers.enter("10.0.0.1".parse().expect("an address"), Kind::Usual).expect("room")
 }
 
 #[test]
