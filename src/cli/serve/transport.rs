@@ -19,7 +19,7 @@ pub struct Args {
     max_connections: usize,
     /// Connections open at once by one address (of IPv6, by one /64 network)
     #[arg(long, env = "JOBPLANE_MAX_CONNECTIONS_PER_PEER", value_name = "N")]
-    #[arg(default_value = "1000")]
+    #[arg(default_value = "2000")]
     max_connections_per_peer: usize,
     /// Calls under way at once over one connection; further ones wait at the client
     #[arg(long, env = "JOBPLANE_MAX_STREAMS_PER_CONNECTION", value_name = "N")]
