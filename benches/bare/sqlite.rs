@@ -25,7 +25,7 @@ use crate::wire::TYPE;
 
 /// Copied: the store keeps them to itself.
 const PRAGMAS: &str = "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; \
-    PRAGMA wal_autocheckpoint = 4000; PRAGMA foreign_keys = OFF;";
+    PRAGMA wal_autocheckpoint = 4000; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;";
 
 /// Statements a connection keeps prepared.
 const PREPARED_MAX: usize = 32;
@@ -166,7 +166,7 @@ impl Loop {
             self.commit()?;
             ran.commit_micros.push(1e6 * start.elapsed().as_secs_f64());
             ran.transitions += self.jobs.len() as u64;
-            std::thread::sleep(Duration::from_micros(order.pause_micros));
+            std::thread::park_timeout(Duration::from_micros(order.pause_micros));
         }
         ran.seconds = began.elapsed().as_secs_f64();
         ran.cpu_seconds = machine::cpu_time(pid)?.saturating_sub(cpu).as_secs_f64();

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -35,11 +35,20 @@ impl Drop for Guard {
     }
 }
 
-/// A folder on the disk of the checkout, gone when this is dropped.
+/// Where folders are made, if not on the disk of the checkout.
+static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+
+/// Has folders made here. Once, before the first.
+pub fn make_folders_in(folder: PathBuf) {
+    FOLDER.get_or_init(|| folder);
+}
+
+/// A folder of its own, gone when this is dropped.
 pub fn folder() -> Result<TempDir> {
-    let base = env!("CARGO_TARGET_TMPDIR");
+    let base = FOLDER.get().map_or(Path::new(env!("CARGO_TARGET_TMPDIR")), PathBuf::as_path);
     std::fs::create_dir_all(base)?;
-    tempfile::Builder::new().prefix("ratios-").tempdir_in(base).context("cannot make a folder")
+    let folder = tempfile::Builder::new().prefix("ratios-").tempdir_in(base);
+    folder.with_context(|| format!("cannot make a folder in {}", base.display()))
 }
 
 fn pinned(processor: usize) -> Result<Command> {

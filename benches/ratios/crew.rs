@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -27,12 +27,17 @@ const BACKLOG_MAX: u64 = 4_096;
 /// How long a creator rests, and how fine a pace is kept.
 const REST: Duration = Duration::from_millis(1);
 
+/// A crew that does nothing for so long is done.
+const QUIET: Duration = Duration::from_millis(300);
+
 /// What the crew did so far.
 #[derive(Debug, Default)]
 pub struct Counts {
     created: AtomicU64,
     started: AtomicU64,
     succeeded: AtomicU64,
+    /// No more jobs are to be made, and those there are to be done with.
+    ending: AtomicBool,
     /// Microseconds from an outcome to its ack, if they are kept.
     acks: Mutex<Vec<f64>>,
 }
@@ -93,8 +98,13 @@ impl Crew {
         }
         if duty.creates {
             let channel = connect(address).await?;
-            for _ in 0..CREATORS {
-                let pace = duty.pace.map(|pace| pace / CREATORS as f64);
+            for number in 0..CREATORS {
+                let every = duty
+                    .pace
+                    .map(|pace| Duration::from_secs_f64((CREATORS * CREATE_BATCH) as f64 / pace));
+                // One after the other, so that jobs are made at an even pace and not all at once.
+                let first = every.map(|every| every.mul_f64(number as f64 / CREATORS as f64));
+                let pace = every.zip(first);
                 tasks.spawn(create(channel.clone(), Arc::clone(&counts), pace));
             }
         }
@@ -110,6 +120,20 @@ impl Crew {
                 bail!("a part of the crew ended early")
             }
         }
+    }
+
+    /// Lets it finish what it began: a crew that goes away with jobs in its hands leaves the server work for later.
+    pub async fn finish(mut self) {
+        self.counts.ending.store(true, Ordering::Relaxed);
+        let (mut last, mut since) = (self.counts.transitions(), Instant::now());
+        while since.elapsed() < QUIET {
+            tokio::time::sleep(REST).await;
+            let now = self.counts.transitions();
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+        }
+        self.tasks.shutdown().await;
     }
 
     /// Lets it work until so many jobs have succeeded.
@@ -161,14 +185,13 @@ fn all_made(answer: &bytes::Bytes) -> Result<()> {
 async fn create(
     channel: tonic::transport::Channel,
     counts: Arc<Counts>,
-    pace: Option<f64>,
+    pace: Option<(Duration, Duration)>,
 ) -> Result<()> {
     let request = create_many(CREATE_BATCH);
-    let every = pace.map(|pace| Duration::from_secs_f64(CREATE_BATCH as f64 / pace));
-    let mut next = Instant::now();
+    let mut next = Instant::now() + pace.map_or(Duration::ZERO, |(_, first)| first);
     let mut checked = false;
     loop {
-        if let Some(every) = every {
+        if let Some((every, _)) = pace {
             next += every;
             tokio::time::sleep_until(next.into()).await;
         }
@@ -176,7 +199,7 @@ async fn create(
             let started = counts.started.load(Ordering::Relaxed);
             counts.created.load(Ordering::Relaxed).saturating_sub(started)
         };
-        while waiting() > BACKLOG_MAX {
+        while waiting() > BACKLOG_MAX || counts.ending.load(Ordering::Relaxed) {
             tokio::time::sleep(REST).await;
         }
         let answer = unary(&channel, CREATE_MANY, request.clone()).await?;
@@ -241,6 +264,8 @@ async fn work_at(mut worker: Worker, counts: Arc<Counts>, pace: f64) -> Result<(
             },
             _ = ticks.tick() => {
                 let due = (began.elapsed().as_secs_f64() * pace) as u64;
+                let ending = counts.ending.load(Ordering::Relaxed);
+                let due = if ending { due_so_far + held.len() as u64 } else { due };
                 for _ in due_so_far..due {
                     // Without a job in hand the moment is lost: the server hands out what it has.
                     let Some(job) = held.pop_front() else { break };

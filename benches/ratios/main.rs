@@ -10,6 +10,7 @@
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
     clippy::cast_sign_loss,
     reason = "figures for people: counts and times far below 2^52"
 )]
@@ -65,6 +66,9 @@ fn play(part: &Part) -> anyhow::Result<bool> {
 
 /// Runs the rows; answers whether each was produced.
 fn run(options: &Options) -> anyhow::Result<bool> {
+    if let Some(folder) = &options.folder {
+        child::make_folders_in(folder.clone());
+    }
     let places = machine::Places::find()?;
     machine::pin(places.client)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 /// Figures of jobplane against bare baselines, both measured in one run
 #[derive(Debug, Clone, clap::Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Options {
     /// One JSON object a line, for programs
     #[arg(long)]
@@ -25,6 +26,9 @@ pub struct Options {
     /// Seconds of one measurement
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
+    /// Where databases are made, instead of target/tmp: durable figures are those of this disk
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: Option<PathBuf>,
     /// Given by `cargo bench`
     #[arg(long, hide = true)]
     bench: bool,

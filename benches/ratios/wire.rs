@@ -213,7 +213,7 @@ pub fn update(
 ) -> v1::ReportProgressRequest {
     use v1::report_progress_request::{Kind, Update};
     let update = Update { seq, job_id, lease_epoch, report };
-    v1::ReportProgressRequest { received_through: 0, kind: Some(Kind::Update(update)) }
+    v1::ReportProgressRequest { received_through: 0, kind: Some(Kind::Update(Box::new(update))) }
 }
 
 fn patch(place: &mut [u8], value: i64, length: usize) {

@@ -112,7 +112,7 @@ impl Mouth {
 
 /// What the transport reads: floods first.
 pub struct Words {
-    words: mpsc::Receiver<Word>,
+    waiting: mpsc::Receiver<Word>,
     state: Arc<Mutex<State>>,
     /// Ends after the first flood.
     once: bool,
@@ -129,6 +129,10 @@ impl Stream for Words {
             if flood.since_look < TICKS_A_LOOK || Instant::now() < flood.until {
                 if flood.since_look >= TICKS_A_LOOK {
                     flood.since_look = 0;
+                    // What else is to be said is not kept waiting.
+                    if let Poll::Ready(Some(word)) = this.waiting.poll_recv(context) {
+                        return Poll::Ready(Some(word));
+                    }
                 }
                 return Poll::Ready(Some(Word::Tick(flood.ticks.next())));
             }
@@ -137,7 +141,7 @@ impl Stream for Words {
                 return Poll::Ready(None);
             }
         }
-        match this.words.poll_recv(context) {
+        match this.waiting.poll_recv(context) {
             Poll::Ready(word) => Poll::Ready(word),
             Poll::Pending => {
                 state.waker = Some(context.waker().clone());
@@ -151,7 +155,7 @@ impl Stream for Words {
 pub fn words(once: bool) -> (Mouth, Words) {
     let (words, reader) = mpsc::channel(WAITING_MAX);
     let state = Arc::new(Mutex::new(State::default()));
-    (Mouth { words, state: Arc::clone(&state) }, Words { words: reader, state, once })
+    (Mouth { words, state: Arc::clone(&state) }, Words { waiting: reader, state, once })
 }
 
 /// Opens a stream.
@@ -167,9 +171,13 @@ pub async fn open(channel: &Channel, path: &'static str, words: Words) -> Result
 pub struct Worker {
     /// What it says.
     pub mouth: Mouth,
-    /// What it hears.
-    pub ear: Streaming<Bytes>,
+    ear: Streaming<Bytes>,
+    /// Messages heard since it last said which.
+    unsaid: usize,
 }
+
+/// A worker says what it received after so many messages: to one that never does, the server sends acks slowly.
+const UNSAID_MAX: usize = 64;
 
 impl Worker {
     /// Attaches a worker that takes jobs of one queue.
@@ -183,7 +191,7 @@ impl Worker {
         };
         mouth.say(Say::Hello(hello)).await?;
         let ear = open(channel, "/jobplane.v1.WorkerService/ReportProgress", words).await?;
-        let mut worker = Self { mouth, ear };
+        let mut worker = Self { mouth, ear, unsaid: 0 };
         match worker.hear().await? {
             Kind::Welcome(_) => Ok(worker),
             other => bail!("a worker is greeted by {other:?}"),
@@ -202,6 +210,15 @@ impl Worker {
             let message = message.context("the server says nothing")??;
             let message = message.context("the stream ended")?;
             let message = v1::ReportProgressResponse::decode(message)?;
+            self.unsaid += 1;
+            if self.unsaid >= UNSAID_MAX {
+                let heard =
+                    v1::ReportProgressRequest { received_through: message.sequence, kind: None };
+                // With too much to say already, it is said later.
+                if self.mouth.words.try_send(Word::Message(Box::new(heard))).is_ok() {
+                    self.unsaid = 0;
+                }
+            }
             match message.kind.context("a message without a kind")? {
                 Kind::Heartbeat(_) | Kind::ReportPolicy(_) => {}
                 Kind::Reject(reject) => bail!("a report was refused: {reject:?}"),

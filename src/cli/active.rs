@@ -19,11 +19,11 @@ const BAR: usize = 16;
 /// Which jobs.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    #[command(flatten)]
-    filter: Filter,
     /// Also those that wait
     #[arg(long, conflicts_with = "states")]
     pending: bool,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     time: Limit,
 }
@@ -80,8 +80,9 @@ fn order(job: &Job) -> (bool, Option<Timestamp>, String) {
 /// The table of jobs that are not over.
 #[must_use]
 pub fn table(wide: bool) -> Table {
-    let mut titles =
-        vec!["JOB", "TYPE", "STATE", "DONE", ">ITEMS", ">RATE", ">ETA", ">TIME", "WORKER", "~NOW"];
+    let mut titles = vec![
+        "JOB", "<TYPE", "STATE", "DONE", ">ITEMS", ">RATE", ">ETA", ">TIME", "<WORKER", "~NOW",
+    ];
     if wide {
         titles.extend(["QUEUE", "PRIORITY", "OWNER", "ATTEMPT", ">CPU", ">MEMORY"]);
     }

@@ -11,7 +11,7 @@ use crate::proto::v1::CancelJobRequest;
 /// Which jobs, and how.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The ids of the jobs
+    /// The ids of the jobs, each whole or 8 letters or more of its beginning or end
     #[arg(value_name = "JOB", required = true, value_parser = parse::job_id)]
     jobs: Vec<String>,
     /// Why, for people and for the worker
@@ -33,7 +33,7 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
         let doing = format!("cancel job {job_id}");
         let grace = args.grace.map(parse::wire_duration);
         let request = CancelJobRequest { job_id, reason: args.reason.clone(), grace };
-        let answer = client.ask(&doing, client.jobs().cancel_job(client.request(request))).await;
+        let answer = client.change(&doing, client.jobs().cancel_job(client.request(request))).await;
         if let Some(answer) = each.taken(answer, out)? {
             each::show(&answer, answer.job.as_ref(), context, out)?;
         }

@@ -9,7 +9,7 @@ use crate::proto::v1::DeleteJobRequest;
 /// Which jobs.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The ids of the jobs; each must be over
+    /// The ids of the jobs, each whole or 8 letters or more of its beginning or end; each must be over
     #[arg(value_name = "JOB", required = true, value_parser = parse::job_id)]
     jobs: Vec<String>,
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
         let Some(job_id) = each.taken(find::job(&client, &written).await, out)? else { continue };
         let doing = format!("delete job {job_id}");
         let request = DeleteJobRequest { job_id: job_id.clone() };
-        let answer = client.ask(&doing, client.jobs().delete_job(client.request(request))).await;
+        let answer = client.change(&doing, client.jobs().delete_job(client.request(request))).await;
         if let Some(answer) = each.taken(answer, out)? {
             match out.format() {
                 Format::Table => out.line(&format!("{job_id}  deleted"))?,

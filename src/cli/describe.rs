@@ -189,8 +189,9 @@ pub fn amount(progress: &Progress) -> Option<String> {
 /// How long it will still take: `ETA 4.0s`; `None` if it is not known.
 #[must_use]
 pub fn eta(progress: &Progress) -> Option<String> {
-    let remaining = progress.remaining.as_ref()?;
-    Some(format!("ETA {}", format::span(format::duration(remaining))))
+    let remaining = format::duration(progress.remaining.as_ref()?);
+    // All items are done, but the job is not: nobody knows.
+    (!remaining.is_zero()).then(|| format!("ETA {}", format::span(remaining)))
 }
 
 /// How old the newest report of a running job is: `last report 44s ago`; `None` if it is fresh or there

@@ -20,7 +20,7 @@ pub struct Filter {
     pub categories: Vec<String>,
     /// In any of these states: pending, running, succeeded, failed, cancelled, skipped
     #[arg(long = "state", short, value_name = "STATE", value_delimiter = ',')]
-    #[arg(value_parser = names::parse::<JobState>)]
+    #[arg(value_parser = names::values::<JobState>(), hide_possible_values = true)]
     pub states: Vec<JobState>,
     /// In any of these queues
     #[arg(long = "queue", short, value_name = "QUEUE", value_delimiter = ',')]

@@ -199,6 +199,26 @@ pub fn fit(text: &str, room: usize) -> String {
     kept
 }
 
+/// As [`fit`], of a line that is painted in places: colours take no room, and the last one is ended.
+#[must_use]
+pub fn fit_painted(line: &str, room: usize) -> String {
+    let (mut used, mut edge, mut in_colour) = (0, None, false);
+    for (at, letter) in line.char_indices() {
+        if letter == '\x1b' || in_colour {
+            in_colour = letter != 'm';
+            continue;
+        }
+        used += letter.width().unwrap_or_default();
+        if used > room.saturating_sub(1) {
+            edge.get_or_insert(at);
+        }
+    }
+    let Some(edge) = edge.filter(|_| used > room) else { return line.to_owned() };
+    let (more, end) = (if room > 0 { "…" } else { "" }, "\x1b[0m");
+    let end = if line.contains('\x1b') { end } else { "" };
+    format!("{}{more}{end}", &line[..edge])
+}
+
 /// As [`plain`], but with its lines kept; `indent` goes before each further line.
 #[must_use]
 pub fn plain_lines(text: &str, indent: &str) -> String {

@@ -18,7 +18,7 @@ mod block;
 /// Which job.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The id of the job
+    /// The id of the job, or 8 letters or more of its beginning or end
     #[arg(value_name = "JOB", value_parser = parse::job_id)]
     job: String,
     /// With its attempts
@@ -88,8 +88,9 @@ fn show(
     let Some(attempts) = attempts else { return Ok(()) };
     out.line("")?;
     let mut table = Table::new(&[
-        "ATTEMPT", ">EPOCH", "OUTCOME", "WORKER", "STARTED", "RAN", "PROGRESS", "ERROR",
-    ]);
+        "ATTEMPT", ">EPOCH", "OUTCOME", "<WORKER", "STARTED", "RAN", "PROGRESS", "~ERROR",
+    ])
+    .spare(&["EPOCH", "STARTED", "WORKER"]);
     let rows: Vec<_> = attempts.attempts.iter().map(row).collect();
     table.write(&rows, out)
 }

@@ -104,7 +104,7 @@ fn job_type(job: &Job) -> &str {
 
 fn table(wide: bool) -> Table {
     let mut titles = vec![
-        "JOB", "TYPE", "STATE", "STARTED", ">RAN", ">CHANGE", ">ITEMS", ">OK", ">FAILED", ">RATE",
+        "JOB", "<TYPE", "STATE", "STARTED", ">RAN", ">CHANGE", ">ITEMS", ">OK", ">FAILED", ">RATE",
     ];
     if wide {
         titles.extend(["ENDED", ">WAITED", "ATTEMPT", "QUEUE", "OWNER", "WORKER"]);

@@ -21,14 +21,14 @@ const USUAL: usize = 50;
 /// Which jobs.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    #[command(flatten)]
-    filter: Filter,
     /// All jobs that match [default: the newest 50]
     #[arg(long, conflicts_with = "limit")]
     all: bool,
     /// With payload, result and error details, in the JSON formats
     #[arg(long)]
     full: bool,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     time: Limit,
 }
@@ -69,8 +69,17 @@ struct Listing {
 
 impl Listing {
     fn new(now: Timestamp, wide: bool) -> Self {
-        let mut titles =
-            vec!["JOB", "TYPE", "STATE", ">PROGRESS", "ATTEMPT", "QUEUE", "AGE", "RAN", "WORKER"];
+        let mut titles = vec![
+            "JOB",
+            "<TYPE",
+            "STATE",
+            ">PROGRESS",
+            "ATTEMPT",
+            "<QUEUE",
+            "AGE",
+            "RAN",
+            "<WORKER",
+        ];
         if wide {
             titles.extend(WIDE);
         }

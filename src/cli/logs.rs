@@ -21,14 +21,14 @@ const PAGE_MAX: i32 = 1_000;
 /// Which lines.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The id of the job
+    /// The id of the job, or 8 letters or more of its beginning or end
     #[arg(value_name = "JOB", value_parser = parse::job_id)]
     job: String,
     /// Go on with the lines it writes, until it is over
     #[arg(long, short)]
     follow: bool,
     /// Only lines that matter at least this much: debug, info, warning, error
-    #[arg(long, value_parser = names::parse::<LogLevel>)]
+    #[arg(long, value_parser = names::values::<LogLevel>(), hide_possible_values = true)]
     level: Option<LogLevel>,
     /// Only lines after the one with this sequence
     #[arg(long, value_name = "SEQUENCE", default_value_t = 0, hide_default_value = true)]

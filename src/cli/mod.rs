@@ -39,10 +39,11 @@ mod output;
 mod pages;
 mod paint;
 mod parse;
-pub mod process;
+mod process;
 mod queues;
 mod relay;
 mod retry;
+mod run;
 mod screen;
 pub mod serve;
 mod stats;
@@ -65,7 +66,11 @@ use output::{Choice, Out};
 
 /// What the exit codes mean.
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 the job failed, 2 usage, 3 not found, 4 refused, \
-     5 cannot reach the server, 124 time-out, 130 Ctrl-C before it was done, 143 told to end";
+     5 cannot reach the server, 10 to 13 see `jobplane status --help`, 74 cannot write, 124 time-out, \
+     130 Ctrl-C before it was done, 143 told to end";
+
+/// Where the help shows the flags of all commands: behind those of the command itself.
+const GLOBAL: &str = "Flags of all commands";
 
 /// Runs background jobs anywhere, shows how far each one is, stops it, retries it.
 #[derive(Debug, Parser)]
@@ -73,15 +78,16 @@ const EXIT_CODES: &str = "Exit codes: 0 ok, 1 the job failed, 2 usage, 3 not fou
 struct Cli {
     /// The server: http://HOST:PORT or HOST:PORT
     #[arg(long, global = true, env = "JOBPLANE_ENDPOINT", value_name = "ADDRESS")]
-    #[arg(default_value = "http://127.0.0.1:50051")]
+    #[arg(default_value = "http://127.0.0.1:50051", help_heading = GLOBAL)]
     endpoint: Address,
     /// How answers are written
     #[arg(long, short, global = true, env = "JOBPLANE_OUTPUT", value_name = "FORMAT", value_enum)]
-    #[arg(default_value_t)]
+    #[arg(default_value_t, help_heading = GLOBAL)]
     output: Choice,
     /// Give up after this long, exit code 124 [default: 30s for each call, none for what is followed]
     // Not global: after `submit`, --timeout is that of the job.
     #[arg(long, env = "JOBPLANE_TIMEOUT", value_name = "DURATION", value_parser = parse::duration)]
+    #[arg(help_heading = GLOBAL)]
     timeout: Option<Duration>,
     #[command(subcommand)]
     command: Command,
@@ -93,6 +99,8 @@ enum Command {
     Demo(demo::Args),
     /// Run the server
     Serve(serve::Args),
+    /// Run a command as a job: its output, progress, usage and end are seen by all who watch
+    Run(Box<run::Args>),
     #[command(flatten)]
     Ask(Ask),
     /// Print what a shell needs to complete commands and flags
@@ -169,11 +177,12 @@ pub fn main() -> ExitCode {
             return u8::try_from(error.exit_code()).map_or(Exit::Usage.into(), ExitCode::from);
         }
     };
+    let serves = matches!(cli.command, Command::Serve(_));
     // A client does one thing at a time.
     let mut builder = match cli.command {
         Command::Serve(_) | Command::Demo(_) => tokio::runtime::Builder::new_multi_thread(),
         // Who reads its lines slowly must not keep it from the server.
-        Command::Ask(Ask::Work(_)) => {
+        Command::Run(_) | Command::Ask(Ask::Work(_)) => {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
             builder.worker_threads(2);
             builder
@@ -183,7 +192,14 @@ pub fn main() -> ExitCode {
         }
     };
     match builder.enable_all().build() {
-        Ok(runtime) => runtime.block_on(run(cli)),
+        Ok(runtime) => {
+            let exit = runtime.block_on(run(cli));
+            if !serves {
+                // Whoever does not read our output does not keep us.
+                runtime.shutdown_background();
+            }
+            exit
+        }
         Err(error) => {
             output::warn(&format!("error: cannot start: {error}"));
             Exit::Io.into()
@@ -192,9 +208,11 @@ pub fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> ExitCode {
+    let context = Context { address: cli.endpoint, timeout: cli.timeout, clock: Clock::new() };
     let mut out = Out::stdout(cli.output);
     let command = match cli.command {
         Command::Ask(command) => command,
+        Command::Run(args) => return run::run(*args, &context).await,
         Command::Completions(args) => {
             let ended = completions::run(&args, &mut out).map(|()| Exit::Ok);
             return end(ended, &mut out);
@@ -214,7 +232,6 @@ async fn run(cli: Cli) -> ExitCode {
             });
         }
     };
-    let context = Context { address: cli.endpoint, timeout: cli.timeout, clock: Clock::new() };
     let ended = match ask(command, &context, &mut out).await {
         Ok(exit) => Ok(exit),
         Err(failure) => Err(client::explain(failure, &context.address).await),

@@ -1,5 +1,10 @@
 //! Enum values by name, as people write them: `failed`, `FAILED` and `JOB_STATE_FAILED` are the same.
 
+use std::ffi::OsStr;
+use std::marker::PhantomData;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+
 use crate::proto::v1;
 
 #[cfg(test)]
@@ -9,14 +14,17 @@ mod tests;
 pub trait Named: TryFrom<i32> + Copy {
     /// What its values' names begin with, for instance `JOB_STATE_`.
     const PREFIX: &'static str;
+    /// Its values as people write them, if they do so on the command line.
+    const WRITTEN: &'static [&'static str];
     /// The value's full name.
     fn full(&self) -> &'static str;
 }
 
 macro_rules! named {
-    ($($name:ident: $prefix:literal),* $(,)?) => {$(
+    ($($name:ident: $prefix:literal $written:expr),* $(,)?) => {$(
         impl Named for v1::$name {
             const PREFIX: &'static str = $prefix;
+            const WRITTEN: &'static [&'static str] = &$written;
             fn full(&self) -> &'static str {
                 self.as_str_name()
             }
@@ -25,16 +33,16 @@ macro_rules! named {
 }
 
 named! {
-    AttemptOutcome: "ATTEMPT_OUTCOME_",
-    CancelCause: "CANCEL_CAUSE_",
-    ErrorOrigin: "ERROR_ORIGIN_",
-    JobState: "JOB_STATE_",
-    JobTrigger: "JOB_TRIGGER_",
-    LogLevel: "LOG_LEVEL_",
-    Priority: "PRIORITY_",
-    SkipReason: "SKIP_REASON_",
-    UniquePolicy: "UNIQUE_POLICY_",
-    WorkerState: "WORKER_STATE_",
+    AttemptOutcome: "ATTEMPT_OUTCOME_" [],
+    CancelCause: "CANCEL_CAUSE_" [],
+    ErrorOrigin: "ERROR_ORIGIN_" [],
+    JobState: "JOB_STATE_" ["pending", "running", "succeeded", "failed", "cancelled", "skipped"],
+    JobTrigger: "JOB_TRIGGER_" [],
+    LogLevel: "LOG_LEVEL_" ["debug", "info", "warning", "error"],
+    Priority: "PRIORITY_" ["low", "normal", "high", "urgent"],
+    SkipReason: "SKIP_REASON_" [],
+    UniquePolicy: "UNIQUE_POLICY_" ["reject", "return-existing"],
+    WorkerState: "WORKER_STATE_" ["online", "draining", "lost"],
 }
 
 /// The value's name without its prefix.
@@ -54,6 +62,44 @@ pub fn word<E: Named>(number: i32) -> String {
     }
 }
 
+/// Reads values of an enum on the command line; shells learn from it which there are.
+#[derive(Debug, Clone)]
+pub struct Values<E>(PhantomData<E>);
+
+/// See [`Values`].
+#[must_use]
+pub fn values<E: Named>() -> Values<E> {
+    Values(PhantomData)
+}
+
+impl<E: Named + Send + Sync + 'static> TypedValueParser for Values<E> {
+    type Value = E;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<E, clap::Error> {
+        let parse = |text: &str| parse::<E>(text);
+        TypedValueParser::parse_ref(&parse, command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(E::WRITTEN.iter().map(PossibleValue::new)))
+    }
+}
+
+/// Values are numbered from 1 without holes.
+fn all<E: Named>() -> impl Iterator<Item = E> {
+    (1..).map_while(|number| E::try_from(number).ok())
+}
+
+/// The value as people write it: `return-existing`.
+fn written<E: Named>(value: E) -> String {
+    short(value).to_lowercase().replace('_', "-")
+}
+
 /// The value of a name in its short or long form, in either case, with `-` or `_`.
 ///
 /// # Errors
@@ -62,10 +108,8 @@ pub fn word<E: Named>(number: i32) -> String {
 pub fn parse<E: Named>(text: &str) -> Result<E, String> {
     let wanted = text.trim().to_uppercase().replace('-', "_");
     let wanted = wanted.strip_prefix(E::PREFIX).unwrap_or(&wanted);
-    // Values are numbered from 1 without holes.
-    let values = || (1..).map_while(|number| E::try_from(number).ok());
-    values().find(|value| short(*value) == wanted).ok_or_else(|| {
-        let names: Vec<String> = values().map(|value| short(value).to_lowercase()).collect();
+    all().find(|value| short(*value) == wanted).ok_or_else(|| {
+        let names: Vec<String> = all::<E>().map(written).collect();
         format!("must be one of {}", names.join(", "))
     })
 }

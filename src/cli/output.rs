@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use super::exit::Failure;
+use super::format::fit_painted;
 use super::json::{self, Described};
 
 #[cfg(test)]
@@ -137,9 +138,10 @@ impl Out {
         self.line(&text)
     }
 
-    /// Replaces the line drawn before; on a terminal only. What does not fit is cut off by the terminal.
+    /// Replaces the line drawn before; on a terminal only, where what does not fit is cut off.
     pub fn draw(&mut self, line: &str) -> Result<(), Failure> {
         self.drawn = true;
+        let line = self.room().map_or_else(|| line.to_owned(), |room| fit_painted(line, room));
         // Wrapping is off for this line alone, so that an interrupted command leaves the terminal as it was.
         written(write!(self.sink, "\r\x1b[?7l{line}\x1b[K\x1b[?7h"))?;
         self.flush()

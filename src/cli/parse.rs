@@ -12,6 +12,10 @@ mod tests;
 
 /// A length of time on the wire holds no more seconds than this.
 const SECONDS_MAX: u64 = 315_576_000_000;
+/// An amount of memory that a double holds exactly: more than any machine has.
+const SIZE_MAX: u64 = 1 << 53;
+/// A thousand cores.
+const PERCENT_MAX: f64 = 100_000.0;
 
 /// Letters of a whole id.
 pub const ID_LETTERS: usize = 36;
@@ -132,5 +136,61 @@ pub fn wire_moment(moment: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp {
         seconds: micros.div_euclid(1_000_000),
         nanos: i32::try_from(micros.rem_euclid(1_000_000) * 1_000).unwrap_or(0),
+    }
+}
+
+/// An amount of memory: `2G`, `512MiB`, `100M`, `1.5GiB`, `4096`. As for containers, `K`, `M`, `G` and `T` are powers of
+/// 1,024, with or without `iB`; `KB`, `MB`, `GB` and `TB` are powers of 1,000.
+///
+/// # Errors
+///
+/// A text that is no such amount, or none of at least one byte.
+pub fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text} is no amount of memory (write for instance 512MiB or 2G)");
+    let text_of = text.trim();
+    let digits = text_of.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text_of.len());
+    let (number, unit) = (&text_of[..digits], text_of[digits..].trim());
+    let number: f64 = number.parse().map_err(|_| wrong())?;
+    let unit = unit.to_ascii_lowercase();
+    let (prefix, base) = match unit.strip_suffix("ib").or_else(|| unit.strip_suffix('i')) {
+        Some(prefix) if !prefix.is_empty() => (prefix, 1024.0_f64),
+        Some(_) => return Err(wrong()),
+        None => match unit.strip_suffix('b') {
+            Some(prefix) => (prefix, 1000.0),
+            None => (unit.as_str(), 1024.0),
+        },
+    };
+    let power = match prefix {
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        _ => return Err(wrong()),
+    };
+    let bytes = (number * base.powi(power)).round();
+    #[expect(clippy::cast_precision_loss, reason = "2^53 is exact")]
+    let most = SIZE_MAX as f64;
+    if !(1.0..=most).contains(&bytes) {
+        return Err(format!("{text}: must be at least one byte and at most 8 PiB"));
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held above")]
+    Ok(bytes as u64)
+}
+
+/// A part of the time of processor cores: `80%`, `250%` of one core; the sign may be left out.
+///
+/// # Errors
+///
+/// A text that is no number, or no more than 0, or more than a thousand cores.
+pub fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches('%').trim();
+    let percent: f64 = number
+        .parse()
+        .map_err(|_| format!("{text} is no percentage (write for instance 80% or 250%)"))?;
+    if percent > 0.0 && percent <= PERCENT_MAX {
+        Ok(percent)
+    } else {
+        Err(format!("{text}: must be more than 0% and at most {PERCENT_MAX}%"))
     }
 }

@@ -8,6 +8,10 @@ use super::table::{Cell, Table};
 use super::{Context, format, stats};
 use crate::proto::v1::{JobState, ListQueuesRequest, Queue};
 
+/// The columns that are given up first where there is no room for all.
+const SPARE: [&str; 6] =
+    ["START RATE", "WEIGHT", "MAX PENDING", "MAX RUNNING", "WHY PAUSED", "FINISHED"];
+
 /// All queues.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -21,9 +25,12 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     let request = client.request(ListQueuesRequest {});
     let answer = client.ask("list queues", client.admin().list_queues(request)).await?;
     match out.format() {
+        Format::Table if answer.queues.is_empty() => {
+            out.note("jobplane: no queue yet; the first job makes one: `jobplane submit TYPE`")?;
+        }
         Format::Table => {
             let mut table = Table::new(&[
-                "QUEUE",
+                "<QUEUE",
                 "STATE",
                 ">PENDING",
                 ">RUNNING",
@@ -32,9 +39,10 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
                 ">MAX PENDING",
                 ">START RATE",
                 ">WEIGHT",
-                "FINISHED",
-                "WHY PAUSED",
-            ]);
+                "~FINISHED",
+                "~WHY PAUSED",
+            ])
+            .spare(&SPARE);
             let rows: Vec<_> = answer.queues.iter().map(row).collect();
             table.write(&rows, out)?;
         }

@@ -6,47 +6,43 @@
 //! | with code N | FAILED, `EXIT_N`; 64 (`EX_USAGE`) and 65 (`EX_DATAERR`) say that its input is wrong: not tried again |
 //! | by signal N | FAILED, `SIGNAL_N` |
 //! | because it used too much | FAILED, `RESOURCE_LIMIT` |
+//! | because a caller, or an overlap, asked it to stop | CANCELLED, whatever its code |
+//! | because the server stopped it otherwise (`TIMEOUT`) | FAILED, with the code of the server |
 //! | well, but its result file is too large or too deep | FAILED, `RESULT_INVALID` |
 //! | never: it cannot be started | FAILED, `COMMAND_NOT_FOUND` or `COMMAND_NOT_EXECUTABLE` |
 //!
 //! A result comes from the file named by `JOBPLANE_RESULT_FILE` (a JSON object as it is, other JSON as `value`, other
 //! text as `text`), else from the last line of its stdout that is a JSON object.
 
-use std::path::Path;
+mod result;
+mod verdict;
+
+use std::sync::LazyLock;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use serde_json::{Value, json};
 
 use super::process::progress::Reading;
-use super::process::{Ended, Event, Events, How, Line, Over, SpawnError, Stream, Usage};
+use super::process::{Ended, Event, Events, Line, Stream, Usage};
 use super::worker::{Handle, Lease};
-use super::{format, json as mapping, parse};
-use crate::domain::limits::{
-    LOG_BATCH_LINES_MAX, PAYLOAD_BYTES_MAX, PROCESS_RESULT_BYTES_MAX, STRUCT_DEPTH_MAX,
-};
+use super::{json as mapping, parse};
+use crate::domain::limits::LOG_BATCH_LINES_MAX;
 use crate::domain::logs::LogLevel as Level;
-use crate::proto::v1::{JobError, LogEntry, LogLevel, Progress, ResourceUsage};
+use crate::proto::v1::{LogEntry, LogLevel, Progress, ResourceUsage};
+
+pub use result::ResultFile;
+pub use verdict::{Told, Verdict, limit_passed, not_started, verdict};
 
 #[cfg(test)]
 mod tests;
 
-/// Codes by which a command says that its input is wrong (sysexits.h): trying again would not help.
-const WRONG_INPUT: [i32; 2] = [64, 65];
+/// The server ends a job when the grace of a cancel is over: what is to be said before that is said a little earlier.
+const GRACE_MARGIN_MAX: Duration = Duration::from_secs(1);
 
-/// What became of the work.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Verdict {
-    /// It is done.
-    Succeeded {
-        /// An encoded Struct.
-        result: Option<Bytes>,
-        /// Why there is no result although there seemed to be one.
-        problem: Option<String>,
-    },
-    /// It failed.
-    Failed(Box<JobError>),
-}
+/// What stands beside a line of stderr.
+static STDERR: LazyLock<Option<Bytes>> =
+    LazyLock::new(|| mapping::to_struct(r#"{"stream":"stderr"}"#).ok());
 
 /// Reports what a command says until it and its tree are gone; `None` if nobody looked after it any more.
 pub async fn relay(mut events: Events, lease: &Lease, handle: &Handle) -> Option<Box<Ended>> {
@@ -77,40 +73,15 @@ pub async fn relay(mut events: Events, lease: &Lease, handle: &Handle) -> Option
             }
         }
         handle.logs(lease, lines);
-        // There may be more at once, and others have work too.
-        tokio::task::yield_now().await;
+        // A server that is there sets the pace, and the command waits at its pipe; one that is away does not.
+        handle.room().await;
     }
 }
 
-/// What the end of a command says about the work.
+/// What a command gets between SIGTERM and SIGKILL when the server asks to stop within `grace`.
 #[must_use]
-pub fn verdict(ended: &Ended, result_file: Option<&Path>) -> Verdict {
-    if let Some(over) = ended.over {
-        return failed("RESOURCE_LIMIT", limit_passed(over), ended);
-    }
-    match ended.how {
-        How::Code(0) => result(ended, result_file),
-        How::Code(code) => {
-            let message = format!("the command ended with code {code}");
-            let error = error(&format!("EXIT_{code}"), message, ended);
-            let non_retryable = WRONG_INPUT.contains(&code);
-            Verdict::Failed(Box::new(JobError { non_retryable, ..error }))
-        }
-        How::Signal(signal) => {
-            let message = format!("the command was ended by signal {signal}");
-            failed(&format!("SIGNAL_{signal}"), message, ended)
-        }
-    }
-}
-
-/// What it means that the command could not be started: here, and maybe not elsewhere.
-#[must_use]
-pub fn not_started(error: &SpawnError) -> JobError {
-    let code = match error {
-        SpawnError::NotFound(_) => "COMMAND_NOT_FOUND",
-        SpawnError::NotExecutable(..) | SpawnError::Refused(..) => "COMMAND_NOT_EXECUTABLE",
-    };
-    JobError { code: code.to_owned(), message: error.to_string(), ..JobError::default() }
+pub fn stop_within(grace: Duration) -> Duration {
+    grace.saturating_sub((grace / 10).min(GRACE_MARGIN_MAX))
 }
 
 /// A line about the job that the command did not write.
@@ -130,7 +101,7 @@ pub fn entry(line: Line) -> LogEntry {
     };
     let data = match line.stream {
         Stream::Stdout => None,
-        Stream::Stderr => mapping::to_struct(r#"{"stream":"stderr"}"#).ok(),
+        Stream::Stderr => STDERR.clone(),
     };
     LogEntry {
         time: Some(parse::wire_moment(line.time)),
@@ -169,98 +140,8 @@ fn resource_usage(usage: &Usage) -> ResourceUsage {
 }
 
 fn dropped(lines: u64) -> LogEntry {
-    let text =
-        format!("{lines} lines were dropped here: the command wrote faster than they are taken");
-    note(LogLevel::Warning, text)
-}
-
-fn failed(code: &str, message: String, ended: &Ended) -> Verdict {
-    Verdict::Failed(Box::new(error(code, message, ended)))
-}
-
-fn error(code: &str, mut message: String, ended: &Ended) -> JobError {
-    if !ended.stderr_tail.is_empty() {
-        message = format!("{message}\n{}", ended.stderr_tail.join("\n"));
-    }
-    JobError { code: code.to_owned(), message, ..JobError::default() }
-}
-
-fn limit_passed(over: Over) -> String {
-    let bytes = |bytes: u64| format::bytes(i64::try_from(bytes).unwrap_or(i64::MAX));
-    match over {
-        Over::Memory { used_bytes, limit_bytes } => format!(
-            "the command used {} of memory and may use {}",
-            bytes(used_bytes),
-            bytes(limit_bytes)
-        ),
-        Over::Cpu { used_percent, limit_percent } => format!(
-            "the command used {used_percent:.0}% of a processor core for some time and may use \
-             {limit_percent:.0}%"
-        ),
-    }
-}
-
-/// The result of a command that ended well. A file was meant as a result, a line of JSON may be one by chance.
-fn result(ended: &Ended, file: Option<&Path>) -> Verdict {
-    match file.map_or(Ok(None), from_file) {
-        Err(problem) => {
-            let file = file.map(|file| file.display().to_string()).unwrap_or_default();
-            failed("RESULT_INVALID", format!("the result file {file}: {problem}"), ended)
-        }
-        Ok(Some(result)) => Verdict::Succeeded { result: Some(result), problem: None },
-        Ok(None) => {
-            let line = ended.result.clone().map(|object| encoded(&Value::Object(object)));
-            match line.transpose() {
-                Ok(result) => Verdict::Succeeded { result, problem: ended.result_problem.clone() },
-                Err(problem) => Verdict::Succeeded { result: None, problem: Some(problem) },
-            }
-        }
-    }
-}
-
-/// What the file holds; nothing if it is empty or was not written.
-fn from_file(path: &Path) -> Result<Option<Bytes>, String> {
-    use std::io::Read as _;
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
-    let mut text = String::new();
-    let most = PROCESS_RESULT_BYTES_MAX as u64;
-    let read = file.take(most + 1).read_to_string(&mut text);
-    read.map_err(|error| error.to_string())?;
-    if text.len() as u64 > most {
-        return Err("it is larger than any result (256 KiB)".to_owned());
-    }
-    if text.trim().is_empty() {
-        return Ok(None);
-    }
-    let value = match serde_json::from_str(&text) {
-        Ok(object @ Value::Object(_)) => object,
-        Ok(value) => json!({ "value": value }),
-        Err(_) => json!({ "text": text.trim() }),
-    };
-    encoded(&value).map(Some)
-}
-
-/// A result as the server takes it.
-fn encoded(value: &Value) -> Result<Bytes, String> {
-    if depth(value) > STRUCT_DEPTH_MAX {
-        return Err(format!("the result has more than {STRUCT_DEPTH_MAX} levels"));
-    }
-    let result = mapping::to_struct(&value.to_string())?;
-    if result.len() > PAYLOAD_BYTES_MAX {
-        let bytes = result.len();
-        return Err(format!("the result has {bytes} bytes encoded, at most {PAYLOAD_BYTES_MAX}"));
-    }
-    Ok(result)
-}
-
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or_default(),
-        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or_default(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
-    }
+    let noun = if lines == 1 { "line was" } else { "lines were" };
+    let text = format!("{lines} {noun} dropped here: the command wrote faster than they are taken");
+    let data = mapping::to_struct(&format!(r#"{{"dropped_lines":{lines}}}"#)).ok();
+    LogEntry { data, ..note(LogLevel::Warning, text) }
 }

@@ -9,7 +9,7 @@ use crate::proto::v1::RetryJobRequest;
 /// Which jobs, and how.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The ids of the jobs
+    /// The ids of the jobs, each whole or 8 letters or more of its beginning or end
     #[arg(value_name = "JOB", required = true, value_parser = parse::job_id)]
     jobs: Vec<String>,
     /// Why, for people
@@ -31,7 +31,7 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
         let doing = format!("retry job {job_id}");
         let (reason, force) = (args.reason.clone(), args.force);
         let request = RetryJobRequest { job_id, reason, force, schedule_time: None };
-        let answer = client.ask(&doing, client.jobs().retry_job(client.request(request))).await;
+        let answer = client.change(&doing, client.jobs().retry_job(client.request(request))).await;
         if let Some(answer) = each.taken(answer, out)? {
             each::show(&answer, answer.job.as_ref(), context, out)?;
         }

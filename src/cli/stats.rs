@@ -24,6 +24,10 @@ const STATES: [JobState; 6] = [
     JobState::Skipped,
 ];
 
+/// The columns that are given up first where there is no room for all.
+const SPARE: [&str; 8] =
+    ["SKIPPED", "P95", "CANCELLED", "OLDEST", "MEAN", "OK/1H", "FAILED/1H", "SUCCEEDED"];
+
 /// Which jobs.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -77,12 +81,14 @@ fn show(stats: &GetStatsResponse, out: &mut Out) -> Result<(), Failure> {
         .map(|of| row(&of.r#type, of.stats.as_ref()))
         .chain([row("(all)", Some(&total))])
         .collect();
-    table("TYPE").write(&all, out)?;
+    table("<TYPE").write(&all, out)?;
     out.line("")?;
     let queues: Vec<_> =
         stats.by_queue.iter().map(|of| row(&of.queue, of.stats.as_ref())).collect();
-    table("QUEUE").write(&queues, out)?;
-    out.line("")?;
+    if !queues.is_empty() {
+        table("<QUEUE").write(&queues, out)?;
+        out.line("")?;
+    }
     out.line(&format!(
         "workers {}  slots {} of {} in use  finished in all {}",
         format::count(stats.workers),
@@ -96,7 +102,7 @@ fn table(of: &'static str) -> Table {
     let mut titles = vec![of];
     titles.extend([">PENDING", ">RUNNING", ">SUCCEEDED", ">FAILED", ">CANCELLED", ">SKIPPED"]);
     titles.extend([">OLDEST", ">OK/1H", ">FAILED/1H", ">MEAN", ">P95"]);
-    Table::new(&titles)
+    Table::new(&titles).spare(&SPARE)
 }
 
 fn row(name: &str, stats: Option<&Stats>) -> Vec<Cell> {

@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, short)]
     queue: Option<String>,
     /// How urgent it is: low, normal, high, urgent
-    #[arg(long, value_parser = names::parse::<Priority>)]
+    #[arg(long, value_parser = names::values::<Priority>(), hide_possible_values = true)]
     priority: Option<Priority>,
     /// A tag; may be repeated
     #[arg(long = "label", short, value_name = "KEY=VALUE", value_parser = parse::label)]
@@ -64,7 +64,7 @@ pub struct Args {
     #[arg(long, value_name = "KEY", default_value_t, hide_default_value = true)]
     unique_key: String,
     /// If another job holds the key: reject, or return-existing
-    #[arg(long, value_name = "POLICY", value_parser = names::parse::<UniquePolicy>)]
+    #[arg(long, value_name = "POLICY", value_parser = names::values::<UniquePolicy>(), hide_possible_values = true)]
     #[arg(requires = "unique_key")]
     unique_policy: Option<UniquePolicy>,
     /// Let it fail if it has not started this long from now
@@ -86,7 +86,7 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     let request = request(&args, context.now())?;
     let client = context.connect(None).await?;
     let doing = format!("submit a job of type {}", format::plain(&args.job_type));
-    let created = client.ask(&doing, client.jobs().create_job(client.request(request))).await?;
+    let created = client.change(&doing, client.jobs().create_job(client.request(request))).await?;
     let job = created.job.clone().unwrap_or_default();
     let silent = args.wait && out.format() != Format::Table;
     match out.format() {

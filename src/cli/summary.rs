@@ -26,14 +26,14 @@ const USUAL: usize = 100;
 /// Which types.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    #[command(flatten)]
-    filter: Filter,
     /// Look again and again, until Ctrl-C
     #[arg(long, short)]
     watch: bool,
     /// With --watch: look so often
     #[arg(long, value_name = "DURATION", value_parser = parse::duration, default_value = "2s")]
     interval: Duration,
+    #[command(flatten)]
+    filter: Filter,
     #[command(flatten)]
     time: Limit,
 }
@@ -94,44 +94,37 @@ async fn watch(
     context: &Context,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
+    // A server that is not there at the beginning ends it; one that was there is waited for.
+    let first = ask(args, client, context.now()).await?;
     let mut signals = Signals::new()?;
     if out.terminal() {
         let mut screen = Screen::enter(out)?;
-        let exit = draw(args, client, context, &mut screen, &mut signals).await?;
+        let exit = draw(args, client, context, first, &mut screen, &mut signals).await?;
         screen.leave()?;
         return Ok(exit);
     }
-    let mut last = None;
+    show(&first, args, context.now(), out)?;
+    out.flush()?;
+    let (mut last, mut lost) = (first, false);
     loop {
-        let answer = ask(args, client, context.now()).await?;
-        if last.as_ref() != Some(&answer) {
-            if last.is_some() && out.format() == Format::Table {
-                out.line("")?;
+        match look(args, client, context, &mut signals).await? {
+            Look::Answer(answer) => {
+                lost = false;
+                if last != answer {
+                    if out.format() == Format::Table {
+                        out.line("")?;
+                    }
+                    show(&answer, args, context.now(), out)?;
+                    out.flush()?;
+                    last = answer;
+                }
             }
-            show(&answer, args, context.now(), out)?;
-            out.flush()?;
-            last = Some(answer);
-        }
-        if let Some(exit) = rest(args.interval, &mut signals).await.and_then(Signal::exit) {
-            return Ok(exit);
-        }
-    }
-}
-
-async fn draw(
-    args: &Args,
-    client: &Client,
-    context: &Context,
-    screen: &mut Screen<'_>,
-    signals: &mut Signals,
-) -> Result<Exit, Failure> {
-    let mut answer = ask(args, client, context.now()).await?;
-    loop {
-        screen.draw(frame(&answer, args, context, screen))?;
-        match rest(args.interval, signals).await {
-            None => answer = ask(args, client, context.now()).await?,
-            Some(Signal::Suspend) => screen.suspend()?,
-            Some(signal) => {
+            Look::Lost(cause) if !std::mem::replace(&mut lost, true) => {
+                let address = &context.address;
+                out.note(&format!("jobplane: lost {address} ({cause}); trying again and again"))?;
+            }
+            Look::Lost(_) => {}
+            Look::Signal(signal) => {
                 if let Some(exit) = signal.exit() {
                     return Ok(exit);
                 }
@@ -140,16 +133,66 @@ async fn draw(
     }
 }
 
-/// Waits until the next look is due, or for a signal.
-async fn rest(interval: Duration, signals: &mut Signals) -> Option<Signal> {
-    tokio::select! {
-        signal = signals.next() => Some(signal),
-        () = tokio::time::sleep(interval) => None,
+async fn draw(
+    args: &Args,
+    client: &Client,
+    context: &Context,
+    mut answer: GetSummaryResponse,
+    screen: &mut Screen<'_>,
+    signals: &mut Signals,
+) -> Result<Exit, Failure> {
+    let mut lost = None;
+    loop {
+        screen.draw(frame(&answer, lost.as_deref(), args, context, screen))?;
+        match look(args, client, context, signals).await? {
+            Look::Answer(newer) => (answer, lost) = (newer, None),
+            Look::Lost(cause) => lost = Some(cause),
+            Look::Signal(Signal::Suspend) => screen.suspend()?,
+            Look::Signal(signal) => {
+                if let Some(exit) = signal.exit() {
+                    return Ok(exit);
+                }
+            }
+        }
+    }
+}
+
+/// What the next look brings.
+enum Look {
+    Answer(GetSummaryResponse),
+    /// No answer for now.
+    Lost(String),
+    /// A signal came first.
+    Signal(Signal),
+}
+
+/// Looks again once that is due, unless a signal comes before the answer.
+async fn look(
+    args: &Args,
+    client: &Client,
+    context: &Context,
+    signals: &mut Signals,
+) -> Result<Look, Failure> {
+    let answer = async {
+        tokio::time::sleep(args.interval).await;
+        ask(args, client, context.now()).await
+    };
+    let answer = tokio::select! {
+        signal = signals.next() => return Ok(Look::Signal(signal)),
+        answer = answer => answer,
+    };
+    match answer {
+        Ok(answer) => Ok(Look::Answer(answer)),
+        Err(Failure::Refused(refusal)) if refusal.passing => {
+            Ok(Look::Lost(refusal.cause().to_owned()))
+        }
+        Err(failure) => Err(failure),
     }
 }
 
 fn frame(
     answer: &GetSummaryResponse,
+    lost: Option<&str>,
     args: &Args,
     context: &Context,
     screen: &Screen<'_>,
@@ -160,7 +203,9 @@ fn frame(
     let moment = format::moment(&parse::wire_moment(now), 0);
     let title = format!("jobplane summary  {address}  every {every}  {moment}");
     let title = painted(&format::fit(&title, columns), Some(Paint::Dim), screen.colour());
-    let mut lines = vec![title, String::new()];
+    let second = lost.map(|cause| format!("lost the server ({cause}); trying again"));
+    let second = format::fit(&second.unwrap_or_default(), columns);
+    let mut lines = vec![title, painted(&second, Some(Paint::Red), screen.colour())];
     if answer.summaries.is_empty() {
         lines.push(format::fit(&nothing(&args.filter), columns));
     } else {
@@ -172,7 +217,7 @@ fn frame(
 
 fn table(wide: bool) -> Table {
     let mut titles =
-        vec!["TYPE", "LAST RUN", "STATE", ">ITEMS", ">RAN", ">TYPICAL", ">FAILED/24H", "NEXT RUN"];
+        vec!["<TYPE", "LAST RUN", "STATE", ">ITEMS", ">RAN", ">TYPICAL", ">FAILED/24H", "NEXT RUN"];
     if wide {
         titles.extend([
             "CATEGORY",

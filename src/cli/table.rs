@@ -1,7 +1,7 @@
 //! Rows under a header: plain text, two spaces between columns, as wide as the terminal at most.
 //!
-//! A table that is too wide gives up its columns of little weight and shortens the one for free text; what is no
-//! terminal gets everything.
+//! A table that is too wide shortens free text and long names, and gives up columns of little weight, whole: half a
+//! figure would be a wrong one. What is no terminal gets everything.
 
 use super::exit::Failure;
 use super::format;
@@ -14,7 +14,9 @@ mod tests;
 /// Space between two columns.
 const GAP: usize = 2;
 /// A column of free text is not made narrower than this before others are given up for it.
-const FLEXIBLE_MIN: usize = 12;
+const TEXT_MIN: usize = 12;
+/// The same for names, of which the beginning tells the most.
+const NAME_MIN: usize = 16;
 
 /// One cell. Its text is made safe for a terminal; nothing is shown as `-`.
 #[derive(Debug, Clone)]
@@ -51,11 +53,25 @@ impl<T: AsRef<str>> From<T> for Cell {
 struct Column {
     title: &'static str,
     right: bool,
-    flexible: bool,
+    /// How narrow it may be made, if it may be shortened at all.
+    least: Option<usize>,
     /// The widest cell so far.
     natural: usize,
     /// How wide it is shown; `None` if it is given up.
     shown: Option<usize>,
+}
+
+impl Column {
+    /// Free text gives way before names do.
+    fn is_text(&self) -> bool {
+        self.least == Some(TEXT_MIN)
+    }
+
+    /// What is left to shorten.
+    fn spare(&self) -> usize {
+        let least = self.least.unwrap_or(usize::MAX);
+        self.shown.unwrap_or_default().saturating_sub(least)
+    }
 }
 
 /// A table written piece by piece: its columns grow with what comes and never shrink.
@@ -68,15 +84,20 @@ pub struct Table {
 
 impl Table {
     /// A table with these columns. A title that begins with `>` stands for figures, aligned to the right; one that
-    /// begins with `~` for free text, which may be shortened.
+    /// begins with `~` for free text, one with `<` for names, both of which may be shortened.
     #[must_use]
     pub fn new(titles: &[&'static str]) -> Self {
         let column = |title: &&'static str| {
-            let name = title.trim_start_matches(['>', '~']);
+            let name = title.trim_start_matches(['>', '<', '~']);
+            let least = match title.as_bytes().first() {
+                Some(b'~') => Some(TEXT_MIN),
+                Some(b'<') => Some(NAME_MIN),
+                _ => None,
+            };
             Column {
                 title: name,
                 right: title.starts_with('>'),
-                flexible: title.starts_with('~'),
+                least,
                 natural: format::width(name),
                 shown: None,
             }
@@ -128,23 +149,26 @@ impl Table {
         let Some(room) = room else { return };
         let mut spare = self.spare.iter();
         while self.least() > room {
-            let Some(title) = spare.next() else { break };
-            let given_up = self.columns.iter_mut().filter(|column| column.title == *title);
-            given_up.for_each(|column| column.shown = None);
+            let given_up = match spare.next() {
+                Some(title) => self.columns.iter_mut().find(|column| column.title == *title),
+                // The first one says what the row is about.
+                None => self.columns.iter_mut().skip(1).rfind(|column| column.shown.is_some()),
+            };
+            match given_up {
+                Some(column) => column.shown = None,
+                None => break,
+            }
         }
-        let mut over = self.width().saturating_sub(room);
-        for column in self.columns.iter_mut().filter(|column| column.flexible) {
-            let Some(shown) = &mut column.shown else { continue };
-            let less = over.min(shown.saturating_sub(FLEXIBLE_MIN.min(*shown)));
-            *shown -= less;
-            over -= less;
+        for _ in room..self.width() {
+            let widest = self.columns.iter_mut().filter(|column| column.spare() > 0);
+            let widest = widest.max_by_key(|column| (column.is_text(), column.shown));
+            let Some(shown) = widest.and_then(|column| column.shown.as_mut()) else { break };
+            *shown -= 1;
         }
-        // What is still too wide is cut off at the edge.
-        for column in self.columns.iter_mut().rev() {
-            let Some(shown) = &mut column.shown else { continue };
-            let less = over.min(shown.saturating_sub(1));
-            *shown -= less;
-            over -= less;
+        if self.width() > room
+            && let Some(first) = self.columns.first_mut()
+        {
+            first.shown = Some(room);
         }
     }
 
@@ -152,9 +176,9 @@ impl Table {
     fn widen(&mut self) {
         let narrowed = self.columns.iter().any(|column| match column.shown {
             None => true,
-            Some(shown) => shown < column.natural && column.flexible,
+            Some(shown) => shown < column.natural && column.least.is_some(),
         });
-        for column in self.columns.iter_mut().filter(|column| !(narrowed && column.flexible)) {
+        for column in self.columns.iter_mut().filter(|of| !(narrowed && of.least.is_some())) {
             column.shown = column.shown.map(|shown| shown.max(column.natural));
         }
     }
@@ -164,13 +188,9 @@ impl Table {
         widths.iter().sum::<usize>() + GAP * widths.len().saturating_sub(1)
     }
 
-    /// The width with free text as short as it may be.
+    /// The width with text and names as short as they may be.
     fn least(&self) -> usize {
-        let shortened = |column: &Column| match column.shown {
-            Some(shown) if column.flexible => shown.saturating_sub(FLEXIBLE_MIN),
-            _ => 0,
-        };
-        self.width() - self.columns.iter().map(shortened).sum::<usize>()
+        self.width() - self.columns.iter().map(Column::spare).sum::<usize>()
     }
 
     fn header(&self) -> String {

@@ -18,7 +18,7 @@ pub struct Args {
     queues: Vec<String>,
     /// In any of these states: online, draining, lost
     #[arg(long = "state", short, value_name = "STATE", value_delimiter = ',')]
-    #[arg(value_parser = names::parse::<WorkerState>)]
+    #[arg(value_parser = names::values::<WorkerState>(), hide_possible_values = true)]
     states: Vec<WorkerState>,
     /// With the jobs they hold
     #[arg(long)]
@@ -30,11 +30,13 @@ pub struct Args {
 /// Shows the workers.
 pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
     let client = context.connect(args.limit.timeout).await?;
+    let narrowed = !args.queues.is_empty() || !args.states.is_empty();
     let states = args.states.iter().map(|state| (*state).into()).collect();
     let request = ListWorkersRequest { queues: args.queues, states };
     let answer =
         client.ask("list workers", client.admin().list_workers(client.request(request))).await?;
     match out.format() {
+        Format::Table if answer.workers.is_empty() => out.note(nothing(narrowed))?,
         Format::Table => show(&answer.workers, args.jobs, context.now(), out)?,
         Format::Json => out.message(&answer)?,
         Format::Jsonl => answer.workers.iter().try_for_each(|worker| out.message(worker))?,
@@ -42,15 +44,32 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     Ok(Exit::Ok)
 }
 
+fn nothing(narrowed: bool) -> &'static str {
+    if narrowed {
+        "jobplane: no such worker; see all with `jobplane workers`"
+    } else {
+        "jobplane: no worker is attached; start one with `jobplane work -- COMMAND`"
+    }
+}
+
 fn show(workers: &[Worker], jobs: bool, now: Timestamp, out: &mut Out) -> Result<(), Failure> {
     let mut table = Table::new(&[
-        "WORKER", "STATE", ">HELD", ">SLOTS", "QUEUES", "TYPES", ">CPU", ">MEMORY", "SEEN",
-        "INSTANCE",
-    ]);
+        "<WORKER",
+        "STATE",
+        ">HELD",
+        ">SLOTS",
+        "<QUEUES",
+        "<TYPES",
+        ">CPU",
+        ">MEMORY",
+        "SEEN",
+        "<INSTANCE",
+    ])
+    .spare(&["INSTANCE", "MEMORY", "CPU", "QUEUES", "TYPES"]);
     let rows: Vec<_> = workers.iter().map(|worker| row(worker, now)).collect();
     table.write(&rows, out)?;
     if jobs {
-        let mut table = Table::new(&["WORKER", "JOB", "TYPE", ">PROGRESS"]);
+        let mut table = Table::new(&["<WORKER", "JOB", "<TYPE", ">PROGRESS"]);
         let held = workers.iter().flat_map(|worker| {
             worker.running.iter().map(|job| {
                 let far = job.percent.map(format::percent).unwrap_or_default();
@@ -60,6 +79,9 @@ fn show(workers: &[Worker], jobs: bool, now: Timestamp, out: &mut Out) -> Result
         });
         let held: Vec<_> = held.collect();
         out.line("")?;
+        if held.is_empty() {
+            return out.note("jobplane: they hold no job");
+        }
         table.write(&held, out)?;
     }
     Ok(())

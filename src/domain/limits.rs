@@ -1,6 +1,10 @@
-//! Every bound of the service, with its reason. Nothing grows past a number in this file.
+//! Every bound of the service, with its reason. Nothing grows past a number in this file and those below it.
+
+mod command_line;
 
 use std::time::Duration;
+
+pub use command_line::*;
 
 /// Names stand in indexes, metrics and terminals.
 pub const NAME_BYTES_MAX: usize = 128;
@@ -357,54 +361,3 @@ pub const HELLO_WITHIN: Duration = Duration::from_secs(10);
 pub const SETTLE_WITHIN: Duration = Duration::from_secs(10);
 /// Hints of later readiness kept in memory; what does not fit is found by the poll.
 pub const TIMERS_MAX: usize = 100_000;
-
-/// Log lines that a worker of the command line keeps on disk while the server is away: hours of a quiet command, and
-/// little beside what the command itself writes.
-pub const SPOOL_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Log lines that such a worker keeps in memory before it turns to the disk: what the server takes in one go.
-pub const SPOOL_MEMORY_BYTES_MAX: usize = UNACKED_BYTES_MAX;
-/// Pieces in which the spool's file is used again: what a chunk wastes is less than one.
-pub const SPOOL_PAGE_BYTES: usize = 4 * 1024;
-/// Events of a worker's session that wait for whoever runs its jobs: more than it can hold jobs.
-pub const WORKER_EVENTS_MAX: usize = 4 * SLOTS_MAX as usize;
-/// Messages of a worker that wait for its transport: few, so that progress is chosen as late as can be.
-pub const WORKER_MESSAGES_MAX: usize = 8;
-/// Bytes of a command's lines that wait to be taken; beyond it the oldest are dropped and counted, so that the command
-/// never waits.
-pub const PROCESS_LINES_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// Bytes of one line of a command: a log entry less what stands in it beside the text.
-pub const PROCESS_LINE_BYTES_MAX: usize = LOG_ENTRY_BYTES_MAX - 512;
-/// Bytes of a line of JSON that may be a command's result: more text than this cannot become a result.
-pub const PROCESS_RESULT_BYTES_MAX: usize = 4 * PAYLOAD_BYTES_MAX;
-/// Last lines of a command's stderr that are told with its failure: a screen.
-pub const PROCESS_STDERR_LINES_MAX: usize = 20;
-/// Bytes of these lines: they stand in the message of an error, which people read.
-pub const PROCESS_STDERR_BYTES_MAX: usize = 4 * 1024;
-/// How often what a command uses is looked at.
-pub const PROCESS_SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
-/// The same while a limit holds: memory fills quickly.
-pub const PROCESS_SAMPLE_INTERVAL_LIMITED: Duration = Duration::from_millis(200);
-/// Looking takes at most this part of the time: on a machine with many processes it is done less often.
-pub const PROCESS_SAMPLE_SHARE: u32 = 20;
-/// Resident memory of a process up to which its share of common pages is asked for: the kernel walks all its pages.
-pub const PROCESS_SHARE_BYTES_MAX: u64 = 4 << 30;
-/// A command may use more of the processor than its limit for this long: starting up is no misuse.
-pub const PROCESS_CPU_OVER_FOR: Duration = Duration::from_secs(5);
-/// Time a command has between SIGTERM and SIGKILL if nothing else is said.
-pub const PROCESS_STOP_GRACE: Duration = Duration::from_secs(10);
-/// Time that what a command left behind has between SIGTERM and SIGKILL.
-pub const PROCESS_LEFT_BEHIND_GRACE: Duration = Duration::from_secs(2);
-/// A process that SIGKILL does not end in this time waits for a device, and is given up.
-pub const PROCESS_KILL_WITHIN: Duration = Duration::from_secs(10);
-/// The output of a command that was stopped is read for this long after its end.
-pub const PROCESS_OUTPUT_WITHIN: Duration = Duration::from_secs(2);
-/// Signals on their way to a command.
-pub const PROCESS_SIGNALS_MAX: usize = 16;
-/// Of a line that is drawn again and again and is no progress, one in this time is logged.
-pub const PROCESS_REDRAWN_EVERY: Duration = Duration::from_secs(10);
-/// News that wait for the screen of `top`; who brings more waits.
-pub const TOP_EVENTS_MAX: usize = 256;
-/// Failures that `top` shows: nobody scrolls further.
-pub const TOP_FAILURES_MAX: usize = 100;
-/// Lines of a log that `top` holds, those of one job at a time.
-pub const TOP_LOG_LINES_MAX: usize = 2_000;

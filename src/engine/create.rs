@@ -63,6 +63,14 @@ impl Engine {
         self.born(caller, create, Trigger::Api, None).await
     }
 
+    /// Whether so many jobs could be made now.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] if too much waits already.
+    pub fn takes_creates(&self, jobs: usize) -> Result<()> {
+        self.pipeline.takes(jobs)
+    }
+
     /// Makes many jobs, each with its own answer.
     pub async fn create_many(
         &self,

@@ -18,7 +18,8 @@ impl Engine {
     /// Puts into `metrics` how many jobs are stored, how deep the queues are, who works and watches.
     pub async fn refresh(&self, metrics: &Metrics) -> Result<()> {
         metrics.workers(self.sessions.count());
-        metrics.watchers(self.hub.watchers());
+        metrics.watchers(self.hub.watchers() + self.feed.watchers());
+        metrics.views(self.feed.views());
         let now = self.clock.now();
         let (counts, oldest, sessions) = self
             .db

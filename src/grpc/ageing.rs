@@ -38,6 +38,18 @@ impl Ageing {
         Self { end: Some(Clock::monotonic() + age) }
     }
 
+    /// Whether the stream is old at this moment.
+    #[must_use]
+    pub fn is_over(&self, now: Instant) -> bool {
+        self.end.is_some_and(|end| now >= end)
+    }
+
+    /// This moment, or the one when the stream is old if that comes first.
+    #[must_use]
+    pub fn at_latest(&self, moment: Instant) -> Instant {
+        self.end.map_or(moment, |end| end.min(moment))
+    }
+
     /// Waits until the stream is old. Safe to drop.
     pub async fn over(&self) {
         match self.end {

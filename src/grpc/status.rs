@@ -14,6 +14,7 @@ use crate::engine;
 use crate::store;
 use crate::telemetry::chain;
 
+use super::rarely::Rarely;
 use super::reasons::Reason;
 
 use answer::Answer;
@@ -184,7 +185,12 @@ fn log(error: &engine::Error) {
         E::Overloaded
         | E::OutcomeUnknown
         | E::Store(store::Error::Unavailable(_) | store::Error::OutcomeUnknown(_)) => {
-            tracing::warn!(error = %chain(error), "a call failed because of the store");
+            // One that is overloaded fails thousands of calls a second, and has no time to tell of each.
+            static TOLD: Rarely = Rarely::new();
+            if let Some(times) = TOLD.tell() {
+                let error = chain(error);
+                tracing::warn!(%error, times, "calls fail because of the store");
+            }
         }
         E::Draining => tracing::debug!("a call was turned away: the server is shutting down"),
         E::JobNotFound(_)

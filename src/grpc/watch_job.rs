@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::Stream;
 use prost::Message as _;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tonic::Status;
 
 use crate::auth::Caller;
@@ -20,7 +20,7 @@ use crate::engine::{self, Engine, ListLogs, LogPage};
 use crate::proto::v1;
 use crate::proto::v1::watch_job_response::{Event, Heartbeat, Logs, Snapshot, Update};
 use crate::runtime::{Clock, Shutdown};
-use crate::watch::{self, Encoding, Subscription};
+use crate::watch::{self, Encoding, Glance, Subscription};
 
 use super::ageing::{Ageing, aged};
 use super::convert::{self, View};
@@ -81,6 +81,8 @@ pub async fn watch(
         page_size: PAGE_SIZE_MAX,
     };
     let now = Clock::monotonic();
+    let ageing = Ageing::about(streams.max_age);
+    let alarm = ageing.at_latest(now + streams.watch_heartbeat);
     let mut watcher = Watcher {
         engine: engine.clone(),
         view: wish.view,
@@ -91,8 +93,10 @@ pub async fn watch(
         subscription,
         min_interval: wish.min_interval,
         shutdown: engine.shutdown_signal(),
-        ageing: Ageing::about(streams.max_age),
+        stopped: stopped(engine.shutdown_signal()),
+        ageing,
         heartbeat: streams.watch_heartbeat,
+        alarm: Box::pin(tokio::time::sleep_until(alarm)),
         version: first.version,
         queue: VecDeque::new(),
         last_sent: now,
@@ -133,9 +137,13 @@ struct Watcher {
     behind: bool,
     min_interval: Duration,
     shutdown: Shutdown,
+    /// Waits for the shutdown. Made once: a wait of its own for each update costs as much as the update.
+    stopped: Pin<Box<dyn Future<Output = ()> + Send>>,
     ageing: Ageing,
     /// Silence after which it says that it lives.
     heartbeat: Duration,
+    /// Rings when the stream may be old or silent; set anew only when it rings, for the same reason.
+    alarm: Pin<Box<Sleep>>,
     /// The slot's version sent last.
     version: u64,
     /// What the reader takes next: a page of lines and an update at most.
@@ -150,30 +158,58 @@ struct Watcher {
 
 impl Watcher {
     async fn next(&mut self) -> Result<Option<v1::WatchJobResponse>, Status> {
+        let mut fresh = false;
         loop {
             if let Some(message) = self.queue.pop_front() {
-                self.last_sent = Clock::monotonic();
+                // What was found this moment is sent this moment; what waited for the reader is sent now.
+                self.last_sent = if fresh { self.last_look } else { Clock::monotonic() };
                 return Ok(Some(message));
             }
             if self.behind {
                 self.catch_up().await?;
+                fresh = false;
                 continue;
             }
             if self.over {
                 return Ok(None);
             }
             tokio::select! {
+                biased;
                 () = self.subscription.changed() => {}
-                () = tokio::time::sleep_until(self.last_sent + self.heartbeat) => {
-                    self.queue.push_back(self.heartbeat());
+                () = self.alarm.as_mut() => {
+                    self.rung()?;
                     continue;
                 }
-                () = self.shutdown.signalled() => return Err(to_status(engine::Error::Draining)),
-                () = self.ageing.over() => return Err(aged()),
+                () = self.stopped.as_mut() => {}
+            }
+            if self.shutdown.is_signalled() {
+                return Err(to_status(engine::Error::Draining));
+            }
+            // Where updates never pause, the alarm is never listened to.
+            if self.ageing.is_over(self.last_sent) {
+                return Err(aged());
             }
             self.hold_back().await;
             self.look()?;
+            fresh = true;
         }
+    }
+
+    /// What is to be done when the alarm rings; sets it anew.
+    fn rung(&mut self) -> Result<(), Status> {
+        let now = Clock::monotonic();
+        if self.ageing.is_over(now) {
+            return Err(aged());
+        }
+        let silent = self.last_sent + self.heartbeat;
+        let next = if now >= silent {
+            self.queue.push_back(self.heartbeat());
+            now + self.heartbeat
+        } else {
+            silent
+        };
+        self.alarm.as_mut().reset(self.ageing.at_latest(next));
+        Ok(())
     }
 
     /// Waits until the watcher wants another update; the end is not held back.
@@ -197,8 +233,8 @@ impl Watcher {
     /// Queues what changed since the last look; the end only after the lines before it.
     fn look(&mut self) -> Result<(), Status> {
         self.last_look = Clock::monotonic();
-        let logs_version = self.subscription.slot().logs_version();
-        let Some(snapshot) = self.subscription.take() else { return Ok(()) };
+        let Glance { latest, logs: logs_version, deleted } = self.subscription.glance();
+        let Some(snapshot) = latest else { return Ok(()) };
         let over = snapshot.job.status.kind().is_terminal();
         let ends = over && snapshot.version != self.version;
         if logs_version != self.logs_seen || (ends && !self.ending) {
@@ -215,7 +251,7 @@ impl Watcher {
             self.queue.push_back(event(Event::Update(update)));
             self.over = over;
         }
-        if self.subscription.slot().is_deleted() && !over {
+        if deleted && !over {
             let job_id = self.subscription.job_id();
             return Err(to_status(engine::Error::JobNotFound(job_id)));
         }
@@ -267,6 +303,10 @@ impl Watcher {
         let server_time = Some(convert::time::to_proto(self.engine.clock().now()));
         event(Event::Heartbeat(Heartbeat { server_time }))
     }
+}
+
+fn stopped(shutdown: Shutdown) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move { shutdown.signalled().await })
 }
 
 const fn event(event: Event) -> v1::WatchJobResponse {

@@ -77,7 +77,7 @@ pub async fn watch(
     let watch = engine.watch_jobs(caller, wish).await.map_err(to_status)?;
     let watcher = Watcher {
         engine: engine.clone(),
-        watch,
+        round: round(watch),
         view,
         scope,
         shutdown: engine.shutdown_signal(),
@@ -99,9 +99,20 @@ async fn step(
     }
 }
 
+/// What a watch is about to send, and the watch.
+type Round = Pin<Box<dyn Future<Output = (JobsWatch, engine::Result<Vec<Sent>>)> + Send>>;
+
+fn round(mut watch: JobsWatch) -> Round {
+    Box::pin(async move {
+        let sent = watch.next().await;
+        (watch, sent)
+    })
+}
+
 struct Watcher {
     engine: Engine,
-    watch: JobsWatch,
+    /// Kept from one message to the next: a heartbeat does not start a long read anew.
+    round: Round,
     view: View,
     scope: Scope,
     shutdown: Shutdown,
@@ -123,7 +134,10 @@ impl Watcher {
                 break event;
             }
             tokio::select! {
-                sent = self.watch.next() => self.queue.extend(sent.map_err(to_status)?),
+                (watch, sent) = &mut self.round => {
+                    self.round = round(watch);
+                    self.queue.extend(sent.map_err(to_status)?);
+                }
                 () = tokio::time::sleep_until(self.last_sent + self.heartbeat) => {
                     let server_time = Some(convert::time::to_proto(self.engine.clock().now()));
                     break Event::Heartbeat(Heartbeat { server_time });

@@ -19,13 +19,16 @@ use super::status::{to_rpc_status, to_status};
 ///
 /// # Errors
 /// Every field that is wrong.
-pub(super) fn update_from_wire(update: request::Update, now: Timestamp) -> Result<Update, Error> {
+pub(super) fn update_from_wire(
+    update: &mut request::Update,
+    now: Timestamp,
+) -> Result<Update, Error> {
     let mut violations = Violations::default();
     let wrong = &mut violations;
     let seq = convert::number::seq(update.seq, "update.seq", wrong);
     let job_id = convert::ids::job_id(&update.job_id, "update.job_id", wrong);
     let epoch = convert::number::lease_epoch(update.lease_epoch, "update.lease_epoch", wrong);
-    let kind = if let Some(report) = update.report {
+    let kind = if let Some(report) = update.report.take() {
         kind_from_wire(report, now, wrong)
     } else {
         wrong.add(

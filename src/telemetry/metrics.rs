@@ -39,6 +39,7 @@ struct Instruments {
     connections: Connections,
     workers: Gauge,
     watchers: Gauge,
+    views: Gauge,
     sessions: Gauge,
 }
 
@@ -56,6 +57,7 @@ impl Metrics {
         };
         let workers = gauge("workers", "Workers attached to this process by a stream");
         let watchers = gauge("watchers", "Watches open at this process");
+        let views = gauge("views", "Different filters that watches of many jobs have here");
         let sessions = gauge("sessions", "Sessions held by this process, unary ones included");
         registry.register_collector(Box::new(LogLines));
         let jobs = Jobs::register(&mut registry);
@@ -70,6 +72,7 @@ impl Metrics {
             connections,
             workers,
             watchers,
+            views,
             sessions,
         }))
     }
@@ -102,6 +105,11 @@ impl Metrics {
     /// Takes over the number of open watches.
     pub fn watchers(&self, watchers: usize) {
         self.0.watchers.set(level(watchers));
+    }
+
+    /// Takes over the number of different filters that are watched.
+    pub fn views(&self, views: usize) {
+        self.0.views.set(level(views));
     }
 
     /// Takes over the number of sessions held.

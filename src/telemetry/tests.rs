@@ -113,6 +113,7 @@ fn calls_commits_and_levels_are_counted() {
     metrics.store_error("unavailable");
     metrics.workers(3);
     metrics.watchers(4);
+    metrics.views(2);
     metrics.sessions(5);
     let page = metrics.encode();
     let of = |metric| value(&page, metric);
@@ -123,6 +124,7 @@ fn calls_commits_and_levels_are_counted() {
     assert_eq!(of("jobplane_commit_duration_seconds_count"), Some("1"));
     assert_eq!(of(r#"jobplane_store_errors_total{kind="unavailable"}"#), Some("1"));
     assert_eq!(of("jobplane_workers"), Some("3"));
+    assert_eq!(of("jobplane_views"), Some("2"));
     assert_eq!(of("jobplane_watchers"), Some("4"));
     assert_eq!(of("jobplane_sessions"), Some("5"));
     assert_eq!(of("jobplane_log_lines_dropped_total"), Some("0"));

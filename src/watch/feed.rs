@@ -214,12 +214,14 @@ impl Feed {
         Arc::clone(&self.0.strange)
     }
 
-    /// Running jobs that reported and are not known: to be read and [introduced](Self::introduce), or
-    /// put back.
+    /// Running jobs that reported and are not known: to be read, after this, and
+    /// [introduced](Self::introduce), or put back. One caller at a time.
     #[must_use]
     pub fn strangers(&self, limit: usize) -> Vec<JobId> {
+        let mut state = self.0.state.lock();
         let mut strangers = self.0.inbox.lock().take_strangers(limit);
         strangers.retain(|job_id| !self.0.tickers.contains_key(job_id));
+        state.await_all(&strangers);
         strangers
     }
 
@@ -266,7 +268,11 @@ impl Feed {
         });
         let gone = repair.removed.into_iter();
         let gone = gone.map(|(job_id, job_type)| Change::Gone { job_id, job_type, before: None });
-        let changes: Vec<Change> = read.chain(gone).collect();
+        let mut changes: Vec<Change> = read.chain(gone).collect();
+        state.leave_news(&mut changes);
+        state.is_ahead(&changes, &repair.read_through);
+        // First the head: who takes some of it finds that it is not whole.
+        self.move_head(&mut state, repair.from, repair.read_through.clone());
         self.show(&mut state, &changes);
         self.move_head(&mut state, repair.to, repair.read_through);
         self.show_pending(&mut state);
@@ -277,6 +283,7 @@ impl Feed {
     pub fn lose_all(&self, position: Position) {
         let mut state = self.0.state.lock();
         state.each_view(|view| view.lose_all());
+        state.unknow();
         self.0.tickers.clear();
         self.put_strangers(self.0.live.reporting());
         self.move_head(&mut state, position.clone(), position);
@@ -328,3 +335,6 @@ impl Inner {
 
 /// What a commit means to each view, gathered before any of them is told.
 type Told = HashMap<*const super::view::View, (Arc<super::view::View>, Vec<super::Event>)>;
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::domain::{Job, JobId, Progress, ResourceUsage};
 
 use super::feed::Feed;
-use super::slot::{Slot, Snapshot};
+use super::slot::{Glance, Slot, Snapshot};
 
 #[derive(Default)]
 struct Watched {
@@ -135,6 +135,12 @@ impl Subscription {
     pub fn take(&mut self) -> Option<Arc<Snapshot>> {
         self.changes.mark_unchanged();
         self.slot.latest()
+    }
+
+    /// All there is to know now, and it counts as seen.
+    pub fn glance(&mut self) -> Glance {
+        self.changes.mark_unchanged();
+        self.slot.glance()
     }
 
     /// Waits for something not seen yet. Safe to drop.

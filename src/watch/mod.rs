@@ -28,6 +28,6 @@ pub use change::{Before, Change, Commit};
 pub use feed::{Feed, Full, Head, Repair, Tried};
 pub use follower::{Follower, News};
 pub use hub::{Hub, Subscription};
-pub use slot::{Encoding, Slot, Snapshot};
+pub use slot::{Encoding, Glance, Slot, Snapshot};
 pub use ticker::LiveProgress;
 pub use view::{Event, Why};

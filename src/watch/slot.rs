@@ -55,6 +55,31 @@ struct Held {
     logs: u64,
 }
 
+impl Held {
+    fn latest(&mut self) -> Option<Arc<Snapshot>> {
+        if let Some(snapshot) = &self.snapshot {
+            return Some(Arc::clone(snapshot));
+        }
+        let snapshot = Arc::new(Snapshot {
+            version: self.version,
+            job: self.job.clone()?,
+            encoded: Default::default(),
+        });
+        self.snapshot = Some(Arc::clone(&snapshot));
+        Some(snapshot)
+    }
+}
+
+/// A slot at one moment.
+pub struct Glance {
+    /// The latest snapshot, once there is one.
+    pub latest: Option<Arc<Snapshot>>,
+    /// How often lines were added to the log so far.
+    pub logs: u64,
+    /// Whether the job is gone.
+    pub deleted: bool,
+}
+
 /// What is known of one watched job.
 pub struct Slot {
     held: Mutex<Held>,
@@ -135,17 +160,13 @@ impl Slot {
     /// The latest snapshot, once there is one.
     #[must_use]
     pub fn latest(&self) -> Option<Arc<Snapshot>> {
+        self.held.lock().latest()
+    }
+
+    /// All there is to know at one moment.
+    pub(super) fn glance(&self) -> Glance {
         let mut held = self.held.lock();
-        if let Some(snapshot) = &held.snapshot {
-            return Some(Arc::clone(snapshot));
-        }
-        let snapshot = Arc::new(Snapshot {
-            version: held.version,
-            job: held.job.clone()?,
-            encoded: Default::default(),
-        });
-        held.snapshot = Some(Arc::clone(&snapshot));
-        Some(snapshot)
+        Glance { latest: held.latest(), logs: held.logs, deleted: held.deleted }
     }
 
     /// How often lines were added to the log so far.

@@ -87,6 +87,13 @@ impl Ticker {
         self.newest(&durable.job).is_some()
     }
 
+    /// Whether its progress is known here. Watchers that were away may have missed it even where the
+    /// durable state has caught up with it: writing progress is no change of the job.
+    pub(super) fn is_live(&self) -> bool {
+        let durable = self.durable();
+        self.live.newest(durable.job.id, durable.job.status.lease_epoch).is_some()
+    }
+
     fn newest(&self, job: &Job) -> Option<(Progress, Option<ResourceUsage>)> {
         let status = &job.status;
         let (progress, usage) = self.live.newest(job.id, status.lease_epoch)?;

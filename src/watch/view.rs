@@ -158,6 +158,9 @@ impl View {
         log.floor = log.version;
         log.entries.clear();
         log.order.clear();
+        // Their tickers are known no more.
+        log.ticks.clear();
+        log.tick_order.clear();
         let version = log.version;
         drop(log);
         self.versions.send_replace(version);

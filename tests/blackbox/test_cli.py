@@ -215,3 +215,29 @@ def test_an_unreachable_server_is_named_with_what_to_check(jobplane):
         assert done.returncode == UNREACHABLE, (command, done.stdout, done.stderr)
         assert "127.0.0.1:1" in done.stderr
         assert "--endpoint" in done.stderr or "JOBPLANE_ENDPOINT" in done.stderr
+
+
+def test_a_server_where_nothing_is_yet_says_what_to_do(built, own_server):
+    for command, said in (
+        ("list", "jobplane submit TYPE"),
+        ("queues", "jobplane submit TYPE"),
+        ("summary", "jobplane submit TYPE"),
+        ("workers", "jobplane work"),
+        ("history", "jobplane active"),
+    ):
+        done = subprocess.run(
+            [built, command, "--endpoint", f"http://{own_server.address}"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (OK, ""), done
+        assert said in done.stderr, done
+
+
+def test_a_refusal_says_each_thing_once_and_names_the_job(jobplane, stub, queue):
+    job = start(stub, queue).job.id
+    done = jobplane("delete", job)
+    assert done.returncode == REFUSED
+    assert done.stderr.count("is not over") == 1, done.stderr
+    assert f"jobplane get {job}" in done.stderr
+    done = jobplane("list", "--type", "a b")
+    assert done.returncode == USAGE and done.stderr.count("must match") == 1, done.stderr

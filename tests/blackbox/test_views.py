@@ -339,6 +339,39 @@ def test_a_summary_is_watched(terminal, stub, queue):
     assert view.ended() == OK and view.restored()
 
 
+def test_a_watched_summary_outlives_the_server(terminal, own_server, schema):
+    stub = Stub(own_server.address, like=schema)
+    proxy = Proxy(own_server.address)
+    try:
+        create(stub, "q", type="sync")
+        view = terminal("summary", "--watch", "--interval", "200ms", to=proxy)
+        view.until(lambda text: "sync" in text, "the type is shown")
+        own_server.kill()
+        view.until(lambda text: "lost the server" in text, "the break is told")
+        assert "sync" in view.text(), "what is known is still shown"
+        own_server.start()
+        proxy.lead_to(own_server.address)
+        view.until(lambda text: "lost" not in text and "sync" in text, "it goes on")
+        view.type("\x03")
+        assert view.ended() == OK and view.restored()
+    finally:
+        proxy.close()
+        stub.close()
+
+
+def test_figures_are_shown_whole_however_narrow_the_terminal(terminal, stub, queue):
+    kind = f"a.type/with-a-long-name-{queue[-8:]}" + "-and-more" * 5
+    run = start(stub, queue, type=kind)
+    report(stub, run, 1523)
+    for columns in (40, 60, 80, 120):
+        for view in ("active", "list", "stats", "summary", "queues", "workers"):
+            shown = terminal(view, columns=columns, lines=300)
+            assert shown.ended() == OK, shown.text()
+            titles = shown.lines()[0].split()
+            assert titles and not any("…" in title for title in titles), shown.text()
+            assert not any(line.endswith((" …", "0…", "1…")) for line in shown.lines()), shown.text()
+
+
 def test_no_color_is_honoured(terminal, stub, queue, monkeypatch):
     start(stub, queue)
     monkeypatch.setenv("NO_COLOR", "1")
@@ -429,6 +462,7 @@ def answering(answer):
     ("answer", "said"),
     [
         (b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", "an HTTP server answers there"),
+        (b"<!DOCTYPE HTML>\n<html><title>Error response</title></html>", "an HTTP server answers"),
         (bytes([0x15, 3, 1, 0, 2, 2, 0x46]), "the server there wants TLS"),
         (b"SSH-2.0-OpenSSH_9.9\r\n", "speaks neither HTTP nor gRPC"),
     ],
@@ -443,6 +477,19 @@ def test_who_answers_instead_of_the_server_is_told(jobplane, answer, said):
             assert said in done.stderr and endpoint in done.stderr and "next: " in done.stderr, done
     finally:
         listener.close()
+
+
+def test_a_server_that_takes_calls_and_never_answers_is_told_as_that(jobplane):
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        endpoint = f"127.0.0.1:{mute.getsockname()[1]}"
+        job = "01890a5d-ac96-774b-bcce-b302099a8057"
+        for command in (("list",), ("watch",), ("watch", job), ("logs", "-f", job)):
+            done = jobplane(*command, "--timeout", "500ms", "--endpoint", endpoint)
+            assert done.returncode == TIMED_OUT, done
+            assert f"no answer from http://{endpoint}" in done.stderr, done
+            assert "it may have been done" not in done.stderr, done
+        done = jobplane("cancel", job, "--timeout", "500ms", "--endpoint", endpoint)
+        assert done.returncode == TIMED_OUT and "it may have been done" in done.stderr, done
 
 
 def test_what_cannot_be_reached_is_told_with_what_to_do(jobplane):
@@ -475,6 +522,17 @@ def test_bash_takes_its_completions(jobplane, tmp_path):
     )
     done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, timeout=30)
     assert done.stdout.split() == ["summary"], done
+
+
+def test_bash_knows_the_states(jobplane, tmp_path):
+    script = tmp_path / "jobplane.bash"
+    script.write_text(jobplane("completions", "bash").stdout)
+    ask = (
+        f"source {script}; COMP_WORDS=(jobplane list --state ca); COMP_CWORD=3; "
+        '_jobplane jobplane ca --state; echo "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, timeout=30)
+    assert done.stdout.split() == ["cancelled"], done
 
 
 def test_the_manual_has_a_page_for_each_command(jobplane, tmp_path):

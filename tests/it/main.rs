@@ -24,3 +24,5 @@ mod small_frames;
 mod streams;
 mod watch;
 mod watch_jobs;
+mod watch_model;
+mod watch_resume;

@@ -160,12 +160,12 @@ struct Sender {
 impl Sender {
     fn tick(&self) -> v1::ReportProgressRequest {
         let seq = self.seq.load(Ordering::Relaxed) + 1;
-        request(Kind::Update(Update {
+        request(Kind::Update(Box::new(Update {
             seq,
             job_id: self.job_id.clone(),
             lease_epoch: self.lease_epoch,
             report: Some(Report::Progress(done(seq, 1 << 40))),
-        }))
+        })))
     }
 
     /// Sends so many ticks, one after the other, or as many as the stream takes before its end.

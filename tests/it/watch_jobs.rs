@@ -1,10 +1,13 @@
 //! Watching many jobs: the snapshot, what changes, and whom it does not concern.
 
+use jobplane::domain::JobId;
 use jobplane::proto::v1;
 use jobplane::proto::v1::JobState as State;
 use jobplane::proto::v1::watch_jobs_response::removed::Reason;
 
-use crate::harness::{JobFacts as _, JobsWatcher, Server, Told as _, percent, seconds, spec};
+use crate::harness::{
+    JobFacts as _, JobsWatcher, SOON, Server, Told as _, eventually, percent, seconds, spec,
+};
 
 #[tokio::test]
 async fn a_watch_holds_the_jobs_that_match_and_follows_them() {
@@ -98,6 +101,18 @@ async fn running_jobs_show_their_progress_to_whoever_comes_late() {
     // No durable change, and yet news.
     let watcher = JobsWatcher::resume(&client, JobsWatcher::of_type("sync"), copy).await;
     watcher.until("30 %", |copy| copy.jobs[&held.id].percent() == Some(30.0)).await;
+    let copy = watcher.stop().await;
+    eventually(SOON, "nobody watches", || async { !server.engine().feed().is_on() }).await;
+    // The views begin anew with a state that has it: that is no reason not to tell.
+    held.report(percent(50.0)).await.expect("taken");
+    let id = JobId(held.id.parse().expect("a UUID"));
+    eventually(SOON, "the progress is on disk", || async {
+        let stored = server.store().load(&[id]).await.expect("a read");
+        stored[0].status.progress.percent == Some(50.0)
+    })
+    .await;
+    let watcher = JobsWatcher::resume(&client, JobsWatcher::of_type("sync"), copy).await;
+    watcher.until("50 %", |copy| copy.jobs[&held.id].percent() == Some(50.0)).await;
     drop(watcher);
     server.stop().await;
 }

@@ -1,5 +1,6 @@
 //! What every store must do, asked of each of them; and what only the SQLite one must do.
 
+mod changes;
 mod commit;
 mod differential;
 mod keys;

@@ -48,7 +48,14 @@ async fn no_statement_walks_a_whole_table_of_jobs() {
         let plan: Vec<(i64, i64, i64, String)> =
             sqlx::query_as(explain).fetch_all(&mut connection).await.expect("a plan");
         for (_, _, _, line) in plan {
-            let bounded = ["VIRTUAL TABLE", "CONSTANT ROW", "(subquery", "USING", "stat_totals"];
+            let bounded = [
+                "VIRTUAL TABLE",
+                "CONSTANT ROW",
+                "(subquery",
+                "USING",
+                "stat_totals",
+                "sqlite_sequence",
+            ];
             let walks =
                 line.starts_with("SCAN") && !bounded.iter().any(|bounded| line.contains(bounded));
             let walks = walks || line.ends_with("(kind=?)");
@@ -124,6 +131,45 @@ async fn newer_schema_is_refused() {
     connection.close().await.expect("it closes");
     let refused = open(folder.path()).await.err().expect("a refusal");
     assert!(matches!(refused, OpenError::SchemaTooNew { found: 900, .. }), "{refused:?}");
+}
+
+#[tokio::test]
+async fn file_of_another_program_is_refused_and_left_as_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = SqliteConnectOptions::new().filename(folder.path().join("jobs.db"));
+    let mut other =
+        SqliteConnection::connect_with(&options.create_if_missing(true)).await.expect("a file");
+    other.execute("CREATE TABLE notes (text TEXT)").await.expect("a table");
+    other.close().await.expect("closed");
+    let before = std::fs::read(folder.path().join("jobs.db")).expect("a file");
+    let refused = open(folder.path()).await.err().expect("refused");
+    assert!(matches!(refused, OpenError::Foreign { .. }), "{refused}");
+    assert_eq!(std::fs::read(folder.path().join("jobs.db")).expect("a file"), before);
+}
+
+#[tokio::test]
+async fn file_without_anything_in_it_is_taken_and_marked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("jobs.db"), b"").expect("a file");
+    open(folder.path()).await.expect("taken").close().await;
+    let mut connection = raw(folder.path()).await;
+    let mark: i64 = sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(&mut connection)
+        .await
+        .expect("a mark");
+    assert_eq!(mark.to_be_bytes()[4..], *b"jobp");
+    connection.close().await.expect("closed");
+    open(folder.path()).await.expect("taken again").close().await;
+}
+
+#[tokio::test]
+async fn file_that_is_no_database_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("jobs.db"), "a diary, not a database".repeat(100))
+        .expect("a file");
+    let refused = open(folder.path()).await.err().expect("refused");
+    assert!(matches!(refused, OpenError::Open { .. }), "{refused}");
+    assert!(refused.to_string().contains("jobs.db"), "{refused}");
 }
 
 #[tokio::test]

@@ -69,6 +69,7 @@ pub async fn mixed(server: &Server, duty: Duty, length: Duration) -> Result<(Sam
     let done = crew.counts.transitions() - before;
     let sample = running.end(done)?;
     let commits = server.commits()? - commits;
+    crew.finish().await;
     Ok((sample, done as f64 / commits.max(1) as f64))
 }
 
@@ -81,7 +82,9 @@ pub async fn life_cycles(setting: Setting) -> Result<Figure> {
         let running = Running::begin(&ours)?;
         let mut crew = Crew::start(ours.address, Duty { creates: false, ..MANY }).await?;
         crew.work_until(jobs as u64).await?;
-        running.end(jobs as u64)
+        let sample = running.end(jobs as u64);
+        crew.finish().await;
+        sample
     })
     .await
 }
@@ -111,6 +114,7 @@ async fn per_fsync(setting: Setting, duty: Duty) -> Result<Figure> {
         let done = 2 * jobs as u64;
         let cpu_us = running.end(done)?.cpu_us;
         let commits = ours.commits()? - commits;
+        crew.finish().await;
         sides.push((Sample { value: done as f64 / commits.max(1) as f64, cpu_us }, one));
     }
     Ok(of_pairs(&sides))

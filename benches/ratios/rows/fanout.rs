@@ -11,6 +11,7 @@ use prost::Message as _;
 use tokio::task::JoinHandle;
 
 use jobplane::proto::v1;
+use jobplane::proto::v1::report_progress_request::update::Report;
 
 use super::Setting;
 use crate::bare::services::{PUBLISH, WATCH, WATCH_NAIVE};
@@ -269,7 +270,6 @@ fn reports(stage: &Stage, large: bool) -> Result<Script> {
     };
     let mut seq = 0;
     Ok(Box::new(move || {
-        use v1::report_progress_request::update::Report;
         seq += 1;
         let progress = v1::Progress { completed: seq, ..progress.clone() };
         let report = update(seq, job.0.clone(), job.1, Some(Report::Progress(progress)));
@@ -277,10 +277,12 @@ fn reports(stage: &Stage, large: bool) -> Result<Script> {
     }))
 }
 
+/// Watchers that read, and those that do not.
+const HEALTHY: usize = 900;
+const STALLED: usize = 100;
+
 /// Watchers that read, while others never do, against the same ones alone.
 pub async fn stalled(setting: Setting) -> Result<Figure> {
-    const HEALTHY: usize = 900;
-    const STALLED: usize = 100;
     let play = Play { watchers: HEALTHY, per_second: 2_500, large: false, against: WATCH_JOB };
     let stage = Stage::set(setting).await?;
     let request = watch_request(&stage.job.0);

@@ -7,6 +7,7 @@ use prost::Message as _;
 use tonic::transport::Channel;
 
 use jobplane::proto::v1;
+use jobplane::proto::v1::report_progress_request::update::{Report, Succeeded};
 
 use super::Setting;
 use super::durable::{MANY, mixed, order};
@@ -46,7 +47,7 @@ pub async fn ack_p99(setting: Setting) -> Result<Figure> {
         let done = (crew.counts.transitions() - before) as f64;
         let cpu = 1e6 * (ours.cpu_time()?.saturating_sub(cpu)).as_secs_f64() / done;
         let ours = Sample { value: percentile(acks, 0.99), cpu_us: Some(cpu) };
-        drop(crew);
+        crew.finish().await;
         let commits = witness.end()?.commit_micros;
         sides.push((ours, Sample { value: percentile(commits, 0.99), cpu_us: None }));
     }
@@ -101,7 +102,6 @@ pub async fn create_to_assignment(setting: Setting) -> Result<Figure> {
                 called?;
                 let ((id, epoch), took) = assigned?;
                 seq += 1;
-                use v1::report_progress_request::update::{Report, Succeeded};
                 let report = Report::Succeeded(Succeeded::default());
                 let done = Box::new(update(seq, id, epoch, Some(report)));
                 worker.mouth.send(Word::Message(done)).await?;

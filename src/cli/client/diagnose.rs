@@ -68,7 +68,8 @@ enum Who {
 fn who(begin: &[u8]) -> Option<Who> {
     match begin {
         [] => Some(Who::Mute),
-        [b'H', b'T', b'T', b'P', b'/', ..] => Some(Who::Http),
+        // Some answer a version they do not know with the page alone.
+        [b'H', b'T', b'T', b'P', b'/', ..] | [b'<', ..] => Some(Who::Http),
         // A record of TLS: an alert or a handshake, and the version.
         [0x15 | 0x16, 0x03, ..] => Some(Who::Tls),
         // The header of an empty or small SETTINGS frame.

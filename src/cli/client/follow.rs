@@ -6,7 +6,7 @@ use prost::Message as _;
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Status, Streaming};
 
-use super::patience::{Break, SILENCE_MAX, pause, unreadable};
+use super::patience::{Break, SILENCE_MAX, pause, unheard, unreadable};
 use super::{Client, REQUEST_TIMEOUT};
 use crate::cli::exit::Failure;
 use crate::cli::format;
@@ -194,6 +194,9 @@ impl<'a> Follow<'a> {
 
     fn timed_out(&self, limit: Duration) -> Failure {
         let id = &self.request.job_id;
+        if !self.heard {
+            return unheard(&format!("watch job {id}"), &self.client.address, limit);
+        }
         Failure::TimedOut {
             doing: format!("job {id} is not over"),
             after: limit,

@@ -9,8 +9,8 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::transport::Channel;
 use tonic::{Code, Response, Status, Streaming};
 
-use super::patience::{Break, SILENCE_MAX, pause, unreadable};
-use super::{Client, REQUEST_TIMEOUT};
+use super::patience::{Break, SILENCE_MAX, pause, unheard, unreadable};
+use super::{Address, Client, REQUEST_TIMEOUT};
 use crate::cli::exit::Failure;
 use crate::proto::v1::job_service_client::JobServiceClient;
 use crate::proto::v1::watch_jobs_response::removed::Reason;
@@ -76,7 +76,7 @@ enum Link {
 /// A watch of many jobs. It ends with a failure only; to end it, drop it.
 pub struct FollowMany {
     service: JobServiceClient<Channel>,
-    address: String,
+    address: Address,
     request: WatchJobsRequest,
     link: Link,
     until: Option<(Instant, Duration)>,
@@ -93,7 +93,7 @@ impl FollowMany {
     pub fn new(client: &Client, request: WatchJobsRequest) -> Self {
         Self {
             service: client.jobs(),
-            address: client.address.to_string(),
+            address: client.address.clone(),
             request,
             link: Link::Closed { not_before: None },
             until: client.deadline(),
@@ -119,7 +119,7 @@ impl FollowMany {
                 None => self.receive().await,
                 Some((until, limit)) => timeout_at(until, self.receive())
                     .await
-                    .unwrap_or_else(|_| Err(Break::Fatal(timed_out(limit)))),
+                    .unwrap_or_else(|_| Err(Break::Fatal(self.timed_out(limit)))),
             };
             match received {
                 Ok(wire) => {
@@ -215,7 +215,19 @@ impl FollowMany {
             self.request.resume_token.clear();
             return Break::passing("the server does not know how far this watch was");
         }
-        Break::of(status, "watch jobs", &self.address, self.heard)
+        Break::of(status, "watch jobs", &self.address.to_string(), self.heard)
+    }
+
+    fn timed_out(&self, limit: Duration) -> Failure {
+        if !self.heard {
+            return unheard("watch jobs", &self.address, limit);
+        }
+        Failure::TimedOut {
+            doing: "the time to watch is over".to_owned(),
+            after: limit,
+            next: "the jobs go on: watch them again, longer with --timeout or without it"
+                .to_owned(),
+        }
     }
 
     /// Plans the next try.
@@ -227,13 +239,5 @@ impl FollowMany {
         self.reset_due = self.told && self.request.resume_token.is_empty();
         self.told &= !self.reset_due;
         Event { seen: Seen::Lost { cause, pause }, wire: None }
-    }
-}
-
-fn timed_out(limit: Duration) -> Failure {
-    Failure::TimedOut {
-        doing: "the time to watch is over".to_owned(),
-        after: limit,
-        next: "the jobs go on: watch them again, longer with --timeout or without it".to_owned(),
     }
 }

@@ -32,6 +32,7 @@ use super::exit::Failure;
 use crate::domain::limits::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::v1::job_service_client::JobServiceClient;
+use crate::proto::v1::worker_service_client::WorkerServiceClient;
 use crate::runtime::Clock;
 
 /// A host that does not answer at all is given up after this.
@@ -48,6 +49,7 @@ const ANSWER_BYTES_MAX: usize = 64 << 20;
 pub struct Limit {
     /// Give up after this long, exit code 124 [default: 30s for each call, none for what is followed]
     #[arg(long, value_name = "DURATION", value_parser = super::parse::duration)]
+    #[arg(help_heading = super::GLOBAL)]
     pub timeout: Option<Duration>,
 }
 
@@ -101,6 +103,12 @@ impl Client {
         AdminServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
+    /// The service for workers.
+    #[must_use]
+    pub fn workers(&self) -> WorkerServiceClient<Channel> {
+        WorkerServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
     /// A message with the time that is left for it.
     #[must_use]
     pub fn request<M>(&self, message: M) -> Request<M> {
@@ -109,22 +117,45 @@ impl Client {
         request
     }
 
-    /// Makes a call. `doing` says what for, after "cannot": `cancel job 0190…`.
-    pub async fn ask<T>(
+    /// Makes a call that changes nothing. `doing` says what for, after "cannot": `list jobs`.
+    pub fn ask<T>(
         &self,
         doing: &str,
         call: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<T, Failure> {
-        match timeout(self.left(), call).await {
-            Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) => Err(self.refused(doing, &status)),
-            Err(_) => Err(Failure::TimedOut {
-                doing: format!("no answer from {} to: {doing}", self.address),
-                after: self.limit.unwrap_or(REQUEST_TIMEOUT),
-                next:
-                    "it may have been done: look before you repeat it, or allow more with --timeout"
-                        .to_owned(),
-            }),
+    ) -> impl Future<Output = Result<T, Failure>> {
+        let next =
+            "see whether the server is well (`/readyz`, its log), or allow more with --timeout";
+        self.call(doing, next, call)
+    }
+
+    /// As [`Client::ask`], of a call that changes something, which nobody can tell when there is no answer.
+    pub fn change<T>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> impl Future<Output = Result<T, Failure>> {
+        let next = "it may have been done: look before you repeat it, or allow more with --timeout";
+        self.call(doing, next, call)
+    }
+
+    fn call<T>(
+        &self,
+        doing: &str,
+        next: &str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> impl Future<Output = Result<T, Failure>> {
+        // A call is large; on the heap it does not make everything large that waits for it.
+        let call = Box::pin(call);
+        async move {
+            match timeout(self.left(), call).await {
+                Ok(Ok(answer)) => Ok(answer.into_inner()),
+                Ok(Err(status)) => Err(self.refused(doing, &status)),
+                Err(_) => Err(Failure::TimedOut {
+                    doing: format!("no answer from {} to: {doing}", self.address),
+                    after: self.limit.unwrap_or(REQUEST_TIMEOUT),
+                    next: next.to_owned(),
+                }),
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 
-use super::{Client, Refusal};
+use super::{Address, Client, Refusal};
 use crate::cli::exit::Failure;
 
 /// The server says something every 15 s; after three times that the stream is dead.
@@ -45,6 +45,17 @@ impl Break {
 pub fn pause(breaks: u32, after: Option<Duration>) -> Duration {
     let pause = PAUSE_MIN.saturating_mul(1 << breaks.min(8)).min(PAUSE_MAX);
     pause.mul_f64(rand::random_range(0.8..1.2)).max(after.unwrap_or_default())
+}
+
+/// The time is over, and nothing was ever heard.
+pub fn unheard(doing: &str, address: &Address, limit: Duration) -> Failure {
+    Failure::TimedOut {
+        doing: format!("no answer from {address} to: {doing}"),
+        after: limit,
+        next: "check the address in --endpoint or JOBPLANE_ENDPOINT and that the server is well, or allow more with \
+               --timeout"
+            .to_owned(),
+    }
 }
 
 /// An event that cannot be read.

@@ -1,6 +1,8 @@
 //! What a status of the server means to a user: an exit code, the facts, what to do next.
 
 use std::collections::BTreeMap;
+use std::error::Error;
+use std::io;
 use std::time::Duration;
 
 use prost::Message as _;
@@ -13,6 +15,9 @@ use crate::grpc::reasons::code_name;
 
 #[cfg(test)]
 mod tests;
+
+/// What is said of a connection that ended in the middle of a call.
+const BROKE: &str = "the connection broke";
 
 /// An answer that is not what was asked for, read from `google.rpc.Status` and its details.
 #[derive(Debug, Clone)]
@@ -67,7 +72,7 @@ impl Refusal {
             doing: doing.to_owned(),
             address: address.to_owned(),
             code: status.code(),
-            message: format::plain(status.message()),
+            message: format::plain(&said(status)),
             reason: info.map(|info| info.reason.clone()).unwrap_or_default(),
             facts: facts.into_iter().collect(),
             fields,
@@ -115,7 +120,9 @@ impl Refusal {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let mut lines = vec![format!("cannot {}: {}", self.doing, self.cause())];
-        for (field, problem) in &self.fields {
+        // One that is wrong is told already.
+        let told = |problem: &str| self.fields.len() == 1 && self.message.contains(problem);
+        for (field, problem) in self.fields.iter().filter(|(_, problem)| !told(problem)) {
             lines.push(format!("{}: {}", format::plain(field), format::plain(problem)));
         }
         let mut answer = code_name(self.code).to_owned();
@@ -147,7 +154,9 @@ impl Refusal {
                 holder()
             ),
             ("REQUEST_ID_REUSED", _) => "use another --request-id for another job".to_owned(),
-            ("ILLEGAL_TRANSITION", _) => "see where the job is with `jobplane get JOB`".to_owned(),
+            ("ILLEGAL_TRANSITION", _) => {
+                format!("see where the job is with `jobplane get {}`", holder())
+            }
             ("LIMIT_EXCEEDED", _) => {
                 "ask for less: narrow it down with --type, --queue, --label or --since, or send a \
                  smaller message"
@@ -187,6 +196,21 @@ impl Refusal {
             },
         };
         Some(format!("next: {next}"))
+    }
+}
+
+/// What a status says; of a broken connection, in the words of the system rather than of the library.
+fn said(status: &Status) -> String {
+    let mut cause: Option<&dyn Error> = status.source();
+    while let Some(deeper) = cause.and_then(Error::source) {
+        cause = Some(deeper);
+    }
+    let system = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+    match system.map(io::Error::kind) {
+        Some(io::ErrorKind::ConnectionRefused) => "nobody listens there".to_owned(),
+        Some(io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => BROKE.to_owned(),
+        _ if status.message().starts_with("h2 protocol error") => BROKE.to_owned(),
+        Some(_) | None => status.message().to_owned(),
     }
 }
 

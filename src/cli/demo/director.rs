@@ -145,15 +145,18 @@ impl<'a> Director<'a> {
         };
         let request = CreateJobRequest { spec: Some(spec), ..CreateJobRequest::default() };
         let mut jobs = self.client.jobs();
-        let answer =
-            self.client.ask("submit a job", jobs.create_job(self.client.request(request))).await?;
+        let answer = self
+            .client
+            .change("submit a job", jobs.create_job(self.client.request(request)))
+            .await?;
         Ok(answer.job.unwrap_or_default().id)
     }
 
     async fn cancel(&self, job_id: String, reason: &str) -> Result<(), Failure> {
         let request = CancelJobRequest { job_id, reason: reason.to_owned(), grace: None };
         let mut jobs = self.client.jobs();
-        let answer = self.client.ask("cancel", jobs.cancel_job(self.client.request(request))).await;
+        let answer =
+            self.client.change("cancel", jobs.cancel_job(self.client.request(request))).await;
         match answer {
             // It was over before: that is what a race between the two is.
             Ok(_) | Err(Failure::Refused(_)) => Ok(()),

@@ -1,13 +1,14 @@
 //! Lines that stay, and below them rows that are drawn anew in their place. Without a terminal only the lines.
 
 use crate::cli::exit::Failure;
+use crate::cli::format::fit_painted;
 use crate::cli::output::Out;
 
 /// Begins a frame: the terminal shows it when it is whole; no line wraps.
 const BEGIN: &str = "\x1b[?2026h\x1b[?25l\x1b[?7l\r";
 /// Ends it.
 const END: &str = "\x1b[?7h\x1b[?2026l";
-/// What does not fit into a line is cut off.
+/// No line wraps, not even one that was fitted to a window that is smaller by now.
 const NO_WRAP: &str = "\x1b[?7l";
 /// As usual.
 const WRAP: &str = "\x1b[?7h";
@@ -55,7 +56,7 @@ impl<'a> Inline<'a> {
         for line in lines {
             if self.moves() {
                 // What does not fit is cut off: the summary has it whole.
-                self.out.line(&format!("{NO_WRAP}{line}{WRAP}"))?;
+                self.out.line(&format!("{NO_WRAP}{}{WRAP}", self.fit(line)))?;
             } else {
                 self.out.line(line)?;
             }
@@ -73,6 +74,7 @@ impl<'a> Inline<'a> {
             return Ok(());
         }
         let up = self.up();
+        let rows: Vec<String> = rows.iter().map(|row| self.fit(row)).collect();
         let text = rows.join(&format!("{CLEAR_RIGHT}\r\n"));
         self.out.raw(&format!("{BEGIN}{up}{text}{CLEAR_RIGHT}{CLEAR_BELOW}{END}"))?;
         (self.below, self.drawn) = (rows.len() - 1, true);
@@ -91,6 +93,10 @@ impl<'a> Inline<'a> {
             return self.out.raw(&format!("\r{up}{CLEAR_BELOW}{SHOW_CURSOR}"));
         }
         Ok(())
+    }
+
+    fn fit(&self, line: &str) -> String {
+        self.out.room().map_or_else(|| line.to_owned(), |room| fit_painted(line, room))
     }
 
     fn up(&self) -> String {

@@ -45,7 +45,9 @@ pub fn lines(show: &Show, account: &Account, took: Duration, colour: bool) -> Ve
         String::new(),
         "What there was to see:".to_owned(),
     ];
-    lines.extend(seen(show).into_iter().map(|(name, what)| format!("  {name:<20}  {what}")));
+    let seen = seen(show);
+    let widest = seen.iter().map(|(name, _)| format::width(name)).max().unwrap_or_default();
+    lines.extend(seen.into_iter().map(|(name, what)| format!("  {name:<widest$}  {what}")));
     lines.push(String::new());
     if account.differences.is_empty() {
         lines.push(format!(

@@ -76,3 +76,16 @@ fn text_from_afar_cannot_act_on_the_terminal() {
     assert_eq!(plain("größer 日本"), "größer 日本");
     assert_eq!(plain_lines("a\r\nb\n", "  "), "a\n  b");
 }
+
+#[test]
+fn a_painted_line_is_cut_where_it_is_too_wide_and_its_colour_ends() {
+    assert_eq!(fit_painted("plain text", 10), "plain text");
+    assert_eq!(fit_painted("plain text", 6), "plain…");
+    let painted = "\x1b[31mFAILED\x1b[0m  why";
+    assert_eq!(fit_painted(painted, 11), painted);
+    assert_eq!(fit_painted(painted, 10), "\x1b[31mFAILED\x1b[0m  w…\x1b[0m");
+    assert_eq!(fit_painted(painted, 4), "\x1b[31mFAI…\x1b[0m");
+    assert_eq!(fit_painted("日本語", 5), "日本…");
+    assert_eq!(fit_painted("日本語", 4), "日…");
+    assert_eq!(fit_painted("a", 0), "");
+}

@@ -53,7 +53,8 @@ impl Row {
         let running = status.state() == JobState::Running;
         let silence = describe::silence(&status, now);
         let moves = running && silence.is_none();
-        let remaining = progress.remaining.as_ref().filter(|_| moves);
+        let remaining = progress.remaining.as_ref().filter(|_| moves).map(format::duration);
+        let remaining = remaining.filter(|left| !left.is_zero());
         Self {
             id: short_id(&job.id),
             job_type: format::plain(job.spec.as_ref().map_or("", |spec| &spec.r#type)),
@@ -61,7 +62,7 @@ impl Row {
             percent: progress.percent,
             amount: amount(&progress),
             rate: format::rate(progress.rate_per_second).filter(|_| moves).unwrap_or_default(),
-            eta: remaining.map(|left| format::span(format::duration(left))).unwrap_or_default(),
+            eta: remaining.map(format::span).unwrap_or_default(),
             doing: doing(&status, silence, now),
             worker: format::plain(&status.worker_id),
             age: age(&status, now),

@@ -1,5 +1,5 @@
 use super::*;
-use crate::proto::v1::{JobState, Priority, UniquePolicy, WorkerState};
+use crate::proto::v1::{JobState, LogLevel, Priority, UniquePolicy, WorkerState};
 
 #[test]
 fn short_and_long_forms_in_either_case_are_the_same() {
@@ -24,4 +24,17 @@ fn unknown_numbers_are_shown() {
     assert_eq!(word::<JobState>(2), "RUNNING");
     assert_eq!(word::<JobState>(0), "");
     assert_eq!(word::<JobState>(99), "99");
+}
+
+#[test]
+fn shells_are_told_every_value_as_it_may_be_written() {
+    fn agree<E: Named>() {
+        let all: Vec<String> = all::<E>().map(written).collect();
+        assert_eq!(all, E::WRITTEN);
+    }
+    agree::<JobState>();
+    agree::<LogLevel>();
+    agree::<Priority>();
+    agree::<UniquePolicy>();
+    agree::<WorkerState>();
 }

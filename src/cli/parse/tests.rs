@@ -52,3 +52,33 @@ fn wire_moments_before_the_epoch_keep_positive_nanos() {
     let wire = wire_duration(Duration::from_millis(1_500));
     assert_eq!((wire.seconds, wire.nanos), (1, 500_000_000));
 }
+
+#[test]
+fn sizes_are_read_as_people_write_them() {
+    for (text, bytes) in [
+        ("4096", 4096),
+        ("2G", 2 << 30),
+        ("512MiB", 512 << 20),
+        ("512 Mi", 512 << 20),
+        ("100m", 100 << 20),
+        ("1.5GiB", 3 << 29),
+        ("1KB", 1000),
+        ("7B", 7),
+    ] {
+        assert_eq!(size(text), Ok(bytes), "{text}");
+    }
+    for wrong in ["", "G", "-1", "0", "2X", "1..5G", "1iB", "9999999T", "NaN"] {
+        assert!(size(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn percentages_are_of_one_core() {
+    assert_eq!(
+        (percent("80%"), percent("250"), percent(" 0.5 % ")),
+        (Ok(80.0), Ok(250.0), Ok(0.5))
+    );
+    for wrong in ["", "%", "0", "-1", "NaN", "inf", "much", "1000000%"] {
+        assert!(percent(wrong).is_err(), "{wrong}");
+    }
+}

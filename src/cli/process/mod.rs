@@ -4,8 +4,9 @@
 //! it ([`progress`]), what its tree uses ([`scan`], [`meter`]), limits, signals and its end with nothing left ([`tree`]).
 //! Does not own: jobs and the server; it knows neither.
 //! Entry: [`Process::spawn`], which gives a handle and the [`Events`]; the last event is [`Event::Ended`].
-//! Invariants: the command never waits for whoever takes the events (what is too much is dropped and counted), only for
-//! whoever reads our own stdout and stderr when these are echoed; after [`Event::Ended`] no process of the tree is
+//! Invariants: the command waits for whoever takes the events only as a program waits for the reader of its pipe, and
+//! not for long (then what is too much is dropped and counted), and for whoever reads our own stdout and stderr when
+//! these are echoed; after [`Event::Ended`] no process of the tree is
 //! left, also none that made a session of its own or lost its parent.
 //!
 //! The tree is found by looking at the processes of the machine: descendants, their process groups and sessions,
@@ -106,16 +107,17 @@ impl Process {
     /// # Errors
     ///
     /// The command cannot be started.
-    pub fn spawn(spec: Spec, tasks: &Tasks, clock: &Clock) -> Result<(Self, Events), SpawnError> {
+    pub fn spawn(spec: &Spec, tasks: &Tasks, clock: &Clock) -> Result<(Self, Events), SpawnError> {
         let mark = uuid::Uuid::new_v4().to_string();
         let shares_group =
             spec.stdin == Stdin::Inherit && io::IsTerminal::is_terminal(&io::stdin());
         scan::adopt_orphans();
-        let mut child = command(&spec, &mark, shares_group)
+        let mut child = command(spec, &mark, shares_group)
             .spawn()
             .map_err(|error| SpawnError::of(spec.program.to_string_lossy().into_owned(), error))?;
         let pid = child.id().unwrap_or_default();
-        if let (Stdin::Bytes(bytes), Some(mut pipe)) = (spec.stdin.clone(), child.stdin.take()) {
+        if let (Stdin::Bytes(bytes), Some(mut pipe)) = (&spec.stdin, child.stdin.take()) {
+            let bytes = bytes.clone();
             // A command that does not read its input to the end is no error.
             tasks.spawn("process input", async move { drop(pipe.write_all(&bytes).await) });
         }
@@ -126,7 +128,7 @@ impl Process {
         let (signals, received) = mpsc::channel(PROCESS_SIGNALS_MAX);
         let tree = Tree::new(pid, mark);
         let events = queue.events();
-        let supervisor = Supervisor::new(tree, &spec, queue, sink, stops, received);
+        let supervisor = Supervisor::new(tree, spec, queue, sink, stops, received);
         tasks.spawn("process", supervisor.run(child, readers));
         Ok((Self { pid, shares_group, stop, signals }, events))
     }

@@ -1,17 +1,19 @@
-//! What a process said and nobody took yet. Bounded: the command never waits for whoever listens.
+//! What a process said and nobody took yet. Bounded: whoever reads the command's output waits for room ([`Queue::room`]),
+//! but not for long.
 //!
-//! Lines wait in order; when they are too many the oldest are dropped and counted. Of progress and usage the newest
-//! alone is kept.
+//! Lines wait in order; when they are too many all the same, the oldest are dropped and counted. Of progress and usage
+//! the newest alone is kept.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::event::{Ended, Event, Line, Usage};
 use super::progress::Reading;
-use crate::domain::limits::PROCESS_LINES_BYTES_MAX;
+use crate::domain::limits::{PROCESS_LINES_BYTES, PROCESS_LINES_BYTES_MAX, PROCESS_ROOM_WITHIN};
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +30,12 @@ struct Waiting {
     usage: Option<Usage>,
     ended: Option<Box<Ended>>,
     over: bool,
+    /// Nobody listens (any more).
+    unheard: bool,
+    /// How many events were taken.
+    takes: u64,
+    /// Nobody took anything although we waited for it.
+    ignored: bool,
 }
 
 /// Where events are put.
@@ -35,9 +43,35 @@ struct Waiting {
 pub(super) struct Queue {
     waiting: Arc<Mutex<Waiting>>,
     more: Arc<Notify>,
+    taken: Arc<Notify>,
 }
 
 impl Queue {
+    /// Waits while there are more lines than should wait. Safe to drop.
+    pub(super) async fn room(&self) {
+        loop {
+            let mut taken = std::pin::pin!(self.taken.notified());
+            // Listen first, look second: what is taken in between is not missed.
+            taken.as_mut().enable();
+            let takes = {
+                let waiting = self.waiting.lock();
+                if !waiting.is_full() {
+                    return;
+                }
+                waiting.takes
+            };
+            if timeout(PROCESS_ROOM_WITHIN, taken).await.is_err() {
+                let mut waiting = self.waiting.lock();
+                waiting.ignored = waiting.takes == takes;
+            }
+        }
+    }
+
+    /// Whether whoever reads has to wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.lock().is_full()
+    }
+
     pub(super) fn line(&self, line: Line) {
         let mut waiting = self.waiting.lock();
         waiting.bytes += line.text.len() + LINE_BYTES;
@@ -84,12 +118,35 @@ impl Events {
                 if waiting.over {
                     return None;
                 }
+                let was_full = waiting.is_over();
                 if let Some(event) = take(&mut waiting) {
+                    waiting.ignored = false;
+                    waiting.takes += 1;
+                    if was_full && !waiting.is_over() {
+                        self.0.taken.notify_waiters();
+                    }
                     return Some(event);
                 }
             }
             self.0.more.notified().await;
         }
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.0.waiting.lock().unheard = true;
+        self.0.taken.notify_waiters();
+    }
+}
+
+impl Waiting {
+    fn is_over(&self) -> bool {
+        self.bytes > PROCESS_LINES_BYTES
+    }
+
+    fn is_full(&self) -> bool {
+        self.is_over() && !self.unheard && !self.ignored
     }
 }
 

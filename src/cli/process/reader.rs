@@ -14,6 +14,8 @@ use crate::runtime::Tasks;
 
 /// As much as a pipe holds on Linux.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// So much is cut into lines at a time: if all of them are empty, they weigh far more in the queue.
+const PART_BYTES: usize = 4 * 1024;
 /// A line that was drawn and is not at its end is looked at after this much silence.
 const SILENCE: Duration = Duration::from_millis(150);
 
@@ -47,14 +49,13 @@ where
     loop {
         let read = pipe.read(&mut chunk);
         let read = if splitter.drawn().is_some() {
-            match timeout(SILENCE, read).await {
-                Ok(read) => read,
-                Err(_) => {
-                    if let Some(drawn) = splitter.drawn() {
-                        pieces.take(drawn, End::Open);
-                    }
-                    pipe.read(&mut chunk).await
+            if let Ok(read) = timeout(SILENCE, read).await {
+                read
+            } else {
+                if let Some(drawn) = splitter.drawn() {
+                    pieces.take(drawn, End::Open);
                 }
+                pipe.read(&mut chunk).await
             }
         } else {
             read.await
@@ -75,7 +76,10 @@ where
         if stream == Stream::Stdout {
             sink.stdout(bytes);
         }
-        splitter.feed(bytes, |piece, end| pieces.take(piece, end));
+        for part in bytes.chunks(PART_BYTES) {
+            splitter.feed(part, |piece, end| pieces.take(piece, end));
+            sink.room().await;
+        }
     }
     splitter.finish(|piece, end| pieces.take(piece, end));
     pieces.finish();

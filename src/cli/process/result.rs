@@ -60,13 +60,11 @@ impl Candidate {
                 [b'{', ..] => self.line = Line::Object(part.trim_ascii_start().to_vec()),
                 _ => self.line = Line::Other,
             },
-            Line::Object(line) => {
-                line.extend_from_slice(part);
-                if line.len() > PROCESS_RESULT_BYTES_MAX {
-                    self.line = Line::Other;
-                    self.too_long = true;
-                }
-            }
+            Line::Object(line) => line.extend_from_slice(part),
+        }
+        if matches!(&self.line, Line::Object(line) if line.len() > PROCESS_RESULT_BYTES_MAX) {
+            self.line = Line::Other;
+            self.too_long = true;
         }
     }
 

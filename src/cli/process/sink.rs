@@ -75,6 +75,11 @@ impl Sink {
         self.found.lock()
     }
 
+    /// Waits until there is room for lines. Safe to drop.
+    pub(super) async fn room(&self) {
+        self.queue.room().await;
+    }
+
     /// Takes the bytes of stdout as they came.
     pub(super) fn stdout(&self, bytes: &[u8]) {
         self.found.lock().result.feed(bytes);

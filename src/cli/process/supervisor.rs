@@ -20,8 +20,8 @@ use super::sink::Sink;
 use super::spec::{Limits, Spec};
 use super::tree::{self, Tree};
 use crate::domain::limits::{
-    PROCESS_KILL_WITHIN, PROCESS_LEFT_BEHIND_GRACE, PROCESS_OUTPUT_WITHIN, PROCESS_SAMPLE_INTERVAL,
-    PROCESS_SAMPLE_INTERVAL_LIMITED, PROCESS_SAMPLE_SHARE,
+    PROCESS_KILL_WITHIN, PROCESS_LEFT_BEHIND_GRACE, PROCESS_OUTPUT_WITHIN, PROCESS_REST_WITHIN,
+    PROCESS_SAMPLE_INTERVAL, PROCESS_SAMPLE_INTERVAL_LIMITED, PROCESS_SAMPLE_SHARE,
 };
 use crate::runtime::Clock;
 
@@ -94,7 +94,7 @@ impl Supervisor {
             Err(problem) => (None, Some(problem)),
         };
         let ended = Ended {
-            how: how(status),
+            how: how(&status),
             over: self.over,
             stopped: self.stopped,
             result,
@@ -178,7 +178,9 @@ impl Supervisor {
     fn press(&mut self, alive: &[Seen]) {
         let Some(deadline) = self.deadline else { return };
         if Clock::monotonic() >= deadline {
-            alive.iter().for_each(|seen| tree::send(seen, Signal::KILL));
+            for seen in alive {
+                tree::send(seen, Signal::KILL);
+            }
             return;
         }
         for seen in alive {
@@ -227,8 +229,12 @@ impl Supervisor {
                 Ok(_) = self.stops.wait_for(Option::is_some) => self.stopped = true,
             }
         }
-        if timeout(PROCESS_OUTPUT_WITHIN, &mut all).await.is_err() {
-            stops.iter().for_each(tokio::task::AbortHandle::abort);
+        let until = Clock::monotonic() + PROCESS_REST_WITHIN;
+        while timeout(PROCESS_OUTPUT_WITHIN, &mut all).await.is_err() {
+            // They may still wait for room in the queue.
+            if !self.queue.is_full() || Clock::monotonic() >= until {
+                return stops.iter().for_each(tokio::task::AbortHandle::abort);
+            }
         }
     }
 
@@ -247,12 +253,12 @@ impl Supervisor {
 /// What the processes hold together; what they share counts once, where the system tells.
 fn memory(alive: &[Seen]) -> u64 {
     let [alone] = alive else {
-        return alive.iter().map(|seen| scan::part_of_memory(seen)).sum();
+        return alive.iter().map(scan::part_of_memory).sum();
     };
     alone.memory_bytes
 }
 
-fn how(status: std::io::Result<ExitStatus>) -> How {
+fn how(status: &std::io::Result<ExitStatus>) -> How {
     match status.as_ref().map(|status| (status.code(), status.signal())) {
         Ok((Some(code), _)) => How::Code(code),
         Ok((None, Some(signal))) => How::Signal(signal),

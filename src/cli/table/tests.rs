@@ -38,18 +38,40 @@ fn free_text_is_shortened_first_then_columns_of_little_weight_go() {
     );
     assert_eq!(frame(30), ["JOB       COUNT  WHAT", "12345678  1,000  a text that …"]);
     assert_eq!(frame(22), ["JOB       WHAT", "12345678  a text that…"]);
-    // No room for anything: cut off at the edge.
-    assert_eq!(frame(10), ["JOB      …", "123456…  …"]);
+    // No room for more: what the row is about.
+    assert_eq!(frame(10), ["JOB", "12345678"]);
+    assert_eq!(frame(5), ["JOB", "1234…"]);
 }
 
 #[test]
 fn no_line_is_wider_than_the_screen_and_wide_letters_count_twice() {
     for room in 3..60 {
         for line in frame(room) {
-            assert!(format::width(&line) <= room.max(5), "{room}: {line:?}");
+            assert!(format::width(&line) <= room, "{room}: {line:?}");
         }
     }
     let mut table = Table::new(&["NAME", "N"]);
     let rows = [["日本", "1"], ["abcd", "2"]].map(|row| row.map(Cell::from).to_vec());
     assert_eq!(table.frame(&rows, 80, false)[1..], ["日本  1", "abcd  2"]);
+}
+
+#[test]
+fn a_long_name_is_shortened_and_figures_are_shown_whole_or_not_at_all() {
+    let name = "a.type/with-a-name-that-goes-on-and-on-and-on";
+    for room in 10..120 {
+        let mut table =
+            Table::new(&["JOB", "<TYPE", ">ITEMS", ">RATE", "~WHAT"]).spare(&["RATE", "ITEMS"]);
+        let rows = [
+            ["12345678", name, "123456789", "98765/s", "a text that goes on and on"],
+            ["87654321", "b", "123456789", "98765/s", "short"],
+        ];
+        let rows = rows.map(|row| row.map(Cell::from).to_vec());
+        for line in table.frame(&rows, room, false) {
+            assert!(format::width(&line) <= room, "{room}: {line:?}");
+            let figures = line.split_whitespace().filter(|word| word.starts_with(['1', '9']));
+            for figure in figures {
+                assert!(["12345678", "123456789", "98765/s"].contains(&figure), "{room}: {line:?}");
+            }
+        }
+    }
 }

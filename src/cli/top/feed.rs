@@ -194,14 +194,14 @@ async fn carry_out(
 async fn cancel(client: &Client, job_id: String, reason: String) -> Result<(), Failure> {
     let doing = format!("cancel job {}", short_id(&job_id));
     let request = CancelJobRequest { job_id, reason, grace: None };
-    client.ask(&doing, client.jobs().cancel_job(client.request(request))).await.map(|_| ())
+    client.change(&doing, client.jobs().cancel_job(client.request(request))).await.map(|_| ())
 }
 
 async fn retry(client: &Client, job_id: String) -> Result<(), Failure> {
     let doing = format!("retry job {}", short_id(&job_id));
     let request =
         RetryJobRequest { job_id, reason: "by jobplane top".to_owned(), ..Default::default() };
-    client.ask(&doing, client.jobs().retry_job(client.request(request))).await.map(|_| ())
+    client.change(&doing, client.jobs().retry_job(client.request(request))).await.map(|_| ())
 }
 
 /// Waits for room; when the screen is gone, nobody wants to know.

@@ -33,7 +33,7 @@ impl Frame {
     /// Frames of jobs that match the filter.
     #[must_use]
     pub fn new(address: String, filter: Filter) -> Self {
-        let titles = ["JOB", "TYPE", "STATE", "DONE", ">ITEMS", ">RATE", ">ETA", ">TIME", "~NOW"];
+        let titles = ["JOB", "<TYPE", "STATE", "DONE", ">ITEMS", ">RATE", ">ETA", ">TIME", "~NOW"];
         let table = Table::new(&titles).spare(&["RATE", "TIME", "STATE", "DONE"]);
         Self { address, filter, table, style: Style::here() }
     }
@@ -56,7 +56,7 @@ impl Frame {
         if left(&shown) > 0 {
             shown = self.choose(jobs, room.saturating_sub(1));
         }
-        if shown.is_empty() {
+        if jobs.all().next().is_none() {
             let state = if jobs.complete() { "no job matches" } else { "asking the server" };
             let hint = "waiting; Ctrl-C ends";
             frame.push(format::fit(&format!("{state}: {hint}"), columns));

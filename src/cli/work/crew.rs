@@ -15,7 +15,7 @@ use super::gate::{Gate, Machine};
 use super::teller::Teller;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::process::{Ended, Process};
-use crate::cli::relay::{self, Verdict};
+use crate::cli::relay::{self, ResultFile, Told, Verdict};
 use crate::cli::worker::{self, Event, Events, Handle, Lease, Settings};
 use crate::cli::{format, names};
 use crate::domain::limits::SLOTS_MAX;
@@ -26,8 +26,6 @@ use crate::runtime::{Clock, Tasks};
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// What a command gets between SIGTERM and SIGKILL when its time is over: the worker wants to leave, or the job is lost.
 const STOP_GRACE: Duration = Duration::from_secs(5);
-/// The server ends a job when the grace of a cancel is over: what is to be said before that is said a little earlier.
-const GRACE_MARGIN_MAX: Duration = Duration::from_secs(1);
 /// The last outcomes get this long to be answered, whatever was left of the grace.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -37,6 +35,8 @@ struct Run {
     job_type: String,
     began: Instant,
     asked: Option<Asked>,
+    told: Told,
+    result: ResultFile,
 }
 
 /// Why a command was told to stop. Of several reasons the last here counts.
@@ -219,7 +219,8 @@ impl<'a> Crew<'a> {
             Event::Assigned { lease, job } => self.start(lease, &job),
             Event::Cancel { lease, cause, reason, grace } => {
                 let Some(run) = self.runs.get_mut(&lease) else { return Ok(()) };
-                run.process.stop(grace.saturating_sub((grace / 10).min(GRACE_MARGIN_MAX)));
+                run.process.stop(relay::stop_within(grace));
+                run.told.cause = Some(cause);
                 run.asked = run.asked.max(Some(Asked::Cancel));
                 let cause = names::short(cause);
                 let why =
@@ -251,8 +252,9 @@ impl<'a> Crew<'a> {
         }
         let spec = self.template.spec(job, lease.epoch);
         let job_type = job.spec.as_ref().map(|spec| spec.r#type.clone()).unwrap_or_default();
+        let result = ResultFile::before(&self.template.result_file(&lease.job_id, lease.epoch));
         let began = Clock::monotonic();
-        let (process, events) = match Process::spawn(spec, &self.tasks, &self.clock) {
+        let (process, events) = match Process::spawn(&spec, &self.tasks, &self.clock) {
             Ok(spawned) => spawned,
             Err(error) => {
                 let error = relay::not_started(&error);
@@ -270,30 +272,32 @@ impl<'a> Crew<'a> {
             ended.send((of, end)).await.ok();
         });
         let told = self.teller.started(&lease, &job_type, attempt, pid);
-        self.runs.insert(lease, Run { process, job_type, began, asked: None });
+        self.runs.insert(
+            lease,
+            Run { process, job_type, began, asked: None, told: Told::default(), result },
+        );
         told
     }
 
     /// A command ended: reports what became of its job.
     fn finish(&mut self, lease: &Lease, ended: Option<Box<Ended>>) -> Result<(), Failure> {
         let Some(run) = self.runs.remove(lease) else { return Ok(()) };
-        let file = self.template.result_file(&lease.job_id, lease.epoch);
-        let verdict = ended.as_ref().map(|ended| relay::verdict(ended, Some(&file)));
+        let verdict =
+            ended.as_ref().map(|ended| relay::verdict(ended, run.told, Some(&run.result)));
         // It need not be there.
-        std::fs::remove_file(&file).ok();
+        std::fs::remove_file(run.result.path()).ok();
         let stopped = ended.is_some_and(|ended| ended.stopped);
-        // After it was told to stop, a code says how it stopped and not that its work is done.
         let (how, why) = match (run.asked.filter(|_| stopped), verdict) {
             (Some(Asked::Forget), _) => ("lost", String::new()),
-            (Some(Asked::Cancel), _) => {
-                self.handle.cancelled(lease);
-                ("cancelled", String::new())
-            }
-            (Some(Asked::Release), _) | (None, None) => {
+            (Some(Asked::Release), _) | (_, None) => {
                 self.handle.release(lease, Duration::ZERO, "the worker leaves");
                 ("released", String::new())
             }
-            (None, Some(Verdict::Succeeded { result, problem })) => {
+            (_, Some(Verdict::Cancelled)) => {
+                self.handle.cancelled(lease);
+                ("cancelled", String::new())
+            }
+            (_, Some(Verdict::Succeeded { result, problem })) => {
                 if let Some(problem) = &problem {
                     let text = format!("the last line of JSON is not the result: {problem}");
                     self.handle.logs(lease, [relay::note(LogLevel::Warning, text)]);
@@ -301,7 +305,7 @@ impl<'a> Crew<'a> {
                 self.handle.succeed(lease, result);
                 ("succeeded", problem.unwrap_or_default())
             }
-            (None, Some(Verdict::Failed(error))) => {
+            (_, Some(Verdict::Failed(error))) => {
                 let why = error.message.lines().next().unwrap_or_default();
                 let why = format!("{}: {why}", error.code);
                 self.handle.fail(lease, *error, None);

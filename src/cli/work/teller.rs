@@ -1,4 +1,4 @@
-//! What `work` prints: a line for each event, or an object for each.
+//! What `work` prints: a line for each event, or an object for each, with names as the proto JSON mapping has them.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ impl Teller<'_> {
         let id = &lease.job_id;
         let line = format!("started  {id}  {job_type}  attempt {attempt}  pid {pid}");
         let object = json!({
-            "event": "started", "job_id": id, "lease_epoch": lease.epoch, "type": job_type, "attempt": attempt,
+            "event": "started", "jobId": id, "leaseEpoch": lease.epoch, "type": job_type, "attempt": attempt,
             "pid": pid,
         });
         self.tell(&line, object)
@@ -53,8 +53,8 @@ impl Teller<'_> {
         let shown = painted(how, Some(paint), self.out.colour());
         let mut line = format!("ended    {id}  {job_type}  {shown} after {}", format::span(took));
         let mut object = json!({
-            "event": "ended", "job_id": id, "lease_epoch": lease.epoch, "type": job_type, "outcome": how,
-            "run_seconds": took.as_secs_f64(),
+            "event": "ended", "jobId": id, "leaseEpoch": lease.epoch, "type": job_type, "outcome": how,
+            "runSeconds": took.as_secs_f64(),
         });
         if !why.is_empty() {
             line = format!("{line}: {why}");
@@ -67,7 +67,7 @@ impl Teller<'_> {
     pub(super) fn job(&mut self, event: &str, lease: &Lease, what: &str) -> Result<(), Failure> {
         let (id, what) = (&lease.job_id, format::plain(what));
         let object = json!({
-            "event": event, "job_id": id, "lease_epoch": lease.epoch, "reason": what,
+            "event": event, "jobId": id, "leaseEpoch": lease.epoch, "reason": what,
         });
         self.tell(&format!("{event:<8} {id}  {what}"), object)
     }

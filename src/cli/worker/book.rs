@@ -100,6 +100,10 @@ pub(super) struct Book {
     turn: Option<Lease>,
     /// A job came that this stream's Hello did not name.
     unnamed: bool,
+    /// A stream is open, and what the server asked for is known.
+    attached: bool,
+    /// The server has not taken anything for a while, although it is there.
+    stalled: bool,
     closing: bool,
     leaving: bool,
     goodbye: bool,
@@ -125,10 +129,22 @@ impl Book {
             confirm_due: false,
             turn: None,
             unnamed: false,
+            attached: false,
+            stalled: false,
             closing: false,
             leaving: false,
             goodbye: false,
         }
+    }
+
+    /// Whether more lines wait than a server that is there takes at once.
+    pub(super) fn is_full(&self) -> bool {
+        self.attached && !self.stalled && self.spool.is_over_memory()
+    }
+
+    /// The server takes nothing: nobody has to wait for it until it does.
+    pub(super) fn stalled(&mut self) {
+        self.stalled = true;
     }
 
     /// How far a job is.
@@ -242,6 +258,7 @@ impl Book {
         for entry in self.jobs.values_mut() {
             entry.detach();
         }
+        (self.attached, self.stalled) = (false, false);
         self.capacity_due = true;
         self.received = 0;
         self.confirm_due = false;

@@ -12,6 +12,7 @@ use super::Lease;
 use super::book::Book;
 use super::entry::Outcome;
 use crate::cli::parse;
+use crate::domain::limits::SPOOL_STALL;
 use crate::proto::v1::{HostUsage, JobError, LogEntry, Progress, ResourceUsage};
 use crate::runtime::{Clock, Shutdown};
 
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     pub(super) book: Mutex<Book>,
     /// Told when there is something new to send.
     pub(super) news: Notify,
+    /// Told when the server took lines, or went away.
+    pub(super) room: Notify,
     pub(super) clock: Clock,
     /// Given when everything may be left behind.
     pub(super) stop: Shutdown,
@@ -64,6 +67,23 @@ impl Handle {
                 book.log(lease, line, Clock::monotonic());
             }
         });
+    }
+
+    /// Waits while more lines wait than the server takes at once. Who writes faster than a server that is there takes is
+    /// held up, and loses nothing; a server that is away, or takes nothing for [`SPOOL_STALL`], holds up nobody: then
+    /// lines go to the spool. Safe to drop.
+    pub async fn room(&self) {
+        loop {
+            let mut told = std::pin::pin!(self.0.room.notified());
+            // Listen first, look second: what happens in between is not missed.
+            told.as_mut().enable();
+            if !self.0.book.lock().is_full() {
+                return;
+            }
+            if timeout(SPOOL_STALL, told).await.is_err() {
+                self.0.book.lock().stalled();
+            }
+        }
     }
 
     /// The work is done. The result is an encoded Struct of at most 256 KiB: one that the server refuses fails the job.
@@ -125,6 +145,12 @@ impl Handle {
             // It only has to notice.
             let _ = over.wait_for(|over| *over).await;
         }
+        self.open()
+    }
+
+    /// What the server has not answered so far.
+    #[must_use]
+    pub fn open(&self) -> Closed {
         let book = self.0.book.lock();
         Closed { open_jobs: book.held(), open_lines: book.open_lines() }
     }

@@ -39,6 +39,7 @@ pub fn start(settings: Settings, tasks: &Tasks, clock: &Clock) -> (Handle, Event
     let shared = Arc::new(Shared {
         book: Mutex::new(book),
         news: Notify::new(),
+        room: Notify::new(),
         clock: clock.clone(),
         stop: Shutdown::new(),
         over: watch::Sender::new(false),
@@ -87,6 +88,7 @@ impl Session {
             }
             let ended = self.attach().await;
             self.shared.book.lock().detached();
+            self.shared.room.notify_waiters();
             match ended {
                 Ended::Left => return,
                 Ended::Again(at) => self.rest(at).await,
@@ -220,7 +222,11 @@ impl Session {
                 Some(Kind::Assignment(assignment)) => book
                     .assigned(assignment)
                     .map_err(|error| said(&format!("a job that cannot be read: {error}")))?,
-                Some(Kind::Ack(ack)) => book.acked(ack.through_seq),
+                Some(Kind::Ack(ack)) => {
+                    let events = book.acked(ack.through_seq);
+                    self.shared.room.notify_waiters();
+                    events
+                }
                 Some(Kind::Reject(reject)) => {
                     let refusal = stream.refusal(reject.error);
                     book.rejected(reject.seq, refusal, now).into_iter().collect()

@@ -94,6 +94,11 @@ impl Spool {
         self.dropped += lines;
     }
 
+    /// Whether more waits than belongs into memory.
+    pub(super) fn is_over_memory(&self) -> bool {
+        self.memory > SPOOL_MEMORY_BYTES_MAX / 2 || !self.order.is_empty()
+    }
+
     /// Whether nothing of this job waits; a gap that is not told yet waits too.
     pub(super) fn is_empty(&self, job: &Lease) -> bool {
         self.jobs.get(job).is_none_or(Lines::is_empty)

@@ -255,3 +255,44 @@ async fn with_something_to_say_it_gives_up_after_a_while() {
     assert_eq!(closed, Closed { open_jobs: 1, open_lines: 2 });
     tokio::time::timeout(SOON, tasks.ended()).await.expect("nothing is left");
 }
+
+/// Fills what a server that is there takes at once, and then some.
+fn flood(handle: &Handle, lease: &Lease) {
+    for _ in 0..300 {
+        let message = "x".repeat(8000);
+        handle.logs(lease, [LogEntry { message, ..LogEntry::default() }]);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_there_sets_the_pace_of_lines_and_one_that_is_away_does_not() {
+    let mut fake = Fake::start().await;
+    let (handle, mut events, _tasks) = fake.session(|_| {});
+    let (mut line, _) = fake.attached().await;
+    line.say(Kind::Assignment(job("j", 1))).await;
+    let lease = assigned(&mut events).await;
+    handle.room().await;
+    flood(&handle, &lease);
+    {
+        let mut room = std::pin::pin!(handle.room());
+        assert!(futures_util::poll!(&mut room).is_pending(), "there is no room");
+        let taken = async {
+            loop {
+                let (seq, _) = line.update().await;
+                line.ack(seq).await;
+            }
+        };
+        tokio::select! {
+            () = room => {}
+            () = taken => {}
+            () = tokio::time::sleep(SOON) => panic!("no room although the server takes lines"),
+        }
+    }
+    flood(&handle, &lease);
+    // The stream breaks: nobody waits any more.
+    line.end(None).await;
+    let lost = until(&mut events, |event| matches!(event, Event::Lost(_)).then_some(()));
+    tokio::join!(lost, async {
+        tokio::time::timeout(SOON, handle.room()).await.expect("nobody is held up");
+    });
+}

@@ -80,6 +80,18 @@ impl Pipeline {
         })
     }
 
+    /// Whether so many pieces of work would be taken now.
+    ///
+    /// # Errors
+    /// [`Error::Overloaded`] if too much waits already.
+    pub fn takes(&self, pieces: usize) -> Result<()> {
+        if self.queue.takes(pieces) {
+            return Ok(());
+        }
+        self.health.trouble();
+        Err(Error::Overloaded)
+    }
+
     /// Queues work that must be taken, such as the reports of workers, in its order. Whoever submits
     /// so bounds how much.
     pub fn submit_surely(&self, work: Work) {

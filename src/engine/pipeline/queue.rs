@@ -57,6 +57,14 @@ impl Queue {
         Some(work)
     }
 
+    /// Whether so many more pieces of no great size would be taken; any number if nothing waits.
+    pub(super) fn takes(&self, pieces: usize) -> bool {
+        let state = self.state.lock();
+        let fits =
+            state.work.len() + pieces <= COMMIT_QUEUE_MAX && state.bytes < COMMIT_QUEUE_BYTES_MAX;
+        fits || state.work.is_empty()
+    }
+
     /// How many pieces wait.
     pub(super) fn len(&self) -> usize {
         self.state.lock().work.len()

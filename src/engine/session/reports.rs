@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::domain::machine::Command;
 use crate::domain::validate::Violations;
-use crate::domain::{JobId, LogBatch, LogEntry};
-use crate::runtime::Clock;
+use crate::domain::{JobId, LogBatch, LogEntry, Timestamp};
 
 use super::super::error::{Error, Result};
 use super::super::history;
@@ -24,11 +25,11 @@ fn wrong_seq(description: String) -> Error {
 }
 
 impl Attach {
-    /// Takes note that the worker is there and what it received.
-    pub fn heard(self: &Arc<Self>, sessions: &Arc<Sessions>, received_through: i64) {
+    /// Takes note that the worker was there at a moment, and what it received.
+    pub fn heard(self: &Arc<Self>, sessions: &Arc<Sessions>, received_through: i64, at: Instant) {
         let lapsed = {
             let mut state = self.state.lock();
-            state.heard = Clock::monotonic();
+            state.heard = at;
             state.lapsed && !state.over
         };
         if received_through > 0 {
@@ -57,8 +58,8 @@ impl Attach {
         }
     }
 
-    /// Takes an update.
-    pub fn update(self: &Arc<Self>, sessions: &Arc<Sessions>, update: Update) {
+    /// Takes an update that came at a moment.
+    pub fn update(self: &Arc<Self>, sessions: &Arc<Sessions>, update: Update, now: Timestamp) {
         let seq = update.seq;
         if seq <= 0 {
             let error = wrong_seq(format!("must be positive, is {seq}"));
@@ -84,9 +85,11 @@ impl Attach {
         let of = Adoption { job_id: update.job_id, lease_epoch: update.lease_epoch };
         match update.kind {
             UpdateKind::Progress(progress) => {
-                self.tick(sessions, cell, of, seq, Tick::Progress(progress));
+                self.tick(sessions, cell, of, (seq, now), Tick::Progress(progress));
             }
-            UpdateKind::Usage(usage) => self.tick(sessions, cell, of, seq, Tick::Usage(usage)),
+            UpdateKind::Usage(usage) => {
+                self.tick(sessions, cell, of, (seq, now), Tick::Usage(usage));
+            }
             UpdateKind::Logs(entries) => self.logs(sessions, &of, seq, entries),
             UpdateKind::Outcome(outcome) => {
                 let command = outcome.into_command(of.lease_epoch, seq, cell.as_ref(), sessions);
@@ -108,11 +111,11 @@ impl Attach {
         sessions: &Arc<Sessions>,
         cell: Option<Arc<Cell>>,
         of: Adoption,
-        seq: i64,
+        (seq, now): (i64, Timestamp),
         tick: Tick,
     ) {
         if let Some(cell) = cell {
-            sessions.live.tick(&cell, seq, tick, sessions.clock.now(), &sessions.hub);
+            sessions.live.tick(&cell, seq, tick, now, &sessions.hub);
             self.settle_now(seq);
             return;
         }

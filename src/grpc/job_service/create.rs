@@ -19,7 +19,8 @@ use super::super::status::{invalid, invalid_field, to_rpc_status, to_status};
 /// A checked request. What it would make is told apart by the digest of its spec.
 fn checked(request: v1::CreateJobRequest, now: Timestamp) -> Result<CreateJob, Status> {
     let mut wrong = Violations::default();
-    let fingerprint = request.spec.as_ref().map(v1::JobSpec::encode_to_vec).unwrap_or_default();
+    let spec = request.spec.as_ref().filter(|_| !request.request_id.is_empty());
+    let fingerprint = spec.map(v1::JobSpec::encode_to_vec).unwrap_or_default();
     let request_id = text::request_id(request.request_id, "request_id", &mut wrong);
     let spec = spec::from_proto(request.spec, "spec", now, &mut wrong);
     let (Some(request_id), Some(spec), true) = (request_id, spec, wrong.is_empty()) else {
@@ -65,6 +66,8 @@ pub(super) async fn create_many(
         let bound = format!("must have 1 to {BATCH_CREATE_MAX} elements, has {found}");
         return Err(invalid_field("requests", &bound));
     }
+    // What would be turned away in the end is not looked at: to shed load must cost less than to bear it.
+    engine.takes_creates(found).map_err(to_status)?;
     let now = engine.clock().now();
     let (mut good, mut items) = (Vec::with_capacity(found), Vec::with_capacity(found));
     for request in request.requests {

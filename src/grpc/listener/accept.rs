@@ -14,10 +14,10 @@ use crate::domain::limits::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, PROBE_HEAD_WITHI
 use crate::runtime::{Shutdown, Tasks};
 use crate::telemetry::Metrics;
 
+use super::super::rarely::Rarely;
 use super::gate::{Full, Gate, Place};
 use super::handshake::Handshake;
 use super::link::{Link, Way};
-use super::rarely::Rarely;
 use super::{head, socket};
 
 /// Accepts connections and hands those that are ready to the server.

@@ -15,7 +15,6 @@ mod gather;
 mod handshake;
 mod head;
 mod link;
-mod rarely;
 mod socket;
 
 use std::io;
@@ -33,6 +32,7 @@ use crate::domain::limits::{CONNECTIONS_READY_MAX, HANDSHAKES_MAX};
 use crate::runtime::{Shutdown, Tasks};
 use crate::telemetry::Metrics;
 
+use super::rarely::Rarely;
 use accept::Acceptor;
 use gate::Gate;
 pub use gather::Gather;
@@ -89,7 +89,7 @@ impl Listener {
             shutdown: shutdown.clone(),
             cut: cut.clone(),
             ready,
-            told: Arc::default(),
+            told: Arc::new(Rarely::new()),
         };
         tasks.spawn_vital("listener", shutdown, acceptor.run());
         ReceiverStream::new(taken).map(|link| Ok(Gather::new(link)))

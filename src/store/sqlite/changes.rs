@@ -20,7 +20,7 @@ const INSERT: &str =
 
 const KNOWN: &str = "SELECT EXISTS (SELECT 1 FROM changes WHERE batch_id = ?1)";
 
-const ORIGIN: &str = "SELECT store, timeline FROM origin";
+const ORIGIN: &str = "SELECT store, timeline FROM origin WHERE one = 1";
 
 /// Known too when every row is pruned.
 const LAST: &str = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'changes'), 0)";

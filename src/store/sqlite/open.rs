@@ -9,7 +9,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{ConnectOptions as _, SqlSafeStr as _};
+use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 
 use super::writer::Writer;
 use super::{SqliteStore, version};
@@ -87,6 +87,16 @@ pub enum OpenError {
         /// The oldest that serves.
         min: (u32, u32, u32),
     },
+    /// The file is not ours.
+    #[error(
+        "{} is a database of another program: name a file of jobplane, or one that does not exist \
+         yet",
+        database.display()
+    )]
+    Foreign {
+        /// The database file.
+        database: PathBuf,
+    },
     /// A newer server wrote the file.
     #[error(
         "the database has schema {found}, this server knows {known}: use a newer server for it"
@@ -123,7 +133,10 @@ impl SqliteStore {
             .foreign_keys(false)
             .row_buffer_size(ROW_BUFFER)
             .pragma("cache_size", CACHE_KIB)
+            // What a large statement might have to take back is kept in memory, not in a file made for it.
+            .pragma("temp_store", "MEMORY")
             .disable_statement_logging();
+        refuse_foreign(&database, &shared).await?;
         let writing = shared
             .clone()
             .create_if_missing(true)
@@ -155,6 +168,30 @@ impl SqliteStore {
     /// The connections for short reads.
     pub(super) const fn short_readers(&self) -> &SqlitePool {
         &self.short_readers
+    }
+}
+
+/// What migration 0002 writes into the header of the file.
+const APPLICATION_ID: i64 = 1_785_684_592;
+
+/// Ours, or without anything in it; or made before files of ours were marked.
+const IS_OURS: &str = "SELECT (SELECT application_id FROM pragma_application_id) = ?1 \
+    OR NOT EXISTS (SELECT 1 FROM sqlite_schema) \
+    OR (SELECT count(*) FROM sqlite_schema WHERE name IN ('job_status', '_sqlx_migrations')) = 2";
+
+/// Looks before anything is written into a file that may be somebody else's.
+async fn refuse_foreign(database: &Path, shared: &SqliteConnectOptions) -> Result<(), OpenError> {
+    if !database.exists() {
+        return Ok(());
+    }
+    let failed = |source| OpenError::Open { database: database.to_owned(), source };
+    let mut looking = shared.clone().read_only(true).connect().await.map_err(failed)?;
+    let is_ours = sqlx::query_scalar(IS_OURS).bind(APPLICATION_ID).fetch_one(&mut looking).await;
+    looking.close().await.map_err(failed)?;
+    match is_ours {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(OpenError::Foreign { database: database.to_owned() }),
+        Err(source) => Err(failed(source)),
     }
 }
 

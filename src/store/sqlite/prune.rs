@@ -8,11 +8,12 @@ use super::error::from_sqlx;
 
 pub(super) const STATEMENTS: &[&str] = &[CHANGES, SESSIONS, REQUESTS, BUCKETS];
 
-/// The oldest rows up to the first that is young enough: a hole in the log would look like no change.
-const CHANGES: &str = "DELETE FROM changes WHERE sequence IN (\
-    SELECT sequence FROM changes WHERE sequence < coalesce(\
-    (SELECT sequence FROM changes NOT INDEXED WHERE time >= ?1 ORDER BY sequence LIMIT 1), \
-    9223372036854775807) ORDER BY sequence LIMIT ?2)";
+/// Of the oldest rows those before the first that is young enough: a hole in the log would look like no
+/// change.
+const CHANGES: &str = "DELETE FROM changes WHERE sequence IN (SELECT sequence FROM (\
+    SELECT sequence, max(time) OVER (ORDER BY sequence) AS newest FROM (\
+    SELECT sequence, time FROM changes WHERE sequence > 0 ORDER BY sequence LIMIT ?2)) \
+    WHERE newest < ?1)";
 
 const SESSIONS: &str = "DELETE FROM sessions WHERE id IN (\
     SELECT id FROM sessions WHERE end_time < ?1 ORDER BY end_time LIMIT ?2)";

@@ -15,7 +15,8 @@ impl Feed {
     /// Shows the commits whose turn has come.
     pub(super) fn show_pending(&self, state: &mut State) {
         let Some(mut head) = self.head() else { return };
-        while let Some(Commit { position, changes }) = state.next(&head.position) {
+        while let Some(Commit { position, mut changes }) = state.next(&head.position) {
+            state.leave_news(&mut changes);
             self.show(state, &changes);
             self.move_head(state, position.clone(), head.read_through.clone());
             head.position = position;
@@ -96,6 +97,11 @@ impl Feed {
                 let matching = candidates.into_iter();
                 let views = matching.filter(|view| view.filter().matches(&snapshot.job)).collect();
                 self.stand(&snapshot, views);
+                // What it reported may be on disk by now, and read from there: news all the same.
+                let ticker = self.0.tickers.get(&snapshot.job.id).map(|held| Arc::clone(&held));
+                if let Some(ticker) = &ticker {
+                    self.show_tick(ticker);
+                }
             }
         }
     }
@@ -105,7 +111,7 @@ impl Feed {
         for ticker in &self.0.tickers {
             if view.filter().matches(&ticker.durable().job) {
                 ticker.add_view(view);
-                if ticker.is_ahead() {
+                if ticker.is_live() {
                     view.tick(*ticker.key(), ticker.value());
                 }
             }

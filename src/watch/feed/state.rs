@@ -1,12 +1,12 @@
 //! The views by their filters, and the commits whose turn has not come.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::domain::limits::{FEED_CHANGES_MAX, VIEWS_MAX, VIEWS_UNINDEXED_MAX};
 use crate::domain::{JobFilter, JobId, Position};
 
-use super::super::change::Commit;
+use super::super::change::{Change, Commit};
 use super::super::index::Index;
 use super::super::slot::Snapshot;
 use super::super::view::View;
@@ -18,6 +18,14 @@ struct Introduction {
     read_through: Position,
 }
 
+/// Jobs that are shown as they stood at some later position.
+#[derive(Default)]
+struct Ahead {
+    /// The revision that is shown; `None` if the job is shown to be gone.
+    jobs: HashMap<JobId, Option<i64>>,
+    read_through: Option<Position>,
+}
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct State {
@@ -26,6 +34,10 @@ pub(super) struct State {
     pub(super) index: Index,
     pending: Vec<Commit>,
     introductions: Vec<Introduction>,
+    /// Running jobs that are being read, and that no commit changed since that began.
+    awaited: HashSet<JobId>,
+    /// What a repair showed earlier than its commit comes.
+    ahead: Ahead,
     /// Where the views stood when that was last looked at.
     seen_at: Option<Position>,
 }
@@ -71,8 +83,15 @@ impl State {
     /// Nobody watches any more.
     pub(super) fn forget(&mut self) {
         self.pending.clear();
-        self.introductions.clear();
+        self.unknow();
         self.seen_at = None;
+    }
+
+    /// What was read of single jobs is not to be relied on any more.
+    pub(super) fn unknow(&mut self) {
+        self.introductions.clear();
+        self.awaited.clear();
+        self.ahead = Ahead::default();
     }
 
     /// Whether this was the position when it was last asked.
@@ -99,6 +118,33 @@ impl State {
     /// Lets go of what is known by now.
     pub(super) fn came_to(&mut self, position: &Position) {
         self.pending.retain(|commit| !position.covers(&commit.position));
+        if self.ahead.read_through.as_ref().is_some_and(|through| position.covers(through)) {
+            self.ahead = Ahead::default();
+        }
+    }
+
+    /// Notes that these changes are shown before the commits up to `read_through` are.
+    pub(super) fn is_ahead(&mut self, changes: &[Change], read_through: &Position) {
+        self.ahead.jobs.extend(changes.iter().map(|change| match change {
+            Change::Put { after, .. } => (after.job.id, Some(after.job.status.revision)),
+            Change::Gone { job_id, .. } => (*job_id, None),
+        }));
+        let known = self.ahead.read_through.take().filter(|known| known.covers(read_through));
+        self.ahead.read_through = Some(known.unwrap_or_else(|| read_through.clone()));
+    }
+
+    /// Takes out what is shown already in this state or a later one: views do not go back.
+    pub(super) fn leave_news(&self, changes: &mut Vec<Change>) {
+        changes.retain(|change| match (self.ahead.jobs.get(&change.job_id()), change) {
+            (None, _) | (Some(Some(_)), Change::Gone { .. }) => true,
+            (Some(Some(shown)), Change::Put { after, .. }) => after.job.status.revision > *shown,
+            (Some(None), _) => false,
+        });
+    }
+
+    /// These running jobs are about to be read.
+    pub(super) fn await_all(&mut self, job_ids: &[JobId]) {
+        self.awaited = job_ids.iter().copied().collect();
     }
 
     pub(super) fn introduce(
@@ -106,12 +152,15 @@ impl State {
         jobs: impl Iterator<Item = Arc<Snapshot>>,
         read_through: Position,
     ) {
+        let awaited = std::mem::take(&mut self.awaited);
+        let jobs = jobs.filter(|snapshot| awaited.contains(&snapshot.job.id));
         let jobs = jobs.map(|snapshot| (snapshot.job.id, snapshot)).collect();
         self.introductions.push(Introduction { jobs, read_through });
     }
 
     /// A commit changed this job: what was read before may be old.
     pub(super) fn is_changed(&mut self, job_id: JobId) {
+        self.awaited.remove(&job_id);
         for introduction in &mut self.introductions {
             introduction.jobs.remove(&job_id);
         }

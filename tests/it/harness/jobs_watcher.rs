@@ -99,11 +99,6 @@ impl Mirror {
         let last = self.marks.insert(job.id.clone(), mark);
         assert!(last.is_none_or(|last| last <= mark), "{}: {last:?} came before {mark:?}", job.id);
     }
-
-    /// The states of the jobs it holds.
-    pub fn states(&self) -> BTreeMap<String, v1::JobState> {
-        self.jobs.iter().map(|(id, job)| (id.clone(), job.state())).collect()
-    }
 }
 
 #[derive(Default)]

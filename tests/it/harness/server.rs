@@ -249,6 +249,7 @@ impl Server {
         assert_eq!(app.stop().await, 0, "tasks did not end by themselves");
         assert_eq!(engine.sessions().count(), 0, "workers are still attached");
         assert_eq!(engine.hub().watchers(), 0, "somebody still watches");
+        assert_eq!(engine.feed().watchers(), 0, "somebody still watches many jobs");
         let errors = self.log.of_level(Level::ERROR);
         assert!(errors.is_empty(), "errors were logged:\n  {}", errors.join("\n  "));
         engine.clock().now().since(began)
@@ -278,6 +279,12 @@ impl Server {
     /// The end of the test.
     pub async fn stop(mut self) {
         self.halt().await;
+    }
+
+    /// The end of the test and of whatever holds on to the server.
+    pub async fn stop_with<T>(self, held: T) {
+        drop(held);
+        self.stop().await;
     }
 }
 

@@ -216,7 +216,12 @@ impl Worker {
     /// Sends an update under a number of its own choice.
     pub fn update_as(&self, seq: i64, job_id: &str, lease_epoch: i64, report: Report) {
         let job_id = job_id.to_owned();
-        self.say(Kind::Update(request::Update { seq, job_id, lease_epoch, report: Some(report) }));
+        self.say(Kind::Update(Box::new(request::Update {
+            seq,
+            job_id,
+            lease_epoch,
+            report: Some(report),
+        })));
     }
 
     /// Waits until an update is acked; the reject, if there was one.

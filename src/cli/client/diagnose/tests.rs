@@ -8,6 +8,7 @@ use crate::runtime::Tasks;
 #[test]
 fn the_first_bytes_tell_who_it_is() {
     assert_eq!(who(b"HTTP/1.1 400 Bad Request\r\n"), Some(Who::Http));
+    assert_eq!(who(b"<!DOCTYPE HTML>\n<html>"), Some(Who::Http));
     assert_eq!(who(&[0x15, 0x03, 0x01, 0, 2, 2, 70]), Some(Who::Tls));
     assert_eq!(who(b"SSH-2.0-OpenSSH_9.9\r\n"), Some(Who::Other));
     assert_eq!(who(b""), Some(Who::Mute));

@@ -21,90 +21,28 @@ const LABEL_WORDS_MAX: usize = 8;
 const PERCENT_APART_MAX: f64 = 1.5;
 
 /// Words that stand beside the figure of a progress.
+#[rustfmt::skip]
 const WORDS: &[&str] = &[
-    "progress",
-    "done",
-    "complete",
-    "completed",
-    "processed",
-    "finished",
-    "transferred",
-    "copied",
-    "downloaded",
-    "uploaded",
-    "imported",
-    "exported",
-    "download",
-    "upload",
-    "eta",
-    "remaining",
-    "left",
-    "elapsed",
-    "at",
-    "in",
-    "of",
-    "speed",
-    "rate",
-    "so",
-    "far",
-    "already",
-]; // rustfmt::skip
+    "progress", "done", "complete", "completed", "processed", "finished", "transferred", "copied",
+    "downloaded", "uploaded", "imported", "exported", "download", "upload", "eta", "remaining",
+    "left", "elapsed", "at", "in", "of", "speed", "rate", "so", "far", "already",
+];
 /// What is counted.
+#[rustfmt::skip]
 const UNITS: &[&str] = &[
-    "items",
-    "files",
-    "rows",
-    "records",
-    "documents",
-    "docs",
-    "images",
-    "pages",
-    "users",
-    "objects",
-    "tests",
-    "chunks",
-    "blocks",
-    "lines",
-    "tasks",
-    "jobs",
-    "batches",
-    "samples",
-    "messages",
-    "entries",
-    "events",
-    "packages",
-    "modules",
-    "frames",
-    "requests",
-    "urls",
-    "ticks",
-    "symbols",
-    "tables",
-    "deltas",
-    "parts",
-    "bytes",
-    "it",
-]; // rustfmt::skip
+    "items", "files", "rows", "records", "documents", "docs", "images", "pages", "users", "objects",
+    "tests", "chunks", "blocks", "lines", "tasks", "jobs", "batches", "samples", "messages",
+    "entries", "events", "packages", "modules", "frames", "requests", "urls", "ticks", "symbols",
+    "tables", "deltas", "parts", "bytes", "it",
+];
 /// What is counted from one on, and is under way while it is named.
 const STEPS: &[&str] = &["step", "stage", "phase", "epoch", "pass", "round"];
 /// Words in -ing that no work begins with.
+#[rustfmt::skip]
 const NOT_DOING: &[&str] = &[
-    "warning",
-    "nothing",
-    "something",
-    "anything",
-    "everything",
-    "string",
-    "thing",
-    "during",
-    "missing",
-    "failing",
-    "pending",
-    "passing",
-    "using",
-    "king",
-    "ring",
-]; // rustfmt::skip
+    "warning", "nothing", "something", "anything", "everything", "string", "thing", "during",
+    "missing", "failing", "pending", "passing", "using", "king", "ring",
+];
 
 /// Where the figure stands and what is around it.
 struct Line<'a> {

@@ -24,6 +24,8 @@ pub(super) enum Token<'a> {
     Time,
     /// What stands beside figures: sizes, rates, dates, dashes.
     Beside,
+    /// `/` alone.
+    Slash,
     /// The unit of a size, `MiB`.
     Size(&'a str),
     /// A word.
@@ -68,6 +70,9 @@ fn word<'a>(word: &'a str, tokens: &mut Vec<Token<'a>>) {
 }
 
 fn classified(word: &str) -> Token<'_> {
+    if word == "/" {
+        return Token::Slash;
+    }
     if let Some(percent) = word.strip_suffix('%').and_then(decimal) {
         return if percent <= 100.0 { Token::Percent(percent) } else { Token::Word(word) };
     }
@@ -115,7 +120,7 @@ fn joined(tokens: Vec<Token<'_>>) -> Vec<Token<'_>> {
             (Token::Word("%"), [.., Token::Number(number)]) => {
                 decimal(number).filter(|n| *n <= 100.0).map(|n| (1, Token::Percent(n)))
             }
-            (Token::Number(all), [.., Token::Number(done), Token::Word("/" | "of")]) => {
+            (Token::Number(all), [.., Token::Number(done), Token::Slash | Token::Word("of")]) => {
                 match (count(done), count(all)) {
                     (Some(done), Some(all)) if done <= all && all > 0 => {
                         Some((2, Token::Ratio(done, all)))
@@ -191,5 +196,5 @@ fn is_beside(word: &str) -> bool {
         || is_rate && is_size_unit(unit)
         || is_date
         || ["xfr#", "to-chk=", "ir-chk=", "to-check="].iter().any(|with| word.starts_with(with))
-        || matches!(word, "/" | "-" | "@" | "·" | "•" | "–" | "," | ":")
+        || matches!(word, "-" | "@" | "·" | "•" | "–" | "," | ":")
 }

@@ -21,7 +21,7 @@ const LEAD: usize = 17;
 /// Draws it.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, tail: &Tail, canvas: &Canvas<'_>) {
     let theme = canvas.theme;
-    let title = format!("Log of {}", format::plain(&tail.job_id));
+    let title = format!("Log of {}, times in UTC", format::plain(&tail.job_id));
     let block = frame_of(&title, true);
     let inner = block.inner(area);
     frame.render_widget(block, area);

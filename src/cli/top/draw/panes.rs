@@ -97,11 +97,16 @@ pub fn workers(frame: &mut Frame<'_>, area: Rect, canvas: &Canvas<'_>) {
             plain(format::plain(&worker.worker_id)),
             plain(format!("{}/{}", worker.held, worker.slots)),
             (names::word::<WorkerState>(worker.state), paint),
-            plain(seen.map(|seen| format::age(seen, canvas.sight.now)).unwrap_or_default()),
+            plain(seen.map(|seen| ago(seen, canvas)).unwrap_or_default()),
             plain(busy.map(|cpu| format!("{cpu:.0}%")).unwrap_or_default()),
             plain(format::plain(&worker.queues.join(","))),
         ]
     });
+}
+
+/// How long ago, without the word for it, for which there is no room.
+fn ago(time: &prost_types::Timestamp, canvas: &Canvas<'_>) -> String {
+    format::age(time, canvas.sight.now).trim_end_matches(" ago").to_owned()
 }
 
 /// What runs.

@@ -38,6 +38,7 @@ impl Book {
             max_unacked_bytes: welcome.max_unacked_bytes,
             max_unacked_updates: welcome.max_unacked_updates,
         });
+        self.attached = true;
         let mut events = Vec::new();
         for adopted in welcome.adopted {
             let lease = Lease { job_id: adopted.job_id, epoch: adopted.lease_epoch };
@@ -135,6 +136,7 @@ impl Book {
     pub(in crate::cli::worker) fn acked(&mut self, through: i64) -> Vec<Event> {
         let mut events = Vec::new();
         while let Some(sent) = self.sent.pop_front_if(|sent| sent.seq <= through) {
+            self.stalled = false;
             let lease = self.answered(&sent);
             if let Said::Outcome(_) = sent.said {
                 self.jobs.remove(&lease);

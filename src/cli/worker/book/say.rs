@@ -193,5 +193,5 @@ impl Book {
 
 fn update(seq: i64, lease: &Lease, report: Report) -> Kind {
     let Lease { job_id, epoch } = lease.clone();
-    Kind::Update(Update { seq, job_id, lease_epoch: epoch, report: Some(report) })
+    Kind::Update(Box::new(Update { seq, job_id, lease_epoch: epoch, report: Some(report) }))
 }

@@ -9,13 +9,18 @@ use crate::domain::limits::LOG_AGAIN_AFTER;
 use crate::runtime::Clock;
 
 /// Says when the next line of a kind may be logged.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rarely {
     last: Mutex<Option<Instant>>,
     untold: AtomicU64,
 }
 
 impl Rarely {
+    /// Nothing was told yet.
+    pub(super) const fn new() -> Self {
+        Self { last: Mutex::new(None), untold: AtomicU64::new(0) }
+    }
+
     /// How many there were since the last line, this one included, if it is time for another.
     pub(super) fn tell(&self) -> Option<u64> {
         let untold = self.untold.fetch_add(1, Ordering::Relaxed) + 1;

@@ -1,0 +1,282 @@
+//! Watches that come back: over restarts, too late, to the wrong place, and from far behind.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jobplane::auth::Caller;
+use jobplane::domain::{JobFilter, JobId, Position, Timestamp};
+use jobplane::engine::{JobsWatch, Resume, Sent, Start, WatchJobs};
+use jobplane::proto::v1;
+use jobplane::proto::v1::JobState as State;
+use jobplane::proto::v1::watch_jobs_response::removed::Reason;
+use jobplane::store::Prune;
+
+use crate::harness::{
+    Client, Fault, JobFacts as _, JobsWatcher, Mirror, SOON, Server, Told as _, spec, within,
+};
+
+async fn watched(server: &Server) -> Mirror {
+    let watcher = JobsWatcher::open(&server.client(), JobsWatcher::of_type("sync")).await;
+    watcher.started().await;
+    watcher.stop().await
+}
+
+async fn many(client: &Client, count: usize) {
+    for from in (0..count).step_by(1_000) {
+        let requests = (from..count.min(from + 1_000)).map(|_| v1::CreateJobRequest {
+            spec: Some(spec("sync")),
+            ..v1::CreateJobRequest::default()
+        });
+        let request = v1::BatchCreateJobsRequest { requests: requests.collect() };
+        client.jobs.clone().batch_create_jobs(request).await.expect("created");
+    }
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_over_a_restart_as_if_it_had_been_there() {
+    let mut server = Server::start().await;
+    let client = server.client();
+    let ids = [(); 5].map(|()| client.create(spec("sync")));
+    let jobs = futures_util::future::join_all(ids).await;
+    let [same, ended, deleted, retried, running] = &jobs[..] else { panic!("five jobs") };
+    client.cancel(&retried.id, None).await.expect("cancelled");
+    let watcher = JobsWatcher::open(&client, JobsWatcher::of_type("sync")).await;
+    let copy = watcher.until("four jobs", |copy| copy.at_token.len() == 4).await;
+    assert_eq!(copy.snapshots, 1);
+    let copy = watcher.stop().await;
+
+    client.cancel(&deleted.id, None).await.expect("cancelled");
+    client.delete(&deleted.id).await.expect("deleted");
+    client.retry(&retried.id, false).await.expect("waits again");
+    client.create(spec("backup")).await;
+    server.restart().await;
+    let client = server.client();
+    client.cancel(&ended.id, None).await.expect("cancelled");
+    let new = client.create(spec("sync")).await;
+
+    let watcher = JobsWatcher::resume(&client, JobsWatcher::of_type("sync"), copy).await;
+    let copy = watcher.until("a bookmark", |copy| copy.bookmarks > 0).await;
+    let held: BTreeSet<&String> = copy.at_token.keys().collect();
+    assert_eq!(held, [&same.id, &retried.id, &running.id, &new.id].into());
+    assert_eq!((copy.snapshots, copy.resets), (1, 0), "it was no new snapshot");
+    let why = |id: &str| copy.gone.get(id).map(|(reason, _)| *reason);
+    assert_eq!(why(&ended.id), Some(Reason::Unmatched));
+    assert_eq!(why(&deleted.id), Some(Reason::Deleted));
+    let ended = copy.gone[&ended.id].1.as_ref().expect("the job as it is");
+    assert_eq!(ended.state(), State::Cancelled);
+    // And it lives on.
+    client.cancel(&new.id, None).await.expect("cancelled");
+    watcher.until("the end of a job", |copy| !copy.jobs.contains_key(&new.id)).await;
+    drop(watcher);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_is_too_old_starts_over_with_a_snapshot() {
+    let server = Server::start().await;
+    let client = server.client();
+    let old = client.create(spec("sync")).await;
+    let copy = watched(&server).await;
+    client.cancel(&old.id, None).await.expect("cancelled");
+    let new = client.create(spec("sync")).await;
+    let all = server.now().plus(Duration::from_secs(1));
+    let never = Timestamp::from_micros(0);
+    let prune = Prune {
+        changes_before: all,
+        sessions_before: never,
+        requests_before: never,
+        buckets_before: never,
+        limit: 10_000,
+    };
+    server.store().prune(prune).await.expect("pruned");
+    let watcher = JobsWatcher::resume(&client, JobsWatcher::of_type("sync"), copy).await;
+    let copy =
+        watcher.until("a new snapshot", |copy| copy.resets == 1 && copy.snapshots == 1).await;
+    assert_eq!((copy.resets, copy.at_token.keys().collect::<Vec<_>>()), (1, vec![&new.id]));
+    drop(watcher);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_of_another_store_starts_over_with_a_snapshot() {
+    let (server, other) = (Server::start().await, Server::setup().in_memory().start().await);
+    let copy = watched(&other).await;
+    let job = server.client().create(spec("sync")).await;
+    let watcher = JobsWatcher::resume(&server.client(), JobsWatcher::of_type("sync"), copy).await;
+    let copy =
+        watcher.until("a new snapshot", |copy| copy.resets == 1 && copy.snapshots == 1).await;
+    assert_eq!((copy.resets, copy.at_token.keys().collect::<Vec<_>>()), (1, vec![&job.id]));
+    drop(watcher);
+    server.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_for_another_filter_or_view_is_refused() {
+    let server = Server::setup().in_memory().start().await;
+    let token = watched(&server).await.token;
+    let resumed = |wish: v1::WatchJobsRequest| {
+        let client = server.client();
+        let wish = v1::WatchJobsRequest { resume_token: token.clone(), ..wish };
+        async move { client.jobs.clone().watch_jobs(wish).await }
+    };
+    let full =
+        v1::WatchJobsRequest { view: v1::JobView::Full.into(), ..JobsWatcher::of_type("sync") };
+    for other in [JobsWatcher::of_type("backup"), full, v1::WatchJobsRequest::default()] {
+        let refusal = resumed(other).await.refusal();
+        assert_eq!(refusal.reason, "INVALID_RESUME_TOKEN");
+        assert_eq!(refusal.fields, ["resume_token"]);
+    }
+    // The same filter written in another way is the same filter.
+    let mut same = JobsWatcher::of_type("sync");
+    let filter = same.filter.as_mut().expect("a filter");
+    filter.types.push("sync".to_owned());
+    filter.states = vec![State::Running.into(), State::Pending.into()];
+    resumed(same).await.expect("a watch");
+    server.stop().await;
+}
+
+fn wish(start: Start) -> WatchJobs {
+    WatchJobs {
+        filter: WatchJobs::normalized(JobFilter::default()),
+        full: false,
+        start,
+        min_interval: Duration::ZERO,
+    }
+}
+
+async fn open(server: &Server, start: Start) -> JobsWatch {
+    let caller = Caller::anonymous();
+    server.engine().watch_jobs(&caller, wish(start)).await.expect("a watch")
+}
+
+/// All that comes up to the first end of a snapshot or bookmark.
+async fn to_token(watch: &mut JobsWatch) -> Vec<Sent> {
+    let look = async {
+        let mut all = Vec::new();
+        loop {
+            all.extend(watch.next().await.expect("something"));
+            if all.iter().any(|sent| matches!(sent, Sent::SnapshotEnd(_) | Sent::Bookmark(_))) {
+                return all;
+            }
+        }
+    };
+    within(6 * SOON, "a token comes", look).await
+}
+
+fn jobs(sent: &[Sent]) -> BTreeSet<JobId> {
+    let job = |sent: &Sent| match sent {
+        Sent::Job(snapshot) => Some(snapshot.job.id),
+        _ => None,
+    };
+    sent.iter().filter_map(job).collect()
+}
+
+#[tokio::test]
+async fn a_token_of_another_timeline_or_ahead_of_the_store_starts_over() {
+    let server = Server::start().await;
+    server.client().create(spec("sync")).await;
+    let origin = server.store().origin().await.expect("an origin");
+    let ahead = Resume { origin, position: Position::Sequence(1_000_000) };
+    let here = server.store().position().await.expect("a position");
+    let elsewhere = Resume {
+        origin: jobplane::domain::Origin { timeline: origin.timeline + 1, ..origin },
+        position: here,
+    };
+    for resume in [ahead, elsewhere] {
+        let mut watch = open(&server, Start::After(resume)).await;
+        let sent = to_token(&mut watch).await;
+        assert!(matches!(sent.first(), Some(Sent::Reset)), "{sent:?}");
+        assert!(matches!(sent.last(), Some(Sent::SnapshotEnd(_))), "{sent:?}");
+        assert_eq!(jobs(&sent).len(), 1);
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_watcher_that_falls_far_behind_goes_on_from_the_change_log() {
+    const JOBS: usize = 10_500;
+    let server = Server::setup().in_memory().start().await;
+    let client = server.client();
+    let mut watch = open(&server, Start::Snapshot).await;
+    to_token(&mut watch).await;
+    // Nobody asks the watch for anything meanwhile.
+    many(&client, JOBS).await;
+    let mut seen = BTreeSet::new();
+    while seen.len() < JOBS {
+        let sent = to_token(&mut watch).await;
+        assert!(!sent.iter().any(|sent| matches!(sent, Sent::Reset)), "no new snapshot");
+        seen.extend(jobs(&sent));
+    }
+    server.stop_with(watch).await;
+}
+
+#[tokio::test]
+async fn a_commit_whose_outcome_nobody_heard_is_shown_all_the_same() {
+    let server = Server::start().await;
+    let client = server.client();
+    let watcher = JobsWatcher::open(&client, JobsWatcher::of_type("sync")).await;
+    watcher.started().await;
+    server.faults.plan(Fault::AnswerLost, |batch| !batch.creates.is_empty());
+    let lost = client.create(spec("sync")).await;
+    let next = client.create(spec("sync")).await;
+    assert!(server.faults.happened());
+    watcher
+        .until("both", |copy| copy.at_token.contains_key(&lost.id) && copy.jobs.len() == 2)
+        .await;
+    client.cancel(&next.id, None).await.expect("cancelled");
+    watcher.until("what follows", |copy| copy.jobs.len() == 1).await;
+    drop(watcher);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_stopping_server_says_when_to_come_back() {
+    let mut server = Server::start().await;
+    let client = server.client();
+    let job = client.create(spec("sync")).await;
+    let watcher = JobsWatcher::open(&client, JobsWatcher::of_type("sync")).await;
+    watcher.started().await;
+    let (_, (copy, end)) = tokio::join!(server.halt(), watcher.end());
+    let refusal = end.refusal();
+    assert_eq!(refusal.reason, "SERVER_DRAINING");
+    assert!(refusal.retry_after.is_some());
+    server.resume().await;
+    let watcher = JobsWatcher::resume(&server.client(), JobsWatcher::of_type("sync"), copy).await;
+    server.client().cancel(&job.id, None).await.expect("cancelled");
+    watcher.until("the end", |copy| copy.jobs.is_empty()).await;
+    drop(watcher);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_thousand_different_filters_cost_a_change_no_more_than_one() {
+    const WATCHERS: usize = 1_000;
+    let server = Server::setup().in_memory().start().await;
+    let client = server.client();
+    let labelled = |run: usize| [("run".to_owned(), run.to_string())].into();
+    let mut watches = Vec::new();
+    for run in 0..WATCHERS {
+        let filter = JobFilter { labels: labelled(run), ..JobFilter::default() };
+        let wish = WatchJobs { filter: WatchJobs::normalized(filter), ..wish(Start::Now) };
+        let caller = Caller::anonymous();
+        watches.push(server.engine().watch_jobs(&caller, wish).await.expect("a watch"));
+    }
+    assert_eq!((server.engine().feed().watchers(), server.engine().feed().views()), (1_000, 1_000));
+    for watch in &mut watches {
+        to_token(watch).await;
+    }
+    let before = server.engine().feed().tried();
+    for run in 0..100 {
+        let spec = v1::JobSpec { labels: labelled(run * 10), ..spec("sync") };
+        client.create(spec).await;
+    }
+    for run in 0..100 {
+        let sent = to_token(&mut watches[run * 10]).await;
+        assert_eq!(jobs(&sent).len(), 1);
+    }
+    let after = server.engine().feed().tried();
+    assert_eq!(after.changes - before.changes, 100);
+    assert!(after.filters - before.filters <= 100, "{before:?} {after:?}");
+    server.stop_with(watches).await;
+}

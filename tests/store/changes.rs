@@ -1,0 +1,118 @@
+//! The change log: what was done since a position.
+
+use jobplane::domain::{JobId, Position, Timestamp};
+use jobplane::store::{Batch, ChangesSince, Prune, RemovedJob, Store};
+
+use crate::on_each_store;
+use crate::world::{at, batch, born, cancel, command, commit, delete, given, job_id, load, spec};
+
+fn sequence(number: i64) -> Position {
+    Position::Sequence(number)
+}
+
+async fn position(store: &dyn Store) -> Position {
+    store.position().await.expect("a position")
+}
+
+async fn since(store: &dyn Store, position: &Position) -> ChangesSince {
+    store.changes_since(position, 100).await.expect("an answer")
+}
+
+/// What was found, in order.
+async fn found(store: &dyn Store, from: &Position) -> (Vec<JobId>, Vec<RemovedJob>, Position) {
+    match since(store, from).await {
+        ChangesSince::Found { mut ids, removed, position } => {
+            ids.sort();
+            (ids, removed, position)
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn prune(store: &dyn Store, changes_before: Timestamp) {
+    let prune = Prune {
+        changes_before,
+        sessions_before: at(0),
+        requests_before: at(0),
+        buckets_before: at(0),
+        limit: 1_000,
+    };
+    store.prune(prune).await.expect("pruned");
+}
+
+async fn every_commit_has_the_next_position(store: &dyn Store) {
+    assert_eq!(position(store).await, sequence(0));
+    let first =
+        commit(store, Batch { creates: vec![born(1, spec(), at(0))], ..batch(at(0)) }).await;
+    assert_eq!(first.position, Some(sequence(1)));
+    assert!(first.position.as_ref().is_some_and(|first| first.follows(&sequence(0))));
+    // Also one that did nothing: its guard missed.
+    let late = delete(&load(store, 1).await.expect("the job"));
+    let late = jobplane::store::JobDelete { expected_revision: 9, ..late };
+    let second = commit(store, Batch { deletes: vec![late], ..batch(at(1)) }).await;
+    assert_eq!((second.deletes, second.position), (vec![false], Some(sequence(2))));
+    assert_eq!(commit(store, batch(at(2))).await.position, None);
+    assert_eq!(position(store).await, sequence(2));
+    assert_eq!(found(store, &sequence(1)).await, (Vec::new(), Vec::new(), sequence(2)));
+}
+
+async fn each_changed_job_is_named_once_and_a_deleted_one_apart(store: &dyn Store) {
+    given(store, vec![born(1, spec(), at(0)), born(2, spec(), at(0))]).await;
+    let from = position(store).await;
+    given(store, vec![born(3, spec(), at(0))]).await;
+    let gone = command(store, 1, cancel(), at(1)).await;
+    command(store, 3, cancel(), at(1)).await;
+    commit(store, Batch { deletes: vec![delete(&gone)], ..batch(at(2)) }).await;
+    let (ids, removed, to) = found(store, &from).await;
+    assert_eq!(ids, [job_id(3)]);
+    assert_eq!(removed, [RemovedJob::of(&gone)]);
+    assert_eq!(to, position(store).await);
+    assert_eq!(found(store, &to).await, (Vec::new(), Vec::new(), to.clone()));
+}
+
+async fn a_position_that_the_store_never_came_to_is_ahead(store: &dyn Store) {
+    given(store, vec![born(1, spec(), at(0))]).await;
+    assert_eq!(since(store, &sequence(2)).await, ChangesSince::Ahead);
+    assert_eq!(since(store, &sequence(i64::MAX)).await, ChangesSince::Ahead);
+}
+
+async fn more_changes_than_wanted_are_not_read(store: &dyn Store) {
+    given(store, (1..=5).map(|number| born(number, spec(), at(0))).collect()).await;
+    let answer = |limit| store.changes_since(&Position::Sequence(0), limit);
+    assert_eq!(answer(4).await.expect("an answer"), ChangesSince::TooMany);
+    assert!(matches!(answer(5).await, Ok(ChangesSince::Found { ids, .. }) if ids.len() == 5));
+}
+
+async fn the_log_loses_its_oldest_rows_only(store: &dyn Store) {
+    // A dispatch round took its time before the writer's commit, and committed after it.
+    for (number, seconds) in [(1, 10), (2, 30), (3, 20), (4, 40)] {
+        let creates = vec![born(number, spec(), at(seconds))];
+        commit(store, Batch { creates, ..batch(at(seconds)) }).await;
+    }
+    prune(store, at(25)).await;
+    assert_eq!(since(store, &sequence(0)).await, ChangesSince::TooOld);
+    // What is older than it should be stays, rather than leaving a hole.
+    let (ids, ..) = found(store, &sequence(1)).await;
+    assert_eq!(ids, [job_id(2), job_id(3), job_id(4)]);
+    prune(store, at(1_000)).await;
+    assert_eq!(position(store).await, sequence(4));
+    assert_eq!(since(store, &sequence(3)).await, ChangesSince::TooOld);
+    assert_eq!(found(store, &sequence(4)).await, (Vec::new(), Vec::new(), sequence(4)));
+}
+
+async fn a_store_tells_its_log_from_all_others(store: &dyn Store) {
+    let origin = store.origin().await.expect("an origin");
+    assert_eq!(store.origin().await.expect("an origin"), origin);
+    let folder = tempfile::tempdir().expect("a folder");
+    let other = crate::world::sqlite(folder.path()).await.origin().await.expect("an origin");
+    assert_ne!(other.store, origin.store);
+}
+
+on_each_store!(
+    every_commit_has_the_next_position,
+    each_changed_job_is_named_once_and_a_deleted_one_apart,
+    a_position_that_the_store_never_came_to_is_ahead,
+    more_changes_than_wanted_are_not_read,
+    the_log_loses_its_oldest_rows_only,
+    a_store_tells_its_log_from_all_others,
+);
