@@ -286,6 +286,8 @@ pub const PROBES_MAX: usize = 64;
 /// Connections kept for the probes of one peer when it may have no others: one of each kind, and those of a
 /// proxy or two.
 pub const PEER_PROBE_CONNECTIONS_MAX: usize = 8;
+/// Such a connection says within this time that it is a probe: it has nothing to think about.
+pub const PROBE_HEAD_WITHIN: Duration = Duration::from_secs(1);
 /// Reflection calls of one peer: they read the next question when the answer before it was taken, so what comes
 /// meanwhile waits in the transport, a window of it for each. A person with a tool opens one.
 pub const PEER_REFLECTIONS_MAX: usize = 64;

@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
 use crate::config::Connections;
-use crate::domain::limits::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN};
+use crate::domain::limits::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, PROBE_HEAD_WITHIN};
 use crate::runtime::{Shutdown, Tasks};
 use crate::telemetry::Metrics;
 
@@ -159,11 +159,18 @@ impl Opening {
         let _ = socket::tune(&stream);
         let local = stream.local_addr().ok();
         let mut way = self.shake(stream).await?;
-        let head = timeout(self.bounds.head_within, head::read(&mut way)).await;
-        let head = head.map_err(|_| Failed::HeadTimeout)?.map_err(|_| Failed::Head)?;
-        if let Some(full) = self.full.filter(|_| !head::is_probe(&head)) {
-            return Err(Failed::Full(full));
-        }
+        let head = match self.full {
+            None => {
+                let head = timeout(self.bounds.head_within, head::read(&mut way)).await;
+                head.map_err(|_| Failed::HeadTimeout)?.map_err(|_| Failed::Head)?
+            }
+            Some(full) => timeout(PROBE_HEAD_WITHIN, head::read(&mut way))
+                .await
+                .ok()
+                .and_then(Result::ok)
+                .filter(|head| head::is_probe(head))
+                .ok_or(Failed::Full(full))?,
+        };
         Ok(Link::new(way, head, (local, self.peer), &self.cut, self.place))
     }
 

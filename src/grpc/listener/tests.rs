@@ -153,7 +153,7 @@ async fn connections_beyond_the_bound_are_closed_and_counted() {
     drop(first);
     host.counts("jobplane_connections 1").await;
     let _third = host.connect(b"").await;
-    host.counts("jobplane_connections_accepted_total 3").await;
+    host.counts("jobplane_connections_accepted_total 4").await;
     host.stop().await;
 }
 
