@@ -25,15 +25,16 @@ class Terminal:
         self.leader, follower = pty.openpty()
         self.size(columns, lines, tell=False)
         self.before = termios.tcgetattr(follower)
+        # The terminal is that of the new session, so that Ctrl-C reaches the program: a shell without one takes it by
+        # opening it. Not by a hook between fork and exec: gRPC's own hooks would run too, and write on the screen.
+        take = ["sh", "-c", 'exec "$@" <>"$0" >&0 2>&0', os.ttyname(follower)]
         self.process = subprocess.Popen(
-            [str(word) for word in command],
+            take + [str(word) for word in command],
             env={**environment, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8"},
             stdin=follower,
             stdout=follower,
             stderr=follower,
             start_new_session=True,
-            # The terminal is that of the new session, so that Ctrl-C reaches the program.
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         # Kept open, so that the settings can be read when the program is gone.
         self.follower = follower
