@@ -100,6 +100,8 @@ pub async fn watch(
         version: first.version,
         queue: VecDeque::new(),
         last_sent: now,
+        last_news: now,
+        held: false,
         last_look: now,
         ending: false,
         over: first.job.status.kind().is_terminal(),
@@ -149,6 +151,10 @@ struct Watcher {
     /// What the reader takes next: a page of lines and an update at most.
     queue: VecDeque<v1::WatchJobResponse>,
     last_sent: Instant,
+    /// When anything but a heartbeat was sent last: from here the pace is counted.
+    last_news: Instant,
+    /// Something changed, and the watcher does not want it yet.
+    held: bool,
     last_look: Instant,
     /// The job has ended; the lines before its end are being sent.
     ending: bool,
@@ -163,6 +169,9 @@ impl Watcher {
             if let Some(message) = self.queue.pop_front() {
                 // What was found this moment is sent this moment; what waited for the reader is sent now.
                 self.last_sent = if fresh { self.last_look } else { Clock::monotonic() };
+                if !matches!(message.event, Some(Event::Heartbeat(_))) {
+                    self.last_news = self.last_sent;
+                }
                 return Ok(Some(message));
             }
             if self.behind {
@@ -173,14 +182,16 @@ impl Watcher {
             if self.over {
                 return Ok(None);
             }
-            tokio::select! {
-                biased;
-                () = self.subscription.changed() => {}
-                () = self.alarm.as_mut() => {
-                    self.rung()?;
-                    continue;
+            if !self.held {
+                tokio::select! {
+                    biased;
+                    () = self.subscription.changed() => self.held = true,
+                    () = self.alarm.as_mut() => {
+                        self.rung()?;
+                        continue;
+                    }
+                    () = self.stopped.as_mut() => {}
                 }
-                () = self.stopped.as_mut() => {}
             }
             if self.shutdown.is_signalled() {
                 return Err(to_status(engine::Error::Draining));
@@ -189,9 +200,12 @@ impl Watcher {
             if self.ageing.is_over(self.last_sent) {
                 return Err(aged());
             }
-            self.hold_back().await;
-            self.look()?;
-            fresh = true;
+            self.hold_back().await?;
+            if self.queue.is_empty() {
+                self.held = false;
+                self.look()?;
+                fresh = true;
+            }
         }
     }
 
@@ -212,16 +226,23 @@ impl Watcher {
         Ok(())
     }
 
-    /// Waits until the watcher wants another update; the end is not held back.
-    async fn hold_back(&mut self) {
-        let due = self.last_sent + self.min_interval;
+    /// Waits until the watcher wants another update, or a heartbeat is queued; the end is not held back.
+    async fn hold_back(&mut self) -> Result<(), Status> {
+        let due = self.last_news + self.min_interval;
         while Clock::monotonic() < due && !self.is_ended() && !self.shutdown.is_signalled() {
             tokio::select! {
                 () = tokio::time::sleep_until(due) => {}
                 () = self.subscription.changed() => {}
+                () = self.alarm.as_mut() => {
+                    self.rung()?;
+                    if !self.queue.is_empty() {
+                        break;
+                    }
+                }
                 () = self.shutdown.signalled() => {}
             }
         }
+        Ok(())
     }
 
     fn is_ended(&self) -> bool {

@@ -100,6 +100,25 @@ async fn both_kinds_of_streams_show_that_they_live() {
 }
 
 #[tokio::test]
+async fn a_watch_that_holds_an_update_back_shows_that_it_lives_and_sends_it_when_it_is_due() {
+    let server = Server::setup()
+        .with(|config| config.transport.streams.watch_heartbeat = Duration::from_millis(50));
+    let server = server.start().await;
+    let id = server.client().create(spec("sync")).await.id;
+    let wish = v1::WatchJobRequest { min_interval: seconds(1.0), ..Watcher::wish(&id) };
+    let watcher = Watcher::open(server.client(), wish).await;
+    let worker = server.worker("w1").connect().await;
+    let _held = worker.expect_assignment().await;
+    let beats = |seen: &[Seen]| seen.iter().filter(|seen| matches!(seen, Seen::Heartbeat)).count();
+    let running = |seen: &Seen| matches!(seen, Seen::Update(status) if status.state() == v1::JobState::Running);
+    let before = watcher
+        .until("the update", |seen| seen.iter().position(running).map(|at| beats(&seen[..at])))
+        .await;
+    assert!(before >= 3, "{before} heartbeats before an update that was held back for a second");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_watch_of_a_busy_job_needs_no_heartbeat_and_ages_all_the_same() {
     let server = short_lived(Duration::ZERO).await;
     let id = server.client().create(spec("sync")).await.id;
