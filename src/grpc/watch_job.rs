@@ -103,8 +103,7 @@ pub async fn watch(
         last_news: now,
         held: false,
         last_look: now,
-        ending: false,
-        over: first.job.status.kind().is_terminal(),
+        phase: if first.job.status.kind().is_terminal() { Phase::Over } else { Phase::Live },
     };
     watcher.queue.push_back(event(Event::Snapshot(watcher.encode(&first, Form::Snapshot))));
     Ok(Box::pin(futures_util::stream::unfold(Some(watcher), step)))
@@ -126,6 +125,17 @@ async fn step(
 enum Form {
     Snapshot,
     Update,
+}
+
+/// How near its end a watch is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The job goes on.
+    Live,
+    /// The job has ended; the lines before its end are being sent.
+    Ending,
+    /// The terminal state is sent or queued.
+    Over,
 }
 
 struct Watcher {
@@ -156,10 +166,7 @@ struct Watcher {
     /// Something changed, and the watcher does not want it yet.
     held: bool,
     last_look: Instant,
-    /// The job has ended; the lines before its end are being sent.
-    ending: bool,
-    /// The terminal state is sent or queued.
-    over: bool,
+    phase: Phase,
 }
 
 impl Watcher {
@@ -179,7 +186,7 @@ impl Watcher {
                 fresh = false;
                 continue;
             }
-            if self.over {
+            if self.phase == Phase::Over {
                 return Ok(None);
             }
             if !self.held {
@@ -258,11 +265,11 @@ impl Watcher {
         let Some(snapshot) = latest else { return Ok(()) };
         let over = snapshot.job.status.kind().is_terminal();
         let ends = over && snapshot.version != self.version;
-        if logs_version != self.logs_seen || (ends && !self.ending) {
+        if logs_version != self.logs_seen || (ends && self.phase == Phase::Live) {
             self.logs_seen = logs_version;
             self.behind = self.logs.is_some();
         }
-        self.ending = ends;
+        self.phase = if ends { Phase::Ending } else { Phase::Live };
         if ends && self.behind {
             return Ok(());
         }
@@ -270,7 +277,9 @@ impl Watcher {
             self.version = snapshot.version;
             let update = self.encode(&snapshot, Form::Update);
             self.queue.push_back(event(Event::Update(update)));
-            self.over = over;
+            if over {
+                self.phase = Phase::Over;
+            }
         }
         if deleted && !over {
             let job_id = self.subscription.job_id();
@@ -294,7 +303,7 @@ impl Watcher {
             }
         }
         let due = self.last_look + self.min_interval;
-        if !self.over && (self.is_ended() || Clock::monotonic() >= due) {
+        if self.phase != Phase::Over && (self.is_ended() || Clock::monotonic() >= due) {
             self.look()?;
         }
         Ok(())
