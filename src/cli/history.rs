@@ -53,10 +53,7 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
             let typical = typical(&client, &answer.jobs).await?;
             let rows: Vec<_> = answer.jobs.iter().map(|job| row(job, &typical, out)).collect();
             table(out.wide()).write(&rows, out)?;
-            if !answer.next_page_token.is_empty() {
-                let shown = answer.jobs.len();
-                out.note(&pages::more(shown, answer.total_size, answer.total_size_capped))?;
-            }
+            pages::tell_more(&answer, out)?;
         }
     }
     Ok(Exit::Ok)

@@ -4,6 +4,7 @@ use super::client::Client;
 use super::exit::Failure;
 use super::filter::Filter;
 use super::format;
+use super::output::Out;
 use crate::proto::v1::{Job, ListJobsRequest, ListJobsResponse};
 
 /// The server gives no larger pages.
@@ -43,6 +44,14 @@ pub async fn first(
 pub fn more(shown: usize, total: i64, capped: bool) -> String {
     let (total, or_more) = (format::count(total), if capped { " or more" } else { "" });
     format!("jobplane: {shown} of {total}{or_more} jobs shown; see more with --limit N")
+}
+
+/// Says so if an answer leaves some out.
+pub fn tell_more(answer: &ListJobsResponse, out: &mut Out) -> Result<(), Failure> {
+    if answer.next_page_token.is_empty() {
+        return Ok(());
+    }
+    out.note(&more(answer.jobs.len(), answer.total_size, answer.total_size_capped))
 }
 
 /// What is said when there is none.

@@ -19,7 +19,7 @@ pub(super) struct Tree {
     root: i32,
     mark: String,
     /// This process, whose group and session are never the tree's.
-    us: Seen,
+    us: i32,
     /// Who was seen, with the moment of its start: ids are used again.
     known: HashMap<i32, u64>,
     /// Groups and sessions that processes of the tree were seen in.
@@ -30,12 +30,7 @@ pub(super) struct Tree {
 
 impl Tree {
     pub(super) fn new(root: u32, mark: String) -> Self {
-        let us = Seen {
-            pid: Pid::as_raw(Some(rustix::process::getpid())),
-            group: Pid::as_raw(Some(rustix::process::getpgrp())),
-            session: rustix::process::getsid(None).map_or(0, Pid::as_raw_pid),
-            ..Seen::default()
-        };
+        let us = Pid::as_raw(Some(rustix::process::getpid()));
         let root = i32::try_from(root).unwrap_or(0);
         Self { root, mark, us, known: HashMap::new(), groups: HashSet::new(), root_gone: false }
     }
@@ -55,8 +50,11 @@ impl Tree {
 
     /// The processes of the tree among all; `carries` tells whether one has the mark.
     pub(super) fn members(&mut self, all: &[Seen], carries: impl Fn(i32) -> bool) -> Vec<Seen> {
+        // In a container their leaders may be outside of it: then both are 0, which is no group.
+        let ours = all.iter().find(|seen| seen.pid == self.us);
+        let ours = ours.map_or([0, 0], |us| [us.group, us.session]);
         let mut inside: HashSet<i32> = HashSet::new();
-        for seen in all.iter().filter(|seen| seen.pid != self.us.pid) {
+        for seen in all.iter().filter(|seen| seen.pid != self.us) {
             let is_root = seen.pid == self.root && !self.root_gone;
             let is_known = self.known.get(&seen.pid) == Some(&seen.started);
             if is_root || is_known || self.is_adopted(seen, &carries) {
@@ -69,10 +67,10 @@ impl Tree {
                 .iter()
                 .filter(|seen| inside.contains(&seen.pid))
                 .flat_map(|seen| [seen.group, seen.session])
-                .filter(|group| self.is_foreign(*group))
+                .filter(|group| *group > 0 && !ours.contains(group))
                 .collect();
             let before = inside.len();
-            for seen in all.iter().filter(|seen| seen.pid != self.us.pid) {
+            for seen in all.iter().filter(|seen| seen.pid != self.us) {
                 let belongs = inside.contains(&seen.parent)
                     || groups.contains(&seen.group)
                     || groups.contains(&seen.session);
@@ -94,7 +92,7 @@ impl Tree {
     /// Ends of orphans that only we can take notice of; answers what these used of the processor.
     pub(super) fn reap(&self, members: &[Seen]) -> std::time::Duration {
         let ours = members.iter().filter(|seen| {
-            seen.zombie && seen.parent == self.us.pid && (seen.pid != self.root || self.root_gone)
+            seen.zombie && seen.parent == self.us && (seen.pid != self.root || self.root_gone)
         });
         ours.map(|seen| {
             scan::reap(seen.pid);
@@ -105,17 +103,12 @@ impl Tree {
 
     /// A child of ours whose parent died. Init's children are ours where the system has no subreapers.
     fn is_adopted(&self, seen: &Seen, carries: &impl Fn(i32) -> bool) -> bool {
-        let is_child = seen.parent == self.us.pid;
+        let is_child = seen.parent == self.us;
         let may_be = is_child || !cfg!(target_os = "linux") && seen.parent == 1;
         // Another command of ours leads its group; ids are used again.
         let follows = seen.group != seen.pid
             && (self.groups.contains(&seen.group) || self.groups.contains(&seen.session));
         may_be && seen.pid != self.root && (is_child && follows || carries(seen.pid))
-    }
-
-    /// Whether it is a group, and none that we are in ourselves.
-    fn is_foreign(&self, group: i32) -> bool {
-        group > 0 && group != self.us.group && group != self.us.session
     }
 }
 

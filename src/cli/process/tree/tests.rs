@@ -61,3 +61,18 @@ fn an_id_that_is_used_again_is_another_process() {
     let another = Seen { started: 2, ..process(ROOT + 1, 1, ROOT + 9, ROOT + 9) };
     assert_eq!(pids(&mut tree, &[another], &[]), [0; 0]);
 }
+
+#[test]
+fn our_own_group_and_session_make_nobody_a_member_also_when_their_leaders_are_out_of_sight() {
+    // 0 is what a process in a container is told of a leader outside of it.
+    for (group, session) in [(us(), 7), (0, 0)] {
+        let mut tree = Tree::new(ROOT.unsigned_abs(), String::new());
+        let all = [
+            process(us(), 0, group, session),
+            process(ROOT, us(), ROOT, session),
+            process(ROOT + 1, ROOT, group, session),
+            process(ROOT + 2, 1, group, session),
+        ];
+        assert_eq!(pids(&mut tree, &all, &[]), [ROOT, ROOT + 1]);
+    }
+}
