@@ -34,7 +34,9 @@ pub use batch::{
     ProgressWrite, RequestKey, SessionWrite, Written,
 };
 pub use error::{Error, Result};
-pub use query::{ChangesSince, ListQuery, LogQuery, Orphan, Probe, Prune, RemovedJob, StoreInfo};
+pub use query::{
+    ChangesSince, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready, RemovedJob, StoreInfo,
+};
 
 /// One dispatch round: its candidates are locked until it is committed or dropped.
 #[async_trait]
@@ -110,8 +112,36 @@ pub trait Store: Send + Sync + 'static {
         state: Option<StateKind>,
         limit: usize,
     ) -> Result<Vec<Job>>;
+    /// The newest flushed progress of those of these jobs that run. Only a
+    /// [shared](Store::is_shared) store is asked: another one's server knows newer progress itself.
+    async fn progress(&self, _ids: &[JobId]) -> Result<Vec<ProgressWrite>> {
+        Ok(Vec::new())
+    }
+    /// Sums up what commits left to be summed up later; answers how many rows went. Safe to run on
+    /// every server over the store at once.
+    async fn fold(&self) -> Result<u64> {
+        Ok(0)
+    }
     /// Takes away what is past its time; answers how many rows went.
     async fn prune(&self, prune: Prune) -> Result<u64>;
+    /// Whether other servers may be over the same store: then not all that happens in it is known
+    /// without asking, and its clock is the one that counts.
+    fn is_shared(&self) -> bool {
+        false
+    }
+    /// What the store's clock says; `None` if it has none but the server's.
+    async fn time(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
+    /// Tells other servers over the same store where to look. A hint: it may be lost.
+    async fn tell(&self, _news: News) -> Result<()> {
+        Ok(())
+    }
+    /// Waits until another server told something, or until some of it may have been lost. Safe to
+    /// drop; one caller at a time. An error means that nothing will be heard for a while.
+    async fn told(&self) -> Result<News> {
+        std::future::pending().await
+    }
     /// Whether it answers.
     async fn ping(&self) -> Result<()>;
     /// How it is.

@@ -73,7 +73,7 @@ pub struct Prune {
 /// The store as it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreInfo {
-    /// `sqlite` or `memory`.
+    /// `sqlite`, `postgres` or `memory`.
     pub kind: &'static str,
     /// The database's version.
     pub version: String,
@@ -109,6 +109,27 @@ impl RemovedJob {
     }
 }
 
+/// A queue and type in which jobs began to wait.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Ready {
+    /// The queue.
+    pub queue: QueueName,
+    /// The type.
+    #[serde(rename = "type")]
+    pub job_type: JobType,
+    /// When the first of them is due.
+    pub at: Timestamp,
+}
+
+/// What another server did, as far as a hint says: where to look, never what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct News {
+    /// There is something new in the change log.
+    pub changes: bool,
+    /// Progress of running jobs was flushed.
+    pub progress: bool,
+}
+
 /// What the change log says since a position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChangesSince {
@@ -118,6 +139,9 @@ pub enum ChangesSince {
         ids: Vec<JobId>,
         /// Jobs that were deleted.
         removed: Vec<RemovedJob>,
+        /// Where jobs began to wait, and from when on the first of them is due; only from a
+        /// [shared](super::Store::is_shared) store, for others know it by themselves.
+        ready: Vec<Ready>,
         /// The position that this leads to.
         position: Position,
     },

@@ -21,7 +21,7 @@ async fn since(store: &dyn Store, position: &Position) -> ChangesSince {
 /// What was found, in order.
 async fn found(store: &dyn Store, from: &Position) -> (Vec<JobId>, Vec<RemovedJob>, Position) {
     match since(store, from).await {
-        ChangesSince::Found { mut ids, removed, position } => {
+        ChangesSince::Found { mut ids, removed, position, .. } => {
             ids.sort();
             (ids, removed, position)
         }

@@ -60,7 +60,7 @@ impl Engine {
             store.changes_since(&since, WATCH_RESUME_CHANGES_MAX).await
         });
         match read.await? {
-            ChangesSince::Found { ids, removed, position: to } => {
+            ChangesSince::Found { ids, removed, position: to, .. } => {
                 let (mut jobs, mut read_through) = (Vec::with_capacity(ids.len()), to.clone());
                 for some in ids.chunks(LOOP_ROWS_MAX) {
                     let some = some.to_vec();

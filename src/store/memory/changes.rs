@@ -55,7 +55,7 @@ impl ChangeLog {
     }
 
     pub(super) fn since(&self, position: &Position, limit: usize) -> ChangesSince {
-        let Position::Sequence(after) = *position;
+        let Position::Sequence(after) = *position else { return ChangesSince::TooOld };
         if after > self.last {
             return ChangesSince::Ahead;
         }
@@ -75,7 +75,12 @@ impl ChangeLog {
         for gone in &removed {
             ids.remove(&gone.id);
         }
-        ChangesSince::Found { ids: ids.into_iter().collect(), removed, position: self.position() }
+        ChangesSince::Found {
+            ids: ids.into_iter().collect(),
+            removed,
+            ready: Vec::new(),
+            position: self.position(),
+        }
     }
 
     /// Takes rows away from the oldest on, up to the first that stays: never one from the middle.

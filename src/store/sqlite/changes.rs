@@ -82,7 +82,7 @@ pub(super) async fn since(
     position: &Position,
     limit: usize,
 ) -> Result<ChangesSince> {
-    let Position::Sequence(after) = *position;
+    let Position::Sequence(after) = *position else { return Ok(ChangesSince::TooOld) };
     let mut reading = readers.begin().await.map_err(from_sqlx)?;
     let last: i64 = sqlx::query_scalar(LAST).fetch_one(&mut *reading).await.map_err(from_sqlx)?;
     if after > last {
@@ -111,5 +111,5 @@ pub(super) async fn since(
         ids.remove(&gone.id);
     }
     let position = Position::Sequence(last);
-    Ok(ChangesSince::Found { ids: ids.into_iter().collect(), removed, position })
+    Ok(ChangesSince::Found { ids: ids.into_iter().collect(), removed, ready: Vec::new(), position })
 }
