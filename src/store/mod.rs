@@ -13,6 +13,7 @@ mod error;
 mod figures;
 mod leases;
 pub mod memory;
+pub mod postgres;
 mod query;
 mod rows;
 pub mod sqlite;
