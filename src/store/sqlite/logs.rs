@@ -5,10 +5,10 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::JobId;
 use crate::domain::logs::LogRow;
+use crate::store::passed::Passed;
 use crate::store::rows::{corrupt, decode, encode};
 use crate::store::{LogQuery, Result};
 
-use super::commit::Passed;
 use super::error::from_sqlx;
 use super::input::Rows;
 
