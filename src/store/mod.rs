@@ -13,6 +13,8 @@ mod error;
 mod figures;
 mod leases;
 pub mod memory;
+mod names;
+mod passed;
 pub mod postgres;
 mod query;
 mod rows;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sqlx::sqlite::SqliteConnection;
 
-use crate::store::figures::Figures;
+use crate::store::passed::Passed;
 use crate::store::{Appended, Batch, Committed, Result, SessionWrite, Written};
 
 use super::error::from_sqlx;
@@ -61,46 +61,6 @@ pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch) -> R
     committed.position = Some(position);
     committed.sessions = sessions::write(connection, &writes, batch.now).await?.split_off(places);
     Ok(committed)
-}
-
-/// A batch without what did not pass.
-pub(super) struct Passed<'a> {
-    pub batch: &'a Batch,
-    committed: &'a Committed,
-}
-
-impl<'a> Passed<'a> {
-    pub(super) fn creates(&self) -> impl Iterator<Item = &'a crate::store::NewJob> {
-        done(&self.batch.creates, &self.committed.creates, |written| *written == Written::Done)
-    }
-
-    pub(super) fn writes(&self) -> impl Iterator<Item = &'a crate::store::JobWrite> {
-        done(&self.batch.writes, &self.committed.writes, |written| *written == Written::Done)
-    }
-
-    pub(super) fn deletes(&self) -> impl Iterator<Item = &'a crate::store::JobDelete> {
-        done(&self.batch.deletes, &self.committed.deletes, |gone| *gone)
-    }
-
-    pub(super) fn logs(&self) -> impl Iterator<Item = &'a crate::domain::LogBatch> {
-        done(&self.batch.logs, &self.committed.logs, |kept| *kept == Appended::Done)
-    }
-
-    fn figures(&self) -> Figures {
-        let mut figures = Figures::default();
-        self.creates().for_each(|new| figures.create(new));
-        self.writes().for_each(|write| figures.write(write));
-        self.deletes().for_each(|delete| figures.delete(delete));
-        figures
-    }
-}
-
-fn done<'a, T, O>(
-    items: &'a [T],
-    outcomes: &'a [O],
-    passes: impl Fn(&O) -> bool,
-) -> impl Iterator<Item = &'a T> {
-    items.iter().zip(outcomes).filter(move |(_, outcome)| passes(outcome)).map(|(item, _)| item)
 }
 
 /// The places of writes, deletes and log batches, counted in this order, whose guard missed.

@@ -5,11 +5,11 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::JobId;
 use crate::domain::logs::LogRow;
+use crate::store::passed::Passed;
 use crate::store::rows::{corrupt, decode, encode};
 use crate::store::trim::Middle;
 use crate::store::{LogQuery, Result};
 
-use super::commit::Passed;
 use super::error::from_sqlx;
 use super::input::Rows;
 

@@ -1,0 +1,45 @@
+//! A batch without what did not pass.
+
+use super::figures::Figures;
+use super::{Appended, Batch, Committed, JobDelete, JobWrite, NewJob, Written};
+use crate::domain::LogBatch;
+
+/// A batch, and what became of each of its parts.
+pub(super) struct Passed<'a> {
+    pub batch: &'a Batch,
+    pub committed: &'a Committed,
+}
+
+impl<'a> Passed<'a> {
+    pub(super) fn creates(&self) -> impl Iterator<Item = &'a NewJob> + use<'a> {
+        done(&self.batch.creates, &self.committed.creates, |written| *written == Written::Done)
+    }
+
+    pub(super) fn writes(&self) -> impl Iterator<Item = &'a JobWrite> + use<'a> {
+        done(&self.batch.writes, &self.committed.writes, |written| *written == Written::Done)
+    }
+
+    pub(super) fn deletes(&self) -> impl Iterator<Item = &'a JobDelete> + use<'a> {
+        done(&self.batch.deletes, &self.committed.deletes, |gone| *gone)
+    }
+
+    pub(super) fn logs(&self) -> impl Iterator<Item = &'a LogBatch> + use<'a> {
+        done(&self.batch.logs, &self.committed.logs, |kept| *kept == Appended::Done)
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        let mut figures = Figures::default();
+        self.creates().for_each(|new| figures.create(new));
+        self.writes().for_each(|write| figures.write(write));
+        self.deletes().for_each(|delete| figures.delete(delete));
+        figures
+    }
+}
+
+fn done<'a, T, O>(
+    items: &'a [T],
+    outcomes: &'a [O],
+    passes: impl Fn(&O) -> bool,
+) -> impl Iterator<Item = &'a T> {
+    items.iter().zip(outcomes).filter(move |(_, outcome)| passes(outcome)).map(|(item, _)| item)
+}
