@@ -19,6 +19,8 @@ pub mod postgres;
 mod query;
 mod rows;
 pub mod sqlite;
+mod trim;
+mod walk;
 
 use async_trait::async_trait;
 

@@ -7,6 +7,7 @@ use crate::domain::JobId;
 use crate::domain::logs::LogRow;
 use crate::store::passed::Passed;
 use crate::store::rows::{corrupt, decode, encode};
+use crate::store::trim::Middle;
 use crate::store::{LogQuery, Result};
 
 use super::error::from_sqlx;
@@ -75,23 +76,6 @@ pub(super) async fn read(readers: &SqlitePool, query: &LogQuery) -> Result<Vec<L
         .collect()
 }
 
-/// The rows that lie wholly between the first `head` and the last `tail` lines: first and last
-/// position, lines to let go, lines already gone.
-fn middle(sizes: &[(i64, i64, i64)], head: i64, tail: i64) -> Option<(i64, i64, i64, i64)> {
-    let total: i64 = sizes.iter().map(|(_, lines, dropped)| lines + dropped).sum();
-    let mut before = 0;
-    let mut found: Option<(i64, i64, i64, i64)> = None;
-    for (position, lines, dropped) in sizes {
-        let after = total - before - lines - dropped;
-        if before >= head && after >= tail {
-            let (first, _, going, gone) = found.unwrap_or((*position, *position, 0, 0));
-            found = Some((first, *position, going + lines, gone + dropped));
-        }
-        before += lines + dropped;
-    }
-    found.filter(|(_, _, going, _)| *going > 0)
-}
-
 /// Lets go of the middle of one lease's log; answers how many lines went.
 pub(super) async fn trim(
     connection: &mut SqliteConnection,
@@ -106,8 +90,7 @@ pub(super) async fn trim(
         .fetch_all(&mut *connection)
         .await
         .map_err(from_sqlx)?;
-    let bound = |lines: u64| i64::try_from(lines).unwrap_or(i64::MAX);
-    let Some((first, last, going, gone)) = middle(&sizes, bound(head), bound(tail)) else {
+    let Some(Middle { first, last, going, gone }) = Middle::of(&sizes, head, tail) else {
         return Ok(0);
     };
     sqlx::query(LEAVE_GAP)
