@@ -13,9 +13,14 @@ mod error;
 mod figures;
 mod leases;
 pub mod memory;
+mod names;
+mod passed;
+pub mod postgres;
 mod query;
 mod rows;
 pub mod sqlite;
+mod trim;
+mod walk;
 
 use async_trait::async_trait;
 
