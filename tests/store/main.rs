@@ -6,6 +6,7 @@ mod changes;
 mod cluster;
 mod cluster_life;
 mod commit;
+mod concurrent;
 mod differential;
 mod keys;
 mod lists;

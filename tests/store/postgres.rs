@@ -5,7 +5,7 @@ use std::time::Duration;
 use jobplane::domain::{EndReason, JobSpec, StateKind};
 use jobplane::store::postgres::{LeaseClock, Options, PostgresStore, statements};
 use jobplane::store::{Batch, Probe, SessionWrite, Store as _, Written};
-use sqlx::{AssertSqlSafe, Executor as _, PgConnection, SqlSafeStr as _};
+use sqlx::{AssertSqlSafe, Executor as _, PgConnection, SqlSafeStr as _, Statement as _};
 
 use crate::world::{
     Database, at, batch, born, cancel, command, commit, decide, given, job_id, job_type, lines,
@@ -41,8 +41,8 @@ const SMALL: [&str; 4] = ["stat_totals", "stat_deltas", "origin", "incarnation"]
 
 /// The plan of a statement for any values, where walking a table whole costs more than anything else.
 async fn plan(connection: &mut PgConnection, statement: &'static str) -> Vec<String> {
-    let described = connection.describe(statement.into_sql_str()).await.expect("a description");
-    let count = described.parameters().map_or(0, |given| match given {
+    let prepared = (&mut *connection).prepare(statement.into_sql_str()).await.expect("it prepares");
+    let count = prepared.parameters().map_or(0, |given| match given {
         sqlx::Either::Left(types) => types.len(),
         sqlx::Either::Right(count) => count,
     });
