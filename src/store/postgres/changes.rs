@@ -90,7 +90,6 @@ const PRUNE: &str = "WITH last AS MATERIALIZED (SELECT next, under_way FROM chan
     FROM last WHERE pruned_next < last.next AND EXISTS (SELECT 1 FROM gone)) \
     SELECT count(*) FROM gone";
 
-const JOB_IDS: &str = "changes.job_ids";
 const REMOVED: &str = "changes.removed";
 const READY: &str = "changes.ready";
 const TRANSACTION: &str = "changes.transaction";

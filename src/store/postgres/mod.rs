@@ -7,6 +7,7 @@
 //! database's clock judges leases; a place in the change log is a snapshot, never a number that was
 //! taken before its commit; a connection that was left in the middle of something is closed.
 
+mod bound;
 mod changes;
 mod commit;
 mod error;

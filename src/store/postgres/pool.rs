@@ -171,9 +171,25 @@ impl Link {
         sqlx::query_scalar(sql).persistent(!self.pool.settings.pooler)
     }
 
-    /// Whether there is a transaction to end.
-    pub(super) const fn is_in_transaction(&self) -> bool {
-        self.in_transaction
+    /// A statement whose arguments are bound already.
+    pub(super) fn query_with(
+        &self,
+        sql: &'static str,
+        arguments: PgArguments,
+    ) -> Query<'static, Postgres, PgArguments> {
+        sqlx::query_with(sql, arguments).persistent(!self.pool.settings.pooler)
+    }
+
+    /// A statement that answers rows, whose arguments are bound already.
+    pub(super) fn query_as_with<O>(
+        &self,
+        sql: &'static str,
+        arguments: PgArguments,
+    ) -> QueryAs<'static, Postgres, O, PgArguments>
+    where
+        O: for<'r> FromRow<'r, PgRow>,
+    {
+        sqlx::query_as_with(sql, arguments).persistent(!self.pool.settings.pooler)
     }
 
     async fn begin(&mut self) -> Result<()> {
