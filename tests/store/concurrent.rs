@@ -15,8 +15,8 @@ use proptest::prelude::*;
 
 use crate::cluster;
 use crate::world::{
-    at, batch, born, cancel, database, decide, delete, fail, job_id, job_type, lines, load,
-    options, progress, queue, request, retry, spec, sqlite, start, succeed,
+    at, batch, born, cancel, database, decide, delete, fail, job_type, lines, load, options,
+    progress, queue, request, retry, spec, sqlite, start, succeed,
 };
 
 /// Few, so that writers meet.
@@ -348,6 +348,11 @@ proptest! {
     #[test]
     fn writers_of_the_model_get_along(scripts in scripts()) {
         within_a_runtime(async { run(&[&MemoryStore::new()], scripts).await });
+    }
+
+    #[test]
+    fn writers_of_the_model_get_along_that_read_what_is_committed(scripts in scripts()) {
+        within_a_runtime(async { run(&[&MemoryStore::read_committed()], scripts).await });
     }
 }
 
