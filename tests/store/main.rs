@@ -6,6 +6,7 @@ mod changes;
 mod cluster;
 mod cluster_life;
 mod commit;
+mod concurrent;
 mod differential;
 mod keys;
 mod lists;
@@ -23,6 +24,12 @@ macro_rules! on_each_store {
             $(#[tokio::test]
             async fn $behaviour() {
                 super::$behaviour(&jobplane::store::memory::MemoryStore::new()).await;
+            })+
+        }
+        mod read_committed {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                super::$behaviour(&jobplane::store::memory::MemoryStore::read_committed()).await;
             })+
         }
         mod sqlite {

@@ -19,3 +19,8 @@ pub const DATABASE_MIGRATION_MAX: Duration = Duration::from_secs(3600);
 /// How often a batch that met others in the middle (a deadlock, a key taken meanwhile) is repeated before
 /// its caller hears of it.
 pub const DATABASE_COLLISIONS_MAX: usize = 5;
+/// How often a server tells the others at most that there is news: each time all who tell something wait
+/// for one lock of the whole database cluster.
+pub const DATABASE_NEWS_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a connection that listens may hear nothing before it is asked whether it is still there.
+pub const DATABASE_NEWS_SILENCE: Duration = Duration::from_secs(10);

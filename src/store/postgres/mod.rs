@@ -80,6 +80,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         leases::STATEMENTS,
         list::STATEMENTS,
         logs::STATEMENTS,
+        news::STATEMENTS,
         prune::STATEMENTS,
         read::STATEMENTS,
         round::STATEMENTS,

@@ -138,6 +138,9 @@ pub enum OpenError {
     /// The schema cannot be brought up to date.
     #[error("cannot bring the schema up to date")]
     Migrate(#[source] sqlx::Error),
+    /// It failed after it was found to be in order.
+    #[error("the database fails")]
+    Store(#[source] crate::store::Error),
     /// A question about the database was not answered.
     #[error("PostgreSQL at {place} fails")]
     Failed {
