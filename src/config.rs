@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::domain::limits::{LEASE_TTL_DEFAULT, SHUTDOWN_WITHIN};
+use crate::domain::limits::{LANES_DEFAULT, LANES_MAX, LEASE_TTL_DEFAULT, SHUTDOWN_WITHIN};
 
 mod origin;
 mod peers;
@@ -21,6 +21,8 @@ pub struct Config {
     pub database_url: String,
     /// Reading connections to the database.
     pub read_connections: u32,
+    /// Writers to a database that takes several at once.
+    pub lanes: usize,
     /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
     /// How long a caller waits for the database before it is told UNAVAILABLE.
@@ -56,6 +58,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
             database_url: DATABASE_URL_DEFAULT.to_owned(),
             read_connections: 4,
+            lanes: LANES_DEFAULT,
             cors_origins: Vec::new(),
             store_timeout: Duration::from_secs(10),
             periods: Periods::default(),
@@ -73,6 +76,13 @@ impl Config {
     pub fn validate(&self) -> Result<(), Invalid> {
         origin::validate(&self.cors_origins)?;
         self.transport.validate()?;
+        if !(1..=LANES_MAX).contains(&self.lanes) {
+            return Err(Invalid {
+                setting: "lanes",
+                given: self.lanes.to_string(),
+                allowed: format!("1 to {LANES_MAX}"),
+            });
+        }
         transport::span("shutdown-within", self.shutdown_within, SECOND, HOUR)
     }
 }
@@ -97,6 +107,10 @@ pub struct Periods {
     pub logs: Duration,
     /// What is past its time is pruned.
     pub prune: Duration,
+    /// The clock of a store that several servers share is looked at.
+    pub clock: Duration,
+    /// Figures that commits left in such a store are summed up.
+    pub fold: Duration,
     /// No lease is judged for this long after the server came up, or after the last trouble with the
     /// store: its workers had nobody to talk to.
     pub lease_grace: Duration,
@@ -112,6 +126,8 @@ impl Default for Periods {
             poll: Duration::from_secs(1),
             logs: Duration::from_secs(5),
             prune: Duration::from_secs(60),
+            clock: Duration::from_secs(10),
+            fold: Duration::from_secs(1),
             lease_grace: LEASE_TTL_DEFAULT,
         }
     }
