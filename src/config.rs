@@ -3,12 +3,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::domain::limits::{LANES_DEFAULT, LANES_MAX, LEASE_TTL_DEFAULT, SHUTDOWN_WITHIN};
+use crate::domain::limits::{
+    DATABASE_CONNECTIONS_MAX, LEASE_TTL_DEFAULT, POLL_INTERVAL, POLL_INTERVAL_MAX,
+    POLL_INTERVAL_MIN, SHUTDOWN_WITHIN,
+};
 
+mod database;
 mod origin;
 mod peers;
 mod transport;
 
+pub use database::Database;
 pub use peers::PeerLimits;
 pub use transport::{Connections, Streams, Transport};
 
@@ -21,8 +26,8 @@ pub struct Config {
     pub database_url: String,
     /// Reading connections to the database.
     pub read_connections: u32,
-    /// Writers to a database that takes several at once.
-    pub lanes: usize,
+    /// How a database that servers share is used.
+    pub database: Database,
     /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
     /// How long a caller waits for the database before it is told UNAVAILABLE.
@@ -58,7 +63,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
             database_url: DATABASE_URL_DEFAULT.to_owned(),
             read_connections: 4,
-            lanes: LANES_DEFAULT,
+            database: Database::default(),
             cors_origins: Vec::new(),
             store_timeout: Duration::from_secs(10),
             periods: Periods::default(),
@@ -76,13 +81,15 @@ impl Config {
     pub fn validate(&self) -> Result<(), Invalid> {
         origin::validate(&self.cors_origins)?;
         self.transport.validate()?;
-        if !(1..=LANES_MAX).contains(&self.lanes) {
-            return Err(Invalid {
-                setting: "lanes",
-                given: self.lanes.to_string(),
-                allowed: format!("1 to {LANES_MAX}"),
-            });
-        }
+        transport::count(
+            "database-read-connections",
+            self.read_connections.into(),
+            1,
+            DATABASE_CONNECTIONS_MAX.into(),
+        )?;
+        self.database.validate()?;
+        let (least, most) = (POLL_INTERVAL_MIN, POLL_INTERVAL_MAX);
+        transport::span("poll-interval", self.periods.poll, least, most)?;
         transport::span("shutdown-within", self.shutdown_within, SECOND, HOUR)
     }
 }
@@ -123,7 +130,7 @@ impl Default for Periods {
             sessions: Duration::from_secs(1),
             leases: Duration::from_secs(1),
             deadlines: Duration::from_secs(1),
-            poll: Duration::from_secs(1),
+            poll: POLL_INTERVAL,
             logs: Duration::from_secs(5),
             prune: Duration::from_secs(60),
             clock: Duration::from_secs(10),

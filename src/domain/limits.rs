@@ -1,10 +1,12 @@
 //! Every bound of the service, with its reason. Nothing grows past a number in this file and those below it.
 
 mod command_line;
+mod database;
 
 use std::time::Duration;
 
 pub use command_line::*;
+pub use database::*;
 
 /// Names stand in indexes, metrics and terminals.
 pub const NAME_BYTES_MAX: usize = 128;
@@ -249,12 +251,10 @@ pub const LOOP_READS_MAX: usize = 16;
 pub const LOOP_ROWS_MAX: usize = 1_000;
 /// Jobs in the writer's cache.
 pub const CACHE_JOBS_MAX: usize = 20_000;
+/// Minute buckets that the SQLite writer remembers: those of the minutes that are written now, of some hundreds
+/// of types and queues; others are read before they are added to.
+pub const TALLIES_KNOWN_MAX: usize = 1_000;
 
-/// Writers of one server over a store that takes several at once, if nothing is said: one commits while the
-/// other gathers.
-pub const LANES_DEFAULT: usize = 2;
-/// Most writers of one server: each takes a connection, and more of them make smaller commits.
-pub const LANES_MAX: usize = 8;
 /// Least time between two hints to other servers: sending one takes a lock of the whole database.
 pub const HINT_PACE: Duration = Duration::from_millis(20);
 /// Pause after a hint could not be sent, or none can be heard.

@@ -83,7 +83,7 @@ pub struct Access {
     /// How long a caller waits for it.
     pub timeout: Duration,
     /// Writers, if it takes several at once.
-    pub lanes: usize,
+    pub lanes: u32,
 }
 
 /// What ends when.
@@ -197,7 +197,7 @@ impl Engine {
                 metrics: metrics.clone(),
                 health: Arc::clone(&health),
             },
-            if is_shared { lanes } else { 1 },
+            if is_shared { lanes as usize } else { 1 },
             store_timeout,
             writer,
             &closed,

@@ -253,6 +253,6 @@ pub struct Committed {
     pub logs: Vec<Appended>,
     /// Of each session write: whether it applied.
     pub sessions: Vec<bool>,
-    /// Its place in the change log; none if the batch was empty.
+    /// Its place in the change log; none if the batch was empty, and maybe none if it was progress alone.
     pub position: Option<Position>,
 }

@@ -1,11 +1,17 @@
-//! What every store must do, asked of each of them; and what only the SQLite one must do.
+//! What every store must do, asked of each of them; and what only the SQLite and only the
+//! PostgreSQL one must do.
 
 mod changes;
+#[path = "../cluster/mod.rs"]
+mod cluster;
+mod cluster_life;
 mod commit;
+mod concurrent;
 mod differential;
 mod keys;
 mod lists;
 mod logs;
+mod postgres;
 mod rounds;
 mod sessions;
 mod sqlite;
@@ -20,11 +26,25 @@ macro_rules! on_each_store {
                 super::$behaviour(&jobplane::store::memory::MemoryStore::new()).await;
             })+
         }
+        mod read_committed {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                super::$behaviour(&jobplane::store::memory::MemoryStore::read_committed()).await;
+            })+
+        }
         mod sqlite {
             $(#[tokio::test]
             async fn $behaviour() {
                 let folder = tempfile::tempdir().expect("a folder");
                 super::$behaviour(&crate::world::sqlite(folder.path()).await).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                let Some(database) = crate::world::postgres().await else { return };
+                super::$behaviour(&database.store).await;
+                database.remove().await;
             })+
         }
     };

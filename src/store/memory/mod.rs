@@ -12,13 +12,13 @@ mod commit;
 mod logs;
 mod read;
 mod shared;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use tokio::sync::OwnedMutexGuard;
 
 use crate::domain::filter::JobFilter;
 use crate::domain::job::Job;
@@ -33,6 +33,7 @@ use crate::runtime::Clock;
 
 use self::changes::ChangeLog;
 use self::shared::Share;
+use self::turns::{Turn, Turns};
 use super::rows::Flushed;
 use super::{
     Batch, Caught, ChangesSince, Committed, KeyKind, KnownRequest, ListQuery, LogQuery, News,
@@ -43,8 +44,8 @@ use super::{
 #[derive(Default)]
 pub struct MemoryStore {
     tables: Arc<Mutex<Tables>>,
-    /// Held by a commit, and by a round as long as it is open.
-    writer: Arc<tokio::sync::Mutex<()>>,
+    /// Taken by a commit, and by a round as long as it is open.
+    turns: Turns,
     share: Option<Share>,
 }
 
@@ -82,6 +83,13 @@ impl MemoryStore {
         Self::default()
     }
 
+    /// An empty store whose writers meet as in a database that reads what is committed: only over the same
+    /// job, and where one would wait, others go on.
+    #[must_use]
+    pub fn read_committed() -> Self {
+        Self { turns: Turns::by_row(), ..Self::default() }
+    }
+
     /// An empty store that several servers may be over, whose clock is `clock`.
     #[must_use]
     pub fn shared(clock: Clock) -> Self {
@@ -94,7 +102,7 @@ impl MemoryStore {
     #[must_use]
     pub fn another(&self) -> Option<Self> {
         let share = Some(self.share.as_ref()?.another());
-        Some(Self { tables: Arc::clone(&self.tables), writer: Arc::clone(&self.writer), share })
+        Some(Self { tables: Arc::clone(&self.tables), turns: self.turns.clone(), share })
     }
 
     /// The moment by which leases are judged, where a server says `given`.
@@ -135,7 +143,7 @@ struct MemoryRound {
     /// The store's clock, if it has one.
     now: Option<Timestamp>,
     candidates: Vec<Job>,
-    _writer: OwnedMutexGuard<()>,
+    _turn: Turn,
 }
 
 #[async_trait]
@@ -162,12 +170,12 @@ impl Store for MemoryStore {
 
     async fn commit(&self, batch: Batch) -> Result<Committed> {
         let transaction = self.begin();
-        let _writer = self.writer.lock().await;
+        let _turn = self.turns.commit(&batch).await;
         transaction.commit(&batch, self.moment(batch.now))
     }
 
     async fn has_batch(&self, id: BatchId) -> Result<bool> {
-        let _writer = self.writer.lock().await;
+        let _turn = self.turns.rows(std::iter::once(id.0)).await;
         Ok(self.tables.lock().changes.knows(id))
     }
 
@@ -197,10 +205,22 @@ impl Store for MemoryStore {
 
     async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>> {
         let transaction = self.begin();
-        let writer = self.writer.clone().lock_owned().await;
-        let candidates = self.tables.lock().candidates(&probes, now);
+        let mut turn = self.turns.round().await;
+        let mut candidates = Vec::new();
+        for probe in probes {
+            // As one statement sees it when it begins; each job is looked at anew when it is locked.
+            let seen = self.tables.lock().candidates(&probe, now);
+            for id in seen {
+                tokio::task::yield_now().await;
+                if turn.take(id) {
+                    let tables = self.tables.lock();
+                    let found = tables.candidate(id, &probe, now);
+                    candidates.extend(found.map(|(_, job)| job.clone()));
+                }
+            }
+        }
         let now = self.share.as_ref().map(Share::now);
-        Ok(Box::new(MemoryRound { transaction, now, candidates, _writer: writer }))
+        Ok(Box::new(MemoryRound { transaction, now, candidates, _turn: turn }))
     }
 
     async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>> {
@@ -231,7 +251,7 @@ impl Store for MemoryStore {
     }
 
     async fn trim_logs(&self, id: JobId, lease_epoch: i64, head: u64, tail: u64) -> Result<u64> {
-        let _writer = self.writer.lock().await;
+        let _turn = self.turns.rows(std::iter::empty()).await;
         Ok(self.tables.lock().trim_logs(id, lease_epoch, head, tail))
     }
 
@@ -295,7 +315,7 @@ impl Store for MemoryStore {
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {
-        let _writer = self.writer.lock().await;
+        let _turn = self.turns.rows(std::iter::empty()).await;
         Ok(self.tables.lock().prune(prune))
     }
 

@@ -2,19 +2,15 @@
 
 use std::collections::HashMap;
 
-use sqlx::sqlite::SqliteConnection;
-
 use crate::domain::JobId;
-use crate::domain::job::Job;
+use crate::store::names::{self, Name};
+use crate::store::passed::Passed;
 use crate::store::rows::{id, key_code};
-use crate::store::{
-    Batch, Committed, JobWrite, KeyChange, KeyKind, KnownRequest, NewJob, Result, Written,
-    holds_key,
-};
+use crate::store::{Batch, Committed, KeyChange, KnownRequest, Result};
 
-use super::commit::Passed;
 use super::error::from_sqlx;
 use super::input::{Rows, ids};
+use super::script::{Place, Script};
 
 pub(super) const STATEMENTS: &[&str] = &[HOLDERS, TAKE, RELEASE, LET_GO, REQUEST];
 
@@ -23,7 +19,6 @@ const HOLDERS: &str = "SELECT e.key, k.job_id FROM jsonb_each(?1) AS e \
     CROSS JOIN job_keys AS k ON k.kind = e.value ->> 0 AND k.scope = e.value ->> 1 \
     AND k.key = e.value ->> 2";
 
-/// A key that the job itself holds stays as it is.
 const TAKE: &str = "INSERT INTO job_keys (kind, scope, key, job_id, fingerprint, create_time) \
     SELECT value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3), unhex(value ->> 4), \
     value ->> 5 FROM jsonb_each(?1) WHERE true ON CONFLICT DO NOTHING";
@@ -39,101 +34,22 @@ const LET_GO: &str = "UPDATE job_keys INDEXED BY job_keys_job SET job_gone = 1 \
 const REQUEST: &str =
     "SELECT job_id, fingerprint FROM job_keys WHERE kind = 0 AND scope = ?1 AND key = ?2";
 
-type Name<'a> = (KeyKind, &'a str, &'a str);
-
-struct Claim<'a> {
-    job: &'a Job,
-    fingerprint: Option<&'a [u8; 32]>,
-}
-
-fn unique(job: &Job) -> Option<Name<'_>> {
-    let spec = &job.spec;
-    (!spec.unique_key.is_empty())
-        .then(|| (KeyKind::Unique, spec.job_type.as_str(), spec.unique_key.as_str()))
-}
-
-fn create_names(new: &NewJob) -> impl Iterator<Item = (Name<'_>, Option<&[u8; 32]>)> {
-    let request = new.request.as_ref().map(|key| {
-        let name = (KeyKind::Request, key.caller.as_str(), key.request_id.as_str());
-        (name, Some(&key.fingerprint))
-    });
-    let unique = unique(&new.job).filter(|_| holds_key(&new.job.status.state));
-    request.into_iter().chain(unique.map(|name| (name, None)))
-}
-
-fn write_name(write: &JobWrite) -> Option<Name<'_>> {
-    match write.key {
-        KeyChange::Take => unique(&write.job),
-        KeyChange::None | KeyChange::Release => None,
+/// Asks who holds the names that a batch asks for.
+pub(super) fn ask(script: &mut Script, batch: &Batch) -> Option<Place> {
+    let mut rows = Rows::default();
+    for (kind, scope, key) in names::asked(batch) {
+        rows.row().int(key_code(kind)).text(scope).text(key);
     }
+    script.add_rows(HOLDERS, rows)
 }
 
-/// Gives keys to those who ask, in the order of the batch, and marks in `committed` who came late.
-pub(super) async fn take(
-    connection: &mut SqliteConnection,
+/// Who holds what a batch asks for, by the answer to [`ask`].
+pub(super) fn holders(
     batch: &Batch,
-    committed: &mut Committed,
-) -> Result<()> {
-    let mut names: Vec<Name<'_>> =
-        batch.creates.iter().flat_map(create_names).map(|(n, _)| n).collect();
-    names.extend(batch.writes.iter().filter_map(write_name));
-    if names.is_empty() {
-        return Ok(());
-    }
-    let mut holders = holders(connection, &names).await?;
-    let mut claims: Vec<(Name<'_>, Claim<'_>)> = Vec::with_capacity(names.len());
-    for (new, written) in batch.creates.iter().zip(&mut committed.creates) {
-        let taken = create_names(new).find_map(|(name, _)| Some((name.0, *holders.get(&name)?)));
-        if let Some((kind, holder)) = taken {
-            *written = Written::KeyTaken { kind, holder };
-            continue;
-        }
-        for (name, fingerprint) in create_names(new) {
-            holders.insert(name, new.job.id);
-            claims.push((name, Claim { job: &new.job, fingerprint }));
-        }
-    }
-    for (write, written) in batch.writes.iter().zip(&mut committed.writes) {
-        let Some(name) = write_name(write).filter(|_| *written == Written::Done) else {
-            continue;
-        };
-        match holders.get(&name) {
-            Some(holder) if *holder != write.job.id => {
-                *written = Written::KeyTaken { kind: name.0, holder: *holder };
-            }
-            _ => {
-                holders.insert(name, write.job.id);
-                claims.push((name, Claim { job: &write.job, fingerprint: None }));
-            }
-        }
-    }
-    // In key order, as every store writes them: two servers cannot block each other.
-    claims.sort_by_key(|(name, _)| *name);
-    let mut rows = Rows::default();
-    for ((kind, scope, key), claim) in claims {
-        rows.row()
-            .int(key_code(kind))
-            .text(scope)
-            .text(key)
-            .hex(claim.job.id.0.as_bytes())
-            .maybe_hex(claim.fingerprint.map(<[u8; 32]>::as_slice))
-            .int(claim.job.status.create_time.as_micros());
-    }
-    rows.execute(TAKE, connection).await.map(|_| ())
-}
-
-async fn holders<'a>(
-    connection: &mut SqliteConnection,
-    names: &[Name<'a>],
-) -> Result<HashMap<Name<'a>, JobId>> {
-    let mut rows = Rows::default();
-    for (kind, scope, key) in names {
-        rows.row().int(key_code(*kind)).text(scope).text(key);
-    }
-    let (json, _) = rows.into_parts();
-    let found: Vec<(i64, Vec<u8>)> =
-        sqlx::query_as(HOLDERS).bind(json).fetch_all(connection).await.map_err(from_sqlx)?;
-    let mut holders = HashMap::with_capacity(found.len());
+    found: Vec<(i64, Vec<u8>)>,
+) -> Result<HashMap<Name<'_>, JobId>> {
+    let names = names::asked(batch);
+    let mut holders = HashMap::with_capacity(names.len());
     for (place, holder) in found {
         if let Some(name) = usize::try_from(place).ok().and_then(|place| names.get(place)) {
             holders.insert(*name, JobId(id("job_keys.job_id", &holder)?));
@@ -142,8 +58,29 @@ async fn holders<'a>(
     Ok(holders)
 }
 
+/// Gives keys to those who ask, in the order of the batch, and marks in `committed` who came late.
+pub(super) fn take<'a>(
+    script: &mut Script,
+    batch: &'a Batch,
+    holders: HashMap<Name<'a>, JobId>,
+    committed: &mut Committed,
+) {
+    let mut rows = Rows::default();
+    for claim in names::give(batch, committed, holders) {
+        let (kind, scope, key) = claim.name;
+        rows.row()
+            .int(key_code(kind))
+            .text(scope)
+            .text(key)
+            .hex(claim.job.id.0.as_bytes())
+            .maybe_hex(claim.fingerprint.map(<[u8; 32]>::as_slice))
+            .int(claim.job.status.create_time.as_micros());
+    }
+    script.add_rows(TAKE, rows);
+}
+
 /// Takes back the unique keys of jobs that are over or gone; request ids stay.
-pub(super) async fn release(connection: &mut SqliteConnection, passed: &Passed<'_>) -> Result<()> {
+pub(super) fn release(script: &mut Script, passed: &Passed<'_>) {
     let over = passed
         .writes()
         .filter(|write| write.key == KeyChange::Release)
@@ -151,21 +88,8 @@ pub(super) async fn release(connection: &mut SqliteConnection, passed: &Passed<'
         .chain(passed.deletes().map(|delete| &delete.job))
         .filter(|job| !job.spec.unique_key.is_empty());
     let over = ids(over.map(|job| &job.id.0));
-    execute(connection, RELEASE, over).await?;
-    let gone = ids(passed.deletes().map(|delete| &delete.job.id.0));
-    execute(connection, LET_GO, gone).await
-}
-
-/// Runs a statement on a JSON array of ids, unless it is empty.
-pub(super) async fn execute(
-    connection: &mut SqliteConnection,
-    statement: &'static str,
-    ids: String,
-) -> Result<()> {
-    if ids.len() > "[]".len() {
-        sqlx::query(statement).bind(ids).execute(connection).await.map_err(from_sqlx)?;
-    }
-    Ok(())
+    script.add_ids(RELEASE, over);
+    script.add_ids(LET_GO, ids(passed.deletes().map(|delete| &delete.job.id.0)));
 }
 
 /// The job that a request id made.
