@@ -159,16 +159,16 @@ impl Engine {
         let (nudges, health) = (Nudges::default(), Arc::new(Health::default()));
         let ears = Arc::new(Ears::default());
         let herald = if is_shared { Herald::of_shared_store() } else { Herald::default() };
-        let sessions = Arc::new(Sessions::new(
-            Arc::clone(&live),
-            hub.clone(),
-            line.clone(),
-            clock.clone(),
-            tasks.clone(),
-            loop_db.clone(),
-            Arc::clone(&nudges.session_ended),
-            Arc::clone(&ears),
-        ));
+        let sessions = Arc::new(Sessions::new(session::Parts {
+            live: Arc::clone(&live),
+            hub: hub.clone(),
+            line: line.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            db: loop_db.clone(),
+            ended: Arc::clone(&nudges.session_ended),
+            ears: Arc::clone(&ears),
+        }));
         let progress = Arc::clone(&live) as Arc<dyn crate::watch::LiveProgress>;
         let feed = if is_shared { Feed::of_shared_store(progress) } else { Feed::new(progress) };
         hub.lead_to(feed.clone());

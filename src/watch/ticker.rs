@@ -61,12 +61,11 @@ impl Ticker {
     /// Takes up what another server wrote; answers whether it is news.
     pub(super) fn hear(&self, lease_epoch: i64, reported: Reported) -> bool {
         let mut held = self.held.lock();
-        let known = |(epoch, (progress, usage)): &(i64, Reported)| {
-            let newer = (lease_epoch, reported.0.sequence) > (*epoch, progress.sequence);
-            let same = (lease_epoch, reported.0.sequence) == (*epoch, progress.sequence);
-            !newer && !(same && *usage != reported.1)
-        };
-        if held.elsewhere.as_ref().is_some_and(known) {
+        let is_old = held.elsewhere.as_ref().is_some_and(|(epoch, known)| {
+            let (known_at, at) = ((*epoch, known.0.sequence), (lease_epoch, reported.0.sequence));
+            known_at > at || (known_at == at && known.1 == reported.1)
+        });
+        if is_old {
             return false;
         }
         held.elsewhere = Some((lease_epoch, reported));

@@ -18,6 +18,7 @@ mod readiness;
 mod reattach;
 mod replicas;
 mod replicas_faults;
+mod replicas_model;
 mod requests;
 mod retry;
 mod session;

@@ -76,7 +76,7 @@ impl Herald {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::Clock;
+    use crate::runtime::{Clock, Tasks};
     use crate::store::memory::MemoryStore;
 
     #[tokio::test(start_paused = true)]
@@ -84,7 +84,8 @@ mod tests {
         let store = MemoryStore::shared(Clock::new());
         let other = store.another().expect("it is shared");
         let (herald, shutdown) = (Herald::of_shared_store(), Shutdown::new());
-        let telling = tokio::spawn(herald.clone().run(Arc::new(store), shutdown.clone()));
+        let run = herald.clone().run(Arc::new(store), shutdown.clone());
+        let telling = Tasks::new().spawn("herald", run);
         herald.changed();
         let told = other.told().await.expect("a hint");
         assert_eq!(told, News { changes: true, progress: false });

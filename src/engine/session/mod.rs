@@ -22,5 +22,6 @@ mod update;
 pub(super) use attach::Glance;
 pub use attach::{Attach, Hello, HostUsage, WorkerFacts};
 pub use outbox::{Outbox, ToWorker, Welcome};
+pub(super) use registry::Parts;
 pub use registry::Sessions;
 pub use update::{Outcome, Update, UpdateKind};

@@ -33,6 +33,18 @@ pub(super) struct Lingering {
     pub(super) due: Instant,
 }
 
+/// What sessions work with.
+pub(in super::super) struct Parts {
+    pub(in super::super) live: Arc<Live>,
+    pub(in super::super) hub: Hub,
+    pub(in super::super) line: Line,
+    pub(in super::super) clock: Clock,
+    pub(in super::super) tasks: Tasks,
+    pub(in super::super) db: Db,
+    pub(in super::super) ended: Arc<Notify>,
+    pub(in super::super) ears: Arc<Ears>,
+}
+
 /// Every attach of this process.
 pub struct Sessions {
     pub(super) attached: DashMap<SessionId, Arc<Attach>>,
@@ -55,16 +67,8 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    pub(in super::super) fn new(
-        live: Arc<Live>,
-        hub: Hub,
-        line: Line,
-        clock: Clock,
-        tasks: Tasks,
-        db: Db,
-        ended: Arc<Notify>,
-        ears: Arc<Ears>,
-    ) -> Self {
+    pub(in super::super) fn new(parts: Parts) -> Self {
+        let Parts { live, hub, line, clock, tasks, db, ended, ears } = parts;
         Self {
             attached: DashMap::new(),
             lingering: Mutex::new(Vec::new()),

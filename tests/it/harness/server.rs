@@ -150,12 +150,12 @@ impl Setup {
     pub async fn start(self) -> Server {
         let (log, guard) = EventLog::open();
         let place = self.kind.place();
-        self.start_at(place, log, Some(guard)).await
+        Box::pin(self.start_at(place, log, Some(guard))).await
     }
 
     /// Starts it over the store of another one, which was set up over a shared one.
     pub async fn start_beside(self, other: &Server) -> Server {
-        self.start_at(other.place.another(), other.log.clone(), None).await
+        Box::pin(self.start_at(other.place.another(), other.log.clone(), None)).await
     }
 
     async fn start_at(self, place: Place, log: EventLog, guard: Option<DefaultGuard>) -> Server {
