@@ -21,11 +21,14 @@ pub mod machine;
 pub mod position;
 pub mod progress;
 pub mod retry;
+pub mod schedule;
 pub mod session;
 pub mod stats;
 pub mod status;
 pub mod time;
 pub mod validate;
+pub mod written;
+pub mod zone;
 
 pub use filter::JobFilter;
 pub use ids::{BatchId, Category, InstanceId, JobId, JobType, QueueName, SessionId, WorkerName};
