@@ -11,6 +11,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod admission;
+pub mod circuit;
 pub mod filter;
 pub mod histogram;
 pub mod ids;
@@ -20,6 +21,9 @@ pub mod logs;
 pub mod machine;
 pub mod position;
 pub mod progress;
+pub mod queue;
+pub mod quota;
+pub mod rate;
 pub mod retry;
 pub mod schedule;
 pub mod session;
@@ -31,7 +35,9 @@ pub mod written;
 pub mod zone;
 
 pub use filter::JobFilter;
-pub use ids::{BatchId, Category, InstanceId, JobId, JobType, QueueName, SessionId, WorkerName};
+pub use ids::{
+    BatchId, Category, InstanceId, JobId, JobType, QueueName, QuotaName, SessionId, WorkerName,
+};
 pub use job::{Job, JobSpec, OnStuck, Priority, ResourceLimits, Trigger, UniquePolicy};
 pub use logs::{LogBatch, LogEntry, LogLevel};
 pub use position::{Origin, Position};
