@@ -16,6 +16,7 @@ pub mod filter;
 pub mod histogram;
 pub mod ids;
 pub mod job;
+pub mod job_type;
 pub mod limits;
 pub mod logs;
 pub mod machine;
