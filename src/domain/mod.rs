@@ -12,6 +12,7 @@
 
 pub mod admission;
 pub mod circuit;
+pub mod explain;
 pub mod filter;
 pub mod histogram;
 pub mod ids;
