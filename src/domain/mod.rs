@@ -2,8 +2,9 @@
 //!
 //! Owns: what a job is ([`Job`], [`JobSpec`], [`JobStatus`]), which states follow which
 //! ([`machine`]), when a failed attempt runs again ([`RetryPolicy`]), what a progress report means
-//! ([`Progress`]), which waiting job goes to which worker ([`admission`]) and every bound
-//! ([`limits`]).
+//! ([`Progress`]), what is said of a type ([`job_type`]) and when its runs are due ([`schedule`]),
+//! which waiting job goes to which worker ([`admission`]) within which quotas ([`quota`]) and breakers
+//! ([`circuit`]), why a job stands where it stands ([`explain`]) and every bound ([`limits`]).
 //! Does not own: where jobs are kept (`store`), who may do what (`auth`), wire shapes (`grpc`).
 //! Entry: [`machine::apply`].
 //! Invariant: time and chance come in as arguments, so the same arguments give the same answer.
@@ -12,6 +13,7 @@
 
 pub mod admission;
 pub mod circuit;
+pub mod definitions;
 pub mod explain;
 pub mod filter;
 pub mod histogram;
