@@ -13,6 +13,8 @@ use super::outbox::{ToWorker, Welcome};
 pub(super) struct Held {
     pub(super) lease_epoch: i64,
     pub(super) cell: Arc<Cell>,
+    /// The worker said something of it: it has it.
+    pub(super) heard_of: bool,
     /// There while its start is being committed.
     starting: Option<Starting>,
 }
@@ -28,7 +30,7 @@ struct Starting {
 
 impl Held {
     const fn running(lease_epoch: i64, cell: Arc<Cell>) -> Self {
-        Self { lease_epoch, cell, starting: None }
+        Self { lease_epoch, cell, heard_of: false, starting: None }
     }
 }
 
@@ -66,7 +68,8 @@ impl Attach {
             return false;
         }
         let lease_epoch = job.status.lease_epoch;
-        state.held.insert(job.id, Held { lease_epoch, cell, starting: Some(Starting::default()) });
+        let starting = Some(Starting::default());
+        state.held.insert(job.id, Held { lease_epoch, cell, heard_of: false, starting });
         true
     }
 
