@@ -150,7 +150,6 @@ fn guarded(batch: &Batch, missed: &HashSet<i64>) -> Committed {
     }
 }
 
-
 /// A batch without what did not pass.
 pub(super) struct Passed<'a> {
     pub batch: &'a Batch,
@@ -208,10 +207,8 @@ fn done<'a, T, O>(
 /// Asks for the places of those writes, deletes and log batches, counted in this order, whose guard
 /// missed; nothing if every write was decided on a job as it was seen, for then none can miss.
 fn ask_misses(script: &mut Script, batch: &Batch, seen: &[Job]) -> Option<Place> {
-    let seen: HashMap<JobId, (i64, i64)> = seen
-        .iter()
-        .map(|job| (job.id, (job.status.revision, job.status.lease_epoch)))
-        .collect();
+    let seen: HashMap<JobId, (i64, i64)> =
+        seen.iter().map(|job| (job.id, (job.status.revision, job.status.lease_epoch))).collect();
     let mut rows = Rows::default();
     let mut asks = !batch.deletes.is_empty() || !batch.logs.is_empty();
     for write in &batch.writes {

@@ -85,7 +85,10 @@ pub(super) fn ask(script: &mut Script, batch: &Batch) -> Option<Place> {
 }
 
 /// Who holds what a batch asks for, by the answer to [`ask`].
-pub(super) fn holders(batch: &Batch, found: Vec<(i64, Vec<u8>)>) -> Result<HashMap<Name<'_>, JobId>> {
+pub(super) fn holders(
+    batch: &Batch,
+    found: Vec<(i64, Vec<u8>)>,
+) -> Result<HashMap<Name<'_>, JobId>> {
     let names = wanted(batch);
     let mut holders = HashMap::with_capacity(names.len());
     for (place, holder) in found {

@@ -24,7 +24,7 @@ const APPEND: &str = "INSERT INTO job_logs (job_id, lease_epoch, attempt, seq, l
 
 const READ: &str = "SELECT lease_epoch, attempt, position, entries, dropped FROM job_logs \
     WHERE job_id = ?1 AND position >= ?2 AND (?3 IS NULL OR lease_epoch = ?3) \
-    ORDER BY position LIMIT ?4";
+    ORDER BY position LIMIT ?4 + 0";
 
 const SIZES: &str = "SELECT position, line_count, dropped FROM job_logs \
     WHERE job_id = ?1 AND lease_epoch = ?2 ORDER BY position";
@@ -113,10 +113,7 @@ pub(super) async fn trim(
     };
     let mut script = writer.resume()?;
     script.add(LEAVE_GAP);
-    script
-        .bind(first)
-        .bind(going + gone)
-        .bind(encode(&Vec::<crate::domain::LogEntry>::new())?);
+    script.bind(first).bind(going + gone).bind(encode(&Vec::<crate::domain::LogEntry>::new())?);
     script.add(DROP_BETWEEN);
     script.bind(id.0.as_bytes().as_slice()).bind(lease_epoch).bind(first).bind(last);
     writer.commit(script).await?;
