@@ -10,6 +10,7 @@
 //!   splits such a field into several occurrences has them merged by a message reader, while here the last one wins.
 //! - The fields of [`LAZY`] hold messages that the server encodes once and hands to all watchers, or to a worker, by
 //!   reference. A reader of such a field decodes the message named in the proto file from it.
+//! - What workers say on their stream, [`FROM_WORKER`], is a type by hand, for the sake of progress reports.
 
 use std::path::{Path, PathBuf};
 

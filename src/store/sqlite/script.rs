@@ -4,7 +4,8 @@
 //! two scripts at most, what is to be read first and what is written then. Statements keep their own texts
 //! and count their arguments from `?1`; a script renumbers them as `$n`, which sqlx looks up in the
 //! arguments of the whole script. Texts stay few: a script is put together from parts that are there or not,
-//! always in one order, so that sqlx finds them prepared.
+//! always in one order, so that sqlx finds them prepared. (That a prepared text may have several statements is a
+//! thing of sqlx's SQLite driver alone, which it may give up one day; then a script is run one by one.)
 
 use std::time::Duration;
 
