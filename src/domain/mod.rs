@@ -26,6 +26,7 @@ pub mod stats;
 pub mod status;
 pub mod time;
 pub mod validate;
+pub mod watchdog;
 
 pub use filter::JobFilter;
 pub use ids::{BatchId, Category, InstanceId, JobId, JobType, QueueName, SessionId, WorkerName};

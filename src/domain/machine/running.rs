@@ -97,8 +97,21 @@ pub(super) fn apply(
                 grace,
             }),
         }),
+        Command::StopStuck { revision, quiet_since, reason, requested_by, grace, .. } => {
+            let moved =
+                quiet_since.is_some_and(|since| status.progress.activity_time > Some(since));
+            // Whatever happened since it was found: it does not stand as it was found.
+            if moved || revision != status.revision || status.cancel_request.is_some() {
+                return Ok(Applied::Unchanged);
+            }
+            let (cause, time) = (CancelCause::Stuck, now.time);
+            Ok(closing.ask_to_stop(CancelRequest { cause, time, reason, requested_by, grace }))
+        }
         Command::MeetDeadline => Ok(meet_deadline(&closing, timeout_time)),
-        Command::Start { .. } | Command::Skip { .. } | Command::Retry { .. } => {
+        Command::Start { .. }
+        | Command::Expire { .. }
+        | Command::Skip { .. }
+        | Command::Retry { .. } => {
             Err(Refusal::IllegalTransition { state: StateKind::Running, command: kind })
         }
     }

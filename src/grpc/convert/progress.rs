@@ -64,6 +64,7 @@ pub fn from_proto(
         sequence: progress.sequence,
         rate: None,
         report_time: Some(now),
+        activity_time: None,
     })
 }
 
