@@ -25,6 +25,7 @@ pub mod session;
 pub mod stats;
 pub mod status;
 pub mod time;
+pub mod typical;
 pub mod usage;
 pub mod validate;
 pub mod watchdog;
