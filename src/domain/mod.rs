@@ -20,6 +20,7 @@ pub mod logs;
 pub mod machine;
 pub mod position;
 pub mod progress;
+pub mod retention;
 pub mod retry;
 pub mod session;
 pub mod stats;
@@ -29,6 +30,7 @@ pub mod typical;
 pub mod usage;
 pub mod validate;
 pub mod watchdog;
+pub mod zone;
 
 pub use filter::JobFilter;
 pub use ids::{BatchId, Category, InstanceId, JobId, JobType, QueueName, SessionId, WorkerName};
