@@ -140,8 +140,10 @@ pub enum Command {
         lease_epoch: i64,
         /// The revision it was found at.
         revision: i64,
-        /// Activity after this moment spares it; unset if activity was not what it was judged by.
-        quiet_since: Option<Timestamp>,
+        /// Its last activity, or its start.
+        since: Timestamp,
+        /// Whether activity after `since` spares it.
+        spare_active: bool,
         /// How it was found, for people.
         reason: String,
         /// Who swept; empty for the server itself.

@@ -97,10 +97,10 @@ impl Finding {
         self.idle.as_secs() / 60
     }
 
-    /// Activity after this moment spares the job. Unset if activity was not what it was judged by.
+    /// Whether activity after `since` spares the job: if that is what it was judged by.
     #[must_use]
-    pub fn quiet_since(&self) -> Option<Timestamp> {
-        (self.basis == Some(Basis::Progress)).then_some(self.since)
+    pub fn spare_active(&self) -> bool {
+        self.basis == Some(Basis::Progress)
     }
 
     /// Whether `job` still stands as it was found: what has to be repeated where it is acted on.
@@ -108,8 +108,7 @@ impl Finding {
     pub fn still_holds(&self, job: &Job) -> bool {
         let status = &job.status;
         let same = status.revision == self.revision && status.lease_epoch == self.lease_epoch;
-        let moved =
-            self.quiet_since().is_some_and(|since| status.progress.activity_time > Some(since));
+        let moved = self.spare_active() && status.progress.activity_time > Some(self.since);
         let asked =
             matches!(status.state, State::Running { .. }) && status.cancel_request.is_some();
         same && !moved && !asked
@@ -137,7 +136,8 @@ impl Finding {
             Verdict::Stop => Some(Command::StopStuck {
                 lease_epoch: self.lease_epoch,
                 revision: self.revision,
-                quiet_since: self.quiet_since(),
+                since: self.since,
+                spare_active: self.spare_active(),
                 reason: self.reason(),
                 requested_by: requested_by.to_owned(),
                 grace: CANCEL_GRACE_DEFAULT,

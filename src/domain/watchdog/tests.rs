@@ -83,7 +83,7 @@ fn a_job_that_never_reported_is_found_by_its_start_alone() {
     assert_eq!(Watch::look(&job, at(1_000)), None);
     assert_eq!(sweep(Basis::Progress, 30).look(&job, at(1_000)), None);
     let found = sweep(Basis::Start, 30).look(&job, at(30)).unwrap();
-    assert_eq!((found.since, found.quiet_since()), (START, None));
+    assert_eq!((found.since, found.spare_active()), (START, false));
 }
 
 #[test]

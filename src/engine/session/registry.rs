@@ -198,6 +198,7 @@ impl Sessions {
             }
             Effect::Started { .. }
             | Effect::Ready { .. }
+            | Effect::FoundStuck { .. }
             | Effect::RetryScheduled { .. }
             | Effect::LeaseLost
             | Effect::Ended { .. } => {}

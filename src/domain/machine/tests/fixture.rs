@@ -113,7 +113,8 @@ pub(super) fn stop_stuck(lease_epoch: i64, revision: i64) -> Command {
     Command::StopStuck {
         lease_epoch,
         revision,
-        quiet_since: None,
+        since: START,
+        spare_active: false,
         reason: "no activity".to_owned(),
         requested_by: String::new(),
         grace: secs(30),

@@ -38,10 +38,11 @@ fn a_stuck_job_with_attempts_left_runs_again() {
 #[test]
 fn a_job_that_moves_after_it_was_found_is_left_alone() {
     let mut bench = last_attempt();
-    let found = |quiet_since| Command::StopStuck {
+    let found = |since| Command::StopStuck {
         lease_epoch: 1,
         revision: 2,
-        quiet_since: Some(quiet_since),
+        since,
+        spare_active: true,
         reason: String::new(),
         requested_by: String::new(),
         grace: secs(30),
