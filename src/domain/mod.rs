@@ -11,6 +11,7 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod admission;
+pub mod audit;
 pub mod event;
 pub mod filter;
 pub mod histogram;
