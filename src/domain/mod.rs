@@ -12,6 +12,7 @@
 
 pub mod admission;
 pub mod audit;
+pub mod bulk;
 pub mod event;
 pub mod filter;
 pub mod histogram;
