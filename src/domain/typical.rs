@@ -84,8 +84,11 @@ pub fn remaining(derived: &Derived, typical: Option<&Typical>, spec: &JobSpec) -
     let elapsed = derived.elapsed;
     let by_history = || typical.and_then(|typical| typical.remaining(elapsed));
     // An estimate that has passed says nothing any more.
-    let by_spec = || spec.estimated_duration.filter(|expected| *expected > elapsed);
-    derived.remaining.or_else(by_history).or_else(|| by_spec().map(|all| all - elapsed))
+    let by_spec = || {
+        let left = spec.estimated_duration.and_then(|expected| expected.checked_sub(elapsed));
+        left.filter(|left| !left.is_zero())
+    };
+    derived.remaining.or_else(by_history).or_else(by_spec)
 }
 
 #[cfg(test)]
