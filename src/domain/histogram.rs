@@ -91,6 +91,12 @@ impl Histogram {
         self.buckets.iter().map(|(_, count)| count).sum()
     }
 
+    /// Their sum, exact.
+    #[must_use]
+    pub const fn sum(&self) -> Duration {
+        Duration::from_micros(self.sum_micros)
+    }
+
     /// Their mean, exact.
     #[must_use]
     pub fn mean(&self) -> Option<Duration> {

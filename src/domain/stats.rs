@@ -1,5 +1,7 @@
 //! Figures kept along the way, so that no question about them scans jobs.
 
+mod facet;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,8 @@ use super::histogram::Histogram;
 use super::ids::{JobType, QueueName};
 use super::status::{JobStatus, State, StateKind};
 use super::time::Timestamp;
+
+pub use facet::{Facet, FacetPolicy, FacetTally};
 
 /// What figures are kept by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
