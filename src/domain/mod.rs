@@ -2,8 +2,9 @@
 //!
 //! Owns: what a job is ([`Job`], [`JobSpec`], [`JobStatus`]), which states follow which
 //! ([`machine`]), when a failed attempt runs again ([`RetryPolicy`]), what a progress report means
-//! ([`Progress`]), which waiting job goes to which worker ([`admission`]) and every bound
-//! ([`limits`]).
+//! ([`Progress`]), which waiting job goes to which worker ([`admission`]), what keeps the house
+//! ([`watchdog`], [`usage`], [`retention`], [`bulk`]), what is told of it ([`event`], [`audit`],
+//! [`stats`]) and every bound ([`limits`]).
 //! Does not own: where jobs are kept (`store`), who may do what (`auth`), wire shapes (`grpc`).
 //! Entry: [`machine::apply`].
 //! Invariant: time and chance come in as arguments, so the same arguments give the same answer.

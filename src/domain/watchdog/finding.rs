@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::domain::ids::JobId;
 use crate::domain::job::{Job, OnStuck};
 use crate::domain::limits::CANCEL_GRACE_DEFAULT;
-use crate::domain::machine::Command;
+use crate::domain::machine::{Applied, Command, Now, apply};
 use crate::domain::status::State;
 use crate::domain::time::Timestamp;
 
@@ -57,24 +57,24 @@ pub struct Finding {
 impl Finding {
     /// A running job that has shown nothing, or has run, since `since`.
     pub(super) fn running(job: &Job, basis: Basis, since: Timestamp, now: Timestamp) -> Self {
-        let status = &job.status;
-        let (verdict, forecast) = match job.spec.on_stuck {
-            OnStuck::Notify => (Verdict::Notify, Forecast::RunsOn),
-            OnStuck::Fail if status.attempt < status.max_attempts => {
-                (Verdict::Stop, Forecast::Retried)
-            }
-            OnStuck::Fail => (Verdict::Stop, Forecast::Fails),
+        let verdict = match job.spec.on_stuck {
+            OnStuck::Notify => Verdict::Notify,
+            OnStuck::Fail => Verdict::Stop,
         };
-        Self {
+        let mut found = Self {
             job_id: job.id,
-            revision: status.revision,
-            lease_epoch: status.lease_epoch,
+            revision: job.status.revision,
+            lease_epoch: job.status.lease_epoch,
             basis: Some(basis),
             since,
             idle: now.since(since),
             verdict,
-            forecast,
+            forecast: Forecast::RunsOn,
+        };
+        if let Some(stop) = found.command("") {
+            found.forecast = forecast(job, stop, now);
         }
+        found
     }
 
     /// A job that has waited since `since`.
@@ -143,5 +143,19 @@ impl Finding {
                 grace: CANCEL_GRACE_DEFAULT,
             }),
         }
+    }
+}
+
+/// What becomes of a job that is stopped and whose worker says nothing: by the machine, which knows how
+/// many attempts are left and what the type's rules say of the error.
+fn forecast(job: &Job, stop: Command, now: Timestamp) -> Forecast {
+    let Ok(Applied::Changed(asked)) = apply(&job.spec, &job.status, stop, Now::at(now)) else {
+        return Forecast::RunsOn;
+    };
+    let over = Now::at(asked.status.deadline(None).unwrap_or(now));
+    match apply(&job.spec, &asked.status, Command::MeetDeadline, over) {
+        Ok(Applied::Changed(ended)) if ended.status.kind().is_terminal() => Forecast::Fails,
+        Ok(Applied::Changed(_)) => Forecast::Retried,
+        Ok(Applied::Unchanged) | Err(_) => Forecast::RunsOn,
     }
 }
