@@ -2,12 +2,14 @@
 
 mod command_line;
 mod database;
+mod keeping;
 mod rules;
 
 use std::time::Duration;
 
 pub use command_line::*;
 pub use database::*;
+pub use keeping::*;
 pub use rules::*;
 
 /// Names stand in indexes, metrics and terminals.

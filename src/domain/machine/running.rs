@@ -98,8 +98,26 @@ pub(super) fn apply(
                 grace,
             }),
         }),
+        Command::StopStuck {
+            revision, since, spare_active, reason, requested_by, grace, ..
+        } => {
+            let moved = spare_active && status.progress.activity_time > Some(since);
+            // Whatever happened since it was found: it does not stand as it was found.
+            if moved || revision != status.revision || status.cancel_request.is_some() {
+                return Ok(Applied::Unchanged);
+            }
+            let (cause, time) = (CancelCause::Stuck, now.time);
+            let request = CancelRequest { cause, time, reason, requested_by, grace };
+            let mut next = changed(status, now);
+            next.cancel_request = Some(request.clone());
+            let ask = Effect::AskToStop { session, request };
+            Ok(transition(next, vec![Effect::FoundStuck { since }, ask]))
+        }
         Command::MeetDeadline => Ok(meet_deadline(&closing, timeout_time)),
-        Command::Start { .. } | Command::Skip { .. } | Command::Retry { .. } => {
+        Command::Start { .. }
+        | Command::Expire { .. }
+        | Command::Skip { .. }
+        | Command::Retry { .. } => {
             Err(Refusal::IllegalTransition { state: StateKind::Running, command: kind })
         }
     }

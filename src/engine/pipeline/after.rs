@@ -76,6 +76,7 @@ impl After {
                 Effect::Ended { state } => self.ended(after, state),
                 Effect::Started { .. }
                 | Effect::AskToStop { .. }
+                | Effect::FoundStuck { .. }
                 | Effect::Revoked { .. }
                 | Effect::Closed { .. }
                 | Effect::RetryScheduled { .. }

@@ -57,6 +57,10 @@ pub struct Opened {
 }
 
 /// One piece of work for the writer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most work is a command, moved once into the queue; a box would cost each one an allocation"
+)]
 pub enum Work {
     /// A job is born.
     Create {

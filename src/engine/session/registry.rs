@@ -209,6 +209,7 @@ impl Sessions {
             }
             Effect::Started { .. }
             | Effect::Ready { .. }
+            | Effect::FoundStuck { .. }
             | Effect::RetryScheduled { .. }
             | Effect::LeaseLost
             | Effect::Ended { .. } => {}

@@ -66,6 +66,7 @@ pub fn from_proto(
         sequence: progress.sequence,
         rate: None,
         report_time: Some(now),
+        activity_time: None,
     })
 }
 
@@ -109,6 +110,7 @@ pub fn from_tick(tick: &mut Tick, now: Timestamp) -> Option<Progress> {
         sequence: tick.sequence,
         rate: None,
         report_time: Some(now),
+        activity_time: None,
     })
 }
 
