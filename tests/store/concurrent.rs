@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::future::join_all;
-use jobplane::domain::{JobId, JobSpec, StateKind};
+use jobplane::domain::{JobId, JobSpec, Position, StateKind};
 use jobplane::store::memory::MemoryStore;
 use jobplane::store::postgres::PostgresStore;
 use jobplane::store::{
@@ -15,8 +15,8 @@ use proptest::prelude::*;
 
 use crate::cluster;
 use crate::world::{
-    at, batch, born, cancel, database, decide, delete, fail, job_id, job_type, lines, load,
-    options, progress, queue, request, retry, spec, sqlite, start, succeed,
+    at, batch, born, cancel, database, decide, delete, fail, job_type, lines, load, options,
+    progress, queue, request, retry, spec, sqlite, start, succeed,
 };
 
 /// Few, so that writers meet.
@@ -181,9 +181,12 @@ async fn turns(count: u8) {
 }
 
 /// Follows the change log while the writers write; answers all it ever saw.
-async fn follow(store: &dyn Store, over: &AtomicBool) -> (BTreeSet<JobId>, BTreeSet<JobId>) {
+async fn follow(
+    store: &dyn Store,
+    mut here: Position,
+    over: &AtomicBool,
+) -> (BTreeSet<JobId>, BTreeSet<JobId>) {
     let (mut changed, mut removed) = (BTreeSet::new(), BTreeSet::new());
-    let mut here = store.position().await.expect("a position");
     loop {
         let last = over.load(Ordering::Relaxed);
         match store.changes_since(&here, 10_000).await.expect("changes") {
@@ -205,6 +208,7 @@ async fn follow(store: &dyn Store, over: &AtomicBool) -> (BTreeSet<JobId>, BTree
 /// Runs the scripts side by side, each on the next of the stores.
 async fn run(stores: &[&dyn Store], scripts: Vec<Vec<Step>>) {
     let (common, over) = (Common::default(), AtomicBool::new(false));
+    let start = stores[0].position().await.expect("a position");
     let writers = scripts.into_iter().zip(stores.iter().cycle()).map(|(script, store)| {
         let mut writer = Writer { store: *store, common: &common, done: Vec::new() };
         async move {
@@ -219,7 +223,7 @@ async fn run(stores: &[&dyn Store], scripts: Vec<Vec<Step>>) {
         over.store(true, Ordering::Relaxed);
         done.into_iter().flatten().collect::<Vec<_>>()
     };
-    let (done, (changed, removed)) = tokio::join!(writing, follow(stores[0], &over));
+    let (done, (changed, removed)) = tokio::join!(writing, follow(stores[0], start, &over));
     let history = History::of(&done);
     for store in stores {
         history.check(*store).await;
@@ -344,6 +348,11 @@ proptest! {
     #[test]
     fn writers_of_the_model_get_along(scripts in scripts()) {
         within_a_runtime(async { run(&[&MemoryStore::new()], scripts).await });
+    }
+
+    #[test]
+    fn writers_of_the_model_get_along_that_read_what_is_committed(scripts in scripts()) {
+        within_a_runtime(async { run(&[&MemoryStore::read_committed()], scripts).await });
     }
 }
 

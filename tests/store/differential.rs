@@ -246,7 +246,7 @@ impl World<'_> {
                 assert_same(&found, &want, &batch);
                 self.note_place().await;
                 let known = self.store.has_batch(batch.id).await.expect("a read");
-                assert_eq!(known, !batch.is_empty());
+                assert_eq!(known, found.position.is_some());
             }
             Step::Round { probes, ending } => self.round(probes, ending).await,
             Step::Trim { job, epoch, head, tail } => {
@@ -268,7 +268,9 @@ impl World<'_> {
                     limit: if limit == 0 { 0 } else { 10_000 },
                 };
                 let want = self.model.prune(prune).await.expect("a prune");
-                assert_eq!(self.store.prune(prune).await.expect("a prune"), want);
+                let found = self.store.prune(prune).await.expect("a prune");
+                // A shared store may hold several rows of a bucket.
+                assert!(found == want || (self.store.is_shared() && found > want));
                 // How much of the change log is left behind is up to the store.
                 let prune = Prune {
                     changes_before: before,
@@ -424,7 +426,9 @@ impl World<'_> {
 fn assert_same(found: &Committed, want: &Committed, batch: &Batch) {
     let placeless = |committed: &Committed| Committed { position: None, ..committed.clone() };
     assert_eq!(placeless(found), placeless(want), "{batch:#?}");
-    assert_eq!(found.position.is_some(), want.position.is_some());
+    // Progress alone may be left out of the log: written twice, it is the same.
+    let progress_alone = Batch { progress: Vec::new(), ..batch.clone() }.is_empty();
+    assert!(progress_alone || found.position.is_some() == want.position.is_some());
 }
 
 /// Places increase; which ones they are is up to the store.

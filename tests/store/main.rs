@@ -26,6 +26,12 @@ macro_rules! on_each_store {
                 super::$behaviour(&jobplane::store::memory::MemoryStore::new()).await;
             })+
         }
+        mod read_committed {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                super::$behaviour(&jobplane::store::memory::MemoryStore::read_committed()).await;
+            })+
+        }
         mod sqlite {
             $(#[tokio::test]
             async fn $behaviour() {

@@ -8,13 +8,13 @@ mod changes;
 mod commit;
 mod logs;
 mod read;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use tokio::sync::OwnedMutexGuard;
 
 use crate::domain::filter::JobFilter;
 use crate::domain::job::Job;
@@ -27,6 +27,7 @@ use crate::domain::{
 };
 
 use self::changes::ChangeLog;
+use self::turns::{Turn, Turns};
 use super::rows::Flushed;
 use super::{
     Batch, ChangesSince, Committed, KeyKind, KnownRequest, ListQuery, LogQuery, Orphan, Probe,
@@ -37,8 +38,8 @@ use super::{
 #[derive(Default)]
 pub struct MemoryStore {
     tables: Arc<Mutex<Tables>>,
-    /// Held by a commit, and by a round as long as it is open.
-    writer: Arc<tokio::sync::Mutex<()>>,
+    /// Taken by a commit, and by a round as long as it is open.
+    turns: Turns,
 }
 
 /// A key and who holds it.
@@ -74,12 +75,19 @@ impl MemoryStore {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// An empty store whose writers meet as in a database that reads what is committed: only over the same
+    /// job, and where one would wait, others go on.
+    #[must_use]
+    pub fn read_committed() -> Self {
+        Self { turns: Turns::by_row(), ..Self::default() }
+    }
 }
 
 struct MemoryRound {
     tables: Arc<Mutex<Tables>>,
     candidates: Vec<Job>,
-    _writer: OwnedMutexGuard<()>,
+    _turn: Turn,
 }
 
 #[async_trait]
@@ -104,12 +112,12 @@ impl Store for MemoryStore {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed> {
-        let _writer = self.writer.lock().await;
+        let _turn = self.turns.commit(&batch).await;
         self.tables.lock().commit(&batch)
     }
 
     async fn has_batch(&self, id: BatchId) -> Result<bool> {
-        let _writer = self.writer.lock().await;
+        let _turn = self.turns.rows(std::iter::once(id.0)).await;
         Ok(self.tables.lock().changes.knows(id))
     }
 
@@ -126,9 +134,21 @@ impl Store for MemoryStore {
     }
 
     async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>> {
-        let writer = self.writer.clone().lock_owned().await;
-        let candidates = self.tables.lock().candidates(&probes, now);
-        Ok(Box::new(MemoryRound { tables: self.tables.clone(), candidates, _writer: writer }))
+        let mut turn = self.turns.round().await;
+        let mut candidates = Vec::new();
+        for probe in probes {
+            // As one statement sees it when it begins; each job is looked at anew when it is locked.
+            let seen = self.tables.lock().candidates(&probe, now);
+            for id in seen {
+                tokio::task::yield_now().await;
+                if turn.take(id) {
+                    let tables = self.tables.lock();
+                    let found = tables.candidate(id, &probe, now);
+                    candidates.extend(found.map(|(_, job)| job.clone()));
+                }
+            }
+        }
+        Ok(Box::new(MemoryRound { tables: self.tables.clone(), candidates, _turn: turn }))
     }
 
     async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>> {
@@ -159,7 +179,7 @@ impl Store for MemoryStore {
     }
 
     async fn trim_logs(&self, id: JobId, lease_epoch: i64, head: u64, tail: u64) -> Result<u64> {
-        let _writer = self.writer.lock().await;
+        let _turn = self.turns.rows(std::iter::empty()).await;
         Ok(self.tables.lock().trim_logs(id, lease_epoch, head, tail))
     }
 
@@ -223,7 +243,7 @@ impl Store for MemoryStore {
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {
-        let _writer = self.writer.lock().await;
+        let _turn = self.turns.rows(std::iter::empty()).await;
         Ok(self.tables.lock().prune(prune))
     }
 

@@ -80,14 +80,15 @@ const IS_COMMIT: &str = "SELECT NOT fence FROM changes WHERE batch_id = $1";
 
 /// Rows older than $1 that can be seen from the newest of them, at most $2. Whoever knows all that can be
 /// seen from there misses none of them; that is noted with them, not their number: one that began
-/// early may come late.
+/// early may come late. Of two places with the same `next` the later one has fewer under way.
 const PRUNE: &str = "WITH last AS MATERIALIZED (SELECT next, under_way FROM changes \
     WHERE time < $1 ORDER BY time DESC LIMIT 1), \
     gone AS (DELETE FROM changes WHERE batch_id IN (SELECT c.batch_id FROM changes AS c, last \
     WHERE c.time < $1 AND c.transaction < last.next AND c.transaction <> ALL(last.under_way) \
     ORDER BY c.time LIMIT $2) RETURNING 1), \
     noted AS (UPDATE origin SET pruned_next = last.next, pruned_under_way = last.under_way \
-    FROM last WHERE pruned_next < last.next AND EXISTS (SELECT 1 FROM gone)) \
+    FROM last WHERE (pruned_next, -cardinality(pruned_under_way)) \
+    < (last.next, -cardinality(last.under_way)) AND EXISTS (SELECT 1 FROM gone)) \
     SELECT count(*) FROM gone";
 
 const REMOVED: &str = "changes.removed";
