@@ -260,7 +260,7 @@ async fn carry(
         }
     }
     if is_cut {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
