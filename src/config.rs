@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::domain::limits::{LEASE_TTL_DEFAULT, SHUTDOWN_WITHIN};
+use crate::domain::limits::{DATABASE_CONNECTIONS_MAX, LEASE_TTL_DEFAULT, SHUTDOWN_WITHIN};
 
+mod database;
 mod origin;
 mod peers;
 mod transport;
 
+pub use database::Database;
 pub use peers::PeerLimits;
 pub use transport::{Connections, Streams, Transport};
 
@@ -21,6 +23,8 @@ pub struct Config {
     pub database_url: String,
     /// Reading connections to the database.
     pub read_connections: u32,
+    /// How a database that servers share is used.
+    pub database: Database,
     /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
     /// How long a caller waits for the database before it is told UNAVAILABLE.
@@ -56,6 +60,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
             database_url: DATABASE_URL_DEFAULT.to_owned(),
             read_connections: 4,
+            database: Database::default(),
             cors_origins: Vec::new(),
             store_timeout: Duration::from_secs(10),
             periods: Periods::default(),
@@ -73,6 +78,13 @@ impl Config {
     pub fn validate(&self) -> Result<(), Invalid> {
         origin::validate(&self.cors_origins)?;
         self.transport.validate()?;
+        transport::count(
+            "database-read-connections",
+            self.read_connections.into(),
+            1,
+            DATABASE_CONNECTIONS_MAX.into(),
+        )?;
+        self.database.validate()?;
         transport::span("shutdown-within", self.shutdown_within, SECOND, HOUR)
     }
 }

@@ -21,8 +21,8 @@ use crate::grpc::listener::Listener;
 use crate::grpc::server;
 use crate::loops;
 use crate::runtime::{Clock, Failure, LoopBoard, Shutdown, Tasks};
-use crate::store::Store;
-use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::postgres::Listen;
+use crate::store::{self, Store};
 use crate::telemetry::Metrics;
 use crate::web;
 
@@ -171,6 +171,32 @@ impl App {
     }
 }
 
+/// The configured database.
+fn database(config: &Config) -> store::Options {
+    let database = &config.database;
+    let listen = match &database.listen_url {
+        _ if database.no_listen => Listen::Never,
+        Some(url) => Listen::At(url.clone()),
+        None => Listen::Here,
+    };
+    store::Options {
+        url: config.database_url.clone(),
+        read_connections: config.read_connections,
+        lanes: database.lanes,
+        statement_timeout: database.statement_timeout,
+        listen,
+        pooler: database.pooler,
+    }
+}
+
+/// Brings the configured database's schema up to date, or only looks; answers what was or is to be done.
+///
+/// # Errors
+/// If the database cannot be used.
+pub async fn migrate(config: &Config, only_look: bool) -> anyhow::Result<store::Migrations> {
+    Ok(store::migrate(&database(config), only_look).await?)
+}
+
 /// Runs a server on the configured database until the process is told to stop.
 ///
 /// # Errors
@@ -178,12 +204,11 @@ impl App {
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anything is opened or made.
     config.validate()?;
-    let options = Options { url: config.database_url.clone(), read_pool: config.read_connections };
     // Before anything takes time: the first process of a container has no other end than this.
     let mut signals = Signals::new().context("cannot listen for signals")?;
     let starting = async {
-        let store = SqliteStore::open(options).await?;
-        App::start(&config, Arc::new(store)).await
+        let store = store::open(&database(&config)).await?;
+        App::start(&config, store).await
     };
     let app = tokio::select! {
         app = starting => app?,

@@ -4,7 +4,8 @@
 //! Does not own: decisions. Everything that is written was decided before (`domain::machine`) and
 //! arrives as data with the revision and epoch it was decided on; a store may refuse a write only
 //! because a guard missed or a key is taken.
-//! Entry: [`Store`], with [`memory`] as the reference model and [`sqlite`] for one machine.
+//! Entry: [`open`] and [`Store`], with [`memory`] as the reference model, [`sqlite`] for one machine, and
+//! [`postgres`] for any number of servers over one database.
 //! Invariants: a batch is atomic; what [`Store::commit`] answered is durable; a write that missed its
 //! guard leaves no trace in any table; counters change in the commit that changes the jobs.
 
@@ -14,6 +15,7 @@ mod figures;
 mod leases;
 pub mod memory;
 mod names;
+mod open;
 mod passed;
 pub mod postgres;
 mod query;
@@ -39,6 +41,7 @@ pub use batch::{
     ProgressWrite, RequestKey, SessionWrite, Written,
 };
 pub use error::{Error, Result};
+pub use open::{Migrations, OpenError, Options, is_shared, migrate, open};
 pub use query::{
     ChangesSince, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready, RemovedJob, StoreInfo,
 };

@@ -52,7 +52,7 @@ use self::error::late;
 use self::pool::Pool;
 
 pub use self::open::{LeaseClock, Listen, Options, migrate};
-pub use self::place::{Migrations, OpenError};
+pub use self::place::OpenError;
 
 /// Jobs in a database that other servers may use too.
 pub struct PostgresStore {

@@ -7,9 +7,11 @@ use tokio::time::timeout;
 
 use crate::domain::limits::{DATABASE_LANES, DATABASE_STATEMENT_TIMEOUT};
 
+use crate::store::Migrations;
+
 use super::PostgresStore;
 use super::migrations;
-use super::place::{Migrations, OpenError, Place};
+use super::place::{OpenError, Place};
 use super::pool::{Pool, Settings};
 use super::{changes, news};
 

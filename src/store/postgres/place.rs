@@ -9,6 +9,8 @@ use tokio::time::timeout;
 
 use crate::domain::limits::DATABASE_MIGRATION_MAX;
 
+use crate::store::Migrations;
+
 use super::error::code;
 use super::migrations;
 
@@ -161,9 +163,6 @@ const DURABILITY: &str = "SELECT name, setting FROM pg_settings \
     AND setting IN ('off', 'local') ORDER BY name";
 const VERSION: &str = "SELECT current_setting('server_version'), \
     current_setting('server_version_num')::bigint";
-
-/// What was done to a schema, or is to be done.
-pub type Migrations = Vec<(i64, String)>;
 
 /// A database by its URL, for what it says when it cannot be used.
 pub(super) struct Place {

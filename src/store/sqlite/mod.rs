@@ -49,7 +49,7 @@ use super::{
 use self::error::from_sqlx;
 use self::writer::Writer;
 
-pub use self::open::{OpenError, Options};
+pub use self::open::{OpenError, Options, migrate};
 
 const VERSION: &str = "SELECT sqlite_version()";
 const PING: &str = "SELECT 1";
