@@ -14,13 +14,15 @@ use super::pool::Pool;
 pub(super) const STATEMENTS: &[&str] =
     &[LOAD, HELD, ATTEMPTS, DUE, NEXT_DEADLINE, OLDEST_PENDING, RECENT];
 
-const LOAD: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, p.data \
-    FROM jobs AS j JOIN job_status AS s ON s.id = j.id \
-    LEFT JOIN job_progress AS p ON p.id = j.id WHERE j.id = ANY($1::uuid[])";
+/// Progress by a look for each job, never by a join: the table is empty at one moment and large at the
+/// next, and a plan made while it was empty would walk it whole.
+const LOAD: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, \
+    (SELECT p.data FROM job_progress AS p WHERE p.id = j.id) \
+    FROM jobs AS j JOIN job_status AS s ON s.id = j.id WHERE j.id = ANY($1::uuid[])";
 
-const HELD: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, p.data \
+const HELD: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, \
+    (SELECT p.data FROM job_progress AS p WHERE p.id = j.id) \
     FROM job_status AS s JOIN jobs AS j ON j.id = s.id \
-    LEFT JOIN job_progress AS p ON p.id = s.id \
     WHERE s.state = 1 AND s.session_id = ANY($1::uuid[])";
 
 const ATTEMPTS: &str =
