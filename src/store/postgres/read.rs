@@ -9,7 +9,7 @@ use crate::store::Result;
 use crate::store::rows::{self, JobRow, decode, state_code};
 
 use super::error::from_sqlx;
-use super::pool::Pool;
+use super::pool::{Link, Pool};
 
 pub(super) const STATEMENTS: &[&str] =
     &[LOAD, HELD, ATTEMPTS, DUE, NEXT_DEADLINE, OLDEST_PENDING, RECENT];
@@ -68,12 +68,16 @@ pub(super) fn wanted(ids: impl IntoIterator<Item = Uuid>) -> Vec<Uuid> {
 
 /// These jobs, whole.
 pub(super) async fn load(pool: &Pool, ids: &[JobId]) -> Result<Vec<Job>> {
-    let wanted = wanted(ids.iter().map(|id| id.0));
     let mut link = pool.read().await?;
-    let query = link.query_as(LOAD).bind(wanted);
-    let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    let found = load_on(&mut link, ids).await?;
     link.done().await?;
-    jobs(found)
+    Ok(found)
+}
+
+/// These jobs, as the transaction of this link sees them.
+pub(super) async fn load_on(link: &mut Link, ids: &[JobId]) -> Result<Vec<Job>> {
+    let query = link.query_as(LOAD).bind(wanted(ids.iter().map(|id| id.0)));
+    jobs(query.fetch_all(&mut **link).await.map_err(from_sqlx)?)
 }
 
 /// Running jobs that these sessions hold.
