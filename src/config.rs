@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::domain::limits::{DATABASE_CONNECTIONS_MAX, LEASE_TTL_DEFAULT, SHUTDOWN_WITHIN};
+use crate::domain::limits::{
+    DATABASE_CONNECTIONS_MAX, LEASE_TTL_DEFAULT, POLL_INTERVAL, POLL_INTERVAL_MAX,
+    POLL_INTERVAL_MIN, SHUTDOWN_WITHIN,
+};
 
 mod database;
 mod origin;
@@ -85,6 +88,8 @@ impl Config {
             DATABASE_CONNECTIONS_MAX.into(),
         )?;
         self.database.validate()?;
+        let (least, most) = (POLL_INTERVAL_MIN, POLL_INTERVAL_MAX);
+        transport::span("poll-interval", self.periods.poll, least, most)?;
         transport::span("shutdown-within", self.shutdown_within, SECOND, HOUR)
     }
 }
@@ -109,6 +114,10 @@ pub struct Periods {
     pub logs: Duration,
     /// What is past its time is pruned.
     pub prune: Duration,
+    /// The clock of a store that several servers share is looked at.
+    pub clock: Duration,
+    /// Figures that commits left in such a store are summed up.
+    pub fold: Duration,
     /// No lease is judged for this long after the server came up, or after the last trouble with the
     /// store: its workers had nobody to talk to.
     pub lease_grace: Duration,
@@ -121,9 +130,11 @@ impl Default for Periods {
             sessions: Duration::from_secs(1),
             leases: Duration::from_secs(1),
             deadlines: Duration::from_secs(1),
-            poll: Duration::from_secs(1),
+            poll: POLL_INTERVAL,
             logs: Duration::from_secs(5),
             prune: Duration::from_secs(60),
+            clock: Duration::from_secs(10),
+            fold: Duration::from_secs(1),
             lease_grace: LEASE_TTL_DEFAULT,
         }
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::config::Config;
-use crate::engine::{Engine, Stops};
+use crate::engine::{self, Access, Engine, Stops};
 use crate::grpc::listener::Listener;
 use crate::grpc::server;
 use crate::loops;
@@ -61,6 +61,18 @@ impl App {
     /// # Errors
     /// If a setting is out of its bounds, or it cannot listen.
     pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Self> {
+        Self::start_by(config, store, Clock::new()).await
+    }
+
+    /// The same, by a clock that need not be that of the machine.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_by(
+        config: &Config,
+        store: Arc<dyn Store>,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
         config.validate()?;
         let listener = Listener::bind(config.listen)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -70,11 +82,12 @@ impl App {
         let tasks = Tasks::new();
         let writer = tasks.beside();
         let (shutdown, cut, closed) = (Shutdown::new(), Shutdown::new(), Shutdown::new());
-        let (clock, metrics, board) = (Clock::new(), Metrics::new(), LoopBoard::default());
+        let (metrics, board) = (Metrics::new(), LoopBoard::default());
+        engine::set_clock(&clock, &store).await.context("the store does not answer")?;
         let engine = Engine::start_up(
             Arc::clone(&store),
             clock,
-            config.store_timeout,
+            Access { timeout: config.store_timeout, lanes: config.database.lanes },
             metrics.clone(),
             board.clone(),
             Stops {

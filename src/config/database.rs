@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::Invalid;
 use super::transport::{count, span};
 use crate::domain::limits::{
-    DATABASE_CONNECTIONS_MAX, DATABASE_LANES, DATABASE_STATEMENT_TIMEOUT,
-    DATABASE_STATEMENT_TIMEOUT_MAX, DATABASE_STATEMENT_TIMEOUT_MIN,
+    DATABASE_LANES, DATABASE_LANES_MAX, DATABASE_STATEMENT_TIMEOUT, DATABASE_STATEMENT_TIMEOUT_MAX,
+    DATABASE_STATEMENT_TIMEOUT_MIN,
 };
 
 /// How a shared database is used.
 #[derive(Debug, Clone)]
 pub struct Database {
-    /// Connections that write.
+    /// Writers.
     pub lanes: u32,
     /// What a single statement may take.
     pub statement_timeout: Duration,
@@ -42,7 +42,7 @@ impl Database {
     /// # Errors
     /// With the first one that is out of its bounds.
     pub fn validate(&self) -> Result<(), Invalid> {
-        count("database-lanes", self.lanes.into(), 1, DATABASE_CONNECTIONS_MAX.into())?;
+        count("database-lanes", self.lanes.into(), 1, DATABASE_LANES_MAX.into())?;
         let (least, most) = (DATABASE_STATEMENT_TIMEOUT_MIN, DATABASE_STATEMENT_TIMEOUT_MAX);
         span("database-statement-timeout", self.statement_timeout, least, most)
     }

@@ -151,6 +151,21 @@ pub enum SessionWrite {
     },
 }
 
+impl SessionWrite {
+    /// The session it is about.
+    #[must_use]
+    pub const fn session(&self) -> SessionId {
+        match self {
+            Self::Open(session) => session.id,
+            Self::Renew { id, .. }
+            | Self::Shorten { id, .. }
+            | Self::End { id, .. }
+            | Self::EndIfUnary { id }
+            | Self::Expire { id } => *id,
+        }
+    }
+}
+
 /// One atomic commit.
 #[derive(Debug, Clone)]
 pub struct Batch {

@@ -27,12 +27,15 @@ impl<'a> Passed<'a> {
         done(&self.batch.logs, &self.committed.logs, |kept| *kept == Appended::Done)
     }
 
+    /// Whether nothing was held back that the figures count.
+    pub(super) fn is_all(&self) -> bool {
+        let Committed { creates, writes, deletes, .. } = self.committed;
+        let written = creates.iter().chain(writes).all(|written| *written == Written::Done);
+        written && deletes.iter().all(|gone| *gone)
+    }
+
     pub(super) fn figures(&self) -> Figures {
-        let mut figures = Figures::default();
-        self.creates().for_each(|new| figures.create(new));
-        self.writes().for_each(|write| figures.write(write));
-        self.deletes().for_each(|delete| figures.delete(delete));
-        figures
+        Figures::of(self.creates(), self.writes(), self.deletes())
     }
 }
 

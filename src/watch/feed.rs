@@ -3,6 +3,9 @@
 //! Commits are left in an inbox by whoever made them, and shown by one task ([`Feed::work`]), each when
 //! the one before was. One that never comes (its outcome was unknown, it did not fit) leaves a gap that
 //! is read again from the change log ([`Feed::repair`]).
+//!
+//! Over a store that other servers share no commit is left here: only the change log knows their order.
+//! Whoever commits, or hears of others who do, has it read again ([`Feed::look_again`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,7 +15,7 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 
-use crate::domain::{Job, JobFilter, JobId, JobType, Position};
+use crate::domain::{Job, JobFilter, JobId, JobType, Position, Progress, ResourceUsage};
 
 use super::change::{Change, Commit};
 use super::follower::Follower;
@@ -83,8 +86,10 @@ struct Inner {
     on: AtomicBool,
     inbox: Mutex<Inbox>,
     filled: Notify,
-    /// A running job reported that is not known.
-    strange: Arc<Notify>,
+    /// There is something to read: a running job reported that is not known, or others commit, too.
+    wanted: Arc<Notify>,
+    /// Other servers commit to the same store.
+    is_shared: bool,
     state: Mutex<State>,
     tickers: DashMap<JobId, Arc<Ticker>>,
     head: watch::Sender<Option<Head>>,
@@ -103,11 +108,22 @@ impl Feed {
     /// A feed that nobody follows, of jobs whose newest progress `live` knows.
     #[must_use]
     pub fn new(live: Arc<dyn LiveProgress>) -> Self {
+        Self::over(live, false)
+    }
+
+    /// The same, where other servers commit to the same store.
+    #[must_use]
+    pub fn of_shared_store(live: Arc<dyn LiveProgress>) -> Self {
+        Self::over(live, true)
+    }
+
+    fn over(live: Arc<dyn LiveProgress>, is_shared: bool) -> Self {
         Self(Arc::new(Inner {
             on: AtomicBool::new(false),
             inbox: Mutex::default(),
             filled: Notify::new(),
-            strange: Arc::default(),
+            wanted: Arc::default(),
+            is_shared,
             state: Mutex::default(),
             tickers: DashMap::new(),
             head: watch::Sender::new(None),
@@ -133,6 +149,9 @@ impl Feed {
             self.put_strangers(self.0.live.reporting());
         } else if is_new {
             self.show_running(&view);
+        }
+        if is_new {
+            self.look_again();
         }
         self.0.watchers.fetch_add(1, Ordering::Relaxed);
         self.0.views.store(state.views(), Ordering::Relaxed);
@@ -208,10 +227,58 @@ impl Feed {
         }
     }
 
-    /// Signalled when there are [strangers](Self::strangers).
+    /// Signalled when there are [strangers](Self::strangers), or when the change log is to be read.
     #[must_use]
-    pub fn strange(&self) -> Arc<Notify> {
-        Arc::clone(&self.0.strange)
+    pub fn wanted(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.wanted)
+    }
+
+    /// Says that there may be something new in the change log of a shared store, or that somebody waits
+    /// for the views to have come further.
+    pub fn look_again(&self) {
+        if self.0.is_shared && self.is_on() {
+            self.0.wanted.notify_one();
+        }
+    }
+
+    /// Filters of which it is not known which of the jobs that run, on any server, match; to be put back
+    /// if that is not found out.
+    #[must_use]
+    pub fn take_unmet(&self) -> Vec<Arc<JobFilter>> {
+        if self.0.is_shared { self.0.state.lock().take_unmet() } else { Vec::new() }
+    }
+
+    /// See [`take_unmet`](Self::take_unmet).
+    pub fn put_unmet(&self, filter: Arc<JobFilter>) {
+        self.0.state.lock().put_unmet(filter);
+    }
+
+    /// The running jobs whose progress the views want to hear of.
+    #[must_use]
+    pub fn known_to_run(&self) -> Vec<JobId> {
+        self.0.tickers.iter().map(|ticker| *ticker.key()).collect()
+    }
+
+    /// Whether a running job is known.
+    #[must_use]
+    pub fn knows(&self, job_id: JobId) -> bool {
+        self.0.tickers.contains_key(&job_id)
+    }
+
+    /// Notes how far a job is that reported to another server.
+    pub fn tick_elsewhere(
+        &self,
+        job_id: JobId,
+        lease_epoch: i64,
+        progress: Progress,
+        usage: Option<ResourceUsage>,
+    ) {
+        let ticker = self.0.tickers.get(&job_id).map(|ticker| Arc::clone(&ticker));
+        if let Some(ticker) = ticker
+            && ticker.hear(lease_epoch, (progress, usage))
+        {
+            self.tick(job_id);
+        }
     }
 
     /// Running jobs that reported and are not known: to be read, after this, and
@@ -231,7 +298,7 @@ impl Feed {
             let mut inbox = self.0.inbox.lock();
             job_ids.into_iter().for_each(|job_id| inbox.add_stranger(job_id));
             drop(inbox);
-            self.0.strange.notify_one();
+            self.0.wanted.notify_one();
         }
     }
 

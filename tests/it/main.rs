@@ -16,6 +16,8 @@ mod progress;
 mod races;
 mod readiness;
 mod reattach;
+mod replicas;
+mod replicas_faults;
 mod requests;
 mod retry;
 mod session;

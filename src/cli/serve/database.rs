@@ -24,7 +24,7 @@ pub struct Args {
     #[arg(long = "database-read-connections", env = "JOBPLANE_DATABASE_READ_CONNECTIONS")]
     #[arg(value_name = "N", default_value = "4")]
     read_connections: u32,
-    /// PostgreSQL: connections that write
+    /// PostgreSQL: writers, each with a connection of its own
     #[arg(long = "database-lanes", env = "JOBPLANE_DATABASE_LANES", value_name = "N")]
     #[arg(default_value = "2")]
     lanes: u32,
@@ -42,12 +42,17 @@ pub struct Args {
     /// PostgreSQL: do not listen for other servers' news, look once a second
     #[arg(long, env = "JOBPLANE_NO_LISTEN", conflicts_with = "listen_url")]
     no_listen: bool,
+    /// Look this often for waiting jobs and for what other servers did, whatever hints say
+    #[arg(long = "poll-interval", env = "JOBPLANE_POLL_INTERVAL", value_name = "DURATION")]
+    #[arg(default_value = "1s", value_parser = parse::duration)]
+    poll_interval: Duration,
 }
 
 impl Args {
     /// Sets what was said.
     pub(super) fn set(self, config: &mut Config) {
         config.read_connections = self.read_connections;
+        config.periods.poll = self.poll_interval;
         config.database = Database {
             lanes: self.lanes,
             statement_timeout: self.statement_timeout,

@@ -1,10 +1,13 @@
 //! What can be put into the pipeline, and how it is answered.
 
+use uuid::Uuid;
+
 use crate::domain::machine::Command;
 use crate::domain::{Job, JobId, LogBatch, LogEntry, Session};
 use crate::store::{NewJob, ProgressWrite, SessionWrite};
 
 use super::super::error::Result;
+use super::lane::Lane;
 
 /// Where an answer goes. Called once, after the commit.
 pub struct Reply<T>(Box<dyn FnOnce(Result<T>) + Send>);
@@ -143,6 +146,21 @@ impl Work {
             | Self::Session { .. } => 0,
         };
         OVERHEAD + content
+    }
+
+    /// The lane it goes by if nothing else is said.
+    pub(super) fn lane(&self) -> Lane {
+        match self {
+            Self::Create { new, .. } => Lane::of_job(new.job.id),
+            Self::Command { job_id, .. } | Self::Delete { job_id, .. } => Lane::of_job(*job_id),
+            Self::Fence { of, .. } => Lane::of_job(of.job_id),
+            Self::Logs { batch, .. } => Lane::of_job(batch.job_id),
+            Self::Open { session, .. } => Lane::of_session(session.id),
+            Self::Session { write, .. } => Lane::of_session(write.session()),
+            Self::Progress { rows, .. } => {
+                Lane::of_job(rows.first().map_or(JobId(Uuid::nil()), |row| row.job_id))
+            }
+        }
     }
 
     /// Whether it stays in the queue while the store fails.

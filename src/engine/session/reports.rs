@@ -129,7 +129,7 @@ impl Attach {
             });
             attach.settle(seq, settled);
         });
-        sessions.pipeline().submit_surely(Work::Fence { of, reply });
+        sessions.pipeline().submit_surely(self.lane, Work::Fence { of, reply });
     }
 
     fn logs(
@@ -155,7 +155,7 @@ impl Attach {
         let reply = Reply::new(move |answer: Result<()>| attach.settle(seq, answer));
         let batch =
             LogBatch { job_id: of.job_id, lease_epoch: of.lease_epoch, attempt: 0, seq, entries };
-        sessions.pipeline().submit_surely(Work::Logs { batch, patient: true, reply });
+        sessions.pipeline().submit_surely(self.lane, Work::Logs { batch, patient: true, reply });
     }
 
     fn outcome(
@@ -185,7 +185,9 @@ impl Attach {
                 answer => attach.settle(seq, answer.map(drop)),
             }
         });
-        sessions.pipeline().submit_surely(Work::Command { job_id, command, patient: true, reply });
+        sessions
+            .pipeline()
+            .submit_surely(self.lane, Work::Command { job_id, command, patient: true, reply });
     }
 
     /// An update is applied or refused; or it is neither, and the stream ends without an ack for it, so

@@ -9,7 +9,7 @@ use crate::domain::session::{EndReason, Session};
 use crate::domain::stats::{Bucket, Count};
 use crate::domain::status::{State, StateKind};
 use crate::domain::{JobId, JobType, QueueName, SessionId, Timestamp};
-use crate::store::{KeyKind, ListQuery, Orphan, Probe, Prune};
+use crate::store::{KeyKind, ListQuery, Orphan, Probe, ProgressWrite, Prune};
 
 use super::Tables;
 
@@ -30,6 +30,19 @@ impl Tables {
             flushed.clone().overlay(&mut job.status);
         }
         Some(job)
+    }
+
+    pub(super) fn progress_of(&self, ids: &[JobId]) -> Vec<ProgressWrite> {
+        let flushed = |id: &JobId| {
+            let flushed = self.progress.get(id)?;
+            Some(ProgressWrite {
+                job_id: *id,
+                lease_epoch: flushed.lease_epoch,
+                progress: flushed.progress.clone(),
+                usage: flushed.usage,
+            })
+        };
+        ids.iter().filter_map(flushed).collect()
     }
 
     pub(super) fn candidates(&self, probe: &Probe, now: Timestamp) -> Vec<JobId> {

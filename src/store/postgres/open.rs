@@ -159,7 +159,7 @@ impl PostgresStore {
         };
         let listening = listening.map(|options| options.application_name(APPLICATION));
         let store = Self {
-            lanes: pool(options.lanes, hot.clone()),
+            lanes: pool(options.lanes + 1, hot.clone()),
             readers: pool(options.read_connections, cold),
             short_readers: pool(SHORT_READ_CONNECTIONS, hot),
             news: news::Exchange::new(pool(1, lazily), listening),
