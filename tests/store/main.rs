@@ -12,6 +12,7 @@ mod keys;
 mod lists;
 mod logs;
 mod outages;
+mod pooler;
 mod postgres;
 mod rounds;
 mod servers;
