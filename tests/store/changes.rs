@@ -134,6 +134,26 @@ async fn the_log_loses_its_oldest_rows_only(store: &dyn Store) {
     assert!(to.covers(&places[4]));
 }
 
+async fn catching_up_reads_how_the_changed_jobs_stand(store: &dyn Store) {
+    given(store, (1..=3).map(|number| born(number, spec(), at(0))).collect()).await;
+    let from = position(store).await;
+    let gone = command(store, 1, cancel(), at(1)).await;
+    let changed = command(store, 2, cancel(), at(1)).await;
+    commit(store, Batch { deletes: vec![delete(&gone)], ..batch(at(2)) }).await;
+    let caught = store.catch_up(&from, 10).await.expect("an answer");
+    let ChangesSince::Found { ids, removed, position: to, .. } = caught.changes else {
+        panic!("{caught:?}")
+    };
+    assert_eq!((ids, removed), (vec![job_id(2)], vec![RemovedJob::of(&gone)]));
+    assert_eq!(caught.jobs, [changed]);
+    assert!(caught.read_through.covers(&to) && to.covers(&from));
+    let nothing = store.catch_up(&to, 10).await.expect("an answer");
+    assert!(nothing.jobs.is_empty());
+    let too_many = store.catch_up(&from, 1).await.expect("an answer");
+    assert_eq!(too_many.changes, ChangesSince::TooMany);
+    assert!(too_many.jobs.is_empty());
+}
+
 async fn a_store_tells_its_log_from_all_others(store: &dyn Store) {
     let origin = store.origin().await.expect("an origin");
     assert_eq!(store.origin().await.expect("an origin"), origin);
@@ -149,5 +169,6 @@ on_each_store!(
     a_position_that_the_store_never_came_to_is_ahead,
     more_changes_than_wanted_are_not_read,
     the_log_loses_its_oldest_rows_only,
+    catching_up_reads_how_the_changed_jobs_stand,
     a_store_tells_its_log_from_all_others,
 );

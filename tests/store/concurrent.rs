@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures_util::future::join_all;
 use jobplane::domain::{JobId, JobSpec, Position, StateKind};
+use jobplane::runtime::Clock;
 use jobplane::store::memory::MemoryStore;
 use jobplane::store::postgres::PostgresStore;
 use jobplane::store::{
@@ -187,10 +188,18 @@ async fn follow(
     over: &AtomicBool,
 ) -> (BTreeSet<JobId>, BTreeSet<JobId>) {
     let (mut changed, mut removed) = (BTreeSet::new(), BTreeSet::new());
+    let mut revisions = BTreeMap::new();
     loop {
         let last = over.load(Ordering::Relaxed);
-        match store.changes_since(&here, 10_000).await.expect("changes") {
+        let caught = store.catch_up(&here, 10_000).await.expect("changes");
+        match caught.changes {
             ChangesSince::Found { ids, removed: gone, position, .. } => {
+                assert!(caught.read_through.covers(&position));
+                for job in caught.jobs {
+                    assert!(ids.contains(&job.id));
+                    let before = revisions.insert(job.id, job.status.revision);
+                    assert!(before <= Some(job.status.revision), "{} went back", job.id);
+                }
                 changed.extend(ids);
                 removed.extend(gone.into_iter().map(|gone| gone.id));
                 assert!(position.covers(&here), "{position:?} is behind {here:?}");
@@ -353,6 +362,19 @@ proptest! {
     #[test]
     fn writers_of_the_model_get_along_that_read_what_is_committed(scripts in scripts()) {
         within_a_runtime(async { run(&[&MemoryStore::read_committed()], scripts).await });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn writers_of_two_servers_over_one_memory_get_along(scripts in scripts()) {
+        within_a_runtime(async {
+            let one = MemoryStore::shared(Clock::new());
+            let two = one.another().expect("it is shared");
+            run(&[&one, &two], scripts).await;
+        });
     }
 }
 

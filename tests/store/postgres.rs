@@ -158,6 +158,30 @@ async fn progress_of_running_jobs_is_read_apart() {
 }
 
 #[tokio::test]
+async fn end_of_a_log_moves_with_each_row() {
+    let Some(database) = postgres().await else { return };
+    let store = &database.store;
+    given(store, (1..=3).map(|number| born(number, spec(), at(0))).collect()).await;
+    for number in 1..=2 {
+        command(store, number, start(1), at(1)).await;
+    }
+    let ends = async || {
+        let mut ends = store.log_ends(&[1, 2, 3, 9, 1].map(job_id)).await.expect("ends");
+        ends.sort();
+        ends
+    };
+    assert_eq!(ends().await, []);
+    let logs = vec![lines(1, 1, 1, 2), lines(1, 1, 2, 2), lines(2, 1, 1, 2)];
+    commit(store, Batch { logs, ..batch(at(2)) }).await;
+    let before = ends().await;
+    assert_eq!(before.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 2].map(job_id));
+    commit(store, Batch { logs: vec![lines(1, 1, 3, 1)], ..batch(at(3)) }).await;
+    let after = ends().await;
+    assert!(after[0] > before[0] && after[1] == before[1], "{before:?} {after:?}");
+    database.remove().await;
+}
+
+#[tokio::test]
 async fn counters_are_the_same_before_and_after_they_are_folded() {
     let Some(database) = postgres().await else { return };
     let store = &database.store;

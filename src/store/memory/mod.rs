@@ -90,12 +90,13 @@ impl MemoryStore {
         Self { turns: Turns::by_row(), ..Self::default() }
     }
 
-    /// An empty store that several servers may be over, whose clock is `clock`.
+    /// An empty store that several servers may be over, whose clock is `clock` and whose writers meet as
+    /// those of [`read_committed`](Self::read_committed) do.
     #[must_use]
     pub fn shared(clock: Clock) -> Self {
         let tables = Tables { changes: ChangeLog::shared(), ..Tables::default() };
         let share = Some(Share::new(clock));
-        Self { tables: Arc::new(Mutex::new(tables)), share, ..Self::default() }
+        Self { tables: Arc::new(Mutex::new(tables)), share, ..Self::read_committed() }
     }
 
     /// The same store for another server; only of a [shared](Self::shared) one.

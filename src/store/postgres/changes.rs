@@ -17,7 +17,7 @@ use crate::store::rows::corrupt;
 use crate::store::{ChangesSince, Error, Ready, RemovedJob, Result};
 
 use super::error::from_sqlx;
-use super::pool::Pool;
+use super::pool::{Link, Pool};
 
 pub(super) const STATEMENTS: &[&str] =
     &[ENUMERATE, ORIGIN, POSITION, SINCE, FENCE, IS_COMMIT, PRUNE];
@@ -233,17 +233,22 @@ impl Found {
 /// What was done since `position`.
 pub(super) async fn since(pool: &Pool, position: &Position, limit: usize) -> Result<ChangesSince> {
     loop {
-        if let Some(answer) = read_since(pool, position, limit).await? {
+        let mut link = pool.read().await?;
+        let answer = read_since(&mut link, position, limit).await?;
+        if matches!(answer, Some(ChangesSince::Found { .. })) {
+            link.done().await?;
+        }
+        if let Some(answer) = answer {
             return Ok(answer);
         }
         enumerate(pool).await?;
     }
 }
 
-/// None if the database's incarnation has no number yet. Answers that leave rows unread leave the
-/// connection too.
-async fn read_since(
-    pool: &Pool,
+/// None if the database's incarnation has no number yet. Only what was found whole leaves the link fit to
+/// be used again: of other answers rows may be left unread.
+pub(super) async fn read_since(
+    link: &mut Link,
     position: &Position,
     limit: usize,
 ) -> Result<Option<ChangesSince>> {
@@ -252,11 +257,10 @@ async fn read_since(
     };
     let Ok(after) = i64::try_from(*next) else { return Ok(Some(ChangesSince::Ahead)) };
     let under_way: Vec<i64> = under_way.iter().map(|number| number.cast_signed()).collect();
-    let mut link = pool.read().await?;
     let mut found = Found::default();
     let mut leads_to = None;
     let query = link.query_as::<Row>(SINCE).bind(after).bind(under_way);
-    let mut rows = query.fetch(&mut *link);
+    let mut rows = query.fetch(&mut **link);
     while let Some((next, under_way, gone, gone_under_way, ids, removed, ready)) =
         rows.try_next().await.map_err(from_sqlx)?
     {
@@ -277,7 +281,6 @@ async fn read_since(
         }
     }
     drop(rows);
-    link.done().await?;
     let leads_to = leads_to.ok_or_else(|| corrupt("origin", "there is no row"))?;
     Ok(Some(found.leads_to(leads_to)))
 }

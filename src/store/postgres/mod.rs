@@ -8,6 +8,7 @@
 //! taken before its commit; a connection that was left in the middle of something is closed.
 
 mod bound;
+mod catch_up;
 mod changes;
 mod commit;
 mod error;
@@ -44,7 +45,7 @@ use crate::domain::{
 };
 
 use super::{
-    Batch, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
+    Batch, Caught, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
     ProgressWrite, Prune, Result, Round, Store, StoreInfo,
 };
 
@@ -71,6 +72,7 @@ pub struct PostgresStore {
 /// Every fixed statement of this store, for the test that prepares them all.
 pub fn statements() -> impl Iterator<Item = &'static str> {
     [
+        catch_up::STATEMENTS,
         changes::STATEMENTS,
         commit::STATEMENTS,
         figures::STATEMENTS,
@@ -134,6 +136,10 @@ impl Store for PostgresStore {
         within(&self.readers, changes::since(&self.readers, position, limit)).await
     }
 
+    async fn catch_up(&self, position: &Position, limit: usize) -> Result<Caught> {
+        within(&self.readers, catch_up::catch_up(&self.readers, position, limit)).await
+    }
+
     async fn load(&self, ids: &[JobId]) -> Result<Vec<Job>> {
         within(&self.short_readers, read::load(&self.short_readers, ids)).await
     }
@@ -156,6 +162,10 @@ impl Store for PostgresStore {
 
     async fn logs(&self, query: &LogQuery) -> Result<Vec<LogRow>> {
         within(&self.readers, logs::read(&self.readers, query)).await
+    }
+
+    async fn log_ends(&self, ids: &[JobId]) -> Result<Vec<(JobId, i64)>> {
+        within(&self.short_readers, logs::ends(&self.short_readers, ids)).await
     }
 
     async fn trim_logs(&self, id: JobId, lease_epoch: i64, head: u64, tail: u64) -> Result<u64> {
