@@ -115,12 +115,11 @@ async fn the_log_loses_its_oldest_rows_only(store: &dyn Store) {
     prune(store, at(25)).await;
     assert_eq!(since(store, &places[0]).await, ChangesSince::TooOld);
     // What is older than it should be stays, or what is younger is not asked for: no hole either way.
-    match since(store, &places[1]).await {
-        ChangesSince::TooOld => assert!(store.is_shared(), "numbers tell what is gone"),
-        _ => {
-            let (ids, ..) = found(store, &places[1]).await;
-            assert_eq!(ids, [job_id(2), job_id(3), job_id(4)]);
-        }
+    if since(store, &places[1]).await == ChangesSince::TooOld {
+        assert!(store.is_shared(), "numbers tell what is gone");
+    } else {
+        let (ids, ..) = found(store, &places[1]).await;
+        assert_eq!(ids, [job_id(2), job_id(3), job_id(4)]);
     }
     let (ids, ..) = found(store, &places[3]).await;
     assert_eq!(ids, [job_id(4)]);
