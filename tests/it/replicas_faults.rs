@@ -15,19 +15,7 @@ use crate::harness::{
 
 const TEN_MINUTES: i64 = 600_000_000;
 
-/// The tests of this file on each store that several servers may be over.
-macro_rules! on_each_store {
-    ($($behaviour:ident)*) => {
-        mod memory {
-            $(#[tokio::test]
-            async fn $behaviour() {
-                super::$behaviour(crate::harness::Shared::Memory).await;
-            })*
-        }
-    };
-}
-
-on_each_store! {
+crate::on_each_shared_store! {
     what_no_hint_told_of_is_found_by_looking
     what_a_server_knows_of_old_refuses_no_valid_report
     servers_whose_clocks_differ_by_ten_minutes_decide_alike

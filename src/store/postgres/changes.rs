@@ -10,17 +10,22 @@ use futures_util::TryStreamExt as _;
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
+use crate::domain::limits::LOOP_ROWS_MAX;
 use crate::domain::status::StateKind;
 use crate::domain::{BatchId, JobId, JobType, Origin, Position, QueueName, Timestamp};
 use crate::store::passed::Passed;
 use crate::store::rows::corrupt;
-use crate::store::{ChangesSince, Error, Ready, RemovedJob, Result};
+use crate::store::{Caught, ChangesSince, Error, Ready, RemovedJob, Result};
 
 use super::error::from_sqlx;
-use super::pool::Pool;
+use super::pool::{Link, Pool};
+use super::read;
 
 pub(super) const STATEMENTS: &[&str] =
     &[ENUMERATE, ORIGIN, POSITION, SINCE, FENCE, IS_COMMIT, PRUNE];
+
+/// All that follows in the transaction sees the same.
+const AS_ONE: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY";
 
 /// Gives the next number to an incarnation that has none.
 const ENUMERATE: &str = "WITH next AS (UPDATE origin SET incarnations = incarnations + 1 \
@@ -233,53 +238,92 @@ impl Found {
 /// What was done since `position`.
 pub(super) async fn since(pool: &Pool, position: &Position, limit: usize) -> Result<ChangesSince> {
     loop {
-        if let Some(answer) = read_since(pool, position, limit).await? {
+        let mut link = pool.read().await?;
+        if let Some((answer, reading)) = read_since(&mut link, position, limit).await? {
+            reading.end(link).await?;
             return Ok(answer);
         }
         enumerate(pool).await?;
     }
 }
 
-/// None if the database's incarnation has no number yet. Answers that leave rows unread leave the
-/// connection too.
+/// What was done since `position`, and how those jobs stand: both as one snapshot shows it.
+pub(super) async fn catch_up(pool: &Pool, position: &Position, limit: usize) -> Result<Caught> {
+    loop {
+        let mut link = pool.begin().await?;
+        link.query(AS_ONE).execute(&mut *link).await.map_err(from_sqlx)?;
+        if let Some((changes, reading)) = read_since(&mut link, position, limit).await? {
+            let mut jobs = Vec::new();
+            let mut read_through = position.clone();
+            if let ChangesSince::Found { ids, position, .. } = &changes {
+                read_through = position.clone();
+                for some in ids.chunks(LOOP_ROWS_MAX) {
+                    jobs.extend(read::load_by(&mut link, some).await?);
+                }
+            }
+            reading.end(link).await?;
+            return Ok(Caught { changes, jobs, read_through });
+        }
+        enumerate(pool).await?;
+    }
+}
+
+/// How an answer left its connection.
+enum Reading {
+    Whole,
+    /// Rows are unread.
+    Cut,
+}
+
+impl Reading {
+    async fn end(self, link: Link) -> Result<()> {
+        match self {
+            Self::Whole => link.done().await,
+            Self::Cut => Ok(()),
+        }
+    }
+}
+
+/// None if the database's incarnation has no number yet: then the connection is not to be used again.
 async fn read_since(
-    pool: &Pool,
+    link: &mut Link,
     position: &Position,
     limit: usize,
-) -> Result<Option<ChangesSince>> {
+) -> Result<Option<(ChangesSince, Reading)>> {
+    let cut = |answer| Ok(Some((answer, Reading::Cut)));
     let Position::Snapshot { next, under_way } = position else {
-        return Ok(Some(ChangesSince::TooOld));
+        return Ok(Some((ChangesSince::TooOld, Reading::Whole)));
     };
-    let Ok(after) = i64::try_from(*next) else { return Ok(Some(ChangesSince::Ahead)) };
+    let Ok(after) = i64::try_from(*next) else {
+        return Ok(Some((ChangesSince::Ahead, Reading::Whole)));
+    };
     let under_way: Vec<i64> = under_way.iter().map(|number| number.cast_signed()).collect();
-    let mut link = pool.read().await?;
     let mut found = Found::default();
     let mut leads_to = None;
     let query = link.query_as::<Row>(SINCE).bind(after).bind(under_way);
-    let mut rows = query.fetch(&mut *link);
+    let mut rows = query.fetch(&mut **link);
     while let Some((next, under_way, gone, gone_under_way, ids, removed, ready)) =
         rows.try_next().await.map_err(from_sqlx)?
     {
         if let (Some(gone), Some(gone_under_way)) = (gone, gone_under_way) {
             let Some(next) = next else { return Ok(None) };
             if after > next {
-                return Ok(Some(ChangesSince::Ahead));
+                return cut(ChangesSince::Ahead);
             }
             if !position.covers(&snapshot(gone, &gone_under_way)?) {
-                return Ok(Some(ChangesSince::TooOld));
+                return cut(ChangesSince::TooOld);
             }
             leads_to = Some(snapshot(next, &under_way.unwrap_or_default())?);
         } else if let (Some(ids), Some(removed), Some(ready)) = (ids, removed, ready) {
             found.add(ids, &removed, &ready)?;
         }
         if found.count > limit {
-            return Ok(Some(ChangesSince::TooMany));
+            return cut(ChangesSince::TooMany);
         }
     }
     drop(rows);
-    link.done().await?;
     let leads_to = leads_to.ok_or_else(|| corrupt("origin", "there is no row"))?;
-    Ok(Some(found.leads_to(leads_to)))
+    Ok(Some((found.leads_to(leads_to), Reading::Whole)))
 }
 
 /// Whether a batch was committed. If not, it never will be: what is still under way of it meets the

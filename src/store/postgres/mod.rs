@@ -44,7 +44,7 @@ use crate::domain::{
 };
 
 use super::{
-    Batch, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
+    Batch, Caught, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
     ProgressWrite, Prune, Result, Round, Store, StoreInfo,
 };
 
@@ -132,6 +132,10 @@ impl Store for PostgresStore {
 
     async fn changes_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
         within(&self.readers, changes::since(&self.readers, position, limit)).await
+    }
+
+    async fn catch_up(&self, position: &Position, limit: usize) -> Result<Caught> {
+        within(&self.readers, changes::catch_up(&self.readers, position, limit)).await
     }
 
     async fn load(&self, ids: &[JobId]) -> Result<Vec<Job>> {
@@ -222,6 +226,10 @@ impl Store for PostgresStore {
 
     async fn progress(&self, ids: &[JobId]) -> Result<Vec<ProgressWrite>> {
         within(&self.short_readers, info::progress(&self.short_readers, ids)).await
+    }
+
+    async fn log_ends(&self, ids: &[JobId]) -> Result<Vec<(JobId, i64)>> {
+        within(&self.short_readers, logs::ends(&self.short_readers, ids)).await
     }
 
     async fn fold(&self) -> Result<u64> {

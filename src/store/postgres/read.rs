@@ -9,7 +9,7 @@ use crate::store::Result;
 use crate::store::rows::{self, JobRow, decode, state_code};
 
 use super::error::from_sqlx;
-use super::pool::Pool;
+use super::pool::{Link, Pool};
 
 pub(super) const STATEMENTS: &[&str] =
     &[LOAD, HELD, ATTEMPTS, DUE, NEXT_DEADLINE, OLDEST_PENDING, RECENT];
@@ -66,11 +66,17 @@ pub(super) fn wanted(ids: impl IntoIterator<Item = Uuid>) -> Vec<Uuid> {
 
 /// These jobs, whole.
 pub(super) async fn load(pool: &Pool, ids: &[JobId]) -> Result<Vec<Job>> {
-    let wanted = wanted(ids.iter().map(|id| id.0));
     let mut link = pool.read().await?;
-    let query = link.query_as(LOAD).bind(wanted);
-    let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    let found = load_by(&mut link, ids).await?;
     link.done().await?;
+    Ok(found)
+}
+
+/// The same, over this connection.
+pub(super) async fn load_by(link: &mut Link, ids: &[JobId]) -> Result<Vec<Job>> {
+    let wanted = wanted(ids.iter().map(|id| id.0));
+    let query = link.query_as(LOAD).bind(wanted);
+    let found = query.fetch_all(&mut **link).await.map_err(from_sqlx)?;
     jobs(found)
 }
 
