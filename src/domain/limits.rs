@@ -2,11 +2,13 @@
 
 mod command_line;
 mod database;
+mod rules;
 
 use std::time::Duration;
 
 pub use command_line::*;
 pub use database::*;
+pub use rules::*;
 
 /// Names stand in indexes, metrics and terminals.
 pub const NAME_BYTES_MAX: usize = 128;

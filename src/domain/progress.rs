@@ -196,12 +196,10 @@ impl Progress {
     }
 
     /// Takes over the rate measured so far from `held` and counts this report into it.
-    #[must_use]
-    pub fn following(mut self, held: &Self, start: Timestamp, now: Timestamp) -> Self {
+    pub fn follow(&mut self, held: &Self, start: Timestamp, now: Timestamp) {
         let rate = held.rate.unwrap_or(Rate::starting(start, 0));
         self.rate = Some(rate.observe(self.completed, now));
         self.report_time = Some(now);
-        self
     }
 
     /// Whether anything was ever reported.

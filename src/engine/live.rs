@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use dashmap::DashMap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::domain::{Job, JobId, Progress, ResourceUsage, Timestamp};
 use crate::store::ProgressWrite;
@@ -113,24 +113,42 @@ impl Live {
         now: Timestamp,
         hub: &Hub,
     ) {
-        let mut state = cell.state.lock();
         match tick {
-            Tick::Progress(mut progress) => {
-                let next = state.progress.sequence.saturating_add(1);
-                // The worker's own count, else the number of its report, else one more.
-                let given = if progress.sequence > 0 { progress.sequence } else { sequence };
-                progress.sequence = if given == 0 { next } else { given };
-                if progress.sequence < next {
-                    return;
-                }
-                state.progress = progress.following(&state.progress, cell.start_time, now);
-            }
+            Tick::Progress(progress) => self.progress(cell, sequence, progress, now, hub),
             Tick::Usage(usage) => {
+                let mut state = cell.state.lock();
                 let peak = state.usage.map_or(0, |known| known.peak_memory_bytes);
                 let peak = peak.max(usage.peak_memory_bytes).max(usage.memory_bytes);
                 state.usage = Some(ResourceUsage { peak_memory_bytes: peak, ..usage });
+                self.ticked(cell, state, hub);
             }
         }
+    }
+
+    /// Takes a progress: the latest wins, an older sequence is ignored.
+    pub(super) fn progress(
+        &self,
+        cell: &Arc<Cell>,
+        sequence: i64,
+        mut progress: Progress,
+        now: Timestamp,
+        hub: &Hub,
+    ) {
+        let mut state = cell.state.lock();
+        let next = state.progress.sequence.saturating_add(1);
+        // The worker's own count, else the number of its report, else one more.
+        let given = if progress.sequence > 0 { progress.sequence } else { sequence };
+        progress.sequence = if given == 0 { next } else { given };
+        if progress.sequence < next {
+            return;
+        }
+        progress.follow(&state.progress, cell.start_time, now);
+        state.progress = progress;
+        self.ticked(cell, state, hub);
+    }
+
+    /// A cell changed: watchers are to see it, and the disk is to get it.
+    fn ticked(&self, cell: &Arc<Cell>, mut state: MutexGuard<'_, CellState>, hub: &Hub) {
         hub.publish_progress(cell.job_id, cell.lease_epoch, &state.progress, state.usage);
         let was_dirty = std::mem::replace(&mut state.dirty, true);
         drop(state);

@@ -15,6 +15,8 @@ pub(super) struct Held {
     pub(super) cell: Arc<Cell>,
     /// The wish to stop that it was told last, and the revision of the job that it came with.
     told: (i64, Option<CancelRequest>),
+    /// The worker said something of it: it has it.
+    pub(super) heard_of: bool,
     /// There while its start is being committed.
     starting: Option<Starting>,
 }
@@ -32,7 +34,7 @@ impl Held {
     fn new(job: &Job, cell: Arc<Cell>, starting: Option<Starting>) -> Self {
         let status = &job.status;
         let told = (status.revision, status.cancel_request.clone());
-        Self { lease_epoch: status.lease_epoch, cell, told, starting }
+        Self { lease_epoch: status.lease_epoch, cell, told, heard_of: false, starting }
     }
 }
 

@@ -89,6 +89,7 @@ fn with_default(
         external_id: spec.external_id,
         schedule_time,
         retry_policy,
+        retry_rules: Vec::new(),
         timeout,
         stuck_after,
         on_stuck: on_stuck.unwrap_or_default(),

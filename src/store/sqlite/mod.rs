@@ -92,7 +92,8 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
     .copied()
 }
 
-/// A bound on rows as SQLite takes it.
+/// A bound on rows as SQLite takes it. Statements say `LIMIT ?n + 0`: to a bare `LIMIT ?n` SQLite makes a plan for
+/// the value that is bound, and makes it anew for each.
 fn limit(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }

@@ -152,8 +152,9 @@ impl SqliteStore {
         let reading = shared.read_only(true);
         let readers = pool(options.read_pool.max(1), reading.clone()).await.map_err(failed)?;
         let short_readers = pool(SHORT_READ_POOL, reading).await.map_err(failed)?;
+        let writer = Writer::new(writing, connection).await.map_err(failed)?;
         Ok(Self {
-            writer: Arc::new(tokio::sync::Mutex::new(Writer::new(writing, connection))),
+            writer: Arc::new(tokio::sync::Mutex::new(writer)),
             readers,
             short_readers,
             read_pool: options.read_pool.max(1),
