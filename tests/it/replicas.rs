@@ -28,19 +28,7 @@ async fn stop<const N: usize>(servers: [Server; N]) {
     }
 }
 
-/// The tests of this file on each store that several servers may be over.
-macro_rules! on_each_store {
-    ($($behaviour:ident)*) => {
-        mod memory {
-            $(#[tokio::test]
-            async fn $behaviour() {
-                super::$behaviour(crate::harness::Shared::Memory).await;
-            })*
-        }
-    };
-}
-
-on_each_store! {
+crate::on_each_shared_store! {
     a_job_made_on_one_server_is_run_on_another_and_watched_on_a_third
     a_cancel_reaches_the_worker_on_another_server
     progress_and_lines_reach_watchers_on_another_server

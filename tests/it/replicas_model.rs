@@ -243,10 +243,13 @@ async fn check(servers: &[Server; SERVERS], field: &Field, ids: &[String]) {
     assert!(store.list(&query).await.expect("jobs").is_empty());
 }
 
-#[tokio::test]
-async fn every_job_has_one_outcome_whichever_servers_it_met() {
+crate::on_each_shared_store! {
+    every_job_has_one_outcome_whichever_servers_it_met
+}
+
+async fn every_job_has_one_outcome_whichever_servers_it_met(store: Shared) {
     let seed = std::env::var("JOBPLANE_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(rand::random);
     println!("JOBPLANE_SEED={seed}");
-    within(12 * SOON, "the play ends", Box::pin(play(seed, Shared::Memory))).await;
+    within(12 * SOON, "the play ends", Box::pin(play(seed, store))).await;
 }

@@ -316,9 +316,12 @@ async fn every_watcher_holds_committed_states_on_sqlite_too() {
     seeded(vec![Server::start().await]).await;
 }
 
-#[tokio::test]
-async fn every_watcher_of_any_of_three_servers_holds_committed_states_too() {
-    let first = Server::setup().over(Shared::Memory).start().await;
+crate::on_each_shared_store! {
+    every_watcher_of_any_of_three_servers_holds_committed_states_too
+}
+
+async fn every_watcher_of_any_of_three_servers_holds_committed_states_too(store: Shared) {
+    let first = Server::setup().over(store).start().await;
     let others = [first.beside().await, first.beside().await];
     seeded([first].into_iter().chain(others).collect()).await;
 }

@@ -11,6 +11,7 @@ use jobplane::engine::Engine;
 use jobplane::proto::v1;
 use jobplane::runtime::Clock;
 use jobplane::store::memory::MemoryStore;
+use jobplane::store::postgres::{self, PostgresStore};
 use jobplane::store::sqlite::{Options, SqliteStore};
 use jobplane::store::{Batch, SessionWrite, Store};
 use tempfile::TempDir;
@@ -27,11 +28,14 @@ use super::raw::StalledWatch;
 use super::wait::{SOON, within};
 use super::watcher::Watcher;
 use super::worker::Hire;
+use crate::cluster;
 
 /// Where the jobs of a test are kept.
 enum Place {
     Folder(TempDir),
     Memory(Arc<MemoryStore>),
+    /// By the URL of the database.
+    Postgres(String),
 }
 
 /// A store that several servers may be over.
@@ -39,6 +43,18 @@ enum Place {
 pub enum Shared {
     /// In memory.
     Memory,
+    /// A database of its own.
+    Postgres,
+}
+
+impl Shared {
+    /// Whether it can be had on this machine.
+    pub fn is_there(self) -> bool {
+        match self {
+            Self::Memory => true,
+            Self::Postgres => cluster::shared().is_some(),
+        }
+    }
 }
 
 /// What a test is started on.
@@ -49,12 +65,16 @@ enum Kind {
 }
 
 impl Kind {
-    fn place(&self) -> Place {
+    async fn place(&self) -> Place {
         match self {
             Self::Sqlite => Place::Folder(tempfile::tempdir().expect("a folder")),
             Self::Memory => Place::Memory(Arc::new(MemoryStore::new())),
             Self::Shared(Shared::Memory) => {
                 Place::Memory(Arc::new(MemoryStore::shared(Clock::new())))
+            }
+            Self::Shared(Shared::Postgres) => {
+                let cluster = cluster::shared().expect("it is there");
+                Place::Postgres(cluster.url(&cluster.create(None).await))
             }
         }
     }
@@ -68,6 +88,7 @@ impl Place {
             Self::Memory(store) => {
                 Self::Memory(Arc::new(store.another().expect("a store that is shared")))
             }
+            Self::Postgres(url) => Self::Postgres(url.clone()),
         }
     }
 }
@@ -87,7 +108,7 @@ fn brisk() -> Periods {
         sessions: often,
         leases: often,
         deadlines: often,
-        poll: often,
+        poll: 2 * often,
         logs: often,
         lease_grace: Duration::ZERO,
         ..Periods::default()
@@ -149,7 +170,7 @@ impl Setup {
     /// Starts it.
     pub async fn start(self) -> Server {
         let (log, guard) = EventLog::open();
-        let place = self.kind.place();
+        let place = self.kind.place().await;
         Box::pin(self.start_at(place, log, Some(guard))).await
     }
 
@@ -184,6 +205,10 @@ async fn launch(
             Arc::new(SqliteStore::open(Options { url, read_pool: 2 }).await.expect("a store"))
         }
         Place::Memory(store) => Arc::clone(store) as _,
+        Place::Postgres(url) => {
+            let options = postgres::Options { url: url.clone(), ..postgres::Options::default() };
+            Arc::new(PostgresStore::open(options).await.expect("a store"))
+        }
     };
     let faulty = FaultyStore::over(Arc::clone(&store), faults.clone());
     let app = App::start_by(config, Arc::new(faulty), clock.clone()).await;
