@@ -1,6 +1,8 @@
 # Keeps one PostgreSQL: sh -c THIS guard BIN FOLDER. Does what it is told a line at a time, answers each with a code, and
 # when nobody can tell it anything any more (also because they were killed) leaves nothing behind.
 bin=$1 folder=$2
+# Nobody may be there to read an answer; what is said last is not worth dying for.
+trap '' PIPE
 
 start() {
   "$bin/pg_ctl" -D "$folder/data" -w -t 60 -l "$folder/log" -o "$1" start
