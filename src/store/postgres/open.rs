@@ -138,9 +138,10 @@ impl PostgresStore {
             let (connect, begin) = if options.pooler {
                 let set =
                     settings.iter().map(|(name, value)| format!("; SET LOCAL {name} = '{value}'"));
-                // A pooler knows neither.
-                let connect = connect.extra_float_digits(None).statement_cache_capacity(0);
-                (connect, std::iter::once("BEGIN".to_owned()).chain(set).collect())
+                (
+                    connect.statement_cache_capacity(0),
+                    std::iter::once("BEGIN".to_owned()).chain(set).collect(),
+                )
             } else {
                 (connect.application_name(APPLICATION).options(settings), "BEGIN".to_owned())
             };

@@ -173,7 +173,9 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn of(url: &str, within: Duration) -> Result<Self, OpenError> {
         let options = PgConnectOptions::from_str(url).map_err(OpenError::Url)?;
-        Ok(Self { options: options.disable_statement_logging(), within })
+        // A pooler does not know that parameter, and nothing here reads floats as text.
+        let options = options.disable_statement_logging().extra_float_digits(None);
+        Ok(Self { options, within })
     }
 
     fn place(&self) -> String {
