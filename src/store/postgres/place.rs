@@ -253,9 +253,11 @@ impl Place {
     /// What the database is, if it can be used.
     pub(super) async fn check(&self, connection: &mut PgConnection) -> Result<String, OpenError> {
         let failed = |source| self.refused(source);
+        // One transaction: a pooler may put statements outside of one before different sessions, half of each.
+        let mut transaction = connection.begin().await.map_err(failed)?;
         let (version, number): (String, i64) = sqlx::query_as(VERSION)
             .persistent(false)
-            .fetch_one(&mut *connection)
+            .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
         if number < SERVER_VERSION_MIN {
@@ -263,7 +265,7 @@ impl Place {
         }
         let read_only: bool = sqlx::query_scalar(READ_ONLY)
             .persistent(false)
-            .fetch_one(&mut *connection)
+            .fetch_one(&mut *transaction)
             .await
             .map_err(failed)?;
         if read_only {
@@ -271,9 +273,10 @@ impl Place {
         }
         let weak: Vec<(String, String)> = sqlx::query_as(DURABILITY)
             .persistent(false)
-            .fetch_all(connection)
+            .fetch_all(&mut *transaction)
             .await
             .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
         for (name, setting) in weak {
             tracing::warn!(
                 database.setting = format!("{name} = {setting}"),
