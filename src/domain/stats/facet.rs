@@ -1,7 +1,7 @@
 //! Figures of one owner or one label: fewer than those of types and queues, and only if asked for.
 //!
 //! Owners and labels are free texts, so as a part of the main key they would cost a row for each job
-//! (docs/adr/0009). Here each value has a small tally by the hour, without histograms.
+//! (docs/adr/0010). Here each value has a small tally by the hour, without histograms.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
