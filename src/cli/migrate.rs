@@ -9,6 +9,7 @@ use super::output::{self, Format, Out};
 use super::serve::database::Url;
 use crate::app;
 use crate::config::Config;
+use crate::telemetry::chain;
 
 /// Which database.
 #[derive(Debug, Clone, clap::Args)]
@@ -29,7 +30,7 @@ pub async fn run(args: Args, out: &mut Out) -> Result<ExitCode, Failure> {
     let migrations = match app::migrate(&config, args.check).await {
         Ok(migrations) => migrations,
         Err(error) => {
-            output::warn(&format!("error: {error:#}"));
+            output::warn(&format!("error: {}", chain(error.as_ref())));
             return Ok(Exit::Unreachable.into());
         }
     };

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 
 use crate::domain::Timestamp;
 use crate::runtime::Clock;
+use crate::telemetry::chain;
 
 mod active;
 mod cancel;
@@ -236,7 +237,7 @@ async fn run(cli: Cli) -> ExitCode {
         }
         Command::Serve(args) => {
             return serve::run(args).await.unwrap_or_else(|error| {
-                output::warn(&format!("error: {error:#}"));
+                output::warn(&format!("error: {}", chain(error.as_ref())));
                 ExitCode::FAILURE
             });
         }
