@@ -249,6 +249,9 @@ pub const LOOP_READS_MAX: usize = 16;
 pub const LOOP_ROWS_MAX: usize = 1_000;
 /// Jobs in the writer's cache.
 pub const CACHE_JOBS_MAX: usize = 20_000;
+/// Minute buckets that the SQLite writer remembers: those of the minutes that are written now, of some hundreds
+/// of types and queues; others are read before they are added to.
+pub const TALLIES_KNOWN_MAX: usize = 1_000;
 
 /// Rows of the change log are kept this long: the time within which a watch may resume.
 pub const RESUME_RETENTION: Duration = Duration::from_secs(15 * 60);

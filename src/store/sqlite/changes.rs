@@ -12,6 +12,7 @@ use crate::store::{ChangesSince, RemovedJob, Result};
 
 use super::commit::Passed;
 use super::error::from_sqlx;
+use super::script::{Place, Script};
 
 pub(super) const STATEMENTS: &[&str] = &[INSERT, KNOWN, ORIGIN, LAST, OLDEST, SINCE];
 
@@ -29,11 +30,8 @@ const OLDEST: &str = "SELECT min(sequence) FROM changes";
 
 const SINCE: &str = "SELECT job_ids, removed FROM changes WHERE sequence > ?1 ORDER BY sequence";
 
-/// Writes which jobs the batch wrote and removed; answers its place.
-pub(super) async fn write(
-    connection: &mut SqliteConnection,
-    passed: &Passed<'_>,
-) -> Result<Position> {
+/// Writes which jobs the batch wrote and removed; the row's place in the log is that of the commit.
+pub(super) fn write(script: &mut Script, passed: &Passed<'_>) -> Result<Place> {
     let mut job_ids = Vec::new();
     let written = passed.writes().map(|write| write.job.id);
     for id in passed.creates().map(|new| new.job.id).chain(written) {
@@ -41,15 +39,13 @@ pub(super) async fn write(
     }
     let removed: Vec<_> = passed.deletes().map(|delete| RemovedJob::of(&delete.job)).collect();
     let removed = serde_json::to_string(&removed).map_err(|error| corrupt(REMOVED, error))?;
-    let done = sqlx::query(INSERT)
+    let place = script.add(INSERT);
+    script
         .bind(passed.batch.id.0.as_bytes().as_slice())
         .bind(passed.batch.now.as_micros())
         .bind(job_ids)
-        .bind(removed)
-        .execute(connection)
-        .await
-        .map_err(from_sqlx)?;
-    Ok(Position::Sequence(done.last_insert_rowid()))
+        .bind(removed);
+    Ok(place)
 }
 
 const REMOVED: &str = "changes.removed";

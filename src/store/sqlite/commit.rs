@@ -1,14 +1,17 @@
 //! Writing a batch within an open transaction: guards first, then keys, then what passed.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use sqlx::sqlite::SqliteConnection;
-
+use crate::domain::{Job, JobId, Position};
 use crate::store::figures::Figures;
-use crate::store::{Appended, Batch, Committed, Result, SessionWrite, Written};
+use crate::store::{
+    Appended, Batch, Committed, JobDelete, JobWrite, NewJob, Result, SessionWrite, Written,
+};
 
-use super::error::from_sqlx;
+use super::figures::Tallies;
 use super::input::Rows;
+use super::script::{Answers, Place, Script};
+use super::writer::Writer;
 use super::{changes, figures, jobs, keys, logs, sessions};
 
 pub(super) const STATEMENTS: &[&str] = &[MISSES];
@@ -21,47 +24,132 @@ const MISSES: &str = "SELECT e.key FROM jsonb_each(?1) AS e \
     OR s.lease_epoch <> coalesce(e.value ->> 2, s.lease_epoch) \
     OR (e.value ->> 3 AND s.state <> 1)";
 
-/// Writes what passes and answers what became of each.
-pub(super) async fn write(connection: &mut SqliteConnection, batch: &Batch) -> Result<Committed> {
-    let missed = misses(connection, batch).await?;
+/// Writes a batch by a script that begins a transaction or goes on in one, and makes it durable; answers what
+/// became of each part. What was `seen` in the same transaction needs no other look.
+pub(super) async fn write(
+    writer: &mut Writer,
+    mut script: Script,
+    batch: &Batch,
+    seen: &[Job],
+) -> Result<Committed> {
+    // Taken out: should this end half-way, nothing is known of the buckets.
+    let mut tallies = std::mem::take(&mut writer.tallies);
+    let mut sessions = openings(batch.creates.iter());
+    sessions.extend(batch.sessions.iter().cloned());
+    let all = figures_of(batch.creates.iter(), batch.writes.iter(), batch.deletes.iter());
+    let asked = Asked {
+        misses: ask_misses(&mut script, batch, seen),
+        holders: keys::ask(&mut script, batch),
+        buckets: figures::ask(&mut script, &all, &tallies),
+        sessions: sessions::ask(&mut script, &sessions),
+    };
+    let mut answers = Answers::default();
+    if asked.is_something() {
+        answers = writer.run(script).await?;
+        script = writer.resume()?;
+    }
+    let written = prepare(&mut script, batch, all, (asked, &mut answers), &mut tallies);
+    let (mut committed, place) = match written {
+        Ok(written) => written,
+        Err(error) => {
+            writer.rollback().await;
+            return Err(error);
+        }
+    };
+    let answers = writer.commit(script).await?;
+    committed.position = answers.last_insert_rowid(place).map(Position::Sequence);
+    writer.tallies = tallies;
+    Ok(committed)
+}
+
+/// What is to be known before anything is written.
+struct Asked {
+    misses: Option<Place>,
+    holders: Option<Place>,
+    buckets: Option<Place>,
+    sessions: Option<Place>,
+}
+
+impl Asked {
+    const fn is_something(&self) -> bool {
+        self.misses.is_some()
+            || self.holders.is_some()
+            || self.buckets.is_some()
+            || self.sessions.is_some()
+    }
+}
+
+/// Appends all writes of a batch to a script; answers what becomes of each part, and where the change log is
+/// written.
+fn prepare(
+    script: &mut Script,
+    batch: &Batch,
+    all: Figures,
+    (asked, answers): (Asked, &mut Answers),
+    tallies: &mut Tallies,
+) -> Result<(Committed, Place)> {
+    let missed = match asked.misses {
+        Some(place) => answers.rows::<(i64,)>(place)?.into_iter().map(|(place,)| place).collect(),
+        None => HashSet::new(),
+    };
+    let mut committed = guarded(batch, &missed);
+    let holders = match asked.holders {
+        Some(place) => keys::holders(batch, answers.rows(place)?)?,
+        None => HashMap::new(),
+    };
+    let standing = match asked.sessions {
+        Some(place) => sessions::concerned(answers.rows(place)?)?,
+        None => BTreeMap::new(),
+    };
+    if let Some(place) = asked.buckets {
+        figures::learn(tallies, answers.rows(place)?)?;
+    }
+    keys::take(script, batch, holders, &mut committed);
+    let passed = Passed { batch, committed: &committed };
+    jobs::create(script, &passed)?;
+    jobs::write_statuses(script, &passed)?;
+    jobs::supersede(script, &passed)?;
+    jobs::write_progress(script, &passed)?;
+    logs::append(script, &passed)?;
+    jobs::delete(script, &passed);
+    keys::release(script, &passed);
+    let figures = if passed.is_all() { all } else { passed.figures() };
+    figures::write(script, &figures, tallies)?;
+    let place = changes::write(script, &passed)?;
+    let mut writes = openings(passed.creates());
+    let born = writes.len();
+    writes.extend(batch.sessions.iter().cloned());
+    committed.sessions = sessions::write(script, standing, &writes, batch.now)?.split_off(born);
+    Ok((committed, place))
+}
+
+/// The sessions that new jobs are started in at once.
+fn openings<'a>(creates: impl Iterator<Item = &'a NewJob>) -> Vec<SessionWrite> {
+    creates.filter_map(|new| new.session.clone()).map(SessionWrite::Open).collect()
+}
+
+/// What becomes of each part as far as the guards say.
+fn guarded(batch: &Batch, missed: &HashSet<i64>) -> Committed {
     let mut place = 0..;
-    let mut guarded = || place.next().is_none_or(|place| !missed.contains(&place));
-    let mut committed = Committed {
+    let mut passes = || place.next().is_none_or(|place| !missed.contains(&place));
+    Committed {
         creates: vec![Written::Done; batch.creates.len()],
         writes: batch
             .writes
             .iter()
-            .map(|_| if guarded() { Written::Done } else { Written::Missed })
+            .map(|_| if passes() { Written::Done } else { Written::Missed })
             .collect(),
-        deletes: batch.deletes.iter().map(|_| guarded()).collect(),
+        deletes: batch.deletes.iter().map(|_| passes()).collect(),
         logs: batch
             .logs
             .iter()
-            .map(|_| if guarded() { Appended::Done } else { Appended::Missed })
+            .map(|_| if passes() { Appended::Done } else { Appended::Missed })
             .collect(),
         sessions: Vec::new(),
         position: None,
-    };
-    keys::take(connection, batch, &mut committed).await?;
-
-    let passed = Passed { batch, committed: &committed };
-    jobs::create(connection, &passed).await?;
-    jobs::write_statuses(connection, &passed).await?;
-    jobs::supersede(connection, &passed).await?;
-    jobs::write_progress(connection, &passed).await?;
-    logs::append(connection, &passed).await?;
-    jobs::delete(connection, &passed).await?;
-    keys::release(connection, &passed).await?;
-    figures::write(connection, &passed.figures()).await?;
-    let position = changes::write(connection, &passed).await?;
-    let born = passed.creates().filter_map(|new| new.session.clone()).map(SessionWrite::Open);
-    let mut writes: Vec<SessionWrite> = born.collect();
-    let places = writes.len();
-    writes.extend(batch.sessions.iter().cloned());
-    committed.position = Some(position);
-    committed.sessions = sessions::write(connection, &writes, batch.now).await?.split_off(places);
-    Ok(committed)
+    }
 }
+
 
 /// A batch without what did not pass.
 pub(super) struct Passed<'a> {
@@ -70,15 +158,15 @@ pub(super) struct Passed<'a> {
 }
 
 impl<'a> Passed<'a> {
-    pub(super) fn creates(&self) -> impl Iterator<Item = &'a crate::store::NewJob> {
+    pub(super) fn creates(&self) -> impl Iterator<Item = &'a NewJob> {
         done(&self.batch.creates, &self.committed.creates, |written| *written == Written::Done)
     }
 
-    pub(super) fn writes(&self) -> impl Iterator<Item = &'a crate::store::JobWrite> {
+    pub(super) fn writes(&self) -> impl Iterator<Item = &'a JobWrite> {
         done(&self.batch.writes, &self.committed.writes, |written| *written == Written::Done)
     }
 
-    pub(super) fn deletes(&self) -> impl Iterator<Item = &'a crate::store::JobDelete> {
+    pub(super) fn deletes(&self) -> impl Iterator<Item = &'a JobDelete> {
         done(&self.batch.deletes, &self.committed.deletes, |gone| *gone)
     }
 
@@ -86,13 +174,27 @@ impl<'a> Passed<'a> {
         done(&self.batch.logs, &self.committed.logs, |kept| *kept == Appended::Done)
     }
 
-    fn figures(&self) -> Figures {
-        let mut figures = Figures::default();
-        self.creates().for_each(|new| figures.create(new));
-        self.writes().for_each(|write| figures.write(write));
-        self.deletes().for_each(|delete| figures.delete(delete));
-        figures
+    fn is_all(&self) -> bool {
+        let Committed { creates, writes, deletes, .. } = self.committed;
+        let written = creates.iter().chain(writes).all(|written| *written == Written::Done);
+        written && deletes.iter().all(|gone| *gone)
     }
+
+    fn figures(&self) -> Figures {
+        figures_of(self.creates(), self.writes(), self.deletes())
+    }
+}
+
+fn figures_of<'a>(
+    creates: impl Iterator<Item = &'a NewJob>,
+    writes: impl Iterator<Item = &'a JobWrite>,
+    deletes: impl Iterator<Item = &'a JobDelete>,
+) -> Figures {
+    let mut figures = Figures::default();
+    creates.for_each(|new| figures.create(new));
+    writes.for_each(|write| figures.write(write));
+    deletes.for_each(|delete| figures.delete(delete));
+    figures
 }
 
 fn done<'a, T, O>(
@@ -103,12 +205,22 @@ fn done<'a, T, O>(
     items.iter().zip(outcomes).filter(move |(_, outcome)| passes(outcome)).map(|(item, _)| item)
 }
 
-/// The places of writes, deletes and log batches, counted in this order, whose guard missed.
-async fn misses(connection: &mut SqliteConnection, batch: &Batch) -> Result<HashSet<i64>> {
+/// Asks for the places of those writes, deletes and log batches, counted in this order, whose guard
+/// missed; nothing if every write was decided on a job as it was seen, for then none can miss.
+fn ask_misses(script: &mut Script, batch: &Batch, seen: &[Job]) -> Option<Place> {
+    let seen: HashMap<JobId, (i64, i64)> = seen
+        .iter()
+        .map(|job| (job.id, (job.status.revision, job.status.lease_epoch)))
+        .collect();
     let mut rows = Rows::default();
+    let mut asks = !batch.deletes.is_empty() || !batch.logs.is_empty();
     for write in &batch.writes {
+        asks |= seen.get(&write.job.id) != Some(&(write.expected_revision, write.expected_epoch));
         let row = rows.row().hex(write.job.id.0.as_bytes());
         row.int(write.expected_revision).int(write.expected_epoch).int(0);
+    }
+    if !asks {
+        return None;
     }
     for delete in &batch.deletes {
         let row = rows.row().hex(delete.job.id.0.as_bytes());
@@ -118,11 +230,5 @@ async fn misses(connection: &mut SqliteConnection, batch: &Batch) -> Result<Hash
         let row = rows.row().hex(log.job_id.0.as_bytes());
         row.maybe_int(None).int(log.lease_epoch).int(1);
     }
-    if rows.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let (json, _) = rows.into_parts();
-    let missed =
-        sqlx::query_scalar(MISSES).bind(json).fetch_all(connection).await.map_err(from_sqlx)?;
-    Ok(missed.into_iter().collect())
+    script.add_rows(MISSES, rows)
 }

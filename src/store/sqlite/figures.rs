@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 
 use sqlx::SqlitePool;
-use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::stats::{Bucket, Count, StatKey, Tally};
+use crate::domain::limits::TALLIES_KNOWN_MAX;
 use crate::store::Result;
 use crate::store::figures::Figures;
 use crate::store::rows::{decode, encode, job_type, queue, state, state_code};
 
 use super::error::from_sqlx;
 use super::input::Rows;
+use super::script::{Place, Script};
 
 pub(super) const STATEMENTS: &[&str] =
     &[UPSERT_TOTALS, SOME_BUCKETS, UPSERT_BUCKETS, TOTALS, BUCKETS];
@@ -35,7 +36,10 @@ const TOTALS: &str = "SELECT job_type, queue, state, stored, finished_total FROM
 const BUCKETS: &str = "SELECT minute, job_type, queue, tally FROM stat_buckets \
     WHERE minute >= ?1 ORDER BY minute, job_type, queue";
 
-type BucketRow = (i64, String, String, Vec<u8>);
+pub(super) type BucketRow = (i64, String, String, Vec<u8>);
+
+/// Buckets by minute and key.
+pub(super) type Tallies = BTreeMap<(i64, StatKey), Tally>;
 
 fn bucket((minute, job_type_text, queue_text, tally): BucketRow) -> Result<Bucket> {
     let key = StatKey {
@@ -45,8 +49,28 @@ fn bucket((minute, job_type_text, queue_text, tally): BucketRow) -> Result<Bucke
     Ok(Bucket { key, minute, tally: decode("stat_buckets.tally", &tally)? })
 }
 
-/// Adds what a batch brought.
-pub(super) async fn write(connection: &mut SqliteConnection, figures: &Figures) -> Result<()> {
+/// Asks for the buckets that a batch may add to, except those that are known.
+pub(super) fn ask(script: &mut Script, figures: &Figures, known: &Tallies) -> Option<Place> {
+    let mut rows = Rows::default();
+    for name in figures.tallies.keys().filter(|name| !known.contains_key(name)) {
+        let (minute, key) = name;
+        rows.row().int(*minute).text(key.job_type.as_str()).text(key.queue.as_str());
+    }
+    script.add_rows(SOME_BUCKETS, rows)
+}
+
+/// Takes note of the answer to [`ask`].
+pub(super) fn learn(known: &mut Tallies, found: Vec<BucketRow>) -> Result<()> {
+    for row in found {
+        let bucket = bucket(row)?;
+        known.insert((bucket.minute, bucket.key), bucket.tally);
+    }
+    Ok(())
+}
+
+/// Adds what a batch brought to counters and buckets; `known` has what stood in these buckets, and then what
+/// stands in them.
+pub(super) fn write(script: &mut Script, figures: &Figures, known: &mut Tallies) -> Result<()> {
     let mut totals = Rows::default();
     for ((key, state), delta) in figures.moved() {
         totals
@@ -57,15 +81,11 @@ pub(super) async fn write(connection: &mut SqliteConnection, figures: &Figures) 
             .int(delta.stored)
             .int(delta.finished);
     }
-    totals.execute(UPSERT_TOTALS, &mut *connection).await?;
-    if figures.tallies.is_empty() {
-        return Ok(());
-    }
-    let mut merged = held(connection, figures).await?;
+    script.add_rows(UPSERT_TOTALS, totals);
     let mut rows = Rows::default();
     for (name, tally) in &figures.tallies {
         let (minute, key) = name;
-        let sum = merged.entry(name.clone()).or_default();
+        let sum = known.entry(name.clone()).or_default();
         sum.merge(tally);
         rows.row()
             .int(*minute)
@@ -73,25 +93,11 @@ pub(super) async fn write(connection: &mut SqliteConnection, figures: &Figures) 
             .text(key.queue.as_str())
             .slice(&encode(sum)?);
     }
-    rows.execute(UPSERT_BUCKETS, connection).await.map(|_| ())
-}
-
-/// The buckets that stand where the batch adds to.
-async fn held(
-    connection: &mut SqliteConnection,
-    figures: &Figures,
-) -> Result<BTreeMap<(i64, StatKey), Tally>> {
-    let mut rows = Rows::default();
-    for (minute, key) in figures.tallies.keys() {
-        rows.row().int(*minute).text(key.job_type.as_str()).text(key.queue.as_str());
+    script.add_rows(UPSERT_BUCKETS, rows);
+    while known.len() > TALLIES_KNOWN_MAX {
+        known.pop_first();
     }
-    let (json, _) = rows.into_parts();
-    let found: Vec<BucketRow> =
-        sqlx::query_as(SOME_BUCKETS).bind(json).fetch_all(connection).await.map_err(from_sqlx)?;
-    found
-        .into_iter()
-        .map(|row| bucket(row).map(|bucket| ((bucket.minute, bucket.key), bucket.tally)))
-        .collect()
+    Ok(())
 }
 
 /// Every counter.

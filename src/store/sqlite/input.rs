@@ -4,12 +4,6 @@
 //! Statements read rows with `jsonb_each`, which hands each one out parsed; with `json_each` every
 //! column would print and parse its row again.
 
-use sqlx::sqlite::SqliteConnection;
-
-use crate::store::Result;
-
-use super::error::from_sqlx;
-
 /// Rows for one statement: `?1` is the JSON array, `?2` the blob.
 #[derive(Default)]
 pub(super) struct Rows {
@@ -42,25 +36,6 @@ impl Rows {
     pub(super) fn into_parts(mut self) -> (String, Vec<u8>) {
         self.json.push_str(if self.count == 0 { "[]" } else { "]" });
         (self.json, self.blob)
-    }
-
-    /// Runs `statement` once for all rows; not at all if there is none.
-    pub(super) async fn execute(
-        self,
-        statement: &'static str,
-        connection: &mut SqliteConnection,
-    ) -> Result<u64> {
-        if self.is_empty() {
-            return Ok(0);
-        }
-        let (json, blob) = self.into_parts();
-        let done = sqlx::query(statement)
-            .bind(json)
-            .bind(blob)
-            .execute(connection)
-            .await
-            .map_err(from_sqlx)?;
-        Ok(done.rows_affected())
     }
 }
 

@@ -1,7 +1,5 @@
 //! Writing jobs: specs, statuses, progress, history, and taking all of it away.
 
-use sqlx::sqlite::SqliteConnection;
-
 use crate::domain::job::Job;
 use crate::domain::status::{State, StateKind};
 use crate::domain::{SessionId, Timestamp};
@@ -9,9 +7,8 @@ use crate::store::Result;
 use crate::store::rows::{Flushed, encode, state_code, trigger_code};
 
 use super::commit::Passed;
-use super::error::from_sqlx;
 use super::input::{Rows, ids};
-use super::keys;
+use super::script::Script;
 
 pub(super) const STATEMENTS: &[&str] = &[
     INSERT_JOBS,
@@ -82,7 +79,7 @@ const DELETE_LOGS: &str =
     "DELETE FROM job_logs WHERE job_id IN (SELECT unhex(value) FROM json_each(?1))";
 
 /// Writes what never changes of new jobs.
-pub(super) async fn create(connection: &mut SqliteConnection, passed: &Passed<'_>) -> Result<()> {
+pub(super) fn create(script: &mut Script, passed: &Passed<'_>) -> Result<()> {
     let mut jobs = Rows::default();
     let mut labels = Rows::default();
     for new in passed.creates() {
@@ -105,8 +102,9 @@ pub(super) async fn create(connection: &mut SqliteConnection, passed: &Passed<'_
             labels.row().text(key).text(value).hex(id.0.as_bytes());
         }
     }
-    jobs.execute(INSERT_JOBS, connection).await?;
-    labels.execute(INSERT_LABELS, connection).await.map(|_| ())
+    script.add_rows(INSERT_JOBS, jobs);
+    script.add_rows(INSERT_LABELS, labels);
+    Ok(())
 }
 
 fn labels_json(labels: &std::collections::BTreeMap<String, String>) -> String {
@@ -115,23 +113,21 @@ fn labels_json(labels: &std::collections::BTreeMap<String, String>) -> String {
 }
 
 /// Writes the statuses of new and changed jobs.
-pub(super) async fn write_statuses(
-    connection: &mut SqliteConnection,
-    passed: &Passed<'_>,
-) -> Result<()> {
+pub(super) fn write_statuses(script: &mut Script, passed: &Passed<'_>) -> Result<()> {
     let mut rows = Rows::default();
     let changed = passed.writes().map(|write| &write.job);
     for job in passed.creates().map(|new| &new.job).chain(changed) {
         status_row(&mut rows, job)?;
     }
-    rows.execute(UPSERT_STATUS, connection).await?;
+    script.add_rows(UPSERT_STATUS, rows);
     // Progress belongs to a lease: it goes when the lease does.
     let closed = passed.writes().filter(|write| {
         let status = &write.job.status;
         write.state_before == StateKind::Running
             && (status.kind() != StateKind::Running || status.lease_epoch != write.expected_epoch)
     });
-    keys::execute(connection, DELETE_PROGRESS, ids(closed.map(|write| &write.job.id.0))).await
+    script.add_ids(DELETE_PROGRESS, ids(closed.map(|write| &write.job.id.0)));
+    Ok(())
 }
 
 fn status_row(rows: &mut Rows, job: &Job) -> Result<()> {
@@ -165,10 +161,7 @@ fn status_row(rows: &mut Rows, job: &Job) -> Result<()> {
 }
 
 /// Writes the executions that statuses forgot.
-pub(super) async fn supersede(
-    connection: &mut SqliteConnection,
-    passed: &Passed<'_>,
-) -> Result<()> {
+pub(super) fn supersede(script: &mut Script, passed: &Passed<'_>) -> Result<()> {
     let mut rows = Rows::default();
     for write in passed.writes() {
         for attempt in &write.superseded {
@@ -178,14 +171,12 @@ pub(super) async fn supersede(
                 .slice(&encode(attempt)?);
         }
     }
-    rows.execute(INSERT_ATTEMPTS, connection).await.map(|_| ())
+    script.add_rows(INSERT_ATTEMPTS, rows);
+    Ok(())
 }
 
 /// Writes the progress of those that run with its epoch, and only forward.
-pub(super) async fn write_progress(
-    connection: &mut SqliteConnection,
-    passed: &Passed<'_>,
-) -> Result<()> {
+pub(super) fn write_progress(script: &mut Script, passed: &Passed<'_>) -> Result<()> {
     let mut rows = Rows::default();
     for write in &passed.batch.progress {
         rows.row()
@@ -194,23 +185,16 @@ pub(super) async fn write_progress(
             .int(write.progress.sequence)
             .slice(&encode(&Flushed::from(write.clone()))?);
     }
-    rows.execute(UPSERT_PROGRESS, connection).await.map(|_| ())
+    script.add_rows(UPSERT_PROGRESS, rows);
+    Ok(())
 }
 
 /// Takes away all that is kept of a job but its keys.
-pub(super) async fn delete(connection: &mut SqliteConnection, passed: &Passed<'_>) -> Result<()> {
+pub(super) fn delete(script: &mut Script, passed: &Passed<'_>) {
     let gone = ids(passed.deletes().map(|delete| &delete.job.id.0));
-    if gone.len() == "[]".len() {
-        return Ok(());
-    }
     for statement in
         [DELETE_LABELS, DELETE_JOBS, DELETE_STATUS, DELETE_PROGRESS, DELETE_ATTEMPTS, DELETE_LOGS]
     {
-        sqlx::query(statement)
-            .bind(gone.as_str())
-            .execute(&mut *connection)
-            .await
-            .map_err(from_sqlx)?;
+        script.add_ids(statement, gone.clone());
     }
-    Ok(())
 }

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 
-use sqlx::sqlite::SqliteConnection;
-
 use crate::domain::JobId;
 use crate::domain::job::Job;
 use crate::store::rows::{id, key_code};
@@ -15,6 +13,7 @@ use crate::store::{
 use super::commit::Passed;
 use super::error::from_sqlx;
 use super::input::{Rows, ids};
+use super::script::{Place, Script};
 
 pub(super) const STATEMENTS: &[&str] = &[HOLDERS, TAKE, RELEASE, LET_GO, REQUEST];
 
@@ -39,7 +38,7 @@ const LET_GO: &str = "UPDATE job_keys INDEXED BY job_keys_job SET job_gone = 1 \
 const REQUEST: &str =
     "SELECT job_id, fingerprint FROM job_keys WHERE kind = 0 AND scope = ?1 AND key = ?2";
 
-type Name<'a> = (KeyKind, &'a str, &'a str);
+pub(super) type Name<'a> = (KeyKind, &'a str, &'a str);
 
 struct Claim<'a> {
     job: &'a Job,
@@ -68,20 +67,43 @@ fn write_name(write: &JobWrite) -> Option<Name<'_>> {
     }
 }
 
-/// Gives keys to those who ask, in the order of the batch, and marks in `committed` who came late.
-pub(super) async fn take(
-    connection: &mut SqliteConnection,
-    batch: &Batch,
-    committed: &mut Committed,
-) -> Result<()> {
+/// The names that a batch asks for, each once for each who asks.
+fn wanted(batch: &Batch) -> Vec<Name<'_>> {
     let mut names: Vec<Name<'_>> =
-        batch.creates.iter().flat_map(create_names).map(|(n, _)| n).collect();
+        batch.creates.iter().flat_map(create_names).map(|(name, _)| name).collect();
     names.extend(batch.writes.iter().filter_map(write_name));
-    if names.is_empty() {
-        return Ok(());
+    names
+}
+
+/// Asks who holds the names that a batch asks for.
+pub(super) fn ask(script: &mut Script, batch: &Batch) -> Option<Place> {
+    let mut rows = Rows::default();
+    for (kind, scope, key) in wanted(batch) {
+        rows.row().int(key_code(kind)).text(scope).text(key);
     }
-    let mut holders = holders(connection, &names).await?;
-    let mut claims: Vec<(Name<'_>, Claim<'_>)> = Vec::with_capacity(names.len());
+    script.add_rows(HOLDERS, rows)
+}
+
+/// Who holds what a batch asks for, by the answer to [`ask`].
+pub(super) fn holders(batch: &Batch, found: Vec<(i64, Vec<u8>)>) -> Result<HashMap<Name<'_>, JobId>> {
+    let names = wanted(batch);
+    let mut holders = HashMap::with_capacity(names.len());
+    for (place, holder) in found {
+        if let Some(name) = usize::try_from(place).ok().and_then(|place| names.get(place)) {
+            holders.insert(*name, JobId(id("job_keys.job_id", &holder)?));
+        }
+    }
+    Ok(holders)
+}
+
+/// Gives keys to those who ask, in the order of the batch, and marks in `committed` who came late.
+pub(super) fn take<'a>(
+    script: &mut Script,
+    batch: &'a Batch,
+    mut holders: HashMap<Name<'a>, JobId>,
+    committed: &mut Committed,
+) {
+    let mut claims: Vec<(Name<'_>, Claim<'_>)> = Vec::new();
     for (new, written) in batch.creates.iter().zip(&mut committed.creates) {
         let taken = create_names(new).find_map(|(name, _)| Some((name.0, *holders.get(&name)?)));
         if let Some((kind, holder)) = taken {
@@ -119,31 +141,11 @@ pub(super) async fn take(
             .maybe_hex(claim.fingerprint.map(<[u8; 32]>::as_slice))
             .int(claim.job.status.create_time.as_micros());
     }
-    rows.execute(TAKE, connection).await.map(|_| ())
-}
-
-async fn holders<'a>(
-    connection: &mut SqliteConnection,
-    names: &[Name<'a>],
-) -> Result<HashMap<Name<'a>, JobId>> {
-    let mut rows = Rows::default();
-    for (kind, scope, key) in names {
-        rows.row().int(key_code(*kind)).text(scope).text(key);
-    }
-    let (json, _) = rows.into_parts();
-    let found: Vec<(i64, Vec<u8>)> =
-        sqlx::query_as(HOLDERS).bind(json).fetch_all(connection).await.map_err(from_sqlx)?;
-    let mut holders = HashMap::with_capacity(found.len());
-    for (place, holder) in found {
-        if let Some(name) = usize::try_from(place).ok().and_then(|place| names.get(place)) {
-            holders.insert(*name, JobId(id("job_keys.job_id", &holder)?));
-        }
-    }
-    Ok(holders)
+    script.add_rows(TAKE, rows);
 }
 
 /// Takes back the unique keys of jobs that are over or gone; request ids stay.
-pub(super) async fn release(connection: &mut SqliteConnection, passed: &Passed<'_>) -> Result<()> {
+pub(super) fn release(script: &mut Script, passed: &Passed<'_>) {
     let over = passed
         .writes()
         .filter(|write| write.key == KeyChange::Release)
@@ -151,21 +153,8 @@ pub(super) async fn release(connection: &mut SqliteConnection, passed: &Passed<'
         .chain(passed.deletes().map(|delete| &delete.job))
         .filter(|job| !job.spec.unique_key.is_empty());
     let over = ids(over.map(|job| &job.id.0));
-    execute(connection, RELEASE, over).await?;
-    let gone = ids(passed.deletes().map(|delete| &delete.job.id.0));
-    execute(connection, LET_GO, gone).await
-}
-
-/// Runs a statement on a JSON array of ids, unless it is empty.
-pub(super) async fn execute(
-    connection: &mut SqliteConnection,
-    statement: &'static str,
-    ids: String,
-) -> Result<()> {
-    if ids.len() > "[]".len() {
-        sqlx::query(statement).bind(ids).execute(connection).await.map_err(from_sqlx)?;
-    }
-    Ok(())
+    script.add_ids(RELEASE, over);
+    script.add_ids(LET_GO, ids(passed.deletes().map(|delete| &delete.job.id.0)));
 }
 
 /// The job that a request id made.

@@ -1,7 +1,6 @@
 //! Log rows: kept once, read in order, trimmed in the middle.
 
 use sqlx::SqlitePool;
-use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::JobId;
 use crate::domain::logs::LogRow;
@@ -11,6 +10,8 @@ use crate::store::{LogQuery, Result};
 use super::commit::Passed;
 use super::error::from_sqlx;
 use super::input::Rows;
+use super::script::Script;
+use super::writer::Writer;
 
 pub(super) const STATEMENTS: &[&str] = &[APPEND, READ, SIZES, LEAVE_GAP, DROP_BETWEEN];
 
@@ -35,7 +36,7 @@ const DROP_BETWEEN: &str = "DELETE FROM job_logs \
     WHERE job_id = ?1 AND lease_epoch = ?2 AND position > ?3 AND position <= ?4";
 
 /// Keeps the log batches that passed.
-pub(super) async fn append(connection: &mut SqliteConnection, passed: &Passed<'_>) -> Result<()> {
+pub(super) fn append(script: &mut Script, passed: &Passed<'_>) -> Result<()> {
     let mut rows = Rows::default();
     for log in passed.logs() {
         rows.row()
@@ -46,7 +47,8 @@ pub(super) async fn append(connection: &mut SqliteConnection, passed: &Passed<'_
             .int(i64::try_from(log.entries.len()).unwrap_or(i64::MAX))
             .slice(&encode(&log.entries)?);
     }
-    rows.execute(APPEND, connection).await.map(|_| ())
+    script.add_rows(APPEND, rows);
+    Ok(())
 }
 
 /// Rows of a job's log, in order.
@@ -94,36 +96,29 @@ fn middle(sizes: &[(i64, i64, i64)], head: i64, tail: i64) -> Option<(i64, i64, 
 
 /// Lets go of the middle of one lease's log; answers how many lines went.
 pub(super) async fn trim(
-    connection: &mut SqliteConnection,
+    writer: &mut Writer,
     id: JobId,
     lease_epoch: i64,
     head: u64,
     tail: u64,
 ) -> Result<u64> {
-    let sizes: Vec<(i64, i64, i64)> = sqlx::query_as(SIZES)
-        .bind(id.0.as_bytes().as_slice())
-        .bind(lease_epoch)
-        .fetch_all(&mut *connection)
-        .await
-        .map_err(from_sqlx)?;
+    let mut script = writer.begin().await?;
+    let sizes = script.add(SIZES);
+    script.bind(id.0.as_bytes().as_slice()).bind(lease_epoch);
+    let sizes: Vec<(i64, i64, i64)> = writer.run(script).await?.rows(sizes)?;
     let bound = |lines: u64| i64::try_from(lines).unwrap_or(i64::MAX);
     let Some((first, last, going, gone)) = middle(&sizes, bound(head), bound(tail)) else {
+        writer.rollback().await;
         return Ok(0);
     };
-    sqlx::query(LEAVE_GAP)
+    let mut script = writer.resume()?;
+    script.add(LEAVE_GAP);
+    script
         .bind(first)
         .bind(going + gone)
-        .bind(encode(&Vec::<crate::domain::LogEntry>::new())?)
-        .execute(&mut *connection)
-        .await
-        .map_err(from_sqlx)?;
-    sqlx::query(DROP_BETWEEN)
-        .bind(id.0.as_bytes().as_slice())
-        .bind(lease_epoch)
-        .bind(first)
-        .bind(last)
-        .execute(connection)
-        .await
-        .map_err(from_sqlx)?;
+        .bind(encode(&Vec::<crate::domain::LogEntry>::new())?);
+    script.add(DROP_BETWEEN);
+    script.bind(id.0.as_bytes().as_slice()).bind(lease_epoch).bind(first).bind(last);
+    writer.commit(script).await?;
     Ok(u64::try_from(going).unwrap_or(0))
 }

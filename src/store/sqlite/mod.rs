@@ -20,6 +20,7 @@ mod open;
 mod prune;
 mod read;
 mod round;
+mod script;
 mod sessions;
 mod writer;
 
@@ -111,8 +112,8 @@ impl Store for SqliteStore {
             return Ok(Committed::default());
         }
         let mut writer = self.writer.lock().await;
-        let written = commit::write(writer.begin().await?, &batch).await;
-        writer.end(written).await
+        let script = writer.begin().await?;
+        commit::write(&mut writer, script, &batch, &[]).await
     }
 
     async fn has_batch(&self, id: BatchId) -> Result<bool> {
@@ -157,9 +158,7 @@ impl Store for SqliteStore {
     }
 
     async fn trim_logs(&self, id: JobId, lease_epoch: i64, head: u64, tail: u64) -> Result<u64> {
-        let mut writer = self.writer.lock().await;
-        let trimmed = logs::trim(writer.begin().await?, id, lease_epoch, head, tail).await;
-        writer.end(trimmed).await
+        logs::trim(&mut *self.writer.lock().await, id, lease_epoch, head, tail).await
     }
 
     async fn due(&self, now: Timestamp, rows: usize) -> Result<Vec<JobId>> {
@@ -216,9 +215,7 @@ impl Store for SqliteStore {
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {
-        let mut writer = self.writer.lock().await;
-        let pruned = prune::run(writer.begin().await?, prune).await;
-        writer.end(pruned).await
+        prune::run(&mut *self.writer.lock().await, prune).await
     }
 
     async fn ping(&self) -> Result<()> {

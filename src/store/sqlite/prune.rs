@@ -1,10 +1,8 @@
 //! What is past its time goes, a bounded number of rows at once.
 
-use sqlx::sqlite::SqliteConnection;
-
 use crate::store::{Prune, Result};
 
-use super::error::from_sqlx;
+use super::writer::Writer;
 
 pub(super) const STATEMENTS: &[&str] = &[CHANGES, SESSIONS, REQUESTS, BUCKETS];
 
@@ -27,21 +25,19 @@ const BUCKETS: &str = "DELETE FROM stat_buckets WHERE (minute, job_type, queue) 
     ORDER BY minute, job_type, queue LIMIT ?2)";
 
 /// Answers how many rows went.
-pub(super) async fn run(connection: &mut SqliteConnection, prune: Prune) -> Result<u64> {
-    let mut gone = 0;
+pub(super) async fn run(writer: &mut Writer, prune: Prune) -> Result<u64> {
+    let mut script = writer.begin().await?;
+    let mut places = Vec::new();
     for (statement, before) in [
         (CHANGES, prune.changes_before.as_micros()),
         (SESSIONS, prune.sessions_before.as_micros()),
         (REQUESTS, prune.requests_before.as_micros()),
         (BUCKETS, prune.buckets_before.minute()),
     ] {
-        let done = sqlx::query(statement)
-            .bind(before)
-            .bind(super::limit(prune.limit))
-            .execute(&mut *connection)
-            .await
-            .map_err(from_sqlx)?;
-        gone += done.rows_affected();
+        places.push(script.add(statement));
+        script.bind(before).bind(super::limit(prune.limit));
     }
-    Ok(gone)
+    writer.tallies.clear();
+    let answers = writer.commit(script).await?;
+    Ok(places.into_iter().map(|place| answers.affected(place)).sum())
 }

@@ -1,7 +1,6 @@
 //! A dispatch round: the writer is held from the look at the candidates to the commit.
 
 use async_trait::async_trait;
-use sqlx::sqlite::SqliteConnection;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::domain::Timestamp;
@@ -10,8 +9,8 @@ use crate::domain::job::{Job, Priority};
 use crate::store::{Batch, Committed, Probe, Result, Round};
 
 use super::commit;
-use super::error::from_sqlx;
 use super::read::{self, JobColumns};
+use super::script::{Answers, Place};
 use super::writer::Writer;
 
 pub(super) const STATEMENTS: &[&str] = &[CANDIDATES];
@@ -37,8 +36,25 @@ pub(super) async fn begin(
     probes: &[Probe],
     now: Timestamp,
 ) -> Result<Box<dyn Round>> {
-    let connection = writer.begin().await?;
-    match candidates(connection, probes, now).await {
+    let latest_key = admission::ready_key(now, Priority::Low).max(now);
+    let mut script = writer.begin().await?;
+    let mut places = Vec::with_capacity(probes.len());
+    for probe in probes {
+        places.push(script.add(CANDIDATES));
+        script
+            .bind(probe.queue.as_str())
+            .bind(probe.job_type.as_str())
+            .bind(latest_key.as_micros())
+            .bind(now.as_micros())
+            .bind(super::limit(probe.limit));
+    }
+    // Probes that find nothing: there are seven texts, not as many as there may be probes.
+    for _ in probes.len()..probes.len().next_power_of_two() {
+        script.add(CANDIDATES);
+        script.bind("").bind("").bind(0_i64).bind(0_i64).bind(0_i64);
+    }
+    let mut answers = writer.run(script).await?;
+    match candidates(&mut answers, &places) {
         Ok(candidates) => Ok(Box::new(SqliteRound { writer, candidates })),
         Err(error) => {
             writer.rollback().await;
@@ -47,24 +63,10 @@ pub(super) async fn begin(
     }
 }
 
-async fn candidates(
-    connection: &mut SqliteConnection,
-    probes: &[Probe],
-    now: Timestamp,
-) -> Result<Vec<Job>> {
-    let latest_key = admission::ready_key(now, Priority::Low).max(now);
+fn candidates(answers: &mut Answers, places: &[Place]) -> Result<Vec<Job>> {
     let mut found = Vec::new();
-    for probe in probes {
-        let rows: Vec<JobColumns> = sqlx::query_as(CANDIDATES)
-            .bind(probe.queue.as_str())
-            .bind(probe.job_type.as_str())
-            .bind(latest_key.as_micros())
-            .bind(now.as_micros())
-            .bind(super::limit(probe.limit))
-            .fetch_all(&mut *connection)
-            .await
-            .map_err(from_sqlx)?;
-        for row in rows {
+    for place in places {
+        for row in answers.rows::<JobColumns>(*place)? {
             found.push(read::job(row)?);
         }
     }
@@ -82,8 +84,8 @@ impl Round for SqliteRound {
             self.writer.rollback().await;
             return Ok(Committed::default());
         }
-        let written = commit::write(self.writer.connection()?, &batch).await;
-        self.writer.end(written).await
+        let script = self.writer.resume()?;
+        commit::write(&mut self.writer, script, &batch, &self.candidates).await
     }
 
     async fn abandon(mut self: Box<Self>) {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use sqlx::SqlitePool;
-use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::session::{EndReason, Session};
 use crate::domain::{InstanceId, JobId, SessionId, Timestamp};
@@ -13,6 +12,7 @@ use crate::store::{Orphan, Result, SessionWrite, leases};
 
 use super::error::from_sqlx;
 use super::input::{Rows, ids};
+use super::script::{Place, Script};
 
 pub(super) const STATEMENTS: &[&str] =
     &[CONCERNED, UPSERT, EXPIRED, ORPHANS, STANDING, OF_INSTANCE, ONE];
@@ -49,7 +49,7 @@ const OF_INSTANCE: &str = "SELECT body, ttl, expire_time, end_time, end_reason F
 const ONE: &str = "SELECT body, ttl, expire_time, end_time, end_reason FROM sessions WHERE id = ?1";
 
 type OrphanRow = (Vec<u8>, i64, Vec<u8>, Option<i64>);
-type Row = (Vec<u8>, i64, i64, Option<i64>, Option<i64>);
+pub(super) type Row = (Vec<u8>, i64, i64, Option<i64>, Option<i64>);
 
 /// The body as it was opened, with what changed since.
 fn session((body, ttl, expire_time, end_time, reason): Row) -> Result<Session> {
@@ -71,40 +71,11 @@ fn newest_first(found: Vec<Row>) -> Result<Vec<Session>> {
     Ok(sessions)
 }
 
-/// Applies session writes in order; answers which applied.
-pub(super) async fn write(
-    connection: &mut SqliteConnection,
-    writes: &[SessionWrite],
-    now: Timestamp,
-) -> Result<Vec<bool>> {
+/// Asks for the sessions that these writes name or may end.
+pub(super) fn ask(script: &mut Script, writes: &[SessionWrite]) -> Option<Place> {
     if writes.is_empty() {
-        return Ok(Vec::new());
+        return None;
     }
-    let mut standing = concerned(connection, writes).await?;
-    let before = standing.clone();
-    let applied = writes.iter().map(|write| leases::apply(&mut standing, write, now)).collect();
-    let mut rows = Rows::default();
-    for session in standing.values().filter(|session| before.get(&session.id) != Some(session)) {
-        rows.row()
-            .hex(session.id.0.as_bytes())
-            .text(session.instance_id.as_str())
-            .text(&session.principal)
-            .int(session.connect_time.as_micros())
-            .int(i64::try_from(session.ttl.as_micros()).unwrap_or(i64::MAX))
-            .int(session.expire_time.as_micros())
-            .maybe_int(session.end.map(|(time, _)| time.as_micros()))
-            .maybe_int(session.end.map(|(_, reason)| end_code(reason)))
-            .slice(&encode(session)?);
-    }
-    rows.execute(UPSERT, connection).await?;
-    Ok(applied)
-}
-
-/// The sessions that these writes name or may end.
-async fn concerned(
-    connection: &mut SqliteConnection,
-    writes: &[SessionWrite],
-) -> Result<BTreeMap<SessionId, Session>> {
     let named = writes.iter().map(|write| match write {
         SessionWrite::Open(session) => &session.id.0,
         SessionWrite::Renew { id, .. }
@@ -125,13 +96,40 @@ async fn concerned(
         })
         .filter(|instance| !instance.is_empty())
         .collect();
-    let found: Vec<Row> = sqlx::query_as(CONCERNED)
-        .bind(ids(named))
-        .bind(serde_json::Value::from(instances).to_string())
-        .fetch_all(connection)
-        .await
-        .map_err(from_sqlx)?;
+    let place = script.add(CONCERNED);
+    script.bind(ids(named)).bind(serde_json::Value::from(instances).to_string());
+    Some(place)
+}
+
+/// The answer to [`ask`].
+pub(super) fn concerned(found: Vec<Row>) -> Result<BTreeMap<SessionId, Session>> {
     found.into_iter().map(|row| session(row).map(|session| (session.id, session))).collect()
+}
+
+/// Applies session writes in order to those that stand; answers which applied.
+pub(super) fn write(
+    script: &mut Script,
+    mut standing: BTreeMap<SessionId, Session>,
+    writes: &[SessionWrite],
+    now: Timestamp,
+) -> Result<Vec<bool>> {
+    let before = standing.clone();
+    let applied = writes.iter().map(|write| leases::apply(&mut standing, write, now)).collect();
+    let mut rows = Rows::default();
+    for session in standing.values().filter(|session| before.get(&session.id) != Some(session)) {
+        rows.row()
+            .hex(session.id.0.as_bytes())
+            .text(session.instance_id.as_str())
+            .text(&session.principal)
+            .int(session.connect_time.as_micros())
+            .int(i64::try_from(session.ttl.as_micros()).unwrap_or(i64::MAX))
+            .int(session.expire_time.as_micros())
+            .maybe_int(session.end.map(|(time, _)| time.as_micros()))
+            .maybe_int(session.end.map(|(_, reason)| end_code(reason)))
+            .slice(&encode(session)?);
+    }
+    script.add_rows(UPSERT, rows);
+    Ok(applied)
 }
 
 /// Open sessions whose lease has run out.

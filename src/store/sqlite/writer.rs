@@ -11,6 +11,8 @@ use sqlx::{ConnectOptions as _, Connection as _, query};
 use crate::store::{Error, Result};
 
 use super::error::{closed, code, from_sqlx};
+use super::figures::Tallies;
+use super::script::{Answers, Script, Stopped};
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
 const COMMIT: &str = "COMMIT";
@@ -25,11 +27,19 @@ pub(super) struct Writer {
     connection: Option<SqliteConnection>,
     in_transaction: bool,
     closed: bool,
+    /// Buckets as they stand on disk; taken out for the time of a commit, put back when it is done.
+    pub(super) tallies: Tallies,
 }
 
 impl Writer {
     pub(super) const fn new(options: SqliteConnectOptions, connection: SqliteConnection) -> Self {
-        Self { options, connection: Some(connection), in_transaction: false, closed: false }
+        Self {
+            options,
+            connection: Some(connection),
+            in_transaction: false,
+            closed: false,
+            tallies: Tallies::new(),
+        }
     }
 
     /// The connection with no transaction open; opens another one if the last one broke.
@@ -46,50 +56,59 @@ impl Writer {
         self.connection.as_mut().ok_or_else(closed)
     }
 
-    /// Starts a transaction that no other writer can get in the way of.
-    pub(super) async fn begin(&mut self) -> Result<&mut SqliteConnection> {
+    /// A script that starts a transaction which no other writer can get in the way of.
+    pub(super) async fn begin(&mut self) -> Result<Script> {
         self.idle().await?;
+        let mut script = Script::default();
+        script.add(BEGIN);
+        Ok(script)
+    }
+
+    /// A script within the transaction that was begun.
+    pub(super) fn resume(&self) -> Result<Script> {
+        if self.closed || !self.in_transaction {
+            return Err(closed());
+        }
+        Ok(Script::default())
+    }
+
+    /// Runs a script and leaves its transaction open; rolls back if it fails.
+    pub(super) async fn run(&mut self, script: Script) -> Result<Answers> {
+        match self.hand_over(script).await {
+            Ok(answers) => Ok(answers),
+            Err(Stopped { error, .. }) => {
+                self.rollback().await;
+                Err(from_sqlx(error))
+            }
+        }
+    }
+
+    /// Runs a script and makes its transaction durable; rolls back if it fails.
+    pub(super) async fn commit(&mut self, mut script: Script) -> Result<Answers> {
+        let before = script.len();
+        script.add(COMMIT);
+        match self.hand_over(script).await {
+            Ok(answers) => {
+                self.in_transaction = false;
+                Ok(answers)
+            }
+            Err(Stopped { done, error }) => {
+                // A transaction that can still be rolled back was not committed.
+                if self.rolled_back().await || done < before && code(&error).is_some() {
+                    Err(from_sqlx(error))
+                } else {
+                    Err(Error::OutcomeUnknown(Arc::new(error)))
+                }
+            }
+        }
+    }
+
+    async fn hand_over(&mut self, script: Script) -> std::result::Result<Answers, Stopped> {
         // Set before it is so: a future dropped in between leaves a transaction to roll back.
         self.in_transaction = true;
-        let begun = match &mut self.connection {
-            Some(connection) => query(BEGIN).execute(connection).await,
-            None => Err(sqlx::Error::PoolClosed),
-        };
-        if let Err(error) = begun {
-            self.rollback().await;
-            return Err(from_sqlx(error));
-        }
-        self.connection.as_mut().ok_or_else(closed)
-    }
-
-    /// The connection within the transaction that was begun.
-    pub(super) fn connection(&mut self) -> Result<&mut SqliteConnection> {
-        self.connection.as_mut().filter(|_| self.in_transaction).ok_or_else(closed)
-    }
-
-    /// Makes it durable if `outcome` is good, else rolls it back.
-    pub(super) async fn end<T>(&mut self, outcome: Result<T>) -> Result<T> {
-        match outcome {
-            Ok(value) => self.commit().await.map(|()| value),
-            Err(error) => {
-                self.rollback().await;
-                Err(error)
-            }
-        }
-    }
-
-    async fn commit(&mut self) -> Result<()> {
-        let Some(connection) = &mut self.connection else {
-            return Err(closed());
-        };
-        match query(COMMIT).execute(&mut *connection).await {
-            Ok(_) => {
-                self.in_transaction = false;
-                Ok(())
-            }
-            // A transaction that can still be rolled back was not committed.
-            Err(error) if self.rolled_back().await => Err(from_sqlx(error)),
-            Err(error) => Err(Error::OutcomeUnknown(Arc::new(error))),
+        match &mut self.connection {
+            Some(connection) => script.run(connection).await,
+            None => Err(Stopped { done: 0, error: sqlx::Error::PoolClosed }),
         }
     }
 
