@@ -211,7 +211,7 @@ impl Engine {
             }
         }
         let job = Job { id: JobId(Uuid::now_v7()), spec: Arc::clone(spec), status };
-        NewJob { job, request, session, changes }
+        NewJob { job, request, fire: None, session, changes }
     }
 
     /// A type or queue never heard of before counts against its bound.

@@ -11,6 +11,8 @@ use crate::domain::stats::Changes;
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{BatchId, JobId, Position, QueueName, SessionId, Timestamp};
 
+use super::rules::{RuleKey, RuleWrite};
+
 /// The names that must be unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyKind {
@@ -18,6 +20,8 @@ pub enum KeyKind {
     Request,
     /// (type, unique key) of a job that is not over.
     Unique,
+    /// (type, nominal time) of a scheduled run, as long as its job is there.
+    Fire,
 }
 
 /// A create's request id: the same one again answers the same job.
@@ -47,6 +51,9 @@ pub struct NewJob {
     pub job: Job,
     /// The create's request id.
     pub request: Option<RequestKey>,
+    /// The nominal time of its type's schedule that it is the run of, whatever became of it: no other
+    /// job can be that.
+    pub fire: Option<Timestamp>,
     /// The session it is started in at once; opened only if the job is born.
     pub session: Option<Session>,
     /// What happened to it so far, for the figures.
@@ -170,6 +177,8 @@ pub struct Batch {
     pub progress: Vec<ProgressWrite>,
     /// Sessions, in order.
     pub sessions: Vec<SessionWrite>,
+    /// Rules, at most one write for each: if one misses its guard, nothing of the batch is written.
+    pub rules: Vec<RuleWrite>,
 }
 
 impl Batch {
@@ -185,6 +194,7 @@ impl Batch {
             logs: Vec::new(),
             progress: Vec::new(),
             sessions: Vec::new(),
+            rules: Vec::new(),
         }
     }
 
@@ -197,6 +207,7 @@ impl Batch {
             && self.logs.is_empty()
             && self.progress.is_empty()
             && self.sessions.is_empty()
+            && self.rules.is_empty()
     }
 }
 
@@ -238,6 +249,23 @@ pub struct Committed {
     pub logs: Vec<Appended>,
     /// Of each session write: whether it applied.
     pub sessions: Vec<bool>,
-    /// Its place in the change log; none if the batch was empty.
+    /// Rules whose guard missed: then nothing was written, and all else is missed too.
+    pub missed_rules: Vec<RuleKey>,
+    /// Its place in the change log; none if the batch was empty or missed a rule.
     pub position: Option<Position>,
+}
+
+impl Committed {
+    /// What becomes of a batch of which these rules missed their guard.
+    pub(super) fn missed(batch: &Batch, missed_rules: Vec<RuleKey>) -> Self {
+        Self {
+            creates: vec![Written::Missed; batch.creates.len()],
+            writes: vec![Written::Missed; batch.writes.len()],
+            deletes: vec![false; batch.deletes.len()],
+            logs: vec![Appended::Missed; batch.logs.len()],
+            sessions: vec![false; batch.sessions.len()],
+            missed_rules,
+            position: None,
+        }
+    }
 }

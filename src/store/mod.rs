@@ -6,7 +6,8 @@
 //! because a guard missed or a key is taken.
 //! Entry: [`Store`], with [`memory`] as the reference model and [`sqlite`] for one machine.
 //! Invariants: a batch is atomic; what [`Store::commit`] answered is durable; a write that missed its
-//! guard leaves no trace in any table; counters change in the commit that changes the jobs.
+//! guard leaves no trace in any table, and a rule that missed its guard takes its whole batch with
+//! it; counters change in the commit that changes the jobs.
 
 mod batch;
 mod error;
@@ -15,6 +16,7 @@ mod leases;
 pub mod memory;
 mod query;
 mod rows;
+mod rules;
 pub mod sqlite;
 
 use async_trait::async_trait;
@@ -37,6 +39,7 @@ pub use error::{Error, Result};
 pub use query::{
     ChangesSince, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready, RemovedJob, StoreInfo,
 };
+pub use rules::{Rule, RuleKey, RuleKind, RuleWrite};
 
 /// One dispatch round: its candidates are locked until it is committed or dropped.
 #[async_trait]
@@ -122,6 +125,10 @@ pub trait Store: Send + Sync + 'static {
     async fn fold(&self) -> Result<u64> {
         Ok(0)
     }
+    /// Every rule of these kinds, by kind and name.
+    async fn rules(&self, kinds: &[RuleKind]) -> Result<Vec<Rule>>;
+    /// These rules, as far as they exist, by kind and name.
+    async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>>;
     /// Takes away what is past its time; answers how many rows went.
     async fn prune(&self, prune: Prune) -> Result<u64>;
     /// Whether other servers may be over the same store: then not all that happens in it is known

@@ -7,6 +7,7 @@ mod keys;
 mod lists;
 mod logs;
 mod rounds;
+mod rules;
 mod sessions;
 mod sqlite;
 mod world;

@@ -149,5 +149,7 @@ fn taken(kind: KeyKind, holder: JobId, job: &Job) -> Error {
     match kind {
         KeyKind::Request => Error::RequestIdReused { job_id: holder },
         KeyKind::Unique => Error::DuplicateJob { holder, key: job.spec.unique_key.clone() },
+        // Scheduled runs are asked for by `Work::Rules` alone, which hears of this otherwise.
+        KeyKind::Fire => Error::DuplicateJob { holder, key: String::new() },
     }
 }

@@ -1,17 +1,18 @@
 //! The change log: which commit did what.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use uuid::Uuid;
 
 use crate::domain::{BatchId, JobId, Origin, Position, Timestamp};
-use crate::store::{Batch, ChangesSince, Committed, RemovedJob, Written};
+use crate::store::{Batch, ChangesSince, Committed, RemovedJob, RuleKey, Written};
 
 struct Row {
     batch: BatchId,
     time: Timestamp,
     ids: Vec<JobId>,
     removed: Vec<RemovedJob>,
+    rules: Vec<RuleKey>,
 }
 
 /// See the module.
@@ -49,8 +50,9 @@ impl ChangeLog {
         let ids = done.map(|(id, _)| id).collect();
         let deletes = batch.deletes.iter().zip(&committed.deletes).filter(|(_, gone)| **gone);
         let removed = deletes.map(|(delete, _)| RemovedJob::of(&delete.job)).collect();
+        let rules = batch.rules.iter().map(|write| write.key.clone()).collect();
         self.last += 1;
-        self.rows.insert(self.last, Row { batch: batch.id, time: batch.now, ids, removed });
+        self.rows.insert(self.last, Row { batch: batch.id, time: batch.now, ids, removed, rules });
         self.position()
     }
 
@@ -64,8 +66,10 @@ impl ChangeLog {
             return ChangesSince::TooOld;
         }
         let (mut ids, mut removed, mut count) = (HashSet::new(), Vec::new(), 0);
+        let mut rules = BTreeSet::new();
         for row in self.rows.range(after + 1..).map(|(_, row)| row) {
-            count += row.ids.len() + row.removed.len();
+            count += row.ids.len() + row.removed.len() + row.rules.len();
+            rules.extend(row.rules.iter().cloned());
             ids.extend(row.ids.iter().copied());
             removed.extend(row.removed.iter().cloned());
         }
@@ -79,6 +83,7 @@ impl ChangeLog {
             ids: ids.into_iter().collect(),
             removed,
             ready: Vec::new(),
+            rules: rules.into_iter().collect(),
             position: self.position(),
         }
     }

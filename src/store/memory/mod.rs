@@ -8,6 +8,7 @@ mod changes;
 mod commit;
 mod logs;
 mod read;
+mod rules;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -30,7 +31,7 @@ use self::changes::ChangeLog;
 use super::rows::Flushed;
 use super::{
     Batch, ChangesSince, Committed, KeyKind, KnownRequest, ListQuery, LogQuery, Orphan, Probe,
-    Prune, Result, Round, Store, StoreInfo,
+    Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
 };
 
 /// A store that forgets everything with its process.
@@ -66,6 +67,7 @@ struct Tables {
     counts: BTreeMap<(StatKey, StateKind), (i64, i64)>,
     buckets: BTreeMap<(i64, StatKey), Tally>,
     changes: ChangeLog,
+    rules: BTreeMap<RuleKey, Rule>,
 }
 
 impl MemoryStore {
@@ -220,6 +222,14 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<Job>> {
         Ok(self.tables.lock().recent(job_type, state, limit))
+    }
+
+    async fn rules(&self, kinds: &[RuleKind]) -> Result<Vec<Rule>> {
+        Ok(self.tables.lock().rules(|key| kinds.contains(&key.kind)))
+    }
+
+    async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
+        Ok(self.tables.lock().rules(|key| keys.contains(key)))
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {

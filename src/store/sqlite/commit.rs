@@ -12,7 +12,7 @@ use super::figures::Tallies;
 use super::input::Rows;
 use super::script::{Answers, Place, Script};
 use super::writer::Writer;
-use super::{changes, figures, jobs, keys, logs, sessions};
+use super::{changes, figures, jobs, keys, logs, rules, sessions};
 
 pub(super) const STATEMENTS: &[&str] = &[MISSES];
 
@@ -42,11 +42,20 @@ pub(super) async fn write(
         holders: keys::ask(&mut script, batch),
         buckets: figures::ask(&mut script, &all, &tallies),
         sessions: sessions::ask(&mut script, &sessions),
+        rules: rules::ask(&mut script, batch),
     };
     let mut answers = Answers::default();
     if asked.is_something() {
         answers = writer.run(script).await?;
         script = writer.resume()?;
+    }
+    if let Some(place) = asked.rules {
+        let missed = rules::missed(batch, &answers.rows::<(i64,)>(place)?);
+        if !missed.is_empty() {
+            writer.tallies = tallies;
+            writer.rollback().await;
+            return Ok(Committed::missed(batch, missed));
+        }
     }
     let written = prepare(&mut script, batch, all, (asked, &mut answers), &mut tallies);
     let (mut committed, place) = match written {
@@ -68,6 +77,7 @@ struct Asked {
     holders: Option<Place>,
     buckets: Option<Place>,
     sessions: Option<Place>,
+    rules: Option<Place>,
 }
 
 impl Asked {
@@ -76,6 +86,7 @@ impl Asked {
             || self.holders.is_some()
             || self.buckets.is_some()
             || self.sessions.is_some()
+            || self.rules.is_some()
     }
 }
 
@@ -115,6 +126,7 @@ fn prepare(
     keys::release(script, &passed);
     let figures = if passed.is_all() { all } else { passed.figures() };
     figures::write(script, &figures, tallies)?;
+    rules::write(script, &batch.rules, batch.now);
     let place = changes::write(script, &passed)?;
     let mut writes = openings(passed.creates());
     let born = writes.len();
@@ -146,10 +158,10 @@ fn guarded(batch: &Batch, missed: &HashSet<i64>) -> Committed {
             .map(|_| if passes() { Appended::Done } else { Appended::Missed })
             .collect(),
         sessions: Vec::new(),
+        missed_rules: Vec::new(),
         position: None,
     }
 }
-
 
 /// A batch without what did not pass.
 pub(super) struct Passed<'a> {
@@ -208,10 +220,8 @@ fn done<'a, T, O>(
 /// Asks for the places of those writes, deletes and log batches, counted in this order, whose guard
 /// missed; nothing if every write was decided on a job as it was seen, for then none can miss.
 fn ask_misses(script: &mut Script, batch: &Batch, seen: &[Job]) -> Option<Place> {
-    let seen: HashMap<JobId, (i64, i64)> = seen
-        .iter()
-        .map(|job| (job.id, (job.status.revision, job.status.lease_epoch)))
-        .collect();
+    let seen: HashMap<JobId, (i64, i64)> =
+        seen.iter().map(|job| (job.id, (job.status.revision, job.status.lease_epoch))).collect();
     let mut rows = Rows::default();
     let mut asks = !batch.deletes.is_empty() || !batch.logs.is_empty();
     for write in &batch.writes {

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use sqlx::SqlitePool;
 
-use crate::domain::stats::{Bucket, Count, StatKey, Tally};
 use crate::domain::limits::TALLIES_KNOWN_MAX;
+use crate::domain::stats::{Bucket, Count, StatKey, Tally};
 use crate::store::Result;
 use crate::store::figures::Figures;
 use crate::store::rows::{decode, encode, job_type, queue, state, state_code};

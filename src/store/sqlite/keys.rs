@@ -1,5 +1,6 @@
 //! Unique names: who asks, who holds, who gets them.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::domain::JobId;
@@ -15,7 +16,7 @@ use super::error::from_sqlx;
 use super::input::{Rows, ids};
 use super::script::{Place, Script};
 
-pub(super) const STATEMENTS: &[&str] = &[HOLDERS, TAKE, RELEASE, LET_GO, REQUEST];
+pub(super) const STATEMENTS: &[&str] = &[HOLDERS, TAKE, RELEASE, FORGET, LET_GO, REQUEST];
 
 /// The places of those rows [kind, scope, key] that are taken, and by which job.
 const HOLDERS: &str = "SELECT e.key, k.job_id FROM jsonb_each(?1) AS e \
@@ -31,6 +32,10 @@ const TAKE: &str = "INSERT INTO job_keys (kind, scope, key, job_id, fingerprint,
 const RELEASE: &str = "DELETE FROM job_keys INDEXED BY job_keys_job \
     WHERE kind = 1 AND job_id IN (SELECT unhex(value) FROM json_each(?1))";
 
+/// The run of a nominal time is known as long as its job; the schedule's cursor has long passed it then.
+const FORGET: &str = "DELETE FROM job_keys INDEXED BY job_keys_job \
+    WHERE kind = 2 AND job_id IN (SELECT unhex(value) FROM json_each(?1))";
+
 /// Request ids outlive their job; from now on they may be pruned.
 const LET_GO: &str = "UPDATE job_keys INDEXED BY job_keys_job SET job_gone = 1 \
     WHERE kind = 0 AND job_id IN (SELECT unhex(value) FROM json_each(?1))";
@@ -38,7 +43,7 @@ const LET_GO: &str = "UPDATE job_keys INDEXED BY job_keys_job SET job_gone = 1 \
 const REQUEST: &str =
     "SELECT job_id, fingerprint FROM job_keys WHERE kind = 0 AND scope = ?1 AND key = ?2";
 
-pub(super) type Name<'a> = (KeyKind, &'a str, &'a str);
+pub(super) type Name<'a> = (KeyKind, &'a str, Cow<'a, str>);
 
 struct Claim<'a> {
     job: &'a Job,
@@ -48,16 +53,20 @@ struct Claim<'a> {
 fn unique(job: &Job) -> Option<Name<'_>> {
     let spec = &job.spec;
     (!spec.unique_key.is_empty())
-        .then(|| (KeyKind::Unique, spec.job_type.as_str(), spec.unique_key.as_str()))
+        .then(|| (KeyKind::Unique, spec.job_type.as_str(), Cow::from(&spec.unique_key)))
 }
 
 fn create_names(new: &NewJob) -> impl Iterator<Item = (Name<'_>, Option<&[u8; 32]>)> {
     let request = new.request.as_ref().map(|key| {
-        let name = (KeyKind::Request, key.caller.as_str(), key.request_id.as_str());
+        let name = (KeyKind::Request, key.caller.as_str(), Cow::from(&key.request_id));
         (name, Some(&key.fingerprint))
     });
     let unique = unique(&new.job).filter(|_| holds_key(&new.job.status.state));
-    request.into_iter().chain(unique.map(|name| (name, None)))
+    let fire = new.fire.map(|nominal| {
+        let nominal = Cow::from(nominal.as_micros().to_string());
+        (KeyKind::Fire, new.job.spec.job_type.as_str(), nominal)
+    });
+    request.into_iter().chain(unique.into_iter().chain(fire).map(|name| (name, None)))
 }
 
 fn write_name(write: &JobWrite) -> Option<Name<'_>> {
@@ -79,18 +88,21 @@ fn wanted(batch: &Batch) -> Vec<Name<'_>> {
 pub(super) fn ask(script: &mut Script, batch: &Batch) -> Option<Place> {
     let mut rows = Rows::default();
     for (kind, scope, key) in wanted(batch) {
-        rows.row().int(key_code(kind)).text(scope).text(key);
+        rows.row().int(key_code(kind)).text(scope).text(&key);
     }
     script.add_rows(HOLDERS, rows)
 }
 
 /// Who holds what a batch asks for, by the answer to [`ask`].
-pub(super) fn holders(batch: &Batch, found: Vec<(i64, Vec<u8>)>) -> Result<HashMap<Name<'_>, JobId>> {
+pub(super) fn holders(
+    batch: &Batch,
+    found: Vec<(i64, Vec<u8>)>,
+) -> Result<HashMap<Name<'_>, JobId>> {
     let names = wanted(batch);
     let mut holders = HashMap::with_capacity(names.len());
     for (place, holder) in found {
         if let Some(name) = usize::try_from(place).ok().and_then(|place| names.get(place)) {
-            holders.insert(*name, JobId(id("job_keys.job_id", &holder)?));
+            holders.insert(name.clone(), JobId(id("job_keys.job_id", &holder)?));
         }
     }
     Ok(holders)
@@ -111,7 +123,7 @@ pub(super) fn take<'a>(
             continue;
         }
         for (name, fingerprint) in create_names(new) {
-            holders.insert(name, new.job.id);
+            holders.insert(name.clone(), new.job.id);
             claims.push((name, Claim { job: &new.job, fingerprint }));
         }
     }
@@ -124,19 +136,19 @@ pub(super) fn take<'a>(
                 *written = Written::KeyTaken { kind: name.0, holder: *holder };
             }
             _ => {
-                holders.insert(name, write.job.id);
+                holders.insert(name.clone(), write.job.id);
                 claims.push((name, Claim { job: &write.job, fingerprint: None }));
             }
         }
     }
     // In key order, as every store writes them: two servers cannot block each other.
-    claims.sort_by_key(|(name, _)| *name);
+    claims.sort_by(|(one, _), (next, _)| one.cmp(next));
     let mut rows = Rows::default();
     for ((kind, scope, key), claim) in claims {
         rows.row()
             .int(key_code(kind))
             .text(scope)
-            .text(key)
+            .text(&key)
             .hex(claim.job.id.0.as_bytes())
             .maybe_hex(claim.fingerprint.map(<[u8; 32]>::as_slice))
             .int(claim.job.status.create_time.as_micros());
@@ -154,6 +166,7 @@ pub(super) fn release(script: &mut Script, passed: &Passed<'_>) {
         .filter(|job| !job.spec.unique_key.is_empty());
     let over = ids(over.map(|job| &job.id.0));
     script.add_ids(RELEASE, over);
+    script.add_ids(FORGET, ids(passed.deletes().map(|delete| &delete.job.id.0)));
     script.add_ids(LET_GO, ids(passed.deletes().map(|delete| &delete.job.id.0)));
 }
 

@@ -113,10 +113,7 @@ pub(super) async fn trim(
     };
     let mut script = writer.resume()?;
     script.add(LEAVE_GAP);
-    script
-        .bind(first)
-        .bind(going + gone)
-        .bind(encode(&Vec::<crate::domain::LogEntry>::new())?);
+    script.bind(first).bind(going + gone).bind(encode(&Vec::<crate::domain::LogEntry>::new())?);
     script.add(DROP_BETWEEN);
     script.bind(id.0.as_bytes().as_slice()).bind(lease_epoch).bind(first).bind(last);
     writer.commit(script).await?;
