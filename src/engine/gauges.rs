@@ -29,7 +29,7 @@ impl Engine {
             })
             .await?;
         let depths: Vec<QueueDepth> =
-            queues::by_name(&counts, &oldest, now).into_iter().map(depth).collect();
+            queues::by_name(&counts, &oldest, &self.registry.book(), now).into_iter().map(depth).collect();
         metrics.jobs_stored(&counts);
         metrics.queue_depths(&depths);
         metrics.sessions(sessions.iter().filter(|session| session.end.is_none()).count());

@@ -23,9 +23,14 @@ mod log_lines;
 mod logs;
 pub mod pipeline;
 mod queues;
+mod quotas;
+pub mod registry;
+mod schedule;
 pub mod session;
 mod stats;
 mod summary;
+mod trigger;
+mod types;
 mod unary;
 mod upkeep;
 mod watch;
@@ -52,8 +57,11 @@ pub use jobs::{JobPage, ListJobs};
 pub use logs::{ListLogs, LogGap, LogLine, LogPage};
 pub use pipeline::{Adoption, Created};
 pub use queues::Queue;
+pub use quotas::Quota;
 pub use stats::{Figures, Stats, StatsFilter, Window};
 pub use summary::{Summary, SummaryQuery};
+pub use trigger::TriggerType;
+pub use types::{PutType, TypeFilter, TypeInfo};
 pub use unary::{JobReport, Reported};
 pub use watch_jobs::{JobsWatch, Resume, Sent, Start, WatchJobs};
 pub use workers::{Worker, WorkerFilter, WorkerState, Workforce, percent};
@@ -65,6 +73,8 @@ use known::Known;
 use live::Live;
 use log_lines::LogLines;
 use pipeline::{After, Cache, Pipeline};
+use registry::Registry;
+use schedule::Agenda;
 use session::Sessions;
 
 /// What lets background loops act before their period is over.
@@ -99,6 +109,10 @@ pub struct Inner {
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
     pub(crate) tasks: Tasks,
+    pub(crate) registry: Arc<Registry>,
+    agenda: Agenda,
+    /// Whether others write the store, too.
+    shared: bool,
     board: LoopBoard,
     nudges: Nudges,
     health: Arc<Health>,
@@ -140,6 +154,8 @@ impl Engine {
         let (hub, line) = (Hub::default(), Line::default());
         let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
+        let registry = Arc::new(Registry::default());
+        let shared = store.is_shared();
         let (nudges, health) = (Nudges::default(), Arc::new(Health::default()));
         let sessions = Arc::new(Sessions::new(
             Arc::clone(&live),
@@ -189,6 +205,7 @@ impl Engine {
             waiters: Arc::clone(&waiters),
             live: Arc::clone(&live),
             cache: Arc::clone(&cache),
+            registry: Arc::clone(&registry),
             after,
         };
         tasks.spawn_vital("dispatcher", &shutdown, dispatcher.run(shutdown.clone()));
@@ -199,6 +216,9 @@ impl Engine {
             feed,
             sessions,
             metrics,
+            registry,
+            agenda: Agenda::default(),
+            shared,
             shutdown,
             tasks: tasks.clone(),
             board,

@@ -33,7 +33,7 @@ use queue::Queue;
 
 pub use after::After;
 pub(super) use cache::Cache;
-pub use work::{Adoption, Created, Opened, Reply, Work};
+pub use work::{Adoption, Created, Opened, Reply, RuleChange, RulesChanged, Work};
 
 /// What the writer works with.
 pub(super) struct Parts {

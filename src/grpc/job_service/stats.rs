@@ -55,6 +55,7 @@ pub(super) async fn stats(
         totals: Some(group(&stats.totals)),
         by_type: by_type.collect(),
         by_queue: by_queue.collect(),
+        quotas: Vec::new(),
         workers: signed(stats.workforce.workers),
         slots: signed(stats.workforce.slots),
         slots_used: signed(stats.workforce.held),
@@ -89,7 +90,7 @@ pub(super) async fn summary(
     let query = SummaryQuery { types, categories, recent_runs };
     let summaries = engine.summaries(caller, query).await.map_err(to_status)?;
     let summaries = summaries.iter().map(|summary| one_summary(engine, summary)).collect();
-    Ok(v1::GetSummaryResponse { summaries })
+    Ok(v1::GetSummaryResponse { summaries, quotas: Vec::new() })
 }
 
 fn one_summary(engine: &Engine, summary: &Summary) -> v1::get_summary_response::Summary {
@@ -103,6 +104,8 @@ fn one_summary(engine: &Engine, summary: &Summary) -> v1::get_summary_response::
         last_job: summary.last_job.as_ref().map(shown),
         recent_jobs: summary.recent_jobs.iter().map(shown).collect(),
         last_success_time: summary.last_success_time.map(time::to_proto),
+        next_fire_time: None,
+        circuit_state: 0,
         typical_run_duration: summary.typical_run_duration.map(time::span_to_proto),
         counts: figures::counts(&summary.counts),
         failed_last_hour: signed(summary.failed_last_hour),
