@@ -1,6 +1,25 @@
 //! Which waiting job goes to which worker.
+//!
+//! Owns: the line ([`ready_key`]), the match of jobs and workers ([`pick`]), the same under all rules
+//! ([`admit`]): pauses, caps, start rates, weights, memory, breakers and quotas; and why a job waits
+//! ([`Hold`]).
+//! Does not own: where candidates and counters come from; who writes what a round changed.
+//! Invariants: no cap is passed and no token or unit taken twice within a round; whoever is not picked
+//! gets a reason.
+
+mod admit;
+mod hold;
+mod rooms;
+mod rules;
+mod share;
 
 use std::time::Duration;
+
+pub use admit::{Admission, Pick, Why, admit, why};
+pub use hold::Hold;
+pub use rooms::Room;
+pub use rules::{Candidate, QueueRules, Rules, TypeRules};
+pub use share::Shares;
 
 use super::ids::{JobType, QueueName};
 use super::job::Priority;
@@ -60,23 +79,12 @@ pub struct Waiting {
 /// room left. Answers (index of the job, index of the capacity).
 #[must_use]
 pub fn pick(waiting: &[Waiting], capacities: &[Capacity]) -> Vec<(usize, usize)> {
-    let mut free: Vec<usize> = capacities.iter().map(|capacity| capacity.free).collect();
+    let mut rooms = rooms::Rooms::new(capacities.iter());
     let mut line: Vec<usize> = (0..waiting.len()).collect();
     line.sort_by_key(|at| waiting[*at].ready_key);
     let mut picked = Vec::new();
     for at in line {
-        let job = &waiting[at];
-        let roomiest = capacities
-            .iter()
-            .enumerate()
-            .filter(|(index, capacity)| {
-                free[*index] > 0 && capacity.accepts(&job.queue, &job.job_type)
-            })
-            .max_by_key(|(index, _)| (free[*index], usize::MAX - index));
-        if let Some((index, _)) = roomiest {
-            free[index] -= 1;
-            picked.push((at, index));
-        }
+        picked.extend(rooms.give(&waiting[at]).map(|index| (at, index)));
     }
     picked
 }

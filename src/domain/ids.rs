@@ -129,6 +129,10 @@ name!(
     Category
 );
 name!(
+    /// An outside quota.
+    QuotaName
+);
+name!(
     /// A worker's name, for people; liveness never hangs on it.
     WorkerName
 );

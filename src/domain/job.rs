@@ -8,14 +8,12 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{JobId, JobType, QueueName};
-use super::retry::RetryPolicy;
+use super::retry::{RetryPolicy, RetryRule};
 use super::status::JobStatus;
 use super::time::Timestamp;
 
 /// How a job stands in line.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Priority {
     /// After everything else.
     Low,
@@ -27,6 +25,13 @@ pub enum Priority {
     /// Before everything else.
     Urgent,
 }
+
+super::written::short_names!(Priority {
+    Low = "LOW",
+    Normal = "NORMAL",
+    High = "HIGH",
+    Urgent = "URGENT",
+});
 
 /// What made a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -42,7 +47,7 @@ pub enum Trigger {
 }
 
 /// What happens to a job that shows no activity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum OnStuck {
     /// It is asked to stop and fails.
     #[default]
@@ -50,6 +55,8 @@ pub enum OnStuck {
     /// An event is raised and it runs on.
     Notify,
 }
+
+super::written::short_names!(OnStuck { Fail = "FAIL", Notify = "NOTIFY" });
 
 /// What a create gets whose unique key a live job holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
@@ -103,6 +110,9 @@ pub struct JobSpec {
     /// How often and when it is tried again.
     #[serde(default)]
     pub retry_policy: RetryPolicy,
+    /// What errors mean for the next attempt, by their codes; the type's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retry_rules: Vec<RetryRule>,
     /// Longest run of one attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
@@ -150,6 +160,7 @@ impl JobSpec {
             external_id: String::new(),
             schedule_time: None,
             retry_policy: RetryPolicy::default(),
+            retry_rules: Vec::new(),
             timeout: None,
             stuck_after: None,
             on_stuck: OnStuck::default(),

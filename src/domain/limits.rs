@@ -1,10 +1,12 @@
 //! Every bound of the service, with its reason. Nothing grows past a number in this file and those below it.
 
 mod command_line;
+mod rules;
 
 use std::time::Duration;
 
 pub use command_line::*;
+pub use rules::*;
 
 /// Names stand in indexes, metrics and terminals.
 pub const NAME_BYTES_MAX: usize = 128;

@@ -2,8 +2,9 @@
 //!
 //! Owns: what a job is ([`Job`], [`JobSpec`], [`JobStatus`]), which states follow which
 //! ([`machine`]), when a failed attempt runs again ([`RetryPolicy`]), what a progress report means
-//! ([`Progress`]), which waiting job goes to which worker ([`admission`]) and every bound
-//! ([`limits`]).
+//! ([`Progress`]), what is said of a type ([`job_type`]) and when its runs are due ([`schedule`]),
+//! which waiting job goes to which worker ([`admission`]) within which quotas ([`quota`]) and breakers
+//! ([`circuit`]), why a job stands where it stands ([`explain`]) and every bound ([`limits`]).
 //! Does not own: where jobs are kept (`store`), who may do what (`auth`), wire shapes (`grpc`).
 //! Entry: [`machine::apply`].
 //! Invariant: time and chance come in as arguments, so the same arguments give the same answer.
@@ -11,24 +12,36 @@
 #![warn(clippy::wildcard_enum_match_arm)]
 
 pub mod admission;
+pub mod circuit;
+pub mod definitions;
+pub mod explain;
 pub mod filter;
 pub mod histogram;
 pub mod ids;
 pub mod job;
+pub mod job_type;
 pub mod limits;
 pub mod logs;
 pub mod machine;
 pub mod position;
 pub mod progress;
+pub mod queue;
+pub mod quota;
+pub mod rate;
 pub mod retry;
+pub mod schedule;
 pub mod session;
 pub mod stats;
 pub mod status;
 pub mod time;
 pub mod validate;
+pub mod written;
+pub mod zone;
 
 pub use filter::JobFilter;
-pub use ids::{BatchId, Category, InstanceId, JobId, JobType, QueueName, SessionId, WorkerName};
+pub use ids::{
+    BatchId, Category, InstanceId, JobId, JobType, QueueName, QuotaName, SessionId, WorkerName,
+};
 pub use job::{Job, JobSpec, OnStuck, Priority, ResourceLimits, Trigger, UniquePolicy};
 pub use logs::{LogBatch, LogEntry, LogLevel};
 pub use position::{Origin, Position};

@@ -1,4 +1,7 @@
-//! When a failed attempt runs again.
+//! When a failed attempt runs again, and what is different then.
+
+mod patch;
+mod rule;
 
 use std::time::Duration;
 
@@ -8,6 +11,9 @@ use super::limits::{
     ATTEMPTS_DEFAULT, BACKOFF_INITIAL_DEFAULT, BACKOFF_JITTER_DEFAULT, BACKOFF_MAX_DEFAULT,
     BACKOFF_MULTIPLIER_DEFAULT, RETRY_DELAY_MAX,
 };
+
+pub use patch::RetryPatch;
+pub use rule::{Change, RetryRule};
 
 /// How often a job is tried, and how long it waits in between.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

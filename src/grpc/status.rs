@@ -200,6 +200,7 @@ const fn is_asked_for(command: CommandKind) -> bool {
         CommandKind::Start
         | CommandKind::Succeed
         | CommandKind::Fail
+        | CommandKind::ReportUse
         | CommandKind::ConfirmCancelled
         | CommandKind::Release
         | CommandKind::Cancel

@@ -1,5 +1,8 @@
 //! Who gets what.
 
+mod fairness;
+mod rules;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,10 +1,11 @@
 //! What can be asked of a job.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::domain::ids::{SessionId, WorkerName};
+use crate::domain::ids::{QuotaName, SessionId, WorkerName};
 use crate::domain::progress::{Progress, ResourceUsage};
 use crate::domain::status::{CancelCause, JobError, Report, SkipReason};
 use crate::domain::time::Timestamp;
@@ -89,6 +90,13 @@ pub enum Command {
         /// The newest usage.
         usage: Option<ResourceUsage>,
     },
+    /// The worker says what it really used of outside quotas.
+    ReportUse {
+        /// The lease.
+        lease_epoch: i64,
+        /// All that the execution has used so far, by quota.
+        used: BTreeMap<QuotaName, u64>,
+    },
     /// The worker stopped as asked.
     ConfirmCancelled {
         /// The lease.
@@ -158,6 +166,7 @@ pub enum CommandKind {
     Adopt,
     Succeed,
     Fail,
+    ReportUse,
     ConfirmCancelled,
     Release,
     LoseLease,
@@ -170,11 +179,12 @@ pub enum CommandKind {
 
 impl CommandKind {
     /// Every command.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Start,
         Self::Adopt,
         Self::Succeed,
         Self::Fail,
+        Self::ReportUse,
         Self::ConfirmCancelled,
         Self::Release,
         Self::LoseLease,
@@ -193,6 +203,7 @@ impl CommandKind {
             Self::Adopt => "adopt",
             Self::Succeed => "succeed",
             Self::Fail => "fail",
+            Self::ReportUse => "report use",
             Self::ConfirmCancelled => "confirm cancelled",
             Self::Release => "release",
             Self::LoseLease => "lose lease",
@@ -214,6 +225,7 @@ impl Command {
             Self::Adopt { .. } => CommandKind::Adopt,
             Self::Succeed { .. } => CommandKind::Succeed,
             Self::Fail { .. } => CommandKind::Fail,
+            Self::ReportUse { .. } => CommandKind::ReportUse,
             Self::ConfirmCancelled { .. } => CommandKind::ConfirmCancelled,
             Self::Release { .. } => CommandKind::Release,
             Self::LoseLease { .. } => CommandKind::LoseLease,
@@ -232,6 +244,7 @@ impl Command {
             Self::Adopt { lease_epoch, .. }
             | Self::Succeed { lease_epoch, .. }
             | Self::Fail { lease_epoch, .. }
+            | Self::ReportUse { lease_epoch, .. }
             | Self::ConfirmCancelled { lease_epoch, .. }
             | Self::Release { lease_epoch, .. }
             | Self::LoseLease { lease_epoch, .. }
@@ -253,6 +266,7 @@ impl Command {
             Self::ConfirmCancelled { .. } => Some(Report::Cancelled),
             Self::Release { reason: ReleaseReason::Worker { .. }, .. } => Some(Report::Released),
             Self::Release { .. }
+            | Self::ReportUse { .. }
             | Self::Start { .. }
             | Self::Adopt { .. }
             | Self::LoseLease { .. }

@@ -1,5 +1,7 @@
 //! The birth of a job.
 
+use std::collections::BTreeMap;
+
 use crate::domain::admission;
 use crate::domain::ids::Category;
 use crate::domain::job::{JobSpec, Trigger};
@@ -43,6 +45,7 @@ pub fn create(spec: &JobSpec, birth: Birth, now: Timestamp) -> JobStatus {
             queue: spec.queue.clone(),
             priority: spec.priority,
             limits: spec.limits,
+            avoid_worker: None,
         },
         progress: Progress::default(),
         resource_usage: None,
@@ -54,5 +57,6 @@ pub fn create(spec: &JobSpec, birth: Birth, now: Timestamp) -> JobStatus {
         cancel_request: None,
         result: None,
         error: None,
+        quota_draws: BTreeMap::new(),
     }
 }

@@ -47,6 +47,7 @@ pub(super) fn apply(
                 report: None,
             });
             next.progress = Progress::default();
+            next.quota_draws.clear();
             next.resource_usage = None;
             next.error = None;
             next.result = None;
@@ -107,6 +108,7 @@ pub(super) fn apply(
         Command::Adopt { .. }
         | Command::Succeed { .. }
         | Command::Fail { .. }
+        | Command::ReportUse { .. }
         | Command::ConfirmCancelled { .. }
         | Command::Release { .. }
         | Command::LoseLease { .. }

@@ -1,14 +1,16 @@
 //! Commands to a job that a worker has.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::domain::admission;
-use crate::domain::ids::SessionId;
+use crate::domain::ids::{QuotaName, SessionId};
 use crate::domain::job::JobSpec;
-use crate::domain::limits::{CANCEL_GRACE_DEFAULT, RELEASES_IN_ROW_MAX};
+use crate::domain::limits::{CANCEL_GRACE_DEFAULT, QUOTA_COSTS_MAX, RELEASES_IN_ROW_MAX};
 use crate::domain::progress::{Progress, ResourceUsage};
+use crate::domain::retry::RetryRule;
 use crate::domain::status::{
-    CancelCause, CancelRequest, JobError, JobStatus, Outcome, Report, State, StateKind,
+    CancelCause, CancelRequest, Effective, JobError, JobStatus, Outcome, Report, State, StateKind,
 };
 use crate::domain::time::Timestamp;
 
@@ -52,6 +54,7 @@ pub(super) fn apply(
                 None => closing.failed(next, error, retry_delay),
             })
         }
+        Command::ReportUse { used, .. } => Ok(report_use(status, used, now)),
         Command::ConfirmCancelled { progress, usage, .. } => {
             let next = closing.status_after(progress, usage, Outcome::Cancelled);
             if let Some(request) = &status.cancel_request {
@@ -102,6 +105,20 @@ pub(super) fn apply(
             Err(Refusal::IllegalTransition { state: StateKind::Running, command: kind })
         }
     }
+}
+
+/// Notes what the execution has really used; whoever commits it corrects the quotas by the difference.
+fn report_use(status: &JobStatus, used: BTreeMap<QuotaName, u64>, now: Now) -> Applied {
+    let mut next = changed(status, now);
+    for (quota, units) in used {
+        if next.quota_draws.len() < QUOTA_COSTS_MAX || next.quota_draws.contains_key(&quota) {
+            next.quota_draws.entry(quota).or_default().used = Some(units);
+        }
+    }
+    if next.quota_draws == status.quota_draws {
+        return Applied::Unchanged;
+    }
+    transition(next, Vec::new())
 }
 
 /// A caller's cancel: replaces any other cause, and only ever shortens the grace.
@@ -214,7 +231,9 @@ impl Closing<'_> {
         error: JobError,
         retry_delay: Option<Duration>,
     ) -> Applied {
-        let again = !error.non_retryable && next.attempt < next.max_attempts;
+        let rule = RetryRule::find(&self.spec.retry_rules, &error.code);
+        let may_help = !error.non_retryable && rule.is_none_or(|rule| rule.retry);
+        let again = may_help && next.attempt < next.max_attempts;
         next.releases = 0;
         next.error = Some(error);
         if !again {
@@ -222,8 +241,15 @@ impl Closing<'_> {
             next.end_time = Some(self.now.time);
             return self.ended(next);
         }
+        // What the worker says of the wait goes before the rule, and the rule before the policy.
         let delay = retry_delay
+            .or_else(|| rule.and_then(|rule| rule.delay(next.attempt)))
             .unwrap_or_else(|| self.spec.retry_policy.delay(next.attempt, self.now.chance));
+        let worker = next.execution.as_ref().map(|execution| &execution.worker_id);
+        next.effective = match rule {
+            Some(rule) => rule.change.apply(&next.effective, worker),
+            None => Effective { avoid_worker: None, ..next.effective },
+        };
         self.wait(&mut next, delay);
         let at = next.schedule_time;
         transition(
@@ -255,6 +281,10 @@ impl Closing<'_> {
             self.failed(Self::with_outcome(next, Outcome::Failed), error, None)
         } else {
             next.attempt = next.attempt.saturating_sub(1);
+            // What it drew goes back with it, unless its worker said what it used.
+            for draw in next.quota_draws.values_mut() {
+                draw.used = draw.used.or(Some(0));
+            }
             self.wait(&mut next, delay);
             let at = next.schedule_time;
             transition(next, vec![Effect::Closed { session: self.session }, Effect::Ready { at }])

@@ -58,6 +58,7 @@ pub const RULES: &[Rule] = &[
         "PENDING with back-off while attempts are left and the error may be retried; CANCELLED if a \
          caller or an overlap asked it to stop; with another cause, a failure of that code",
     ),
+    rule(Running, C::ReportUse, &[Running], "what it really used of outside quotas so far"),
     rule(
         Running,
         C::ConfirmCancelled,

@@ -25,6 +25,7 @@ pub(super) fn apply(status: &JobStatus, command: &Command, now: Now) -> Result<A
         | Command::Adopt { .. }
         | Command::Succeed { .. }
         | Command::Fail { .. }
+        | Command::ReportUse { .. }
         | Command::ConfirmCancelled { .. }
         | Command::Release { .. }
         | Command::LoseLease { .. }

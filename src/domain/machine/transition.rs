@@ -1,8 +1,10 @@
 //! What follows from a command.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::domain::ids::SessionId;
+use crate::domain::ids::{QuotaName, SessionId};
+use crate::domain::quota::QuotaDraw;
 use crate::domain::status::JobStatus;
 use crate::domain::status::{Attempt, CancelRequest, StateKind};
 use crate::domain::time::Timestamp;
@@ -27,6 +29,15 @@ pub struct Transition {
     pub superseded: Option<Attempt>,
     /// What others may want to know once it is durable.
     pub effects: Vec<Effect>,
+}
+
+impl Transition {
+    /// A start with what it drew from quotas.
+    #[must_use]
+    pub fn drawing(mut self, draws: BTreeMap<QuotaName, QuotaDraw>) -> Self {
+        self.status.quota_draws = draws;
+        self
+    }
 }
 
 /// A hint to act on after the commit. It may be lost: whatever must happen is in the status.

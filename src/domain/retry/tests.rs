@@ -1,5 +1,7 @@
 //! Waits between attempts.
 
+mod rules;
+
 use std::time::Duration;
 
 use proptest::prelude::*;

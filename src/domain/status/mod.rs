@@ -7,14 +7,16 @@
 mod cancel;
 mod execution;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{Category, QueueName, SessionId};
+use super::ids::{Category, QueueName, QuotaName, SessionId, WorkerName};
 use super::job::{Priority, ResourceLimits, Trigger};
 use super::progress::{Progress, ResourceUsage};
+use super::quota::QuotaDraw;
 use super::time::Timestamp;
 
 pub use cancel::{CancelCause, CancelRequest};
@@ -125,8 +127,22 @@ pub enum SkipReason {
     TypeDisabled,
     /// An outside quota is used up.
     QuotaExhausted,
-    /// It was expected elsewhere and did not come.
+    /// It was expected elsewhere and did not come, or its time came while nobody could make it.
     Missed,
+}
+
+impl SkipReason {
+    /// The name as written in docs, logs and terminals.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CircuitOpen => "CIRCUIT_OPEN",
+            Self::Overlap => "OVERLAP",
+            Self::TypeDisabled => "TYPE_DISABLED",
+            Self::QuotaExhausted => "QUOTA_EXHAUSTED",
+            Self::Missed => "MISSED",
+        }
+    }
 }
 
 /// What a retry rule may have changed; filters and counters go by these.
@@ -138,6 +154,9 @@ pub struct Effective {
     pub priority: Priority,
     /// What it may use.
     pub limits: ResourceLimits,
+    /// The worker it failed on and keeps away from, for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub avoid_worker: Option<WorkerName>,
 }
 
 /// How a job stands.
@@ -195,6 +214,9 @@ pub struct JobStatus {
     /// What went wrong in the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
+    /// What its last execution draws from outside quotas.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub quota_draws: BTreeMap<QuotaName, QuotaDraw>,
 }
 
 impl JobStatus {

@@ -9,7 +9,7 @@ use crate::domain::job::{JobSpec, Trigger};
 use crate::domain::machine::{Applied, Birth, Command, Now, Refusal, ReleaseReason, Transition};
 use crate::domain::machine::{apply, create};
 use crate::domain::status::{CancelCause, ErrorOrigin, JobError, JobStatus, SkipReason, StateKind};
-use crate::domain::{JobType, QueueName, SessionId, Timestamp, WorkerName};
+use crate::domain::{JobType, QueueName, QuotaName, SessionId, Timestamp, WorkerName};
 
 /// The moment all tests start at.
 pub(super) const START: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
@@ -68,6 +68,11 @@ pub(super) fn fail(lease_epoch: i64) -> Command {
 pub(super) fn fail_for_good(lease_epoch: i64) -> Command {
     let error = JobError { non_retryable: true, ..error("BAD_INPUT") };
     Command::Fail { lease_epoch, error, retry_delay: None, progress: None, usage: None }
+}
+
+pub(super) fn report_use(lease_epoch: i64, units: u64) -> Command {
+    let used = [(QuotaName::new("youtube").unwrap(), units)].into();
+    Command::ReportUse { lease_epoch, used }
 }
 
 pub(super) fn confirm(lease_epoch: i64) -> Command {

@@ -1,13 +1,16 @@
 //! The plain course of a job: birth, start, success, adoption, repeats.
 
+use std::collections::BTreeMap;
+
 use super::fixture::*;
 use crate::domain::admission;
 use crate::domain::ids::Category;
 use crate::domain::job::Priority;
 use crate::domain::machine::{Birth, Command, Effect, Refusal, create};
 use crate::domain::progress::{Progress, ResourceUsage};
+use crate::domain::quota::QuotaDraw;
 use crate::domain::status::{Outcome, Report, SkipReason, State, StateKind};
-use crate::domain::{Timestamp, WorkerName};
+use crate::domain::{QuotaName, Timestamp, WorkerName};
 
 #[test]
 fn a_job_is_born_pending_with_nothing_done() {
@@ -45,11 +48,42 @@ fn a_job_may_be_tried_once_whatever_its_policy_says() {
 
 #[test]
 fn a_refused_job_is_recorded_as_skipped_without_an_attempt() {
-    let birth = Birth { skipped: Some(SkipReason::Overlap), ..birth() };
-    let status = create(&spec(), birth, START);
-    assert_eq!(status.state, State::Skipped { reason: SkipReason::Overlap });
-    assert_eq!(status.end_time, Some(START));
-    assert_eq!((status.attempt, status.execution, status.error), (0, None, None));
+    for reason in [
+        SkipReason::CircuitOpen,
+        SkipReason::Overlap,
+        SkipReason::TypeDisabled,
+        SkipReason::QuotaExhausted,
+        SkipReason::Missed,
+    ] {
+        let birth = Birth { skipped: Some(reason), ..birth() };
+        let status = create(&spec(), birth, START);
+        assert_eq!(status.state, State::Skipped { reason });
+        assert_eq!(status.end_time, Some(START));
+        assert_eq!((status.attempt, status.execution, status.error), (0, None, None));
+        let mut bench = Bench::new(spec());
+        bench.run(Command::Skip { reason });
+        assert_eq!(bench.status.state, State::Skipped { reason });
+    }
+}
+
+#[test]
+fn what_it_really_used_stands_beside_what_it_drew() {
+    let youtube = QuotaName::new("youtube").unwrap();
+    let draw = QuotaDraw { units: 50, period_start: START, used: None };
+    let draws = BTreeMap::from([(youtube.clone(), draw)]);
+    let mut bench = Bench::new(spec());
+    bench.status = bench.run(start(1)).drawing(draws).status;
+    let mut given_back = bench.clone();
+    bench.run(report_use(1, 7));
+    assert_eq!(bench.status.quota_draws[&youtube], QuotaDraw { used: Some(7), ..draw });
+    bench.unchanged(report_use(1, 7));
+    bench.run(release(1));
+    assert_eq!(bench.status.quota_draws[&youtube].used, Some(7));
+    bench.run(start(2));
+    assert!(bench.status.quota_draws.is_empty());
+    // What nobody used goes back.
+    given_back.run(undelivered(1, 1));
+    assert_eq!(given_back.status.quota_draws[&youtube].used, Some(0));
 }
 
 #[test]

@@ -90,6 +90,7 @@ fn commands(kind: CommandKind, epoch: i64) -> Vec<Command> {
         CommandKind::Adopt => vec![adopt(epoch, 1), adopt(epoch, 2)],
         CommandKind::Succeed => vec![succeed(epoch)],
         CommandKind::Fail => vec![fail(epoch), fail_for_good(epoch)],
+        CommandKind::ReportUse => vec![report_use(epoch, 7), report_use(epoch, 8)],
         CommandKind::ConfirmCancelled => vec![confirm(epoch)],
         CommandKind::Release => {
             let by_server = [undelivered(epoch, 1), undelivered(epoch, 2), not_held(epoch, 2)];

@@ -11,6 +11,7 @@ use crate::domain::machine::table::RULES;
 use crate::domain::machine::{Applied, Command, CommandKind, Now, Refusal, ReleaseReason};
 use crate::domain::machine::{Transition, apply, create};
 use crate::domain::progress::Progress;
+use crate::domain::retry::{Change, RetryRule};
 use crate::domain::status::{CancelCause, JobStatus, SkipReason, State, StateKind};
 
 /// A command whose lease is given relative to the one in force.
@@ -62,6 +63,7 @@ fn command() -> impl Strategy<Value = Command> {
         2 => (span(), reasons).prop_map(|(delay, reason)| Command::Release {
             lease_epoch: 0, delay, reason
         }),
+        1 => (0_u64..3).prop_map(|units| report_use(0, units)),
         2 => sessions.prop_map(|number| lose_lease(0, number)),
         1 => span().prop_map(cancel),
         1 => causes.prop_map(|cause| request_stop(0, cause)),
@@ -86,8 +88,16 @@ prop_compose! {
         timeout in prop::option::of(1_u64..100),
         expire in prop::option::of(1_i64..300),
         scheduled in prop::option::of(-100_i64..100),
+        retry in prop::option::of(any::<bool>()),
     ) -> JobSpec {
         let mut spec = spec();
+        spec.retry_rules.extend(retry.map(|retry| RetryRule {
+            codes: vec!["DISK_*".to_owned(), "LEASE_LOST".to_owned()],
+            retry,
+            delays: vec![secs(7)],
+            change: Change { memory_factor: 2.0, avoid_worker: true, ..Change::default() },
+        }));
+        spec.limits.memory_bytes = 1;
         spec.retry_policy.max_attempts = max_attempts;
         spec.timeout = timeout.map(secs);
         spec.expire_time = expire.map(|at| moved(START, at));
@@ -104,6 +114,7 @@ fn moved(time: Timestamp, seconds: i64) -> Timestamp {
 fn under(command: Command, epoch: i64) -> Command {
     match command {
         Command::Adopt { session, .. } => Command::Adopt { lease_epoch: epoch, session },
+        Command::ReportUse { used, .. } => Command::ReportUse { lease_epoch: epoch, used },
         Command::Succeed { result, progress, usage, .. } => {
             Command::Succeed { lease_epoch: epoch, result, progress, usage }
         }
@@ -205,6 +216,11 @@ fn check_change(before: &JobStatus, command: &Command, now: Timestamp, transitio
     assert!(after.max_attempts >= before.max_attempts);
     if before.kind().is_terminal() {
         assert_eq!(command.kind(), CommandKind::Retry, "J6");
+    }
+    // What a rule changes is in force from a failure with another attempt on, and nothing shrinks.
+    if before.effective != after.effective {
+        assert_eq!((before.kind(), after.kind()), (StateKind::Running, StateKind::Pending));
+        assert!(after.effective.limits.memory_bytes >= before.effective.limits.memory_bytes);
     }
     if let Some(epoch) = command.lease_epoch() {
         assert_eq!(epoch, before.lease_epoch, "J5: a stale lease changes nothing");

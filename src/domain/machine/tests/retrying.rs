@@ -222,3 +222,88 @@ fn a_retry_may_be_for_later_and_is_never_for_the_past() {
     bench.run(Command::Retry { schedule_time: Some(START), force: false });
     assert_eq!(bench.status.schedule_time, now);
 }
+
+fn ruled(json: &str) -> Bench {
+    let mut spec = spec();
+    spec.retry_rules = serde_json::from_str(json).unwrap();
+    spec.limits.memory_bytes = 1_000;
+    let mut bench = Bench::new(spec);
+    bench.run(start(1));
+    bench
+}
+
+#[test]
+fn a_rule_may_say_that_another_attempt_makes_no_sense() {
+    let mut bench = ruled(r#"[{"codes": ["DISK_*"], "retry": false}]"#);
+    bench.run(fail(1));
+    assert_eq!((bench.kind(), bench.status.attempt), (StateKind::Failed, 1));
+    let mut bench = ruled(r#"[{"codes": ["NET_*"], "retry": false}]"#);
+    bench.run(fail(1));
+    assert_eq!(bench.kind(), StateKind::Pending);
+}
+
+#[test]
+fn a_worker_that_says_it_would_not_help_is_believed_whatever_a_rule_says() {
+    let mut bench = ruled(r#"[{"codes": ["*"], "retry": true}]"#);
+    bench.run(fail_for_good(1));
+    assert_eq!(bench.kind(), StateKind::Failed);
+}
+
+#[test]
+fn a_rule_goes_before_the_policy_and_the_worker_before_the_rule() {
+    let mut bench = ruled(r#"[{"codes": ["DISK_FULL"], "delays": [60, 300]}]"#);
+    bench.run(fail(1));
+    assert_eq!(bench.delay(), secs(60));
+    bench.start_when_due(2);
+    bench.clone().run(fail(2));
+    bench.run(Command::Fail {
+        lease_epoch: 2,
+        error: error("DISK_FULL"),
+        retry_delay: Some(secs(7)),
+        progress: None,
+        usage: None,
+    });
+    assert_eq!(bench.delay(), secs(7));
+}
+
+#[test]
+fn a_rule_changes_what_is_in_force_and_the_spec_stays() {
+    let mut bench = ruled(
+        r#"[{"codes": ["DISK_FULL", "LEASE_LOST"], "change": {"memory_factor": 1.5,
+            "queue": "roomy", "priority": "URGENT", "avoid_worker": true}}]"#,
+    );
+    bench.run(fail(1));
+    let effective = &bench.status.effective;
+    assert_eq!((effective.queue.as_str(), effective.limits.memory_bytes), ("roomy", 1_500));
+    assert_eq!(effective.avoid_worker.as_ref().unwrap().as_str(), "worker");
+    assert_eq!(bench.spec.limits.memory_bytes, 1_000);
+    // Its new priority is the one it stands in line by.
+    let ready_key = bench.status.schedule_time.minus(secs(3_600));
+    assert_eq!(bench.status.state, State::Pending { ready_key });
+    bench.start_when_due(2);
+    bench.run(lose_lease(2, 2));
+    assert_eq!((bench.status.effective.limits.memory_bytes, bench.delay()), (2_250, secs(0)));
+    // The last attempt leaves all as it was.
+    bench.run(start(3));
+    bench.run(fail(3));
+    assert_eq!(
+        (bench.kind(), bench.status.effective.limits.memory_bytes),
+        (StateKind::Failed, 2_250)
+    );
+}
+
+#[test]
+fn a_failure_without_a_rule_ends_the_keeping_away() {
+    let mut bench = ruled(r#"[{"codes": ["DISK_FULL"], "change": {"avoid_worker": true}}]"#);
+    bench.run(fail(1));
+    assert!(bench.status.effective.avoid_worker.is_some());
+    bench.start_when_due(2);
+    bench.run(Command::Fail {
+        lease_epoch: 2,
+        error: error("OTHER"),
+        retry_delay: None,
+        progress: None,
+        usage: None,
+    });
+    assert_eq!(bench.status.effective.avoid_worker, None);
+}

@@ -1,0 +1,132 @@
+//! The example file, and files with mistakes.
+
+use super::*;
+
+const EXAMPLE: &str = include_str!("../../../docs/types.yaml");
+
+fn read(yaml: &str) -> (Result<Definitions, String>, Violations) {
+    let mut violations = Violations::default();
+    let definitions = serde_saphyr::with_deserializer_from_str(yaml, |from| {
+        Definitions::read(from, &mut violations)
+    });
+    (definitions.map_err(|error| error.to_string()), violations)
+}
+
+fn example() -> Definitions {
+    let (definitions, violations) = read(EXAMPLE);
+    assert_eq!(violations.as_slice(), []);
+    definitions.unwrap()
+}
+
+fn fields(violations: &Violations) -> Vec<&str> {
+    violations.as_slice().iter().map(|violation| violation.field.as_str()).collect()
+}
+
+#[test]
+fn the_example_is_good() {
+    let definitions = example();
+    let mut violations = Violations::default();
+    definitions.validate(&mut violations);
+    for definition in &definitions.types {
+        definition.validate_quotas(&definitions.quotas, "", &mut violations);
+    }
+    assert_eq!(violations.as_slice(), []);
+    assert_eq!((definitions.types.len(), definitions.queues.len()), (3, 2));
+    let rules = &definitions.types[0].retry_rules;
+    assert_eq!((rules[0].delays.len(), rules[2].retry), (4, false));
+}
+
+/// The keys of a value, those of values in it with a dot: what a file has to say to show everything.
+fn keys(value: &serde_json::Value, path: &str, found: &mut BTreeSet<String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            for (key, value) in fields {
+                let path = format!("{path}.{key}");
+                keys(value, &path, found);
+                found.insert(path);
+            }
+        }
+        serde_json::Value::Array(values) => {
+            for value in values {
+                keys(value, path, found);
+            }
+        }
+        serde_json::Value::Null
+        | serde_json::Value::Bool(_)
+        | serde_json::Value::Number(_)
+        | serde_json::Value::String(_) => {}
+    }
+}
+
+#[test]
+fn what_the_example_says_is_written_and_read_again() {
+    let definitions = example();
+    let json = serde_json::to_value(&definitions).unwrap();
+    let mut violations = Violations::default();
+    let again = Definitions::read(json.clone(), &mut violations).unwrap();
+    assert_eq!((again, violations.is_empty()), (definitions, true));
+    // Fields that are left out where they say nothing are in the file, too.
+    let mut written = BTreeSet::new();
+    keys(&json, "", &mut written);
+    for key in
+        [".types.schedule.cron", ".types.schedule.interval", ".types.retry_rules.change.queue"]
+    {
+        assert!(written.contains(key), "{key} of {written:?}");
+    }
+}
+
+#[test]
+fn keys_that_mean_nothing_are_named_all_at_once() {
+    let (definitions, violations) = read(
+        "quota: {}\ntypes:\n  - type: a\n    schedul: {}\n    schedule: {cron: '@daily', zone: UTC}\n",
+    );
+    assert!(definitions.is_ok());
+    assert_eq!(fields(&violations), ["quota", "types[0].schedul", "types[0].schedule.zone"]);
+}
+
+#[test]
+fn fields_that_are_wrong_are_named_all_at_once() {
+    let (definitions, mut violations) = read(
+        "defaults: {circuit: {max_failures: 101}, max_pending: 99999999}\nquotas: {q: {limit: 0}}\n\
+         queues: {'-': {weight: 5000}}\ntypes: [{type: a}, {type: a, max_concurrent: 99999999}]\n",
+    );
+    let definitions = definitions.unwrap();
+    definitions.validate(&mut violations);
+    let wanted = [
+        "defaults.circuit.max_failures",
+        "defaults.max_pending",
+        "quotas.q.limit",
+        "queues.-",
+        "queues.-.weight",
+        "types[1].max_concurrent",
+        "types[1].type",
+    ];
+    assert_eq!(fields(&violations), wanted);
+}
+
+#[test]
+fn a_cost_needs_a_quota_that_can_bear_it() {
+    let mut definitions = example();
+    let youtube = QuotaName::new("youtube").unwrap();
+    let costs = &mut definitions.types[0].quota_costs;
+    costs.insert(youtube, 10_001);
+    costs.insert(QuotaName::new("other").unwrap(), 1);
+    let mut violations = Violations::default();
+    definitions.types[0].validate_quotas(&definitions.quotas, "types[0].", &mut violations);
+    let wanted = ["types[0].quota_costs[\"other\"]", "types[0].quota_costs[\"youtube\"]"];
+    assert_eq!(fields(&violations), wanted);
+}
+
+#[test]
+fn values_of_the_wrong_kind_are_refused_with_their_place() {
+    for (yaml, said) in [
+        ("types: [{type: a, schedule: {interval: soon}}]", "soon"),
+        ("types: [{type: a, schedule: {cron: '@daily', overlap_policy: maybe}}]", "QUEUE_ONE"),
+        ("types: [{type: a, max_concurrent: -1}]", "-1"),
+        ("types: [{}]", "type"),
+        ("quotas: {q: {limit: 1, period: fortnight}}", "HOUR, DAY, WEEK, MONTH"),
+    ] {
+        let error = read(yaml).0.unwrap_err();
+        assert!(error.contains(said), "{yaml}: {error}");
+    }
+}

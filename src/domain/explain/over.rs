@@ -1,0 +1,73 @@
+//! How a job came to its end.
+
+use super::{Facts, Reason, error_text, span};
+use crate::domain::job::Job;
+use crate::domain::retry::RetryRule;
+use crate::domain::status::{SkipReason, State};
+use crate::domain::time::Timestamp;
+
+pub(super) fn reasons(job: &Job, facts: &Facts, now: Timestamp) -> Vec<Reason> {
+    match job.status.state {
+        State::Skipped { reason } => vec![skipped(reason, facts)],
+        State::Failed => failed(job),
+        State::Cancelled => vec![cancelled(job)],
+        State::Succeeded => {
+            let ran = job.status.run_duration(now).map(span).unwrap_or_default();
+            vec![Reason::new("SUCCEEDED", format!("it is done, after {ran}"))]
+        }
+        State::Pending { .. } | State::Running { .. } => Vec::new(),
+    }
+}
+
+fn skipped(reason: SkipReason, facts: &Facts) -> Reason {
+    let text = match reason {
+        SkipReason::CircuitOpen => {
+            "its type had failed too often, and its circuit breaker was open"
+        }
+        SkipReason::Overlap => "another run of its type was not over",
+        SkipReason::TypeDisabled => "its type was disabled",
+        SkipReason::QuotaExhausted => "too little was left of a quota that it draws from",
+        SkipReason::Missed => "its time had passed: no run came by then",
+    };
+    let reason_now = Reason::new(reason.as_str(), text);
+    match reason {
+        SkipReason::CircuitOpen => reason_now.until(facts.next_probe_time),
+        SkipReason::Overlap => reason_now.about(&facts.holders),
+        SkipReason::QuotaExhausted => reason_now.until(facts.quota_reset_time),
+        SkipReason::TypeDisabled | SkipReason::Missed => reason_now,
+    }
+}
+
+fn failed(job: &Job) -> Vec<Reason> {
+    let status = &job.status;
+    let mut reasons = vec![Reason::new("FAILED", format!("it failed with {}", error_text(job)))];
+    let Some(error) = &status.error else { return reasons };
+    let rule = RetryRule::find(&job.spec.retry_rules, &error.code);
+    // Before a first start nothing was tried.
+    let Some(_) = &status.execution else { return reasons };
+    let (code, text) = if error.non_retryable {
+        ("NON_RETRYABLE", "the error says that another attempt would not help".to_owned())
+    } else if rule.is_some_and(|rule| !rule.retry) {
+        ("RETRY_RULE", format!("a rule of its type makes no other attempt after {}", error.code))
+    } else {
+        ("ATTEMPTS_USED", format!("all {} attempts are used", status.max_attempts))
+    };
+    reasons.push(Reason::new(code, text));
+    reasons
+}
+
+fn cancelled(job: &Job) -> Reason {
+    let Some(request) = &job.status.cancel_request else {
+        return Reason::new("CANCELLED", "it was asked to stop");
+    };
+    let by = match request.requested_by.as_str() {
+        "" => "the server",
+        name => name,
+    };
+    let why = match request.reason.as_str() {
+        "" => String::new(),
+        reason => format!(": {reason}"),
+    };
+    let cause = request.cause.as_str();
+    Reason::new("CANCELLED", format!("{by} asked it to stop ({cause}){why}"))
+}

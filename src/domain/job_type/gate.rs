@@ -1,0 +1,109 @@
+//! Whether a run of a type may be made now.
+
+use super::{JobTypeSpec, TypeOrigin, TypeState};
+use crate::domain::circuit::{CircuitDecision, CircuitSpec};
+use crate::domain::status::SkipReason;
+use crate::domain::time::Timestamp;
+
+/// The breaker of a type: its own, else the server's.
+#[must_use]
+pub fn circuit_of<'a>(
+    definition: Option<&'a JobTypeSpec>,
+    default: &'a CircuitSpec,
+) -> &'a CircuitSpec {
+    definition.and_then(|definition| definition.circuit.as_ref()).unwrap_or(default)
+}
+
+/// Why a job of this type is recorded as SKIPPED instead of made PENDING, if it is.
+///
+/// A breaker that is due for a probe lets jobs be made: the first that starts is the probe.
+#[must_use]
+pub fn skip_at_create(
+    definition: Option<&JobTypeSpec>,
+    circuit: &CircuitSpec,
+    state: &TypeState,
+    now: Timestamp,
+) -> Option<SkipReason> {
+    if definition.is_some_and(|definition| definition.disabled) {
+        return Some(SkipReason::TypeDisabled);
+    }
+    match state.circuit.decide(circuit, now) {
+        CircuitDecision::Allow | CircuitDecision::Probe => None,
+        CircuitDecision::Refuse { .. } => Some(SkipReason::CircuitOpen),
+    }
+}
+
+/// Why a type cannot be triggered now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TriggerRefusal {
+    /// Nobody declared it.
+    #[error("the type was not declared, only seen on jobs")]
+    TypeNotDeclared,
+    /// It is switched off.
+    #[error("the type is disabled")]
+    TypeDisabled,
+    /// As many run as may.
+    #[error("{running} of it run already, at most {max_concurrent} may")]
+    AlreadyRunning {
+        /// How many run.
+        running: u64,
+        /// How many may.
+        max_concurrent: u32,
+    },
+    /// Nothing starts from its queue.
+    #[error("the queue is paused: {reason}")]
+    QueuePaused {
+        /// In the operator's words.
+        reason: String,
+    },
+    /// Its breaker is open.
+    #[error("its circuit breaker is open until {} µs", next_probe_time.as_micros())]
+    CircuitOpen {
+        /// When one may try.
+        next_probe_time: Timestamp,
+    },
+}
+
+/// What a trigger has to know besides the type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// Where the type comes from.
+    pub origin: TypeOrigin,
+    /// Jobs of it that run.
+    pub running: u64,
+    /// Why its queue is paused, if it is.
+    pub queue_paused: Option<String>,
+}
+
+/// Whether the type can be triggered now.
+///
+/// # Errors
+/// The first [`TriggerRefusal`] in the order of what an operator would have to do about it.
+pub fn trigger(
+    definition: &JobTypeSpec,
+    circuit: &CircuitSpec,
+    state: &TypeState,
+    standing: Standing,
+    now: Timestamp,
+) -> Result<(), TriggerRefusal> {
+    match standing.origin {
+        TypeOrigin::Observed => return Err(TriggerRefusal::TypeNotDeclared),
+        TypeOrigin::Declared => {}
+    }
+    if definition.disabled {
+        return Err(TriggerRefusal::TypeDisabled);
+    }
+    let (running, max_concurrent) = (standing.running, definition.max_concurrent);
+    if max_concurrent > 0 && running >= u64::from(max_concurrent) {
+        return Err(TriggerRefusal::AlreadyRunning { running, max_concurrent });
+    }
+    if let Some(reason) = standing.queue_paused {
+        return Err(TriggerRefusal::QueuePaused { reason });
+    }
+    match state.circuit.decide(circuit, now) {
+        CircuitDecision::Allow | CircuitDecision::Probe => Ok(()),
+        CircuitDecision::Refuse { next_probe_time } => {
+            Err(TriggerRefusal::CircuitOpen { next_probe_time })
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Cron expressions, on wall clocks alone: which moments those are is for the zone to say.
+
+use croner::parser::{CronParser, Seconds, Year};
+use jiff::civil::DateTime;
+
+use crate::domain::limits::CRON_BYTES_MAX;
+
+/// A text that is no cron expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidCron {
+    /// Longer than [`CRON_BYTES_MAX`].
+    #[error("must have at most {CRON_BYTES_MAX} characters, has {0}")]
+    TooLong(usize),
+    /// Against the grammar.
+    #[error(
+        "must be 5 fields (minute hour day month weekday), 6 with seconds first, or @hourly, @daily, \
+         @weekly, @monthly or @yearly: {0}"
+    )]
+    Malformed(String),
+    /// Well-formed, and no day fits.
+    #[error("never comes: no date fits it")]
+    Never,
+}
+
+/// A cron expression.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cron(Box<croner::Cron>);
+
+impl Cron {
+    /// Reads an expression of five or six fields, or one of the names with `@`.
+    ///
+    /// # Errors
+    /// [`InvalidCron`] says what is wrong.
+    pub fn parse(text: &str) -> Result<Self, InvalidCron> {
+        if text.len() > CRON_BYTES_MAX {
+            return Err(InvalidCron::TooLong(text.len()));
+        }
+        if !text.is_ascii() {
+            return Err(InvalidCron::Malformed("a character outside of ASCII".to_owned()));
+        }
+        let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed);
+        let cron = parser.build().parse(&expanded(text));
+        let cron = cron.map_err(|error| InvalidCron::Malformed(error.to_string()))?;
+        let cron = Self(Box::new(cron));
+        // February 30th is found out here and not by a schedule that never fires.
+        let probe = cron.after(DateTime::constant(2000, 1, 1, 0, 0, 0, 0));
+        probe.map(|_| cron).ok_or(InvalidCron::Never)
+    }
+
+    /// The first wall-clock time after `local` that fits.
+    #[must_use]
+    pub fn after(&self, local: DateTime) -> Option<DateTime> {
+        self.0.find_next_occurrence(&local, false).ok()
+    }
+}
+
+/// The names that the library does not know.
+fn expanded(text: &str) -> String {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("@midnight") { "@daily".to_owned() } else { text.to_owned() }
+}

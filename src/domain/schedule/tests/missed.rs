@@ -1,0 +1,105 @@
+//! What is due, what is late, what did not come.
+
+use super::*;
+use crate::domain::limits::SCHEDULE_BATCH_MAX;
+use crate::domain::schedule::expected::Expected;
+use crate::domain::schedule::{Due, Lateness, cursor_after_change};
+
+fn told(due: &Due) -> Vec<(String, bool)> {
+    let told = due.times.iter();
+    told.map(|one| (moment_text(one.nominal.time).unwrap(), one.lateness == Lateness::Run))
+        .collect()
+}
+
+#[test]
+fn what_is_due_is_told_once() {
+    let hourly = compile(&every(3_600));
+    let through = at("2026-01-01T00:00:00Z");
+    let due = hourly.due(&sync(), through, at("2026-01-01T02:00:00Z"));
+    let wanted =
+        [("2026-01-01T01:00:00Z".to_owned(), true), ("2026-01-01T02:00:00Z".to_owned(), true)];
+    assert_eq!(told(&due), wanted);
+    let again = hourly.due(&sync(), due.through, at("2026-01-01T02:59:59Z"));
+    assert_eq!((again.times.len(), again.through), (0, due.through));
+}
+
+#[test]
+fn what_is_later_than_the_window_is_missed_and_told() {
+    let hourly = compile(&every(3_600));
+    let due = hourly.due(&sync(), at("2026-01-01T00:00:00Z"), at("2026-01-01T05:30:00Z"));
+    let run: Vec<_> = told(&due).into_iter().map(|(_, run)| run).collect();
+    assert_eq!(run, [false, false, false, false, true]);
+    let wide = ScheduleSpec { catch_up_window: Some(secs(4 * 3_600)), ..every(3_600) };
+    let due = compile(&wide).due(&sync(), at("2026-01-01T00:00:00Z"), at("2026-01-01T05:30:00Z"));
+    let run: Vec<_> = told(&due).into_iter().map(|(_, run)| run).collect();
+    assert_eq!(run, [false, true, true, true, true]);
+}
+
+#[test]
+fn a_long_absence_is_told_in_steps_and_whole() {
+    let minutely = compile(&every(60));
+    let (mut through, now) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T05:00:00Z"));
+    let mut all = Vec::new();
+    loop {
+        let due = minutely.due(&sync(), through, now);
+        assert!(due.times.len() <= SCHEDULE_BATCH_MAX);
+        through = due.through;
+        all.extend(due.times);
+        if !due.more {
+            break;
+        }
+    }
+    assert_eq!((all.len(), through), (300, now));
+}
+
+#[test]
+fn a_pause_fires_nothing_and_is_not_made_up_for() {
+    let paused = ScheduleSpec { paused: true, ..every(60) };
+    let (start, now) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T05:00:00Z"));
+    assert_eq!(compile(&paused).due(&sync(), start, now).times, []);
+    assert_eq!(cursor_after_change(Some(&paused), &every(60), start, now), now);
+    assert_eq!(cursor_after_change(None, &every(60), start, now), now);
+    assert_eq!(cursor_after_change(Some(&every(60)), &every(61), start, now), now);
+    let renamed = ScheduleSpec { jitter: Some(secs(5)), ..every(60) };
+    assert_eq!(cursor_after_change(Some(&every(60)), &renamed, start, now), start);
+}
+
+#[test]
+fn a_run_held_back_by_its_jitter_is_not_passed_over() {
+    let spec = ScheduleSpec { jitter: Some(secs(1_800)), ..every(60) };
+    let schedule = compile(&spec);
+    let (mut through, end) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T02:00:00Z"));
+    let wanted: Vec<_> = schedule.fire_times(&sync(), through, 120);
+    let (mut now, mut seen) = (through, Vec::new());
+    while now < end.plus(secs(1_800)) {
+        now = now.plus(secs(7));
+        let due = schedule.due(&sync(), through, now);
+        assert!(due.times.iter().all(|one| one.nominal.fire_time <= now));
+        seen.extend(due.times.iter().map(|one| one.nominal));
+        through = due.through;
+    }
+    assert_eq!(seen[..120], wanted);
+}
+
+#[test]
+fn a_run_that_did_not_come_is_missed_when_its_grace_is_over() {
+    let schedule = compile(&cron("0 3 * * *", ""));
+    let expected = Expected { grace_period: secs(1_800) };
+    let through = at("2026-01-01T00:00:00Z");
+    let runs = [at("2026-01-01T03:10:00Z"), at("2026-01-03T02:59:30Z"), at("2026-01-04T03:31:00Z")];
+    let missed = expected.missed(&schedule, &runs, through, at("2026-01-04T03:30:00Z"));
+    assert_eq!(missed.times, [at("2026-01-02T03:00:00Z")]);
+    assert_eq!(missed.through, at("2026-01-03T03:00:00Z"));
+    let after = expected.missed(&schedule, &runs, missed.through, at("2026-01-04T03:30:01Z"));
+    assert_eq!(after.times, [at("2026-01-04T03:00:00Z")]);
+}
+
+#[test]
+fn a_run_answers_for_one_time() {
+    let schedule = compile(&every(600));
+    let expected = Expected { grace_period: secs(3_600) };
+    let through = at("2026-01-01T00:00:00Z");
+    let runs = [at("2026-01-01T00:25:00Z"), at("2026-01-01T00:26:00Z")];
+    let missed = expected.missed(&schedule, &runs, through, at("2026-01-01T01:35:00Z"));
+    assert_eq!(missed.times, [at("2026-01-01T00:10:00Z"), at("2026-01-01T00:30:00Z")]);
+}
