@@ -93,6 +93,10 @@ pub struct Periods {
     pub deadlines: Duration,
     /// Counters are looked at for jobs that wait, in case a hint was lost.
     pub poll: Duration,
+    /// Schedules are looked at although none is known to be due, in case a hint was lost.
+    pub schedules: Duration,
+    /// What is set up is read again where other servers may have changed it, in case a hint was lost.
+    pub rules: Duration,
     /// Long logs are trimmed.
     pub logs: Duration,
     /// What is past its time is pruned.
@@ -110,6 +114,8 @@ impl Default for Periods {
             leases: Duration::from_secs(1),
             deadlines: Duration::from_secs(1),
             poll: Duration::from_secs(1),
+            schedules: Duration::from_secs(30),
+            rules: Duration::from_secs(10),
             logs: Duration::from_secs(5),
             prune: Duration::from_secs(60),
             lease_grace: LEASE_TTL_DEFAULT,

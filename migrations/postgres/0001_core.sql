@@ -160,11 +160,25 @@ CREATE TABLE stat_buckets (
 
 CREATE INDEX stat_buckets_minute ON stat_buckets (minute, job_type, queue);
 
--- One row for each commit: which jobs it wrote and removed, and where jobs began to wait. A place in
--- it is a snapshot: transactions become visible in another order than they are numbered in.
+-- How often the database came up without having been shut down. Empty after a crash and on a promoted
+-- standby, as unlogged tables are: the first server that finds it so gives the next number. Numbers of
+-- transactions that left no trace on disk are given again after a crash, so alone they name no commit.
+CREATE UNLOGGED TABLE incarnation (
+    one smallint NOT NULL PRIMARY KEY CHECK (one = 1),
+    number bigint NOT NULL CHECK (number BETWEEN 1 AND 32767)
+);
+
+-- One row for each commit: which jobs it wrote and removed, and where jobs began to wait. Its place is
+-- its transaction with the incarnation in the bits from 48 on; `next` and `under_way` are the
+-- snapshot it was written under, in the same numbers. A place in the log is such a snapshot:
+-- transactions become visible in another order than they are numbered in. A fence says that the batch
+-- was not committed and never will be.
 CREATE TABLE changes (
     batch_id uuid NOT NULL PRIMARY KEY,
-    transaction xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    transaction bigint NOT NULL,
+    next bigint NOT NULL,
+    under_way bigint[] NOT NULL,
+    fence boolean NOT NULL DEFAULT false,
     time bigint NOT NULL,
     job_ids uuid[] NOT NULL,
     removed jsonb NOT NULL,

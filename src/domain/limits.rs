@@ -1,11 +1,13 @@
 //! Every bound of the service, with its reason. Nothing grows past a number in this file and those below it.
 
 mod command_line;
+mod database;
 mod rules;
 
 use std::time::Duration;
 
 pub use command_line::*;
+pub use database::*;
 pub use rules::*;
 
 /// Names stand in indexes, metrics and terminals.

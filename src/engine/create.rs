@@ -149,10 +149,8 @@ impl Engine {
             if starter.is_some() && origin.skipped.is_none() {
                 book.lets_start(&job_type, &spec.queue)?;
             }
-            let starter = starter.map(|waiter| Waiter {
-                queues: vec![spec.queue.clone()],
-                ..waiter.clone()
-            });
+            let starter =
+                starter.map(|waiter| Waiter { queues: vec![spec.queue.clone()], ..waiter.clone() });
             let new = newborn(&spec, origin, starter.as_ref(), request.clone(), now);
             if create.validate_only {
                 return Ok(Created { job: new.job, existing: false });
@@ -233,8 +231,7 @@ pub(super) fn newborn(
     // Who may not run it needs no lease.
     let session = starter.filter(|_| skipped.is_none()).map(|waiter| waiter.session(now));
     if let (Some(session), StateKind::Pending) = (&session, status.kind()) {
-        let command =
-            Command::Start { session: session.id, worker_id: session.worker_id.clone() };
+        let command = Command::Start { session: session.id, worker_id: session.worker_id.clone() };
         if let Ok(Applied::Changed(transition)) =
             machine::apply(spec, &status, command, Now::at(now))
         {

@@ -89,7 +89,8 @@ impl Engine {
 
     /// Takes a quota away, with what was used of it.
     pub async fn delete_quota(&self, _caller: &Caller, name: &QuotaName) -> Result<()> {
-        let keys = [RuleKind::Quota, RuleKind::QuotaUse].map(|kind| RuleKey::new(kind, name.as_str()));
+        let keys =
+            [RuleKind::Quota, RuleKind::QuotaUse].map(|kind| RuleKey::new(kind, name.as_str()));
         let decide = |found: &[Rule]| {
             if !found.iter().any(|rule| rule.key.kind == RuleKind::Quota) {
                 return Err(Error::QuotaNotFound(name.clone()));

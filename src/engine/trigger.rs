@@ -89,7 +89,9 @@ impl Engine {
             TriggerRefusal::TypeDisabled
             | TriggerRefusal::AlreadyRunning { .. }
             | TriggerRefusal::QueuePaused { .. }
-            | TriggerRefusal::CircuitOpen { .. } => Error::CannotTrigger { job_type, queue, refusal },
+            | TriggerRefusal::CircuitOpen { .. } => {
+                Error::CannotTrigger { job_type, queue, refusal }
+            }
         })
     }
 }

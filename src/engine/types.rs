@@ -102,8 +102,11 @@ fn keys(job_type: &JobType) -> Vec<RuleKey> {
 fn read(found: &[Rule]) -> store::Result<(Option<Definition>, Option<(i64, Cursor)>)> {
     let of = |kind| found.iter().find(move |rule: &&Rule| rule.key.kind == kind);
     let definition = of(RuleKind::Type).map(Definition::of).transpose()?;
-    let cursor = of(RuleKind::Schedule).map(|rule| Ok((rule.revision, rule.read()?)));
-    Ok((definition, cursor.transpose()?))
+    let cursor = match of(RuleKind::Schedule) {
+        Some(rule) => Some((rule.revision, rule.read()?)),
+        None => None,
+    };
+    Ok((definition, cursor))
 }
 
 impl Engine {
@@ -175,6 +178,12 @@ impl Engine {
         Err(Error::TypeNotFound(job_type.clone()))
     }
 
+    /// The category of a type, as it is declared.
+    #[must_use]
+    pub fn category(&self, job_type: &JobType) -> Option<Category> {
+        self.registry.book().spec(job_type)?.category.clone()
+    }
+
     /// Types that match, by name.
     pub async fn job_types(&self, _caller: &Caller, filter: &TypeFilter) -> Result<Vec<TypeInfo>> {
         if self.shared {
@@ -228,7 +237,8 @@ impl Engine {
         }
         let definition = self.registry.definition(job_type);
         let schedule = definition.as_ref().and_then(|definition| definition.schedule.as_ref());
-        Ok(schedule.map_or_else(Vec::new, |schedule| self.preview(schedule, job_type, after, count)))
+        Ok(schedule
+            .map_or_else(Vec::new, |schedule| self.preview(schedule, job_type, after, count)))
     }
 
     /// When a schedule would fire.

@@ -133,7 +133,7 @@ impl JobService for JobApi {
         &self,
         _: Request<v1::ExplainJobRequest>,
     ) -> Result<Response<v1::ExplainJobResponse>, Status> {
-        Err(Status::unimplemented("x"))
+        Err(Status::unimplemented("ExplainJob is not built yet"))
     }
 
     async fn get_stats(

@@ -14,7 +14,9 @@ use crate::proto::v1::job_type_service_server::JobTypeService;
 use crate::proto::v1::preview_schedule_request::Of;
 
 use super::caller::caller;
-use super::convert::{self, Path, View, enums, job_type, labels, names, number, opaque, text, time};
+use super::convert::{
+    self, Path, View, enums, job_type, labels, names, number, opaque, text, time,
+};
 use super::show;
 use super::status::{invalid, to_status};
 

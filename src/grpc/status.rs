@@ -172,9 +172,7 @@ fn cannot_trigger(
 ) -> Answer {
     let answer = |reason| Answer::new(reason, message.clone()).job_type(job_type);
     match refusal {
-        TriggerRefusal::TypeNotDeclared => {
-            answer(Reason::TypeNotDeclared).unmet("type", job_type)
-        }
+        TriggerRefusal::TypeNotDeclared => answer(Reason::TypeNotDeclared).unmet("type", job_type),
         TriggerRefusal::TypeDisabled => answer(Reason::TypeDisabled).unmet("type", job_type),
         TriggerRefusal::AlreadyRunning { running, max_concurrent } => {
             answer(Reason::AlreadyRunning)

@@ -44,6 +44,22 @@ pub struct KnownRequest {
     pub fingerprint: [u8; 32],
 }
 
+/// A nominal time of a schedule, as its key has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fire(String);
+
+impl Fire {
+    /// The key of a nominal time.
+    #[must_use]
+    pub fn at(nominal: Timestamp) -> Self {
+        Self(nominal.as_micros().to_string())
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A job to be born. If its spec has a unique key and it is not over at birth, it takes the key.
 #[derive(Debug, Clone)]
 pub struct NewJob {
@@ -53,7 +69,7 @@ pub struct NewJob {
     pub request: Option<RequestKey>,
     /// The nominal time of its type's schedule that it is the run of, whatever became of it: no other
     /// job can be that.
-    pub fire: Option<Timestamp>,
+    pub fire: Option<Fire>,
     /// The session it is started in at once; opened only if the job is born.
     pub session: Option<Session>,
     /// What happened to it so far, for the figures.

@@ -27,6 +27,19 @@ pub(super) struct Figures {
 }
 
 impl Figures {
+    /// What these add.
+    pub(super) fn of<'a>(
+        creates: impl Iterator<Item = &'a NewJob>,
+        writes: impl Iterator<Item = &'a JobWrite>,
+        deletes: impl Iterator<Item = &'a JobDelete>,
+    ) -> Self {
+        let mut figures = Self::default();
+        creates.for_each(|new| figures.create(new));
+        writes.for_each(|write| figures.write(write));
+        deletes.for_each(|delete| figures.delete(delete));
+        figures
+    }
+
     /// Counts a job that was born.
     pub(super) fn create(&mut self, new: &NewJob) {
         self.delta(key(&new.job, None), new.job.status.kind()).stored += 1;

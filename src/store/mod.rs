@@ -14,10 +14,15 @@ mod error;
 mod figures;
 mod leases;
 pub mod memory;
+mod names;
+mod passed;
+pub mod postgres;
 mod query;
 mod rows;
 mod rules;
 pub mod sqlite;
+mod trim;
+mod walk;
 
 use async_trait::async_trait;
 
@@ -32,8 +37,8 @@ use crate::domain::{
 };
 
 pub use batch::{
-    Appended, Batch, Committed, JobDelete, JobWrite, KeyChange, KeyKind, KnownRequest, NewJob,
-    ProgressWrite, RequestKey, SessionWrite, Written,
+    Appended, Batch, Committed, Fire, JobDelete, JobWrite, KeyChange, KeyKind, KnownRequest,
+    NewJob, ProgressWrite, RequestKey, SessionWrite, Written,
 };
 pub use error::{Error, Result};
 pub use query::{

@@ -6,10 +6,6 @@ use jobplane::store::{Batch, ChangesSince, Prune, RemovedJob, Store};
 use crate::on_each_store;
 use crate::world::{at, batch, born, cancel, command, commit, delete, given, job_id, load, spec};
 
-fn sequence(number: i64) -> Position {
-    Position::Sequence(number)
-}
-
 async fn position(store: &dyn Store) -> Position {
     store.position().await.expect("a position")
 }
@@ -40,20 +36,36 @@ async fn prune(store: &dyn Store, changes_before: Timestamp) {
     store.prune(prune).await.expect("pruned");
 }
 
-async fn every_commit_has_the_next_position(store: &dyn Store) {
-    assert_eq!(position(store).await, sequence(0));
-    let first =
-        commit(store, Batch { creates: vec![born(1, spec(), at(0))], ..batch(at(0)) }).await;
-    assert_eq!(first.position, Some(sequence(1)));
-    assert!(first.position.as_ref().is_some_and(|first| first.follows(&sequence(0))));
+async fn every_commit_has_a_place_that_the_log_comes_to(store: &dyn Store) {
+    let before = position(store).await;
+    let creates = vec![born(1, spec(), at(0))];
+    let first = commit(store, Batch { creates, ..batch(at(0)) }).await.position.expect("a place");
+    let after_first = position(store).await;
+    assert!(!before.covers(&first) && after_first.covers(&first) && after_first.covers(&before));
+    assert!(!before.covers(&after_first));
     // Also one that did nothing: its guard missed.
     let late = delete(&load(store, 1).await.expect("the job"));
     let late = jobplane::store::JobDelete { expected_revision: 9, ..late };
     let second = commit(store, Batch { deletes: vec![late], ..batch(at(1)) }).await;
-    assert_eq!((second.deletes, second.position), (vec![false], Some(sequence(2))));
+    let place = second.position.expect("a place");
+    assert_eq!(second.deletes, vec![false]);
+    assert!(!after_first.covers(&place));
     assert_eq!(commit(store, batch(at(2))).await.position, None);
-    assert_eq!(position(store).await, sequence(2));
-    assert_eq!(found(store, &sequence(1)).await, (Vec::new(), Vec::new(), sequence(2)));
+    let last = position(store).await;
+    assert!(last.covers(&place) && last.covers(&after_first));
+    let (ids, removed, to) = found(store, &after_first).await;
+    assert_eq!((ids, removed), (Vec::new(), Vec::new()));
+    assert!(to.covers(&place));
+}
+
+/// Where commits are numbered without gaps, the next one is known as such.
+async fn numbered_commits_follow_one_another(store: &dyn Store) {
+    let before = position(store).await;
+    let creates = vec![born(1, spec(), at(0))];
+    let first = commit(store, Batch { creates, ..batch(at(0)) }).await.position.expect("a place");
+    let numbered = matches!(before, Position::Sequence(_));
+    assert_eq!(first.follows(&before), numbered);
+    assert_eq!(numbered, !store.is_shared());
 }
 
 async fn each_changed_job_is_named_once_and_a_deleted_one_apart(store: &dyn Store) {
@@ -66,38 +78,53 @@ async fn each_changed_job_is_named_once_and_a_deleted_one_apart(store: &dyn Stor
     let (ids, removed, to) = found(store, &from).await;
     assert_eq!(ids, [job_id(3)]);
     assert_eq!(removed, [RemovedJob::of(&gone)]);
-    assert_eq!(to, position(store).await);
-    assert_eq!(found(store, &to).await, (Vec::new(), Vec::new(), to.clone()));
+    let last = position(store).await;
+    assert!(to.covers(&last) && last.covers(&to));
+    let (ids, removed, again) = found(store, &to).await;
+    assert_eq!((ids, removed), (Vec::new(), Vec::new()));
+    assert!(again.covers(&to));
 }
 
 async fn a_position_that_the_store_never_came_to_is_ahead(store: &dyn Store) {
     given(store, vec![born(1, spec(), at(0))]).await;
-    assert_eq!(since(store, &sequence(2)).await, ChangesSince::Ahead);
-    assert_eq!(since(store, &sequence(i64::MAX)).await, ChangesSince::Ahead);
+    let ahead = |steps: u64| match store.is_shared() {
+        false => Position::Sequence(i64::try_from(steps).expect("small") + 1),
+        true => Position::snapshot(steps * 1_000_000_000, Vec::new()),
+    };
+    for steps in [1, 1_000] {
+        assert_eq!(since(store, &ahead(steps)).await, ChangesSince::Ahead);
+    }
 }
 
 async fn more_changes_than_wanted_are_not_read(store: &dyn Store) {
+    let from = position(store).await;
     given(store, (1..=5).map(|number| born(number, spec(), at(0))).collect()).await;
-    let answer = |limit| store.changes_since(&Position::Sequence(0), limit);
+    let answer = |limit| store.changes_since(&from, limit);
     assert_eq!(answer(4).await.expect("an answer"), ChangesSince::TooMany);
     assert!(matches!(answer(5).await, Ok(ChangesSince::Found { ids, .. }) if ids.len() == 5));
 }
 
 async fn the_log_loses_its_oldest_rows_only(store: &dyn Store) {
+    let mut places = vec![position(store).await];
     // A dispatch round took its time before the writer's commit, and committed after it.
     for (number, seconds) in [(1, 10), (2, 30), (3, 20), (4, 40)] {
         let creates = vec![born(number, spec(), at(seconds))];
         commit(store, Batch { creates, ..batch(at(seconds)) }).await;
+        places.push(position(store).await);
     }
     prune(store, at(25)).await;
-    assert_eq!(since(store, &sequence(0)).await, ChangesSince::TooOld);
+    assert_eq!(since(store, &places[0]).await, ChangesSince::TooOld);
     // What is older than it should be stays, rather than leaving a hole.
-    let (ids, ..) = found(store, &sequence(1)).await;
+    let (ids, ..) = found(store, &places[1]).await;
     assert_eq!(ids, [job_id(2), job_id(3), job_id(4)]);
     prune(store, at(1_000)).await;
-    assert_eq!(position(store).await, sequence(4));
-    assert_eq!(since(store, &sequence(3)).await, ChangesSince::TooOld);
-    assert_eq!(found(store, &sequence(4)).await, (Vec::new(), Vec::new(), sequence(4)));
+    assert!(position(store).await.covers(&places[4]));
+    for place in &places[..3] {
+        assert_eq!(since(store, place).await, ChangesSince::TooOld);
+    }
+    let (ids, removed, to) = found(store, &places[4]).await;
+    assert_eq!((ids, removed), (Vec::new(), Vec::new()));
+    assert!(to.covers(&places[4]));
 }
 
 async fn a_store_tells_its_log_from_all_others(store: &dyn Store) {
@@ -109,7 +136,8 @@ async fn a_store_tells_its_log_from_all_others(store: &dyn Store) {
 }
 
 on_each_store!(
-    every_commit_has_the_next_position,
+    every_commit_has_a_place_that_the_log_comes_to,
+    numbered_commits_follow_one_another,
     each_changed_job_is_named_once_and_a_deleted_one_apart,
     a_position_that_the_store_never_came_to_is_ahead,
     more_changes_than_wanted_are_not_read,

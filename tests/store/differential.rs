@@ -1,5 +1,5 @@
-//! The same random operations on the reference model and on SQLite: every answer and every read is
-//! the same after each of them, and counters equal a recount.
+//! The same random operations on the reference model and on each other store: every answer and every
+//! read is the same after each of them, and counters equal a recount.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,17 +7,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use jobplane::domain::logs::LogRow;
 use jobplane::domain::machine::{Command, ReleaseReason};
-use jobplane::domain::{EndReason, Job, JobFilter, JobId, JobSpec, Priority, StateKind, Timestamp};
+use jobplane::domain::{
+    EndReason, Job, JobFilter, JobId, JobSpec, Position, Priority, StateKind, Timestamp,
+};
 use jobplane::store::memory::MemoryStore;
+use jobplane::store::postgres::{Options, PostgresStore};
 use jobplane::store::{
-    Batch, JobWrite, ListQuery, LogQuery, NewJob, Probe, Prune, RuleKey, RuleKind, RuleWrite,
-    SessionWrite, Store,
+    Batch, ChangesSince, Committed, Fire, JobWrite, ListQuery, LogQuery, NewJob, Probe, Prune,
+    RuleKey, RuleKind, RuleWrite, SessionWrite, Store,
 };
 use proptest::prelude::*;
 
+use crate::cluster;
 use crate::world::{
-    at, batch, born, cancel, decide, delete, fail, job_id, job_type, lines, load, process,
-    progress, queue, request, retry, session, session_id, spec, sqlite, start, succeed,
+    at, batch, born, cancel, database, decide, delete, fail, job_id, job_type, lines, load,
+    options, process, progress, queue, request, retry, session, session_id, spec, sqlite, start,
+    succeed,
 };
 
 const TYPES: [&str; 2] = ["sync", "backup"];
@@ -127,6 +132,8 @@ struct World<'a> {
     store: &'a dyn Store,
     born: u64,
     seconds: u64,
+    /// Places that both have come to, in the model and in the store.
+    places: Vec<(Position, Position)>,
 }
 
 impl World<'_> {
@@ -226,7 +233,7 @@ impl World<'_> {
             match part {
                 Part::Create { kind, request, unique, delay, started, fire } => {
                     let mut new = self.create(kind, (request, unique), delay);
-                    new.fire = fire.map(|fire| at(u64::from(fire)));
+                    new.fire = fire.map(|fire| Fire::at(at(u64::from(fire))));
                     if started && let Some(write) = self.write(&new.job, 0, 9) {
                         let before = new.job.status;
                         new.job = write.job;
@@ -290,7 +297,8 @@ impl World<'_> {
                 let batch = self.batch(parts).await;
                 let want = self.model.commit(batch.clone()).await.expect("the model commits");
                 let found = self.store.commit(batch.clone()).await.expect("the store commits");
-                assert_eq!(found, want, "{batch:#?}");
+                assert_same(&found, &want, &batch);
+                self.note_place().await;
                 let known = self.store.has_batch(batch.id).await.expect("a read");
                 assert_eq!(known, found.position.is_some());
             }
@@ -306,7 +314,7 @@ impl World<'_> {
             Step::Prune { age, limit } => {
                 let before = at(self.seconds.saturating_sub(age));
                 let prune = Prune {
-                    changes_before: before,
+                    changes_before: at(0),
                     sessions_before: before,
                     requests_before: before,
                     buckets_before: before,
@@ -315,6 +323,16 @@ impl World<'_> {
                 };
                 let want = self.model.prune(prune).await.expect("a prune");
                 assert_eq!(self.store.prune(prune).await.expect("a prune"), want);
+                // How much of the change log is left behind is up to the store.
+                let prune = Prune {
+                    changes_before: before,
+                    sessions_before: at(0),
+                    requests_before: at(0),
+                    buckets_before: at(0),
+                    ..prune
+                };
+                self.model.prune(prune).await.expect("a prune");
+                self.store.prune(prune).await.expect("a prune");
             }
             Step::Wait(seconds) => self.seconds += seconds,
         }
@@ -346,12 +364,43 @@ impl World<'_> {
                 }
                 let batch = Batch { writes: picked.into_values().collect(), ..batch(now) };
                 let want = want.commit(batch.clone()).await.expect("a commit");
-                assert_eq!(found.commit(batch).await.expect("a commit"), want);
+                let found = found.commit(batch.clone()).await.expect("a commit");
+                assert_same(&found, &want, &batch);
+            }
+        }
+    }
+
+    async fn note_place(&mut self) {
+        let model = self.model.position().await.expect("a position");
+        let store = self.store.position().await.expect("a position");
+        self.places.push((model, store));
+    }
+
+    /// What was done since a place is the same, as far as both still know.
+    async fn compare_changes(&self) {
+        for (model, store) in self.places.iter().rev().step_by(3).take(4) {
+            let want = self.model.changes_since(model, 1_000).await.expect("changes");
+            let found = self.store.changes_since(store, 1_000).await.expect("changes");
+            match (want, found) {
+                (
+                    ChangesSince::Found { mut ids, mut removed, .. },
+                    ChangesSince::Found { ids: mut ours, removed: mut gone, position, .. },
+                ) => {
+                    ids.sort();
+                    ours.sort();
+                    removed.sort_by_key(|removed| removed.id);
+                    gone.sort_by_key(|removed| removed.id);
+                    assert_eq!((ours, gone), (ids, removed));
+                    assert!(position.covers(store));
+                }
+                (ChangesSince::TooOld, _) | (_, ChangesSince::TooOld) => {}
+                (want, found) => assert_eq!(found, want),
             }
         }
     }
 
     async fn compare(&self) {
+        self.compare_changes().await;
         let (model, store) = (&self.model, self.store);
         macro_rules! same {
             ($read:ident($($argument:expr),*)) => {{
@@ -426,6 +475,13 @@ impl World<'_> {
     }
 }
 
+/// Where in its log a store puts a commit is up to it.
+fn assert_same(found: &Committed, want: &Committed, batch: &Batch) {
+    let placeless = |committed: &Committed| Committed { position: None, ..committed.clone() };
+    assert_eq!(placeless(found), placeless(want), "{batch:#?}");
+    assert_eq!(found.position.is_some(), want.position.is_some());
+}
+
 /// Places increase; which ones they are is up to the store.
 fn placed(mut rows: Vec<LogRow>) -> Vec<LogRow> {
     assert!(rows.is_sorted_by(|one, next| one.position < next.position));
@@ -448,22 +504,51 @@ fn filters() -> Vec<JobFilter> {
     ]
 }
 
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    proptest::collection::vec(step(), 1..40)
+}
+
+/// Takes the steps on the model and on a store.
+async fn take(store: &dyn Store, steps: Vec<Step>) {
+    let model = MemoryStore::new();
+    let mut world = World { model, store, born: 0, seconds: 0, places: Vec::new() };
+    for step in steps {
+        world.take(step).await;
+        world.compare().await;
+    }
+    store.close().await;
+}
+
+fn run(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(test);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
 
     #[test]
-    fn sqlite_answers_as_the_model_does(steps in proptest::collection::vec(step(), 1..40)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime").block_on(async {
+    fn sqlite_answers_as_the_model_does(steps in steps()) {
+        run(async {
             let folder = tempfile::tempdir().expect("a folder");
-            let store = sqlite(folder.path()).await;
-            let mut world =
-                World { model: MemoryStore::new(), store: &store, born: 0, seconds: 0 };
-            for step in steps {
-                world.take(step).await;
-                world.compare().await;
-            }
-            store.close().await;
+            take(&sqlite(folder.path()).await, steps).await;
+        });
+    }
+}
+
+proptest! {
+    // Each case makes a database.
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+
+    #[test]
+    fn postgres_answers_as_the_model_does(steps in steps(), pooler in any::<bool>()) {
+        run(async {
+            let Some(cluster) = cluster::shared() else { return };
+            let name = database(cluster).await;
+            let options = Options { pooler, ..options(cluster.url(&name)) };
+            let store = PostgresStore::open(options).await.expect("it opens");
+            take(&store, steps).await;
+            cluster.remove(&name).await;
         });
     }
 }

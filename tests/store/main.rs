@@ -1,11 +1,16 @@
-//! What every store must do, asked of each of them; and what only the SQLite one must do.
+//! What every store must do, asked of each of them; and what only the SQLite and only the
+//! PostgreSQL one must do.
 
 mod changes;
+#[path = "../cluster/mod.rs"]
+mod cluster;
+mod cluster_life;
 mod commit;
 mod differential;
 mod keys;
 mod lists;
 mod logs;
+mod postgres;
 mod rounds;
 mod rules;
 mod sessions;
@@ -26,6 +31,14 @@ macro_rules! on_each_store {
             async fn $behaviour() {
                 let folder = tempfile::tempdir().expect("a folder");
                 super::$behaviour(&crate::world::sqlite(folder.path()).await).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                let Some(database) = crate::world::postgres().await else { return };
+                super::$behaviour(&database.store).await;
+                database.remove().await;
             })+
         }
     };

@@ -99,17 +99,19 @@ async fn dropped_round_lets_its_candidates_go(store: &dyn Store) {
     assert_eq!(candidates(store, vec![probe(9)], 9).await, vec![]);
 }
 
-async fn open_round_keeps_other_writers_waiting(store: &dyn Store) {
+async fn open_round_keeps_writers_from_its_candidates(store: &dyn Store) {
     given(store, vec![born(1, spec(), at(0))]).await;
+    let job = load(store, 1).await.expect("the job");
     let round = store.begin_round(vec![probe(2)], at(1)).await.expect("a round");
-    let other = Batch { creates: vec![born(2, spec(), at(0))], ..batch(at(1)) };
-    let waiting = store.commit(other);
+    let writes = vec![decide(&job, cancel(), at(1)).expect("allowed")];
+    let waiting = store.commit(Batch { writes, ..batch(at(1)) });
     tokio::pin!(waiting);
     let early = tokio::time::timeout(Duration::from_millis(50), waiting.as_mut()).await;
     assert!(early.is_err(), "it got in between");
     assert!(load(store, 1).await.is_some(), "readers do not wait");
     round.abandon().await;
-    waiting.await.expect("a commit");
+    let committed = waiting.await.expect("a commit");
+    assert_eq!(committed.writes, vec![Written::Done]);
 }
 
 on_each_store!(
@@ -119,5 +121,5 @@ on_each_store!(
     round_starts_what_it_picked,
     empty_round_writes_nothing_and_lets_others_write,
     dropped_round_lets_its_candidates_go,
-    open_round_keeps_other_writers_waiting,
+    open_round_keeps_writers_from_its_candidates,
 );

@@ -2,8 +2,8 @@
 
 use jobplane::domain::{JobSpec, Timestamp};
 use jobplane::store::{
-    Appended, Batch, ChangesSince, Committed, KeyKind, NewJob, Rule, RuleKey, RuleKind, RuleWrite,
-    SessionWrite, Store, Written,
+    Appended, Batch, ChangesSince, Committed, Fire, KeyKind, NewJob, Rule, RuleKey, RuleKind,
+    RuleWrite, SessionWrite, Store, Written,
 };
 
 use crate::on_each_store;
@@ -130,7 +130,7 @@ async fn a_round_writes_rules_too(store: &dyn Store) {
 
 fn fired(number: u64, nominal: Timestamp, of: &str) -> NewJob {
     let spec = JobSpec { job_type: job_type(of), ..spec() };
-    NewJob { fire: Some(nominal), ..born(number, spec, at(5)) }
+    NewJob { fire: Some(Fire::at(nominal)), ..born(number, spec, at(5)) }
 }
 
 async fn a_nominal_time_has_one_run(store: &dyn Store) {

@@ -11,17 +11,65 @@ use jobplane::domain::{
     BatchId, InstanceId, Job, JobError, JobId, JobSpec, JobType, LogBatch, LogEntry, LogLevel,
     Progress, QueueName, Session, SessionId, Timestamp, Trigger, WorkerName,
 };
+use jobplane::store::postgres::{self, LeaseClock, Listen, PostgresStore};
 use jobplane::store::sqlite::{Options, SqliteStore};
 use jobplane::store::{
     Batch, Committed, JobDelete, JobWrite, KeyChange, NewJob, ProgressWrite, RequestKey,
     SessionWrite, Store, Written,
 };
+use tokio::sync::OnceCell;
 use uuid::Uuid;
+
+use crate::cluster::{self, Cluster};
 
 /// A SQLite store in `folder`.
 pub async fn sqlite(folder: &Path) -> SqliteStore {
     let url = folder.join("jobs.db").display().to_string();
     SqliteStore::open(Options { url, read_pool: 2 }).await.expect("the store opens")
+}
+
+/// A PostgreSQL store over a database of its own.
+pub struct Database {
+    pub store: PostgresStore,
+    pub cluster: &'static Cluster,
+    pub name: String,
+}
+
+/// How a test uses a database: in its own time, alone.
+pub fn options(url: String) -> postgres::Options {
+    postgres::Options {
+        url,
+        listen: Listen::Never,
+        clock: LeaseClock::Caller,
+        ..postgres::Options::default()
+    }
+}
+
+/// The name of a new database of the shared cluster, with our tables.
+pub async fn database(cluster: &Cluster) -> String {
+    static TEMPLATE: OnceCell<String> = OnceCell::const_new();
+    let make = async || {
+        let name = cluster.create(None).await;
+        PostgresStore::open(options(cluster.url(&name))).await.expect("it opens").close().await;
+        name
+    };
+    cluster.create(Some(TEMPLATE.get_or_init(make).await)).await
+}
+
+/// A PostgreSQL store; none where there is no PostgreSQL.
+pub async fn postgres() -> Option<Database> {
+    let cluster = cluster::shared()?;
+    let name = database(cluster).await;
+    let store = PostgresStore::open(options(cluster.url(&name))).await.expect("it opens");
+    Some(Database { store, cluster, name })
+}
+
+impl Database {
+    /// Ends it; a test that failed leaves it to the end of the cluster.
+    pub async fn remove(self) {
+        self.store.close().await;
+        self.cluster.remove(&self.name).await;
+    }
 }
 
 /// So many seconds after a moment in 2025.

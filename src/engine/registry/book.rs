@@ -14,7 +14,7 @@ use crate::domain::queue::QueueSettings;
 use crate::domain::quota::QuotaSpec;
 use crate::domain::schedule::Schedule;
 use crate::domain::validate::Violations;
-use crate::domain::{JobType, QueueName, SkipReason, Timestamp};
+use crate::domain::{Category, JobType, QueueName, SkipReason, Timestamp};
 use crate::engine::error::Error;
 use crate::store::{self, Rule, RuleKey, RuleKind};
 
@@ -109,6 +109,13 @@ impl Rulebook {
         self.types.get(job_type).map(|definition| &definition.declared.spec)
     }
 
+    /// Whether a type is declared to be of one of these categories.
+    #[must_use]
+    pub fn is_of(&self, job_type: &JobType, categories: &[Category]) -> bool {
+        let category = self.spec(job_type).and_then(|spec| spec.category.as_ref());
+        category.is_some_and(|category| categories.contains(category))
+    }
+
     /// Why nothing starts from a queue, if that is so.
     #[must_use]
     pub fn pause_reason(&self, queue: &QueueName) -> Option<&str> {
@@ -123,7 +130,8 @@ impl Rulebook {
         if spec.is_none() && circuit.is_none() {
             return None;
         }
-        let state = TypeState { circuit: circuit.cloned().unwrap_or_default(), ..TypeState::default() };
+        let state =
+            TypeState { circuit: circuit.cloned().unwrap_or_default(), ..TypeState::default() };
         skip_at_create(spec, circuit_of(spec, &CircuitSpec::default()), &state, now)
     }
 

@@ -42,7 +42,8 @@ impl Engine {
         };
         let (mut runs, mut before) = (Vec::new(), None);
         loop {
-            let query = ListQuery { filter: filter.clone(), before, limit: LOOP_ROWS_MAX, full: false };
+            let query =
+                ListQuery { filter: filter.clone(), before, limit: LOOP_ROWS_MAX, full: false };
             let page = self.loop_db.read(|store| async move { store.list(&query).await }).await?;
             before = page.last().map(|job| job.id);
             let came = page.iter().filter(|job| job.status.kind() != StateKind::Skipped);

@@ -23,7 +23,7 @@ use crate::engine::create::{Origin, newborn};
 use crate::engine::error::{Error, Result};
 use crate::engine::pipeline::{RuleChange, RulesChanged};
 use crate::engine::registry::{Cursor, Declared, Definition};
-use crate::store::{ListQuery, NewJob, Rule, RuleKey, RuleKind, RuleWrite};
+use crate::store::{Fire, ListQuery, NewJob, Rule, RuleKey, RuleKind, RuleWrite};
 
 /// Who makes scheduled runs.
 const SCHEDULER: &str = "jobplane.scheduler";
@@ -53,7 +53,15 @@ impl Engine {
         let settled = stream::iter(due)
             .map(|job_type| async move { self.settle_schedule(&job_type).await })
             .buffer_unordered(SCHEDULES_AT_ONCE);
-        settled.fold(Ok(count), |all, one| async move { all.and_then(|all| one.map(|()| all)) }).await
+        settled
+            .fold(Ok(count), |all, one| async move { all.and_then(|all| one.map(|()| all)) })
+            .await
+    }
+
+    /// Told when a schedule is due earlier than was known.
+    #[must_use]
+    pub fn schedules_changed(&self) -> Arc<tokio::sync::Notify> {
+        self.agenda.changed()
     }
 
     /// How long until a schedule is due, at most `most`.
@@ -150,7 +158,8 @@ impl Engine {
                         // Those of this very step are others to the next one, and are not yet there.
                         for earlier in &mut step.creates {
                             if earlier.job.status.kind() == StateKind::Pending {
-                                *earlier = run(declared, earlier.fire, Some(SkipReason::Overlap), now);
+                                let nominal = earlier.job.spec.schedule_time;
+                                *earlier = run(declared, nominal, Some(SkipReason::Overlap), now);
                             }
                         }
                         None
@@ -227,7 +236,7 @@ pub(super) fn run(
         category: declared.spec.category.clone(),
         skipped,
     };
-    NewJob { fire: nominal, ..newborn(&spec, origin, None, None, now) }
+    NewJob { fire: nominal.map(Fire::at), ..newborn(&spec, origin, None, None, now) }
 }
 
 /// Tells the operator of a run that did not come.

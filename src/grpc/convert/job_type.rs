@@ -50,8 +50,7 @@ fn spec(given: v1::JobType, at: Path<'_>, violations: &mut Violations) -> Option
     let defaults = given.defaults.map(|given| defaults(given, at.field("defaults"), violations));
     let schedule = given.schedule.map(|it| schedule::read(it, at.field("schedule"), violations));
     let expected = given.expected.as_ref();
-    let expected =
-        expected.and_then(|it| schedule::expected(it, at.field("expected"), violations));
+    let expected = expected.and_then(|it| schedule::expected(it, at.field("expected"), violations));
     let max_concurrent = cap(given.max_concurrent, at.field("max_concurrent"), violations);
     let concurrency_key = given.concurrency_key.map(|key| {
         let at = at.field("concurrency_key");
@@ -135,8 +134,7 @@ fn circuit(given: &v1::Circuit, at: Path<'_>, violations: &mut Violations) -> Ci
         |length, name| time::optional_span(length, ANY, at.field(name), violations).flatten();
     let (window, probe_after) =
         (span(given.window, "window"), span(given.probe_after, "probe_after"));
-    let counts =
-        if given.count_attempts { CircuitCounts::Attempts } else { CircuitCounts::Final };
+    let counts = if given.count_attempts { CircuitCounts::Attempts } else { CircuitCounts::Final };
     let max_failures = number::small(given.max_failures, at.field("max_failures"), violations);
     CircuitSpec { max_failures, window, probe_after, counts }
 }

@@ -1,9 +1,9 @@
 //! Queues: how they are treated.
 
+use crate::domain::QueueName;
 use crate::domain::queue::QueueSettings;
 use crate::domain::rate::StartRate;
 use crate::domain::validate::Violations;
-use crate::domain::QueueName;
 use crate::proto::v1;
 
 use super::path::{Path, is_clean};
@@ -63,8 +63,11 @@ impl QueueChange {
     /// The rate with as much of it changed as is meant.
     fn rate(&self, held: Option<&StartRate>) -> Option<StartRate> {
         let means = |field| self.fields.contains(&field);
-        let per_second =
-            if means(Field::StartRate) { self.per_second } else { held.map_or(0.0, rate::per_second) };
+        let per_second = if means(Field::StartRate) {
+            self.per_second
+        } else {
+            held.map_or(0.0, rate::per_second)
+        };
         let burst = if means(Field::StartBurst) { self.burst } else { held.map_or(0, rate::burst) };
         if per_second == 0.0 {
             return None;
@@ -89,7 +92,9 @@ pub fn from_proto(
     let mut small = |value: i64, name| {
         let at = at.field(name);
         let count = u32::try_from(value).ok();
-        at.check(violations, count.is_some(), || format!("must be from 0 to {}, is {value}", u32::MAX));
+        at.check(violations, count.is_some(), || {
+            format!("must be from 0 to {}, is {value}", u32::MAX)
+        });
         count.unwrap_or_default()
     };
     let (max_running, max_pending) =
@@ -101,9 +106,8 @@ pub fn from_proto(
         let per_second = if fields.contains(&Field::StartRate) { queue.start_rate } else { 1.0 };
         let mut wrong = Violations::default();
         let no_rate = per_second == 0.0;
-        at.field("start_burst").check(violations, !no_rate, || {
-            "must be 0 without a start_rate".to_owned()
-        });
+        at.field("start_burst")
+            .check(violations, !no_rate, || "must be 0 without a start_rate".to_owned());
         if !no_rate {
             rate::from_proto(per_second, queue.start_burst, Path::root("rate"), &mut wrong);
         }
@@ -145,6 +149,23 @@ fn fields(mask: Option<&prost_types::FieldMask>, violations: &mut Violations) ->
         }
     }
     fields
+}
+
+/// What is set up of a queue, as its message says.
+#[must_use]
+pub fn settings(queue: &v1::Queue) -> QueueSettings {
+    let small = |count: i64| u32::try_from(count).unwrap_or(u32::MAX);
+    let mut wrong = Violations::default();
+    let rate = (queue.start_rate > 0.0)
+        .then(|| rate::from_proto(queue.start_rate, queue.start_burst, Path::root(""), &mut wrong));
+    QueueSettings {
+        paused: queue.paused,
+        pause_reason: queue.pause_reason.clone(),
+        max_running: small(queue.max_running),
+        max_pending: small(queue.max_pending),
+        start_rate: rate.flatten(),
+        weight: u32::try_from(queue.weight).unwrap_or_default(),
+    }
 }
 
 /// What was set up of a queue, into its message.

@@ -38,13 +38,20 @@ pub fn from_proto(
 /// A quota as a message.
 #[must_use]
 pub fn to_proto(quota: &Quota) -> v1::Quota {
+    let usage = Some(usage_to_proto(quota));
+    v1::Quota { usage, ..spec_to_proto(&quota.name, &quota.spec) }
+}
+
+/// A quota as it is set up, as a message.
+#[must_use]
+pub fn spec_to_proto(name: &QuotaName, spec: &QuotaSpec) -> v1::Quota {
     v1::Quota {
-        name: quota.name.to_string(),
-        limit: signed(quota.spec.limit),
-        period: quota.spec.period.to_wire(),
-        time_zone: quota.spec.time_zone.clone(),
-        on_exhausted: quota.spec.on_exhausted.to_wire(),
-        usage: Some(usage_to_proto(quota)),
+        name: name.to_string(),
+        limit: signed(spec.limit),
+        period: spec.period.to_wire(),
+        time_zone: spec.time_zone.clone(),
+        on_exhausted: spec.on_exhausted.to_wire(),
+        usage: None,
     }
 }
 

@@ -30,7 +30,8 @@ pub(super) fn from_proto(
             None
         }
     };
-    let backoff_multiplier = (policy.backoff_multiplier != 0.0).then_some(policy.backoff_multiplier);
+    let backoff_multiplier =
+        (policy.backoff_multiplier != 0.0).then_some(policy.backoff_multiplier);
     if let Some(given) = backoff_multiplier {
         number::within(given, 1.0..=f64::MAX, at.field("backoff_multiplier"), violations);
     }

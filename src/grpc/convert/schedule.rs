@@ -36,9 +36,8 @@ pub(super) fn read(
     };
     let start_time = moment(schedule.start_time, "start_time");
     let end_time = moment(schedule.end_time, "end_time");
-    let mut span = |length, name| {
-        time::optional_span(length, ANY, at.field(name), violations).flatten()
-    };
+    let mut span =
+        |length, name| time::optional_span(length, ANY, at.field(name), violations).flatten();
     ScheduleSpec {
         cron,
         interval,

@@ -36,15 +36,13 @@ pub fn from_proto(
     check_texts(&spec, at, violations);
     let job_type = at.field("type").take(violations, JobType::new(&spec.r#type));
     let queue = Some(spec.queue.as_str()).filter(|name| !name.is_empty());
-    let queue =
-        queue.and_then(|name| at.field("queue").take(violations, QueueName::new(name)));
+    let queue = queue.and_then(|name| at.field("queue").take(violations, QueueName::new(name)));
     let priority = enums::read(spec.priority, at.field("priority"), violations).flatten();
     let on_stuck = enums::read(spec.on_stuck, at.field("on_stuck"), violations).flatten();
     let policy = at.field("unique_policy");
     let unique_policy = enums::read(spec.unique_policy, policy, violations).flatten();
     let (schedule_time, expire_time) = times(&spec, at, now, violations);
-    let retry_policy =
-        retry::from_proto(spec.retry_policy, at.field("retry_policy"), violations);
+    let retry_policy = retry::from_proto(spec.retry_policy, at.field("retry_policy"), violations);
     let limits = usage::limits_from_proto(spec.limits, at.field("limits"), violations);
     let mut span = |length, range, name| {
         time::optional_span(length, range, at.field(name), violations).flatten()

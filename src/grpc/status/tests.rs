@@ -53,9 +53,15 @@ fn every_error() -> Vec<(engine::Error, &'static str)> {
         (E::TypeChanged { job_type: job_type(), held: 3, presented: 2 }, "TYPE_CHANGED"),
         (cannot(TriggerRefusal::TypeNotDeclared), "TYPE_NOT_DECLARED"),
         (cannot(TriggerRefusal::TypeDisabled), "TYPE_DISABLED"),
-        (cannot(TriggerRefusal::AlreadyRunning { running: 1, max_concurrent: 1 }), "ALREADY_RUNNING"),
+        (
+            cannot(TriggerRefusal::AlreadyRunning { running: 1, max_concurrent: 1 }),
+            "ALREADY_RUNNING",
+        ),
         (cannot(TriggerRefusal::QueuePaused { reason: "no".to_owned() }), "QUEUE_PAUSED"),
-        (cannot(TriggerRefusal::CircuitOpen { next_probe_time: Timestamp::from_micros(5) }), "CIRCUIT_OPEN"),
+        (
+            cannot(TriggerRefusal::CircuitOpen { next_probe_time: Timestamp::from_micros(5) }),
+            "CIRCUIT_OPEN",
+        ),
         (E::QuotaNotFound(QuotaName::new("api").expect("a name")), "QUOTA_NOT_FOUND"),
         (E::Invalid(violations(2)), "INVALID_FIELD"),
         (E::LimitExceeded { what: "types", limit: 10_000 }, "LIMIT_EXCEEDED"),

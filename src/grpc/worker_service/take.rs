@@ -7,10 +7,10 @@ use sha2::{Digest as _, Sha256};
 use tonic::Status;
 
 use crate::auth::Caller;
+use crate::domain::Timestamp;
 use crate::domain::job_type::Draft;
 use crate::domain::limits::{ACQUIRE_WAIT_MIN, LEASE_TTL_UNARY_DEFAULT};
 use crate::domain::validate::Violations;
-use crate::domain::Timestamp;
 use crate::engine::{Assignment, CreateJob, Engine, Started, Waiter};
 use crate::proto::v1;
 use crate::proto::v1::start_job_response::Outcome;
@@ -94,7 +94,10 @@ fn starter(
     let types = vec![draft.rest.job_type.clone()];
     let waiter = Waiter { caller, worker_id, instance_id, queues, types, max_jobs: 1, lease_ttl };
     let request = request_id.map(|id| (id, fingerprint));
-    Ok((waiter, CreateJob { draft: Draft { started: true, ..draft }, request, validate_only: false }))
+    Ok((
+        waiter,
+        CreateJob { draft: Draft { started: true, ..draft }, request, validate_only: false },
+    ))
 }
 
 pub(super) async fn start(

@@ -25,7 +25,7 @@ fn unique_key(job: &Job) -> Option<KeyName> {
 }
 
 fn fire_key(new: &NewJob) -> Option<KeyName> {
-    let nominal = new.fire?.as_micros().to_string();
+    let nominal = new.fire.as_ref()?.as_str().to_owned();
     Some((KeyKind::Fire, new.job.spec.job_type.to_string(), nominal))
 }
 

@@ -7,11 +7,11 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::domain::{BatchId, JobId, Origin, Position};
+use crate::store::passed::Passed;
 use crate::store::rows::{corrupt, id};
 use crate::store::rules::{log_of, logged};
 use crate::store::{ChangesSince, RemovedJob, Result};
 
-use super::commit::Passed;
 use super::error::from_sqlx;
 use super::script::{Place, Script};
 

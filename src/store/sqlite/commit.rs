@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::domain::{Job, JobId, Position};
 use crate::store::figures::Figures;
-use crate::store::{
-    Appended, Batch, Committed, JobDelete, JobWrite, NewJob, Result, SessionWrite, Written,
-};
+use crate::store::passed::Passed;
+use crate::store::{Appended, Batch, Committed, NewJob, Result, SessionWrite, Written};
 
 use super::figures::Tallies;
 use super::input::Rows;
@@ -36,7 +35,7 @@ pub(super) async fn write(
     let mut tallies = std::mem::take(&mut writer.tallies);
     let mut sessions = openings(batch.creates.iter());
     sessions.extend(batch.sessions.iter().cloned());
-    let all = figures_of(batch.creates.iter(), batch.writes.iter(), batch.deletes.iter());
+    let all = Figures::of(batch.creates.iter(), batch.writes.iter(), batch.deletes.iter());
     let asked = Asked {
         misses: ask_misses(&mut script, batch, seen),
         holders: keys::ask(&mut script, batch),
@@ -161,60 +160,6 @@ fn guarded(batch: &Batch, missed: &HashSet<i64>) -> Committed {
         missed_rules: Vec::new(),
         position: None,
     }
-}
-
-/// A batch without what did not pass.
-pub(super) struct Passed<'a> {
-    pub batch: &'a Batch,
-    committed: &'a Committed,
-}
-
-impl<'a> Passed<'a> {
-    pub(super) fn creates(&self) -> impl Iterator<Item = &'a NewJob> {
-        done(&self.batch.creates, &self.committed.creates, |written| *written == Written::Done)
-    }
-
-    pub(super) fn writes(&self) -> impl Iterator<Item = &'a JobWrite> {
-        done(&self.batch.writes, &self.committed.writes, |written| *written == Written::Done)
-    }
-
-    pub(super) fn deletes(&self) -> impl Iterator<Item = &'a JobDelete> {
-        done(&self.batch.deletes, &self.committed.deletes, |gone| *gone)
-    }
-
-    pub(super) fn logs(&self) -> impl Iterator<Item = &'a crate::domain::LogBatch> {
-        done(&self.batch.logs, &self.committed.logs, |kept| *kept == Appended::Done)
-    }
-
-    fn is_all(&self) -> bool {
-        let Committed { creates, writes, deletes, .. } = self.committed;
-        let written = creates.iter().chain(writes).all(|written| *written == Written::Done);
-        written && deletes.iter().all(|gone| *gone)
-    }
-
-    fn figures(&self) -> Figures {
-        figures_of(self.creates(), self.writes(), self.deletes())
-    }
-}
-
-fn figures_of<'a>(
-    creates: impl Iterator<Item = &'a NewJob>,
-    writes: impl Iterator<Item = &'a JobWrite>,
-    deletes: impl Iterator<Item = &'a JobDelete>,
-) -> Figures {
-    let mut figures = Figures::default();
-    creates.for_each(|new| figures.create(new));
-    writes.for_each(|write| figures.write(write));
-    deletes.for_each(|delete| figures.delete(delete));
-    figures
-}
-
-fn done<'a, T, O>(
-    items: &'a [T],
-    outcomes: &'a [O],
-    passes: impl Fn(&O) -> bool,
-) -> impl Iterator<Item = &'a T> {
-    items.iter().zip(outcomes).filter(move |(_, outcome)| passes(outcome)).map(|(item, _)| item)
 }
 
 /// Asks for the places of those writes, deletes and log batches, counted in this order, whose guard

@@ -4,9 +4,9 @@ use crate::domain::job::Job;
 use crate::domain::status::{State, StateKind};
 use crate::domain::{SessionId, Timestamp};
 use crate::store::Result;
+use crate::store::passed::Passed;
 use crate::store::rows::{Flushed, encode, state_code, trigger_code};
 
-use super::commit::Passed;
 use super::input::{Rows, ids};
 use super::script::Script;
 

@@ -1,17 +1,13 @@
 //! Unique names: who asks, who holds, who gets them.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::domain::JobId;
-use crate::domain::job::Job;
+use crate::store::names::{self, Name};
+use crate::store::passed::Passed;
 use crate::store::rows::{id, key_code};
-use crate::store::{
-    Batch, Committed, JobWrite, KeyChange, KeyKind, KnownRequest, NewJob, Result, Written,
-    holds_key,
-};
+use crate::store::{Batch, Committed, KeyChange, KnownRequest, Result};
 
-use super::commit::Passed;
 use super::error::from_sqlx;
 use super::input::{Rows, ids};
 use super::script::{Place, Script};
@@ -23,7 +19,6 @@ const HOLDERS: &str = "SELECT e.key, k.job_id FROM jsonb_each(?1) AS e \
     CROSS JOIN job_keys AS k ON k.kind = e.value ->> 0 AND k.scope = e.value ->> 1 \
     AND k.key = e.value ->> 2";
 
-/// A key that the job itself holds stays as it is.
 const TAKE: &str = "INSERT INTO job_keys (kind, scope, key, job_id, fingerprint, create_time) \
     SELECT value ->> 0, value ->> 1, value ->> 2, unhex(value ->> 3), unhex(value ->> 4), \
     value ->> 5 FROM jsonb_each(?1) WHERE true ON CONFLICT DO NOTHING";
@@ -43,52 +38,11 @@ const LET_GO: &str = "UPDATE job_keys INDEXED BY job_keys_job SET job_gone = 1 \
 const REQUEST: &str =
     "SELECT job_id, fingerprint FROM job_keys WHERE kind = 0 AND scope = ?1 AND key = ?2";
 
-pub(super) type Name<'a> = (KeyKind, &'a str, Cow<'a, str>);
-
-struct Claim<'a> {
-    job: &'a Job,
-    fingerprint: Option<&'a [u8; 32]>,
-}
-
-fn unique(job: &Job) -> Option<Name<'_>> {
-    let spec = &job.spec;
-    (!spec.unique_key.is_empty())
-        .then(|| (KeyKind::Unique, spec.job_type.as_str(), Cow::from(&spec.unique_key)))
-}
-
-fn create_names(new: &NewJob) -> impl Iterator<Item = (Name<'_>, Option<&[u8; 32]>)> {
-    let request = new.request.as_ref().map(|key| {
-        let name = (KeyKind::Request, key.caller.as_str(), Cow::from(&key.request_id));
-        (name, Some(&key.fingerprint))
-    });
-    let unique = unique(&new.job).filter(|_| holds_key(&new.job.status.state));
-    let fire = new.fire.map(|nominal| {
-        let nominal = Cow::from(nominal.as_micros().to_string());
-        (KeyKind::Fire, new.job.spec.job_type.as_str(), nominal)
-    });
-    request.into_iter().chain(unique.into_iter().chain(fire).map(|name| (name, None)))
-}
-
-fn write_name(write: &JobWrite) -> Option<Name<'_>> {
-    match write.key {
-        KeyChange::Take => unique(&write.job),
-        KeyChange::None | KeyChange::Release => None,
-    }
-}
-
-/// The names that a batch asks for, each once for each who asks.
-fn wanted(batch: &Batch) -> Vec<Name<'_>> {
-    let mut names: Vec<Name<'_>> =
-        batch.creates.iter().flat_map(create_names).map(|(name, _)| name).collect();
-    names.extend(batch.writes.iter().filter_map(write_name));
-    names
-}
-
 /// Asks who holds the names that a batch asks for.
 pub(super) fn ask(script: &mut Script, batch: &Batch) -> Option<Place> {
     let mut rows = Rows::default();
-    for (kind, scope, key) in wanted(batch) {
-        rows.row().int(key_code(kind)).text(scope).text(&key);
+    for (kind, scope, key) in names::asked(batch) {
+        rows.row().int(key_code(kind)).text(scope).text(key);
     }
     script.add_rows(HOLDERS, rows)
 }
@@ -98,11 +52,11 @@ pub(super) fn holders(
     batch: &Batch,
     found: Vec<(i64, Vec<u8>)>,
 ) -> Result<HashMap<Name<'_>, JobId>> {
-    let names = wanted(batch);
+    let names = names::asked(batch);
     let mut holders = HashMap::with_capacity(names.len());
     for (place, holder) in found {
         if let Some(name) = usize::try_from(place).ok().and_then(|place| names.get(place)) {
-            holders.insert(name.clone(), JobId(id("job_keys.job_id", &holder)?));
+            holders.insert(*name, JobId(id("job_keys.job_id", &holder)?));
         }
     }
     Ok(holders)
@@ -112,43 +66,16 @@ pub(super) fn holders(
 pub(super) fn take<'a>(
     script: &mut Script,
     batch: &'a Batch,
-    mut holders: HashMap<Name<'a>, JobId>,
+    holders: HashMap<Name<'a>, JobId>,
     committed: &mut Committed,
 ) {
-    let mut claims: Vec<(Name<'_>, Claim<'_>)> = Vec::new();
-    for (new, written) in batch.creates.iter().zip(&mut committed.creates) {
-        let taken = create_names(new).find_map(|(name, _)| Some((name.0, *holders.get(&name)?)));
-        if let Some((kind, holder)) = taken {
-            *written = Written::KeyTaken { kind, holder };
-            continue;
-        }
-        for (name, fingerprint) in create_names(new) {
-            holders.insert(name.clone(), new.job.id);
-            claims.push((name, Claim { job: &new.job, fingerprint }));
-        }
-    }
-    for (write, written) in batch.writes.iter().zip(&mut committed.writes) {
-        let Some(name) = write_name(write).filter(|_| *written == Written::Done) else {
-            continue;
-        };
-        match holders.get(&name) {
-            Some(holder) if *holder != write.job.id => {
-                *written = Written::KeyTaken { kind: name.0, holder: *holder };
-            }
-            _ => {
-                holders.insert(name.clone(), write.job.id);
-                claims.push((name, Claim { job: &write.job, fingerprint: None }));
-            }
-        }
-    }
-    // In key order, as every store writes them: two servers cannot block each other.
-    claims.sort_by(|(one, _), (next, _)| one.cmp(next));
     let mut rows = Rows::default();
-    for ((kind, scope, key), claim) in claims {
+    for claim in names::give(batch, committed, holders) {
+        let (kind, scope, key) = claim.name;
         rows.row()
             .int(key_code(kind))
             .text(scope)
-            .text(&key)
+            .text(key)
             .hex(claim.job.id.0.as_bytes())
             .maybe_hex(claim.fingerprint.map(<[u8; 32]>::as_slice))
             .int(claim.job.status.create_time.as_micros());

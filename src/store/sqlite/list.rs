@@ -1,10 +1,8 @@
 //! Lists and counts: the one place where a statement is put together, from fixed texts and bound
 //! values only.
 //!
-//! A page is sought by the index that fits its filter best ([`walk`]); whatever else the filter says
+//! A page is sought by the index that fits its filter best ([`Walk`]); whatever else the filter says
 //! is checked on the way.
-
-mod walk;
 
 use sqlx::{QueryBuilder, Sqlite, SqlitePool};
 
@@ -13,15 +11,20 @@ use crate::domain::job::Job;
 use crate::domain::status::StateKind;
 use crate::domain::{Category, JobId, JobType, QueueName, WorkerName};
 use crate::store::rows::{state_code, trigger_code};
+use crate::store::walk::{self, Walk, walks};
 use crate::store::{ListQuery, Result};
 
 use super::error::from_sqlx;
 use super::input::ids;
 use super::read::{self, JobColumns};
 
-use self::walk::{Walk, are_few, walks};
+pub(super) const STATEMENTS: &[&str] = &[ESTIMATE];
 
-pub(super) use self::walk::STATEMENTS;
+/// Jobs that the indexes by state would walk: the one of ended jobs does not know queues.
+const ESTIMATE: &str = "SELECT coalesce(sum(stored), 0) FROM stat_totals \
+    WHERE (?1 = '[]' OR state IN (SELECT value FROM json_each(?1))) \
+    AND (?2 = '[]' OR job_type IN (SELECT value FROM json_each(?2))) \
+    AND (state >= 2 OR ?3 = '[]' OR queue IN (SELECT value FROM json_each(?3)))";
 
 type Builder = QueryBuilder<Sqlite>;
 
@@ -200,6 +203,21 @@ fn page(query: &ListQuery, few: bool) -> Builder {
          LEFT JOIN job_progress AS p ON p.id = n.id ORDER BY n.id DESC",
     );
     builder
+}
+
+/// Whether the jobs that the indexes by state would walk are few.
+async fn are_few(readers: &SqlitePool, filter: &JobFilter) -> Result<bool> {
+    if !walk::depends(filter) {
+        return Ok(false);
+    }
+    let estimate: i64 = sqlx::query_scalar(ESTIMATE)
+        .bind(serde_json::Value::from(codes(filter)).to_string())
+        .bind(names(filter.types.iter().map(JobType::as_str)))
+        .bind(names(filter.queues.iter().map(QueueName::as_str)))
+        .fetch_one(readers)
+        .await
+        .map_err(from_sqlx)?;
+    Ok(estimate <= walk::SORTED_MAX)
 }
 
 /// A page of jobs, newest first.

@@ -4,10 +4,11 @@ use sqlx::SqlitePool;
 
 use crate::domain::JobId;
 use crate::domain::logs::LogRow;
+use crate::store::passed::Passed;
 use crate::store::rows::{corrupt, decode, encode};
+use crate::store::trim::Middle;
 use crate::store::{LogQuery, Result};
 
-use super::commit::Passed;
 use super::error::from_sqlx;
 use super::input::Rows;
 use super::script::Script;
@@ -77,23 +78,6 @@ pub(super) async fn read(readers: &SqlitePool, query: &LogQuery) -> Result<Vec<L
         .collect()
 }
 
-/// The rows that lie wholly between the first `head` and the last `tail` lines: first and last
-/// position, lines to let go, lines already gone.
-fn middle(sizes: &[(i64, i64, i64)], head: i64, tail: i64) -> Option<(i64, i64, i64, i64)> {
-    let total: i64 = sizes.iter().map(|(_, lines, dropped)| lines + dropped).sum();
-    let mut before = 0;
-    let mut found: Option<(i64, i64, i64, i64)> = None;
-    for (position, lines, dropped) in sizes {
-        let after = total - before - lines - dropped;
-        if before >= head && after >= tail {
-            let (first, _, going, gone) = found.unwrap_or((*position, *position, 0, 0));
-            found = Some((first, *position, going + lines, gone + dropped));
-        }
-        before += lines + dropped;
-    }
-    found.filter(|(_, _, going, _)| *going > 0)
-}
-
 /// Lets go of the middle of one lease's log; answers how many lines went.
 pub(super) async fn trim(
     writer: &mut Writer,
@@ -106,8 +90,7 @@ pub(super) async fn trim(
     let sizes = script.add(SIZES);
     script.bind(id.0.as_bytes().as_slice()).bind(lease_epoch);
     let sizes: Vec<(i64, i64, i64)> = writer.run(script).await?.rows(sizes)?;
-    let bound = |lines: u64| i64::try_from(lines).unwrap_or(i64::MAX);
-    let Some((first, last, going, gone)) = middle(&sizes, bound(head), bound(tail)) else {
+    let Some(Middle { first, last, going, gone }) = Middle::of(&sizes, head, tail) else {
         writer.rollback().await;
         return Ok(0);
     };

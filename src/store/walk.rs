@@ -4,26 +4,11 @@
 //! be gathered by their states and sorted; if not, they are dense enough to be met by walking all
 //! jobs from the newest on.
 
-use sqlx::SqlitePool;
-
 use crate::domain::filter::JobFilter;
 use crate::domain::status::StateKind;
-use crate::domain::{JobType, QueueName};
-use crate::store::Result;
-use crate::store::sqlite::error::from_sqlx;
-
-use super::{codes, names};
-
-pub(in crate::store::sqlite) const STATEMENTS: &[&str] = &[ESTIMATE];
-
-/// Jobs that the indexes by state would walk: the one of ended jobs does not know queues.
-const ESTIMATE: &str = "SELECT coalesce(sum(stored), 0) FROM stat_totals \
-    WHERE (?1 = '[]' OR state IN (SELECT value FROM json_each(?1))) \
-    AND (?2 = '[]' OR job_type IN (SELECT value FROM json_each(?2))) \
-    AND (state >= 2 OR ?3 = '[]' OR queue IN (SELECT value FROM json_each(?3)))";
 
 /// Jobs that are gathered and sorted for one page: more cost more than walking past the others.
-const SORTED_MAX: i64 = 20_000;
+pub(super) const SORTED_MAX: i64 = 20_000;
 
 /// What a part of a statement walks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +27,16 @@ pub(super) enum Walk {
     Done,
     /// All jobs, newest first.
     Newest,
+}
+
+impl Walk {
+    /// Whether it finds jobs in another order than that of a page.
+    pub(super) const fn gathers(self) -> bool {
+        match self {
+            Self::Ready | Self::Running | Self::Done => true,
+            Self::Ids | Self::Label | Self::Text(_) | Self::Newest => false,
+        }
+    }
 }
 
 /// The walk that an index of the filter's own allows.
@@ -86,18 +81,8 @@ pub(super) fn walks(filter: &JobFilter, few: bool) -> Vec<Walk> {
     walks
 }
 
-/// Whether the jobs that the indexes by state would walk are few.
-pub(super) async fn are_few(readers: &SqlitePool, filter: &JobFilter) -> Result<bool> {
+/// Whether only the counters can tell what to walk.
+pub(super) fn depends(filter: &JobFilter) -> bool {
     let all = filter.states.is_empty() && filter.types.is_empty() && filter.queues.is_empty();
-    if all || own_walk(filter).is_some() {
-        return Ok(false);
-    }
-    let estimate: i64 = sqlx::query_scalar(ESTIMATE)
-        .bind(serde_json::Value::from(codes(filter)).to_string())
-        .bind(names(filter.types.iter().map(JobType::as_str)))
-        .bind(names(filter.queues.iter().map(QueueName::as_str)))
-        .fetch_one(readers)
-        .await
-        .map_err(from_sqlx)?;
-    Ok(estimate <= SORTED_MAX)
+    !all && own_walk(filter).is_none()
 }

@@ -1,0 +1,21 @@
+//! Bounds of what a server asks of a database that it shares with others.
+
+use std::time::Duration;
+
+/// Connections that write, unless said otherwise: one for the writer, one for dispatch rounds.
+pub const DATABASE_LANES: u32 = 2;
+/// Connections of one kind that may be asked for: a database has some hundred for everybody.
+pub const DATABASE_CONNECTIONS_MAX: u32 = 100;
+/// What a single statement may take unless said otherwise: a commit is a matter of milliseconds, and who
+/// waits longer than this is better told.
+pub const DATABASE_STATEMENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Shorter ones would end what is merely slow.
+pub const DATABASE_STATEMENT_TIMEOUT_MIN: Duration = Duration::from_millis(100);
+/// Longer ones keep leases and outcomes waiting behind one statement.
+pub const DATABASE_STATEMENT_TIMEOUT_MAX: Duration = Duration::from_secs(300);
+/// How long migrations may take, and the wait for another server that runs them: indexes of large tables
+/// take their time.
+pub const DATABASE_MIGRATION_MAX: Duration = Duration::from_secs(3600);
+/// How often a batch that met others in the middle (a deadlock, a key taken meanwhile) is repeated before
+/// its caller hears of it.
+pub const DATABASE_COLLISIONS_MAX: usize = 5;

@@ -1,0 +1,48 @@
+//! A batch without what did not pass.
+
+use super::figures::Figures;
+use super::{Appended, Batch, Committed, JobDelete, JobWrite, NewJob, Written};
+use crate::domain::LogBatch;
+
+/// A batch, and what became of each of its parts.
+pub(super) struct Passed<'a> {
+    pub batch: &'a Batch,
+    pub committed: &'a Committed,
+}
+
+impl<'a> Passed<'a> {
+    pub(super) fn creates(&self) -> impl Iterator<Item = &'a NewJob> + use<'a> {
+        done(&self.batch.creates, &self.committed.creates, |written| *written == Written::Done)
+    }
+
+    pub(super) fn writes(&self) -> impl Iterator<Item = &'a JobWrite> + use<'a> {
+        done(&self.batch.writes, &self.committed.writes, |written| *written == Written::Done)
+    }
+
+    pub(super) fn deletes(&self) -> impl Iterator<Item = &'a JobDelete> + use<'a> {
+        done(&self.batch.deletes, &self.committed.deletes, |gone| *gone)
+    }
+
+    pub(super) fn logs(&self) -> impl Iterator<Item = &'a LogBatch> + use<'a> {
+        done(&self.batch.logs, &self.committed.logs, |kept| *kept == Appended::Done)
+    }
+
+    /// Whether nothing was held back that the figures count.
+    pub(super) fn is_all(&self) -> bool {
+        let Committed { creates, writes, deletes, .. } = self.committed;
+        let written = creates.iter().chain(writes).all(|written| *written == Written::Done);
+        written && deletes.iter().all(|gone| *gone)
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        Figures::of(self.creates(), self.writes(), self.deletes())
+    }
+}
+
+fn done<'a, T, O>(
+    items: &'a [T],
+    outcomes: &'a [O],
+    passes: impl Fn(&O) -> bool,
+) -> impl Iterator<Item = &'a T> {
+    items.iter().zip(outcomes).filter(move |(_, outcome)| passes(outcome)).map(|(item, _)| item)
+}

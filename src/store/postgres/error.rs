@@ -1,0 +1,82 @@
+//! What an error of PostgreSQL means to a caller of the store.
+//! Codes: <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+
+use std::sync::Arc;
+
+use crate::store::Error;
+use crate::store::rows::corrupt;
+
+/// Two transactions waited for each other, or could not be put in one line: once more.
+const DEADLOCK: &str = "40P01";
+const SERIALIZATION: &str = "40001";
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+/// The server ends this connection; it says so at any time, also between a commit and its answer.
+const ADMIN_SHUTDOWN: &str = "57P01";
+const CRASH_SHUTDOWN: &str = "57P02";
+const IDLE_TIMEOUT: &str = "57P05";
+/// Something this server needs is not there, or not ours to use: an operator can give it.
+const NO_PRIVILEGE: &str = "42501";
+const NO_TABLE: &str = "42P01";
+const NO_SCHEMA: &str = "3F000";
+/// Classes of errors that lie in what was sent.
+const FAULTS_OF_THE_BATCH: &[&str] = &["21", "22", "23", "42", "54"];
+
+/// The SQLSTATE, if the error came from the server.
+pub(super) fn code(error: &sqlx::Error) -> Option<String> {
+    Some(error.as_database_error()?.code()?.into_owned())
+}
+
+/// The error of a statement that wrote nothing, or whose transaction can only be rolled back.
+pub(super) fn from_sqlx(error: sqlx::Error) -> Error {
+    match (&error, code(&error).as_deref()) {
+        (_, Some(NO_PRIVILEGE | NO_TABLE | NO_SCHEMA)) => Error::Unavailable(Arc::new(error)),
+        (_, Some(code)) if FAULTS_OF_THE_BATCH.iter().any(|class| code.starts_with(class)) => {
+            Error::Rejected(Arc::new(error))
+        }
+        (
+            sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::ColumnNotFound(_)
+            | sqlx::Error::ColumnIndexOutOfBounds { .. },
+            None,
+        ) => corrupt("a column", error),
+        (_, _) => Error::Unavailable(Arc::new(error)),
+    }
+}
+
+/// The error of what commits: unless the server says why it did not, it may have.
+pub(super) fn unsure(error: sqlx::Error) -> Error {
+    match code(&error).as_deref() {
+        None | Some(ADMIN_SHUTDOWN | CRASH_SHUTDOWN | IDLE_TIMEOUT) => {
+            Error::OutcomeUnknown(Arc::new(error))
+        }
+        Some(_) => from_sqlx(error),
+    }
+}
+
+/// Whether the same once more may well pass.
+pub(super) fn is_collision(error: &Error) -> bool {
+    let Error::Unavailable(source) = error else { return false };
+    let code = source.downcast_ref::<sqlx::Error>().and_then(code);
+    matches!(code.as_deref(), Some(DEADLOCK | SERIALIZATION | LOCK_NOT_AVAILABLE))
+}
+
+/// The store was closed.
+pub(super) fn closed() -> Error {
+    Error::Unavailable(Arc::new(sqlx::Error::PoolClosed))
+}
+
+/// The database did not answer in time; nothing was to be written by what it was asked.
+pub(super) fn late() -> Error {
+    Error::Unavailable(Arc::new(NoAnswer))
+}
+
+/// The database did not answer in time to what commits.
+pub(super) fn unheard() -> Error {
+    Error::OutcomeUnknown(Arc::new(NoAnswer))
+}
+
+/// See [`late`].
+#[derive(Debug, thiserror::Error)]
+#[error("the database did not answer in time")]
+struct NoAnswer;

@@ -1,0 +1,152 @@
+//! Reads of single jobs, of what is due, and of the line's length.
+
+use uuid::Uuid;
+
+use crate::domain::job::Job;
+use crate::domain::status::{Attempt, StateKind};
+use crate::domain::{JobId, JobType, QueueName, SessionId, Timestamp};
+use crate::store::Result;
+use crate::store::rows::{self, JobRow, decode, state_code};
+
+use super::error::from_sqlx;
+use super::pool::Pool;
+
+pub(super) const STATEMENTS: &[&str] =
+    &[LOAD, HELD, ATTEMPTS, DUE, NEXT_DEADLINE, OLDEST_PENDING, RECENT];
+
+const LOAD: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, p.data \
+    FROM jobs AS j JOIN job_status AS s ON s.id = j.id \
+    LEFT JOIN job_progress AS p ON p.id = j.id WHERE j.id = ANY($1::uuid[])";
+
+const HELD: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, p.data \
+    FROM job_status AS s JOIN jobs AS j ON j.id = s.id \
+    LEFT JOIN job_progress AS p ON p.id = s.id \
+    WHERE s.state = 1 AND s.session_id = ANY($1::uuid[])";
+
+const ATTEMPTS: &str =
+    "SELECT attempt FROM job_attempts WHERE job_id = $1 ORDER BY lease_epoch, position";
+
+const DUE: &str = "SELECT id FROM job_status WHERE deadline IS NOT NULL AND deadline <= $1 \
+    ORDER BY deadline LIMIT $2";
+
+const NEXT_DEADLINE: &str = "SELECT min(deadline) FROM job_status WHERE deadline IS NOT NULL";
+
+/// Walks the ready index alone.
+const OLDEST_PENDING: &str = "SELECT queue, job_type, min(schedule_time) FROM job_status \
+    WHERE state = 0 AND schedule_time <= $1 GROUP BY queue, job_type";
+
+/// The newest of each ending, then the newest of these: no ending is walked further than needed.
+const RECENT: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, NULL::bytea \
+    FROM (SELECT n.id FROM unnest($2::bigint[]) AS e(state) CROSS JOIN LATERAL (\
+    SELECT id FROM job_status WHERE job_type = $1 AND state = e.state AND state >= 2 \
+    ORDER BY id DESC LIMIT $3) AS n ORDER BY n.id DESC LIMIT $3) AS n \
+    JOIN jobs AS j ON j.id = n.id JOIN job_status AS s ON s.id = n.id ORDER BY n.id DESC";
+
+/// Id, spec, payload, status, result, flushed progress.
+pub(super) type JobColumns =
+    (Uuid, Vec<u8>, Option<Vec<u8>>, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
+
+/// The job of a row.
+pub(super) fn job((id, spec, payload, status, result, flushed): JobColumns) -> Result<Job> {
+    JobRow { id: id.into_bytes().to_vec(), spec, payload, status, result, flushed }.job()
+}
+
+/// The jobs of rows.
+pub(super) fn jobs(rows: Vec<JobColumns>) -> Result<Vec<Job>> {
+    rows.into_iter().map(job).collect()
+}
+
+/// Each id once.
+pub(super) fn wanted(ids: impl IntoIterator<Item = Uuid>) -> Vec<Uuid> {
+    let mut wanted: Vec<Uuid> = ids.into_iter().collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    wanted
+}
+
+/// These jobs, whole.
+pub(super) async fn load(pool: &Pool, ids: &[JobId]) -> Result<Vec<Job>> {
+    let wanted = wanted(ids.iter().map(|id| id.0));
+    let mut link = pool.read().await?;
+    let query = link.query_as(LOAD).bind(wanted);
+    let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    link.done().await?;
+    jobs(found)
+}
+
+/// Running jobs that these sessions hold.
+pub(super) async fn held(pool: &Pool, sessions: &[SessionId]) -> Result<Vec<Job>> {
+    let wanted = wanted(sessions.iter().map(|id| id.0));
+    let mut link = pool.read().await?;
+    let query = link.query_as(HELD).bind(wanted);
+    let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    link.done().await?;
+    jobs(found)
+}
+
+/// Executions that the status no longer holds.
+pub(super) async fn attempts(pool: &Pool, id: JobId) -> Result<Vec<Attempt>> {
+    let mut link = pool.read().await?;
+    let query = link.query_scalar::<Vec<u8>>(ATTEMPTS).bind(id.0);
+    let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    link.done().await?;
+    found.iter().map(|bytes| decode("job_attempts.attempt", bytes)).collect()
+}
+
+/// Jobs whose deadline has passed.
+pub(super) async fn due(pool: &Pool, now: Timestamp, limit: i64) -> Result<Vec<JobId>> {
+    let mut link = pool.read().await?;
+    let query = link.query_scalar::<Uuid>(DUE).bind(now.as_micros()).bind(limit);
+    let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    link.done().await?;
+    Ok(found.into_iter().map(JobId).collect())
+}
+
+/// The earliest deadline.
+pub(super) async fn next_deadline(pool: &Pool) -> Result<Option<Timestamp>> {
+    let mut link = pool.read().await?;
+    let query = link.query_scalar::<Option<i64>>(NEXT_DEADLINE);
+    let found = query.fetch_one(&mut *link).await.map_err(from_sqlx)?;
+    link.done().await?;
+    Ok(found.map(Timestamp::from_micros))
+}
+
+/// When the longest waiting due job of each line became ready.
+pub(super) async fn oldest_pending(
+    pool: &Pool,
+    now: Timestamp,
+) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
+    let mut link = pool.read().await?;
+    let query = link.query_as::<(String, String, i64)>(OLDEST_PENDING).bind(now.as_micros());
+    let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    link.done().await?;
+    found
+        .into_iter()
+        .map(|(queue, job_type, ready)| {
+            Ok((
+                rows::queue("job_status.queue", &queue)?,
+                rows::job_type("job_status.job_type", &job_type)?,
+                Timestamp::from_micros(ready),
+            ))
+        })
+        .collect()
+}
+
+/// The newest ended jobs of a type.
+pub(super) async fn recent(
+    pool: &Pool,
+    job_type: &JobType,
+    state: Option<StateKind>,
+    limit: i64,
+) -> Result<Vec<Job>> {
+    let endings: Vec<i64> = StateKind::ALL
+        .into_iter()
+        .filter(|kind| kind.is_terminal() && state.is_none_or(|state| state == *kind))
+        .map(state_code)
+        .collect();
+    let mut link = pool.read().await?;
+    let query = link.query_as(RECENT).bind(job_type.as_str()).bind(endings).bind(limit);
+    let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    link.done().await?;
+    jobs(found)
+}

@@ -1,0 +1,191 @@
+//! What the statement is given: an array for each column.
+
+mod history;
+mod jobs;
+mod progress;
+
+use uuid::Uuid;
+
+use crate::domain::JobId;
+use crate::store::names::Claim;
+use crate::store::passed::Passed;
+use crate::store::rows::{encode, key_code, state_code};
+use crate::store::{Batch, KeyChange, Result};
+
+use super::super::bound::Bound;
+use super::super::changes::Entry;
+
+use self::history::History;
+use self::jobs::{Jobs, Statuses};
+pub(super) use self::progress::FLUSH;
+use self::progress::Progress;
+pub(in super::super) use self::progress::flush;
+
+/// A code as a column has it.
+fn small(code: i64) -> i16 {
+    i16::try_from(code).unwrap_or(i16::MAX)
+}
+
+/// What each write, delete and log batch expects of its job, in this order.
+#[derive(Default)]
+pub(in super::super) struct Guards {
+    ids: Vec<Uuid>,
+    revisions: Vec<Option<i64>>,
+    epochs: Vec<Option<i64>>,
+    running: Vec<bool>,
+}
+
+impl Guards {
+    pub(in super::super) fn of(batch: &Batch) -> Self {
+        let mut guards = Self::default();
+        for write in &batch.writes {
+            let (revision, epoch) = (write.expected_revision, write.expected_epoch);
+            guards.push(write.job.id, Some(revision), Some(epoch), false);
+        }
+        for delete in &batch.deletes {
+            guards.push(delete.job.id, Some(delete.expected_revision), None, false);
+        }
+        for log in &batch.logs {
+            guards.push(log.job_id, None, Some(log.lease_epoch), true);
+        }
+        guards
+    }
+
+    fn push(&mut self, id: JobId, revision: Option<i64>, epoch: Option<i64>, running: bool) {
+        self.ids.push(id.0);
+        self.revisions.push(revision);
+        self.epochs.push(epoch);
+        self.running.push(running);
+    }
+
+    pub(in super::super) const fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    pub(in super::super) fn bind(&self, query: Bound) -> Bound {
+        query.bind(&self.ids).bind(&self.revisions).bind(&self.epochs).bind(&self.running)
+    }
+}
+
+/// Names that are to be taken, in their order.
+#[derive(Default)]
+pub(in super::super) struct Names<'a> {
+    kinds: Vec<i16>,
+    scopes: Vec<&'a str>,
+    keys: Vec<&'a str>,
+    job_ids: Vec<Uuid>,
+    fingerprints: Vec<Option<&'a [u8]>>,
+    create_times: Vec<i64>,
+}
+
+impl<'a> Names<'a> {
+    pub(in super::super) fn of(claims: &[Claim<'a>]) -> Self {
+        let mut names = Self::default();
+        for claim in claims {
+            let (kind, scope, key) = claim.name;
+            names.kinds.push(small(key_code(kind)));
+            names.scopes.push(scope);
+            names.keys.push(key);
+            names.job_ids.push(claim.job.id.0);
+            names.fingerprints.push(claim.fingerprint.map(<[u8; 32]>::as_slice));
+            names.create_times.push(claim.job.status.create_time.as_micros());
+        }
+        names
+    }
+
+    pub(in super::super) fn bind(&self, query: Bound) -> Bound {
+        query
+            .bind(&self.kinds)
+            .bind(&self.scopes)
+            .bind(&self.keys)
+            .bind(&self.job_ids)
+            .bind(&self.fingerprints)
+            .bind(&self.create_times)
+    }
+}
+
+/// Everything but guards and names.
+pub(super) struct Input<'a> {
+    jobs: Jobs<'a>,
+    statuses: Statuses<'a>,
+    progress: Progress,
+    history: History,
+    gone: Vec<Uuid>,
+    released: Vec<Uuid>,
+    figures: Figures,
+    batch: Uuid,
+    time: i64,
+    entry: Entry,
+}
+
+impl<'a> Input<'a> {
+    pub(super) fn of(passed: &Passed<'a>) -> Result<Self> {
+        let deletes = || passed.deletes().map(|delete| &delete.job);
+        let over = passed
+            .writes()
+            .filter(|write| write.key == KeyChange::Release)
+            .map(|write| &write.job)
+            .chain(deletes())
+            .filter(|job| !job.spec.unique_key.is_empty());
+        Ok(Self {
+            jobs: Jobs::of(passed)?,
+            statuses: Statuses::of(passed)?,
+            progress: Progress::of(passed)?,
+            history: History::of(passed)?,
+            gone: deletes().map(|job| job.id.0).collect(),
+            released: over.map(|job| job.id.0).collect(),
+            figures: Figures::of(passed)?,
+            batch: passed.batch.id.0,
+            time: passed.batch.now.as_micros(),
+            entry: Entry::of(passed)?,
+        })
+    }
+
+    pub(super) fn bind(self, query: Bound) -> Bound {
+        let query = self.statuses.bind(self.jobs.bind(query));
+        let query = self.history.bind(self.progress.bind(query));
+        self.figures
+            .bind(query.bind(self.gone).bind(self.released))
+            .bind(self.batch)
+            .bind(self.time)
+            .bind(self.entry.job_ids)
+            .bind(self.entry.removed)
+            .bind(self.entry.ready)
+            .bind(self.entry.rules)
+    }
+}
+
+/// What the batch adds to counters and minute buckets.
+#[derive(Default)]
+struct Figures {
+    totals: (Vec<String>, Vec<String>, Vec<i16>, Vec<i64>, Vec<i64>),
+    buckets: (Vec<i64>, Vec<String>, Vec<String>, Vec<Vec<u8>>),
+}
+
+impl Figures {
+    fn of(passed: &Passed<'_>) -> Result<Self> {
+        let mut columns = Self::default();
+        let figures = passed.figures();
+        for ((key, state), delta) in figures.moved() {
+            columns.totals.0.push(key.job_type.to_string());
+            columns.totals.1.push(key.queue.to_string());
+            columns.totals.2.push(small(state_code(*state)));
+            columns.totals.3.push(delta.stored);
+            columns.totals.4.push(delta.finished);
+        }
+        for ((minute, key), tally) in &figures.tallies {
+            columns.buckets.0.push(*minute);
+            columns.buckets.1.push(key.job_type.to_string());
+            columns.buckets.2.push(key.queue.to_string());
+            columns.buckets.3.push(encode(tally)?);
+        }
+        Ok(columns)
+    }
+
+    fn bind(self, query: Bound) -> Bound {
+        let (job_types, queues, states, stored, finished) = self.totals;
+        let query = query.bind(job_types).bind(queues).bind(states).bind(stored).bind(finished);
+        let (minutes, job_types, queues, tallies) = self.buckets;
+        query.bind(minutes).bind(job_types).bind(queues).bind(tallies)
+    }
+}

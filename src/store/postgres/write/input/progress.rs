@@ -1,0 +1,102 @@
+//! Columns of progress, and the statement for progress alone.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use crate::domain::status::StateKind;
+use crate::domain::{Job, JobId};
+use crate::store::passed::Passed;
+use crate::store::rows::{Flushed, encode};
+use crate::store::{ProgressWrite, Result};
+
+use super::super::super::bound::Bound;
+use super::super::super::error::unsure;
+use super::super::super::pool::Link;
+
+/// A loss of the last of it is a loss of ticks, so nobody waits for the disk. A row that comes a moment after
+/// its lease ended is in nobody's way and goes with the next fold.
+pub(in super::super::super) const FLUSH: &str = "WITH lazily AS MATERIALIZED (\
+    SELECT set_config('synchronous_commit', 'off', true) AS off) \
+    INSERT INTO job_progress (id, lease_epoch, sequence, data) \
+    SELECT p.id, p.lease_epoch, p.sequence, p.data FROM lazily \
+    CROSS JOIN unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[]) \
+    AS p(id, lease_epoch, sequence, data) JOIN job_status AS s ON s.id = p.id \
+    WHERE s.state = 1 AND s.lease_epoch = p.lease_epoch ORDER BY p.id \
+    ON CONFLICT (id) DO UPDATE SET lease_epoch = excluded.lease_epoch, \
+    sequence = excluded.sequence, data = excluded.data \
+    WHERE (excluded.lease_epoch, excluded.sequence) \
+    >= (job_progress.lease_epoch, job_progress.sequence)";
+
+#[derive(Default)]
+pub(super) struct Progress {
+    closed: Vec<Uuid>,
+    ids: Vec<Uuid>,
+    epochs: Vec<i64>,
+    sequences: Vec<i64>,
+    data: Vec<Vec<u8>>,
+    sure: Vec<bool>,
+}
+
+fn runs(job: &Job, lease_epoch: i64) -> bool {
+    job.status.kind() == StateKind::Running && job.status.lease_epoch == lease_epoch
+}
+
+impl Progress {
+    /// The statement sees statuses as they were, so what it writes to them itself is looked at here.
+    pub(super) fn of(passed: &Passed<'_>) -> Result<Self> {
+        let born = passed.creates().map(|new| &new.job);
+        let written: HashMap<JobId, &Job> =
+            born.chain(passed.writes().map(|write| &write.job)).map(|job| (job.id, job)).collect();
+        let gone: HashSet<JobId> = passed.deletes().map(|delete| delete.job.id).collect();
+        let mut columns = Self::default();
+        let mut kept = HashSet::new();
+        for write in passed.batch.progress.iter().filter(|write| !gone.contains(&write.job_id)) {
+            match written.get(&write.job_id) {
+                Some(job) if !runs(job, write.lease_epoch) => continue,
+                Some(_) => {
+                    kept.insert(write.job_id);
+                    columns.push(write, true)?;
+                }
+                None => columns.push(write, false)?,
+            }
+        }
+        // Progress belongs to a lease: it goes when the lease does.
+        let closed = passed.writes().filter(|write| {
+            write.state_before == StateKind::Running && !runs(&write.job, write.expected_epoch)
+        });
+        let closed = closed.map(|write| write.job.id).filter(|id| !kept.contains(id));
+        columns.closed = closed.chain(gone.iter().copied()).map(|id| id.0).collect();
+        Ok(columns)
+    }
+
+    fn push(&mut self, write: &ProgressWrite, sure: bool) -> Result<()> {
+        self.ids.push(write.job_id.0);
+        self.epochs.push(write.lease_epoch);
+        self.sequences.push(write.progress.sequence);
+        self.data.push(encode(&Flushed::from(write.clone()))?);
+        self.sure.push(sure);
+        Ok(())
+    }
+
+    pub(super) fn bind(self, query: Bound) -> Bound {
+        let query = query.bind(self.closed).bind(self.ids).bind(self.epochs);
+        query.bind(self.sequences).bind(self.data).bind(self.sure)
+    }
+}
+
+/// Writes progress and nothing else. It leaves no entry in the change log, so to look for the batch finds
+/// nothing: whoever does repeats it, which changes nothing.
+pub(in super::super::super) async fn flush(
+    link: &mut Link,
+    progress: &[ProgressWrite],
+) -> Result<()> {
+    let mut columns = Progress::default();
+    for write in progress {
+        columns.push(write, false)?;
+    }
+    let Progress { ids, epochs, sequences, data, .. } = columns;
+    let query = link.query(FLUSH).bind(ids).bind(epochs).bind(sequences).bind(data);
+    query.execute(&mut **link).await.map_err(unsure)?;
+    Ok(())
+}

@@ -1,0 +1,23 @@
+# Keeps one PostgreSQL: sh -c THIS guard BIN FOLDER. Does what it is told a line at a time, answers each with a code, and
+# when nobody can tell it anything any more (also because they were killed) leaves nothing behind.
+bin=$1 folder=$2
+
+start() {
+  "$bin/pg_ctl" -D "$folder/data" -w -t 60 -l "$folder/log" -o "$1" start
+}
+
+while read -r verb options; do
+  case $verb in
+    init) "$bin/initdb" -D "$folder/data" -U postgres -A trust -E UTF8 --no-locale --no-sync --no-instructions ;;
+    start) start "$options" ;;
+    # What is left of the one that was killed goes by itself, but not at once.
+    again) for _ in 1 2 3 4 5 6 7 8 9; do start "$options" && break || sleep 0.3; done || start "$options" ;;
+    stop) "$bin/pg_ctl" -D "$folder/data" -w -t 60 -m "$options" stop ;;
+    # As when it crashes: nothing is said to anybody.
+    kill) kill -9 "$(head -n 1 "$folder/data/postmaster.pid")" ;;
+    *) false ;;
+  esac </dev/null >"$folder/said" 2>&1
+  echo $?
+done
+"$bin/pg_ctl" -D "$folder/data" -w -t 60 -m immediate stop </dev/null >/dev/null 2>&1
+rm -rf "$folder"
