@@ -98,8 +98,11 @@ fn keys(job_type: &JobType) -> Vec<RuleKey> {
     [RuleKind::Type, RuleKind::Schedule].map(|kind| RuleKey::new(kind, job_type.as_str())).to_vec()
 }
 
+/// A declaration, and a cursor with the revision of its row.
+type Read = (Option<Definition>, Option<(i64, Cursor)>);
+
 /// The declaration and the cursor among these rows.
-fn read(found: &[Rule]) -> store::Result<(Option<Definition>, Option<(i64, Cursor)>)> {
+fn read(found: &[Rule]) -> store::Result<Read> {
     let of = |kind| found.iter().find(move |rule: &&Rule| rule.key.kind == kind);
     let definition = of(RuleKind::Type).map(Definition::of).transpose()?;
     let cursor = match of(RuleKind::Schedule) {

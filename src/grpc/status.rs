@@ -58,7 +58,7 @@ pub fn to_status(error: engine::Error) -> Status {
             .fact("held", held.to_string())
             .fact("presented", presented.to_string()),
         E::CannotTrigger { job_type, queue, refusal } => {
-            cannot_trigger(&job_type, &queue, &refusal, message)
+            cannot_trigger(&job_type, &queue, &refusal, &message)
         }
         E::QuotaNotFound(name) => {
             Answer::new(Reason::QuotaNotFound, message).fact("quota", name.as_str())
@@ -168,9 +168,9 @@ fn cannot_trigger(
     job_type: &JobType,
     queue: &QueueName,
     refusal: &TriggerRefusal,
-    message: String,
+    message: &str,
 ) -> Answer {
-    let answer = |reason| Answer::new(reason, message.clone()).job_type(job_type);
+    let answer = |reason| Answer::new(reason, message.to_owned()).job_type(job_type);
     match refusal {
         TriggerRefusal::TypeNotDeclared => answer(Reason::TypeNotDeclared).unmet("type", job_type),
         TriggerRefusal::TypeDisabled => answer(Reason::TypeDisabled).unmet("type", job_type),

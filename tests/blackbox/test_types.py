@@ -144,8 +144,9 @@ def test_a_schedule_runs_by_itself_once_for_each_time(jobplane, own_server):
     ]})  # fmt: skip
     wait_until(lambda: len(jobs(jobplane, "ticks")) >= 3, 60, "it fires every second")
     # A restart neither repeats a time nor leaves one out.
+    address = own_server.address
     own_server.stop()
-    own_server.start(listen=own_server.address)
+    own_server.start(listen=address)
     before = len(jobs(jobplane, "ticks"))
     wait_until(lambda: len(jobs(jobplane, "ticks")) >= before + 2, 60, "it goes on")
     found = jobs(jobplane, "ticks")

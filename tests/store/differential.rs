@@ -220,9 +220,10 @@ impl World<'_> {
         let keys = std::slice::from_ref(&key);
         let held = self.model.rules_by_key(keys).await.expect("a read").pop();
         let revision = held.map_or(0, |rule| rule.revision) + i64::from(stale);
-        match gone && revision > 0 {
-            true => RuleWrite::delete(key, revision),
-            false => RuleWrite::put(key, revision, &self.seconds).expect("encodes"),
+        if gone && revision > 0 {
+            RuleWrite::delete(key, revision)
+        } else {
+            RuleWrite::put(key, revision, &self.seconds).expect("encodes")
         }
     }
 

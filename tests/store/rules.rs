@@ -85,7 +85,9 @@ async fn one_missed_rule_takes_the_whole_batch_with_it(store: &dyn Store) {
     };
     assert_eq!(commit(store, batch.clone()).await, want);
     assert!(!store.has_batch(batch.id).await.expect("a read"));
-    assert_eq!(store.position().await.expect("a position"), before);
+    let since = store.changes_since(&before, 100).await.expect("an answer");
+    let ChangesSince::Found { ids, removed, rules, .. } = since else { panic!("{since:?}") };
+    assert_eq!((ids, removed, rules), (vec![], vec![], vec![]));
     assert_eq!((load(store, 4).await, load(store, 2).await), (None, Some(waiting)));
     assert!(load(store, 3).await.is_some());
     assert_eq!(said(store, RuleKind::Queue, "q").await, None);
@@ -118,6 +120,8 @@ async fn the_change_log_names_changed_rules_once(store: &dyn Store) {
 }
 
 async fn a_round_writes_rules_too(store: &dyn Store) {
+    // A first commit: until then a shared store may still have to find out where it is.
+    given(store, vec![born(9, spec(), at(0))]).await;
     let round = store.begin_round(Vec::new(), at(1)).await.expect("a round");
     let rules = vec![put(RuleKind::Rate, "sync", 0, "full")];
     round.commit(Batch { rules, ..batch(at(1)) }).await.expect("a commit");

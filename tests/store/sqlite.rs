@@ -68,6 +68,7 @@ async fn no_statement_walks_a_whole_table_of_jobs() {
 
 #[tokio::test]
 async fn keys_survive_the_widening_of_their_table() {
+    type Key = (i64, String, String, Vec<u8>, Option<Vec<u8>>, i64, i64);
     let mut file = SqliteConnection::connect("sqlite::memory:").await.expect("a connection");
     for schema in [
         include_str!("../../migrations/sqlite/0001_core.sql"),
@@ -80,7 +81,6 @@ async fn keys_survive_the_widening_of_their_table() {
     ] {
         sqlx::raw_sql(schema).execute(&mut file).await.expect("it runs");
     }
-    type Key = (i64, String, String, Vec<u8>, Option<Vec<u8>>, i64, i64);
     let keys: Vec<Key> = sqlx::query_as("SELECT * FROM job_keys ORDER BY kind")
         .fetch_all(&mut file)
         .await

@@ -9,7 +9,9 @@ use super::file::File;
 use super::text;
 use crate::cli::exit::Failure;
 use crate::domain::definitions::Definitions;
+use crate::domain::ids::QuotaName;
 use crate::domain::job_type::TypeOrigin;
+use crate::domain::validate::Violations;
 use crate::engine::TypeInfo;
 use crate::grpc::convert;
 use crate::proto::v1::{JobType, Queue, Quota};
@@ -108,7 +110,8 @@ impl Plan {
             let quota = convert::quota::spec_to_proto(name, spec);
             let before = held.quotas.iter().find(|held| held.name == quota.name);
             let tree = |quota: &Quota| {
-                let read = convert::quota::from_proto(Some(quota.clone()), &mut Default::default());
+                let read =
+                    convert::quota::from_proto(Some(quota.clone()), &mut Violations::default());
                 text::tree(&read.map(|(_, spec)| spec))
             };
             let before = before.map(tree).transpose()?;
@@ -180,7 +183,7 @@ impl Plan {
         for held in held.types.iter().filter(|held| !types.contains(held.r#type.as_str())) {
             gone(Action::DeleteType(held.r#type.clone()), "type", &held.r#type);
         }
-        let quotas: BTreeSet<&str> = definitions.quotas.keys().map(|name| name.as_str()).collect();
+        let quotas: BTreeSet<&str> = definitions.quotas.keys().map(QuotaName::as_str).collect();
         for held in held.quotas.iter().filter(|held| !quotas.contains(held.name.as_str())) {
             gone(Action::DeleteQuota(held.name.clone()), "quota", &held.name);
         }

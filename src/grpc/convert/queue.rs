@@ -139,13 +139,12 @@ fn fields(mask: Option<&prost_types::FieldMask>, violations: &mut Violations) ->
     let mut fields = Vec::with_capacity(paths.len());
     let at = Path::root("update_mask.paths");
     for (place, path) in paths.iter().enumerate() {
-        match FIELDS.iter().find(|(name, _)| name == path) {
-            Some((_, field)) => fields.push(*field),
-            None => {
-                let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
-                let known = known.join(", ");
-                at.index(place).wrong(violations, format!("must be one of {known}"));
-            }
+        if let Some((_, field)) = FIELDS.iter().find(|(name, _)| name == path) {
+            fields.push(*field);
+        } else {
+            let known: Vec<&str> = FIELDS.iter().map(|(name, _)| *name).collect();
+            let known = known.join(", ");
+            at.index(place).wrong(violations, format!("must be one of {known}"));
         }
     }
     fields
