@@ -10,6 +10,7 @@
 //!   splits such a field into several occurrences has them merged by a message reader, while here the last one wins.
 //! - The fields of [`LAZY`] hold messages that the server encodes once and hands to all watchers, or to a worker, by
 //!   reference. A reader of such a field decodes the message named in the proto file from it.
+//! - What workers say on their stream, [`FROM_WORKER`], is a type by hand, for the sake of progress reports.
 
 use std::path::{Path, PathBuf};
 
@@ -30,6 +31,10 @@ const LAZY: &[(&str, &str)] = &[
     (".jobplane.v1.WatchJobsResponse.Removed", "job"),
     (".jobplane.v1.Assignment", "job"),
 ];
+
+/// The name in Rust's copy for what workers say on their stream: a type by hand that is the same on the wire.
+const FROM_WORKER: &str = ".jobplane.v1.FromWorker";
+const SAID_TO: (&str, &str) = ("WorkerService", "ReportProgress");
 
 /// What is compiled; imports come along. `error_details.proto` is imported by nobody and is there for reflection, so
 /// that clients can read the details of an error.
@@ -76,6 +81,7 @@ fn generate(set: FileDescriptorSet) -> Result<()> {
         // By far the largest message of a worker, and the most frequent: it is moved from hand to hand.
         .boxed(".jobplane.v1.ReportProgressRequest.kind.update")
         .extern_path(".google.rpc", "::tonic_types::pb")
+        .extern_path(FROM_WORKER, "crate::proto::from_worker::FromWorker")
         .codec_path("crate::proto::codec::Codec")
         .compile_fds(set)
         .context("cannot generate code from the descriptor set")
@@ -90,6 +96,11 @@ fn opaque(mut set: FileDescriptorSet) -> Result<FileDescriptorSet> {
             make_opaque(message, &package, &mut lazy_left);
         }
     }
+    let mut services = set.file.iter_mut().flat_map(|file| &mut file.service);
+    let reported = services
+        .find(|service| service.name() == SAID_TO.0)
+        .and_then(|service| service.method.iter_mut().find(|call| call.name() == SAID_TO.1));
+    reported.context("SAID_TO is not in proto/")?.input_type = Some(FROM_WORKER.to_owned());
     ensure!(lazy_left.is_empty(), "LAZY names fields that are not in proto/: {lazy_left:?}");
     Ok(set)
 }

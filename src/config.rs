@@ -3,12 +3,17 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::domain::limits::{LEASE_TTL_DEFAULT, SHUTDOWN_WITHIN};
+use crate::domain::limits::{
+    DATABASE_CONNECTIONS_MAX, LEASE_TTL_DEFAULT, POLL_INTERVAL, POLL_INTERVAL_MAX,
+    POLL_INTERVAL_MIN, SHUTDOWN_WITHIN,
+};
 
+mod database;
 mod origin;
 mod peers;
 mod transport;
 
+pub use database::Database;
 pub use peers::PeerLimits;
 pub use transport::{Connections, Streams, Transport};
 
@@ -21,6 +26,8 @@ pub struct Config {
     pub database_url: String,
     /// Reading connections to the database.
     pub read_connections: u32,
+    /// How a database that servers share is used.
+    pub database: Database,
     /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
     /// How long a caller waits for the database before it is told UNAVAILABLE.
@@ -56,6 +63,7 @@ impl Default for Config {
             listen: SocketAddr::from(([127, 0, 0, 1], 50051)),
             database_url: DATABASE_URL_DEFAULT.to_owned(),
             read_connections: 4,
+            database: Database::default(),
             cors_origins: Vec::new(),
             store_timeout: Duration::from_secs(10),
             periods: Periods::default(),
@@ -73,6 +81,15 @@ impl Config {
     pub fn validate(&self) -> Result<(), Invalid> {
         origin::validate(&self.cors_origins)?;
         self.transport.validate()?;
+        transport::count(
+            "database-read-connections",
+            self.read_connections.into(),
+            1,
+            DATABASE_CONNECTIONS_MAX.into(),
+        )?;
+        self.database.validate()?;
+        let (least, most) = (POLL_INTERVAL_MIN, POLL_INTERVAL_MAX);
+        transport::span("poll-interval", self.periods.poll, least, most)?;
         transport::span("shutdown-within", self.shutdown_within, SECOND, HOUR)
     }
 }
@@ -95,12 +112,14 @@ pub struct Periods {
     pub poll: Duration,
     /// Schedules are looked at although none is known to be due, in case a hint was lost.
     pub schedules: Duration,
-    /// What is set up is read again where other servers may have changed it, in case a hint was lost.
-    pub rules: Duration,
     /// Long logs are trimmed.
     pub logs: Duration,
     /// What is past its time is pruned.
     pub prune: Duration,
+    /// The clock of a store that several servers share is looked at.
+    pub clock: Duration,
+    /// Figures that commits left in such a store are summed up.
+    pub fold: Duration,
     /// No lease is judged for this long after the server came up, or after the last trouble with the
     /// store: its workers had nobody to talk to.
     pub lease_grace: Duration,
@@ -113,11 +132,12 @@ impl Default for Periods {
             sessions: Duration::from_secs(1),
             leases: Duration::from_secs(1),
             deadlines: Duration::from_secs(1),
-            poll: Duration::from_secs(1),
+            poll: POLL_INTERVAL,
             schedules: Duration::from_secs(30),
-            rules: Duration::from_secs(10),
             logs: Duration::from_secs(5),
             prune: Duration::from_secs(60),
+            clock: Duration::from_secs(10),
+            fold: Duration::from_secs(1),
             lease_grace: LEASE_TTL_DEFAULT,
         }
     }

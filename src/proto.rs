@@ -1,6 +1,6 @@
 //! Code generated from `proto/` by build.rs: messages, server traits and clients. Named only by `grpc/` and `cli/`.
 //!
-//! By hand there is only the [`codec`]. The rest enters no tree: see the proto files for what a message means, and build.rs for why some
+//! By hand there are only the [`codec`] and [`from_worker`]. The rest enters no tree: see the proto files for what a message means, and build.rs for why some
 //! fields are `Bytes` although the proto file declares a message. In short:
 //!
 //! - `google.protobuf.Struct` fields (payload, result, log data, error details) are `Option<Bytes>`: the encoded
@@ -11,6 +11,7 @@
 //! Maps are `BTreeMap`s, so equal messages encode to equal bytes. `google.rpc.Status` is `tonic_types::pb::Status`.
 
 pub mod codec;
+pub mod from_worker;
 
 /// The package `jobplane.v1`.
 #[allow(

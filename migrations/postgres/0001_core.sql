@@ -149,16 +149,18 @@ CREATE TABLE stat_deltas (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
     autovacuum_vacuum_cost_delay = 0);
 
--- What happened within a minute: any number of rows for a key, summed by whoever reads them, and
--- folded into one from time to time.
+-- What happened within a minute: any number of rows for a key, summed by whoever reads them; new ones
+-- are folded into one from time to time.
 CREATE TABLE stat_buckets (
     minute bigint NOT NULL,
     job_type text COLLATE "C" NOT NULL,
     queue text COLLATE "C" NOT NULL,
-    tally bytea NOT NULL
+    tally bytea NOT NULL,
+    folded boolean NOT NULL DEFAULT false
 ) WITH (autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000);
 
 CREATE INDEX stat_buckets_minute ON stat_buckets (minute, job_type, queue);
+CREATE INDEX stat_buckets_new ON stat_buckets (minute, job_type, queue) WHERE NOT folded;
 
 -- How often the database came up without having been shut down. Empty after a crash and on a promoted
 -- standby, as unlogged tables are: the first server that finds it so gives the next number. Numbers of

@@ -16,13 +16,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use crate::config::Config;
-use crate::engine::{Engine, Stops};
+use crate::engine::{self, Access, Engine, Stops};
 use crate::grpc::listener::Listener;
 use crate::grpc::server;
 use crate::loops;
 use crate::runtime::{Clock, Failure, LoopBoard, Shutdown, Tasks};
-use crate::store::Store;
-use crate::store::sqlite::{Options, SqliteStore};
+use crate::store::postgres::Listen;
+use crate::store::{self, Store};
 use crate::telemetry::Metrics;
 use crate::web;
 
@@ -61,6 +61,18 @@ impl App {
     /// # Errors
     /// If a setting is out of its bounds, or it cannot listen.
     pub async fn start(config: &Config, store: Arc<dyn Store>) -> anyhow::Result<Self> {
+        Self::start_by(config, store, Clock::new()).await
+    }
+
+    /// The same, by a clock that need not be that of the machine.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_by(
+        config: &Config,
+        store: Arc<dyn Store>,
+        clock: Clock,
+    ) -> anyhow::Result<Self> {
         config.validate()?;
         let listener = Listener::bind(config.listen)
             .with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -70,11 +82,12 @@ impl App {
         let tasks = Tasks::new();
         let writer = tasks.beside();
         let (shutdown, cut, closed) = (Shutdown::new(), Shutdown::new(), Shutdown::new());
-        let (clock, metrics, board) = (Clock::new(), Metrics::new(), LoopBoard::default());
+        let (metrics, board) = (Metrics::new(), LoopBoard::default());
+        engine::set_clock(&clock, &store).await.context("the store does not answer")?;
         let engine = Engine::start_up(
             Arc::clone(&store),
             clock,
-            config.store_timeout,
+            Access { timeout: config.store_timeout, lanes: config.database.lanes },
             metrics.clone(),
             board.clone(),
             Stops {
@@ -172,6 +185,32 @@ impl App {
     }
 }
 
+/// The configured database.
+fn database(config: &Config) -> store::Options {
+    let database = &config.database;
+    let listen = match &database.listen_url {
+        _ if database.no_listen => Listen::Never,
+        Some(url) => Listen::At(url.clone()),
+        None => Listen::Here,
+    };
+    store::Options {
+        url: config.database_url.clone(),
+        read_connections: config.read_connections,
+        lanes: database.lanes,
+        statement_timeout: database.statement_timeout,
+        listen,
+        pooler: database.pooler,
+    }
+}
+
+/// Brings the configured database's schema up to date, or only looks; answers what was or is to be done.
+///
+/// # Errors
+/// If the database cannot be used.
+pub async fn migrate(config: &Config, only_look: bool) -> anyhow::Result<store::Migrations> {
+    Ok(store::migrate(&database(config), only_look).await?)
+}
+
 /// Runs a server on the configured database until the process is told to stop.
 ///
 /// # Errors
@@ -179,12 +218,11 @@ impl App {
 pub async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anything is opened or made.
     config.validate()?;
-    let options = Options { url: config.database_url.clone(), read_pool: config.read_connections };
     // Before anything takes time: the first process of a container has no other end than this.
     let mut signals = Signals::new().context("cannot listen for signals")?;
     let starting = async {
-        let store = SqliteStore::open(options).await?;
-        App::start(&config, Arc::new(store)).await
+        let store = store::open(&database(&config)).await?;
+        App::start(&config, store).await
     };
     let app = tokio::select! {
         app = starting => app?,

@@ -35,6 +35,7 @@ mod list;
 mod live;
 mod logs;
 mod man;
+mod migrate;
 mod names;
 mod output;
 mod pages;
@@ -103,6 +104,8 @@ enum Command {
     Demo(demo::Args),
     /// Run the server
     Serve(serve::Args),
+    /// Bring a database's schema up to date, without a server
+    Migrate(migrate::Args),
     /// Run a command as a job: its output, progress, usage and end are seen by all who watch
     Run(Box<run::Args>),
     #[command(flatten)]
@@ -200,7 +203,7 @@ pub fn main() -> ExitCode {
             builder.worker_threads(2);
             builder
         }
-        Command::Ask(_) | Command::Completions(_) | Command::Man(_) => {
+        Command::Ask(_) | Command::Completions(_) | Command::Man(_) | Command::Migrate(_) => {
             tokio::runtime::Builder::new_current_thread()
         }
     };
@@ -237,6 +240,12 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Demo(args) => {
             let ended = demo::run(args, &mut out).await;
             return end(ended, &mut out);
+        }
+        Command::Migrate(args) => {
+            return match migrate::run(args, &mut out).await {
+                Ok(exit) => out.flush().map_or_else(|failure| failure.exit().into(), |()| exit),
+                Err(failure) => end(Err(failure), &mut out),
+            };
         }
         Command::Serve(args) => {
             return serve::run(args).await.unwrap_or_else(|error| {

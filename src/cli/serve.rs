@@ -1,5 +1,6 @@
 //! `jobplane serve`: runs the server.
 
+pub(super) mod database;
 mod peers;
 mod table;
 mod transport;
@@ -32,16 +33,16 @@ pub struct Args {
     #[arg(long, env = "JOBPLANE_LISTEN", value_name = "HOST:PORT")]
     #[arg(default_value = "127.0.0.1:50051")]
     pub listen: SocketAddr,
-    /// Keep jobs here; created if it is not there
-    #[arg(long, env = "JOBPLANE_DATABASE_URL", value_name = "URL")]
-    #[arg(default_value = "sqlite://jobplane.db", hide_env_values = true)]
-    pub database_url: String,
+    #[command(flatten)]
+    url: database::Url,
     /// How the log on stderr is written
     #[arg(long, env = "JOBPLANE_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
     /// What is logged: a level, or levels by module (`info,jobplane::engine=debug`)
     #[arg(long, env = "JOBPLANE_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
     pub log_level: String,
+    #[command(flatten)]
+    database: database::Args,
     #[command(flatten)]
     transport: transport::Args,
     #[command(flatten)]
@@ -60,7 +61,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     let _log = logs::init(format, &args.log_level)?;
     let mut config =
-        Config { listen: args.listen, database_url: args.database_url, ..Config::default() };
+        Config { listen: args.listen, database_url: args.url.database_url, ..Config::default() };
+    args.database.set(&mut config);
     args.transport.set(&mut config);
     args.peers.set(&mut config);
     app::serve(config).await?;

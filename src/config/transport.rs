@@ -135,7 +135,12 @@ impl Transport {
     }
 }
 
-fn count(setting: &'static str, value: u64, least: u64, most: u64) -> Result<(), Invalid> {
+pub(super) fn count(
+    setting: &'static str,
+    value: u64,
+    least: u64,
+    most: u64,
+) -> Result<(), Invalid> {
     if (least..=most).contains(&value) {
         return Ok(());
     }

@@ -65,10 +65,36 @@ impl Histogram {
         }
     }
 
+    /// What is left without what `other` counted, which is a part of this.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        let mut rest = self.clone();
+        rest.sum_micros = rest.sum_micros.saturating_sub(other.sum_micros);
+        for (bucket, count) in &mut rest.buckets {
+            if let Ok(at) = other.buckets.binary_search_by_key(bucket, |(at, _)| *at) {
+                *count = count.saturating_sub(other.buckets[at].1);
+            }
+        }
+        rest.buckets.retain(|(_, count)| *count > 0);
+        rest
+    }
+
+    /// Whether nothing was counted.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.buckets.is_empty()
+    }
+
     /// How many durations were counted.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.buckets.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Their sum, exact.
+    #[must_use]
+    pub const fn sum(&self) -> Duration {
+        Duration::from_micros(self.sum_micros)
     }
 
     /// Their mean, exact.
@@ -83,26 +109,39 @@ impl Histogram {
     /// The duration below which a fraction `quantile` (0 to 1) of them lies, within about 3 %.
     #[must_use]
     pub fn quantile(&self, quantile: f64) -> Option<Duration> {
-        let count = self.count();
-        if count == 0 {
-            return None;
-        }
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a rank within a count; a count beyond 2^53 is out of reach"
-        )]
-        let rank = ((quantile.clamp(0.0, 1.0) * count as f64).ceil() as u64).max(1);
-        let mut seen = 0;
-        for (bucket, count) in &self.buckets {
-            seen += count;
-            if seen >= rank {
-                return Some(Duration::from_micros(middle_micros(*bucket)));
-            }
-        }
-        None
+        quantile_of(&self.buckets, quantile)
     }
+
+    /// Of the durations longer than `span`: how many there are, and their median.
+    #[must_use]
+    pub fn beyond(&self, span: Duration) -> Option<(u64, Duration)> {
+        let bucket = bucket_of(u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+        let longer = &self.buckets[self.buckets.partition_point(|(at, _)| *at <= bucket)..];
+        let count = longer.iter().map(|(_, count)| count).sum();
+        quantile_of(longer, 0.5).map(|median| (count, median))
+    }
+}
+
+fn quantile_of(buckets: &[(u16, u64)], quantile: f64) -> Option<Duration> {
+    let count: u64 = buckets.iter().map(|(_, count)| count).sum();
+    if count == 0 {
+        return None;
+    }
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rank within a count; a count beyond 2^53 is out of reach"
+    )]
+    let rank = ((quantile.clamp(0.0, 1.0) * count as f64).ceil() as u64).max(1);
+    let mut seen = 0;
+    for (bucket, count) in buckets {
+        seen += count;
+        if seen >= rank {
+            return Some(Duration::from_micros(middle_micros(*bucket)));
+        }
+    }
+    None
 }
 
 #[cfg(test)]

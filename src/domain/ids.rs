@@ -120,6 +120,20 @@ name!(
     /// The name of a kind of work.
     JobType
 );
+impl JobType {
+    /// The type of the jobs that run bulk commands.
+    #[must_use]
+    pub fn bulk() -> Self {
+        Self("jobplane.bulk".into())
+    }
+
+    /// Whether it is one of the server's own.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with(RESERVED_PREFIX)
+    }
+}
+
 name!(
     /// Where jobs wait.
     QueueName

@@ -2,12 +2,14 @@
 
 mod command_line;
 mod database;
+mod keeping;
 mod rules;
 
 use std::time::Duration;
 
 pub use command_line::*;
 pub use database::*;
+pub use keeping::*;
 pub use rules::*;
 
 /// Names stand in indexes, metrics and terminals.
@@ -256,6 +258,20 @@ pub const CACHE_JOBS_MAX: usize = 20_000;
 /// Minute buckets that the SQLite writer remembers: those of the minutes that are written now, of some hundreds
 /// of types and queues; others are read before they are added to.
 pub const TALLIES_KNOWN_MAX: usize = 1_000;
+
+/// Least time between two hints to other servers: sending one takes a lock of the whole database.
+pub const HINT_PACE: Duration = Duration::from_millis(20);
+/// Pause after a hint could not be sent, or none can be heard.
+pub const HINT_PAUSE: Duration = Duration::from_secs(1);
+/// Changes of other servers that are looked at one by one; with more, it is cheaper to read all that
+/// concerns this one.
+pub const NEWS_CHANGES_MAX: usize = 50_000;
+/// Least time between two looks at the progress of jobs that report to other servers.
+pub const NEWS_PROGRESS_PACE: Duration = Duration::from_millis(50);
+/// A reading of the store's clock that takes longer says too little.
+pub const CLOCK_READING_WITHIN: Duration = Duration::from_millis(250);
+/// Readings of the store's clock that are tried before the next one is left for later.
+pub const CLOCK_READINGS_MAX: usize = 3;
 
 /// Rows of the change log are kept this long: the time within which a watch may resume.
 pub const RESUME_RETENTION: Duration = Duration::from_secs(15 * 60);

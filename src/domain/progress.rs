@@ -58,6 +58,10 @@ pub struct Progress {
     /// When the report arrived.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report_time: Option<Timestamp>,
+    /// When something last happened, not only was said: `completed`, `current_step` or `message`
+    /// changed, or a line was logged. Unset while nothing was ever reported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activity_time: Option<Timestamp>,
 }
 
 /// An exponentially weighted moving rate over uneven intervals: a moment of age `t` weighs
@@ -196,11 +200,21 @@ impl Progress {
     }
 
     /// Takes over the rate measured so far from `held` and counts this report into it.
-    #[must_use]
-    pub fn following(mut self, held: &Self, start: Timestamp, now: Timestamp) -> Self {
+    pub fn follow(&mut self, held: &Self, start: Timestamp, now: Timestamp) {
         let rate = held.rate.unwrap_or(Rate::starting(start, 0));
         self.rate = Some(rate.observe(self.completed, now));
         self.report_time = Some(now);
+        let is_same = held.is_reported()
+            && self.completed == held.completed
+            && self.current_step == held.current_step
+            && self.message == held.message;
+        self.activity_time = if is_same { held.activity_time } else { Some(now) };
+    }
+
+    /// The same progress with a sign of life at `now` that is no report: a line in the log.
+    #[must_use]
+    pub fn active_at(mut self, now: Timestamp) -> Self {
+        self.activity_time = self.activity_time.max(Some(now));
         self
     }
 

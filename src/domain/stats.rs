@@ -1,5 +1,7 @@
 //! Figures kept along the way, so that no question about them scans jobs.
 
+mod facet;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +10,8 @@ use super::histogram::Histogram;
 use super::ids::{JobType, QueueName};
 use super::status::{JobStatus, State, StateKind};
 use super::time::Timestamp;
+
+pub use facet::{Facet, FacetPolicy, FacetTally};
 
 /// What figures are kept by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +63,9 @@ pub struct Tally {
     pub run: Histogram,
     /// The workers' own counters, summed over ended attempts.
     pub counters: BTreeMap<String, f64>,
+    /// Of `run`, the attempts that did not succeed: what is left is how long the work takes.
+    #[serde(skip_serializing_if = "Histogram::is_empty")]
+    pub run_in_vain: Histogram,
 }
 
 /// The tally of one key in one minute.
@@ -112,6 +119,9 @@ impl Tally {
         }
         if let Some(run) = after.run_duration(end) {
             self.run.record(run);
+            if outcome != Outcome::Succeeded {
+                self.run_in_vain.record(run);
+            }
         }
         self.items_succeeded = self.items_succeeded.saturating_add(after.progress.succeeded);
         self.items_failed = self.items_failed.saturating_add(after.progress.failed);
@@ -133,9 +143,16 @@ impl Tally {
         self.items_failed = self.items_failed.saturating_add(other.items_failed);
         self.wait.merge(&other.wait);
         self.run.merge(&other.run);
+        self.run_in_vain.merge(&other.run_in_vain);
         for (name, value) in &other.counters {
             *self.counters.entry(name.clone()).or_default() += value;
         }
+    }
+
+    /// From start to end, per attempt that succeeded.
+    #[must_use]
+    pub fn run_succeeded(&self) -> Histogram {
+        self.run.without(&self.run_in_vain)
     }
 
     /// Jobs that came to an end.

@@ -1,5 +1,7 @@
 //! How the store does, as those who write to it see it.
 
+use std::time::Duration;
+
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -11,11 +13,14 @@ use crate::runtime::Clock;
 pub struct Health {
     start: Instant,
     last_trouble: Mutex<Option<Instant>>,
+    /// When it was last known to work.
+    works: Mutex<Instant>,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { start: Clock::monotonic(), last_trouble: Mutex::new(None) }
+        let start = Clock::monotonic();
+        Self { start, last_trouble: Mutex::new(None), works: Mutex::new(start) }
     }
 }
 
@@ -23,6 +28,19 @@ impl Health {
     /// Notes that the store gives trouble now.
     pub fn trouble(&self) {
         *self.last_trouble.lock() = Some(Clock::monotonic());
+    }
+
+    /// Notes that the store works.
+    pub fn works(&self) {
+        *self.works.lock() = Clock::monotonic();
+    }
+
+    /// How long nothing is known to have worked; `None` if there was no trouble since.
+    #[must_use]
+    pub fn lost_for(&self) -> Option<Duration> {
+        let works = *self.works.lock();
+        let is_lost = self.last_trouble().is_some_and(|trouble| trouble > works);
+        is_lost.then(|| Clock::monotonic().duration_since(works))
     }
 
     /// When there was trouble last; `None` if there was none since the start of the server.

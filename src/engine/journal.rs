@@ -57,7 +57,10 @@ pub(super) fn changed(job: &Job, effect: &Effect) {
             "cancel requested"
         ),
         Effect::Ended { state } => ended(job, *state),
-        Effect::Ready { .. } | Effect::Revoked { .. } | Effect::Closed { .. } => {}
+        Effect::Ready { .. }
+        | Effect::FoundStuck { .. }
+        | Effect::Revoked { .. }
+        | Effect::Closed { .. } => {}
     }
 }
 

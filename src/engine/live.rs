@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use dashmap::DashMap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::domain::{Job, JobId, Progress, ResourceUsage, Timestamp};
 use crate::store::ProgressWrite;
@@ -26,6 +26,21 @@ struct CellState {
 }
 
 impl Cell {
+    /// Takes up what other servers heard of it since.
+    fn learn(&self, job: &Job) {
+        let mut state = self.state.lock();
+        if job.status.progress.sequence > state.progress.sequence {
+            state.progress.clone_from(&job.status.progress);
+            state.usage = job.status.resource_usage.or(state.usage);
+        }
+    }
+
+    /// The newest progress and usage, to be written.
+    pub(super) fn write(&self) -> ProgressWrite {
+        let (progress, usage) = self.newest();
+        ProgressWrite { job_id: self.job_id, lease_epoch: self.lease_epoch, progress, usage }
+    }
+
     /// The newest progress and usage.
     pub(super) fn newest(&self) -> (Progress, Option<ResourceUsage>) {
         let state = self.state.lock();
@@ -57,8 +72,25 @@ impl Live {
         let mut entry = self.cells.entry(job.id).or_insert_with(|| new_cell(job));
         if entry.lease_epoch < status.lease_epoch {
             *entry = new_cell(job);
+        } else if entry.lease_epoch == status.lease_epoch {
+            entry.learn(job);
         }
         Arc::clone(&entry)
+    }
+
+    /// Whether it has a cell of this job.
+    pub(super) fn knows(&self, job_id: JobId) -> bool {
+        self.cells.contains_key(&job_id)
+    }
+
+    /// The jobs it has a cell of.
+    pub(super) fn jobs(&self) -> Vec<JobId> {
+        self.cells.iter().map(|cell| *cell.key()).collect()
+    }
+
+    /// Whether an attach of this process holds the job: then nobody knows better how far it is.
+    pub(super) fn is_fed_here(&self, job_id: JobId) -> bool {
+        self.cells.get(&job_id).is_some_and(|cell| Arc::strong_count(&cell) > 1)
     }
 
     /// The cell of a job under this lease.
@@ -81,24 +113,42 @@ impl Live {
         now: Timestamp,
         hub: &Hub,
     ) {
-        let mut state = cell.state.lock();
         match tick {
-            Tick::Progress(mut progress) => {
-                let next = state.progress.sequence.saturating_add(1);
-                // The worker's own count, else the number of its report, else one more.
-                let given = if progress.sequence > 0 { progress.sequence } else { sequence };
-                progress.sequence = if given == 0 { next } else { given };
-                if progress.sequence < next {
-                    return;
-                }
-                state.progress = progress.following(&state.progress, cell.start_time, now);
-            }
+            Tick::Progress(progress) => self.progress(cell, sequence, progress, now, hub),
             Tick::Usage(usage) => {
+                let mut state = cell.state.lock();
                 let peak = state.usage.map_or(0, |known| known.peak_memory_bytes);
                 let peak = peak.max(usage.peak_memory_bytes).max(usage.memory_bytes);
                 state.usage = Some(ResourceUsage { peak_memory_bytes: peak, ..usage });
+                self.ticked(cell, state, hub);
             }
         }
+    }
+
+    /// Takes a progress: the latest wins, an older sequence is ignored.
+    pub(super) fn progress(
+        &self,
+        cell: &Arc<Cell>,
+        sequence: i64,
+        mut progress: Progress,
+        now: Timestamp,
+        hub: &Hub,
+    ) {
+        let mut state = cell.state.lock();
+        let next = state.progress.sequence.saturating_add(1);
+        // The worker's own count, else the number of its report, else one more.
+        let given = if progress.sequence > 0 { progress.sequence } else { sequence };
+        progress.sequence = if given == 0 { next } else { given };
+        if progress.sequence < next {
+            return;
+        }
+        progress.follow(&state.progress, cell.start_time, now);
+        state.progress = progress;
+        self.ticked(cell, state, hub);
+    }
+
+    /// A cell changed: watchers are to see it, and the disk is to get it.
+    fn ticked(&self, cell: &Arc<Cell>, mut state: MutexGuard<'_, CellState>, hub: &Hub) {
         hub.publish_progress(cell.job_id, cell.lease_epoch, &state.progress, state.usage);
         let was_dirty = std::mem::replace(&mut state.dirty, true);
         drop(state);
@@ -116,14 +166,8 @@ impl Live {
             dirty.drain(..count).collect()
         };
         let rows = cells.into_iter().map(|cell| {
-            let mut state = cell.state.lock();
-            state.dirty = false;
-            ProgressWrite {
-                job_id: cell.job_id,
-                lease_epoch: cell.lease_epoch,
-                progress: state.progress.clone(),
-                usage: state.usage,
-            }
+            cell.state.lock().dirty = false;
+            cell.write()
         });
         rows.collect()
     }
@@ -155,7 +199,10 @@ impl Live {
             if state.progress.sequence > job.status.progress.sequence {
                 job.status.progress.clone_from(&state.progress);
             }
-            job.status.resource_usage = state.usage.or(job.status.resource_usage);
+            // Of another server's later report nothing is known here.
+            if state.progress.sequence >= job.status.progress.sequence {
+                job.status.resource_usage = state.usage.or(job.status.resource_usage);
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The use cases, free of transport: everything the service can do, with the caller's identity.
 //!
 //! Owns: the write path ([`pipeline`]), dispatch ([`dispatch`]), attached workers ([`session`]), live
-//! progress ([`live`]), and a file for each group of use cases.
+//! progress ([`live`]), other servers over the same store ([`replicas`]), and a file for each group of use cases.
 //! Does not own: wire messages, statements, states of jobs.
 //! Entry: [`Engine`].
 //! Invariants: every use case takes the [`Caller`](crate::auth::Caller); nothing is answered before it
@@ -25,6 +25,7 @@ pub mod pipeline;
 mod queues;
 mod quotas;
 pub mod registry;
+mod replicas;
 mod schedule;
 pub mod session;
 mod stats;
@@ -58,6 +59,7 @@ pub use logs::{ListLogs, LogGap, LogLine, LogPage};
 pub use pipeline::{Adoption, Created};
 pub use queues::Queue;
 pub use quotas::Quota;
+pub use replicas::set_clock;
 pub use stats::{Figures, Stats, StatsFilter, Window};
 pub use summary::{Summary, SummaryQuery};
 pub use trigger::TriggerType;
@@ -74,6 +76,7 @@ use live::Live;
 use log_lines::LogLines;
 use pipeline::{After, Cache, Pipeline};
 use registry::Registry;
+use replicas::{Ears, Herald};
 use schedule::Agenda;
 use session::Sessions;
 
@@ -82,6 +85,15 @@ use session::Sessions;
 pub struct Nudges {
     /// A session ended and may have left jobs behind.
     pub session_ended: Arc<Notify>,
+}
+
+/// How the store is used.
+#[derive(Debug, Clone, Copy)]
+pub struct Access {
+    /// How long a caller waits for it.
+    pub timeout: Duration,
+    /// Writers, if it takes several at once.
+    pub lanes: u32,
 }
 
 /// What ends when.
@@ -127,6 +139,8 @@ pub struct Inner {
     waiters: Arc<Waiters>,
     known: Known,
     log_lines: Arc<LogLines>,
+    ears: Arc<Ears>,
+    herald: Herald,
 }
 
 impl std::ops::Deref for Engine {
@@ -138,35 +152,40 @@ impl std::ops::Deref for Engine {
 }
 
 impl Engine {
-    /// Puts the parts together and starts the writer and the dispatcher.
+    /// Puts the parts together and starts the writers and the dispatcher.
     #[must_use]
     pub fn start_up(
         store: Arc<dyn Store>,
         clock: Clock,
-        store_timeout: Duration,
+        access: Access,
         metrics: Metrics,
         board: LoopBoard,
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
+        let Access { timeout: store_timeout, lanes } = access;
+        let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
         let (hub, line) = (Hub::default(), Line::default());
         let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
         let registry = Arc::new(Registry::default());
-        let shared = store.is_shared();
         let (nudges, health) = (Nudges::default(), Arc::new(Health::default()));
-        let sessions = Arc::new(Sessions::new(
-            Arc::clone(&live),
-            hub.clone(),
-            line.clone(),
-            clock.clone(),
-            tasks.clone(),
-            loop_db.clone(),
-            Arc::clone(&nudges.session_ended),
-        ));
-        let feed = Feed::new(Arc::clone(&live) as Arc<dyn crate::watch::LiveProgress>);
+        let ears = Arc::new(Ears::default());
+        let herald = if is_shared { Herald::of_shared_store() } else { Herald::default() };
+        let sessions = Arc::new(Sessions::new(session::Parts {
+            live: Arc::clone(&live),
+            hub: hub.clone(),
+            line: line.clone(),
+            clock: clock.clone(),
+            tasks: tasks.clone(),
+            db: loop_db.clone(),
+            ended: Arc::clone(&nudges.session_ended),
+            ears: Arc::clone(&ears),
+        }));
+        let progress = Arc::clone(&live) as Arc<dyn crate::watch::LiveProgress>;
+        let feed = if is_shared { Feed::of_shared_store(progress) } else { Feed::new(progress) };
         hub.lead_to(feed.clone());
         tasks.spawn_vital(
             "view_feeder",
@@ -182,9 +201,10 @@ impl Engine {
             log_lines: Arc::clone(&log_lines),
             metrics: metrics.clone(),
             clock: clock.clone(),
+            herald: herald.clone(),
         });
         let pipeline = Pipeline::start(
-            pipeline::Parts {
+            &pipeline::Parts {
                 store: Arc::clone(&store),
                 clock: clock.clone(),
                 cache: Arc::clone(&cache),
@@ -192,11 +212,20 @@ impl Engine {
                 metrics: metrics.clone(),
                 health: Arc::clone(&health),
             },
+            if is_shared { lanes as usize } else { 1 },
             store_timeout,
             writer,
-            closed,
+            &closed,
         );
         sessions.connect(pipeline.clone());
+        if is_shared {
+            // It tells of the last commits, too.
+            let telling = herald.clone().run(Arc::clone(&store), closed.clone());
+            writer.spawn_vital("herald", &closed, telling);
+            let listening =
+                Arc::clone(&ears).listen(Arc::clone(&store), feed.clone(), shutdown.clone());
+            tasks.spawn_vital("ears", &shutdown, listening);
+        }
         let dispatcher = Dispatcher {
             store,
             clock: clock.clone(),
@@ -218,7 +247,7 @@ impl Engine {
             metrics,
             registry,
             agenda: Agenda::default(),
-            shared,
+            shared: is_shared,
             shutdown,
             tasks: tasks.clone(),
             board,
@@ -234,7 +263,21 @@ impl Engine {
             waiters,
             known: Known::default(),
             log_lines,
+            ears,
+            herald,
         }))
+    }
+
+    /// Whether other servers may be over the same store.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.herald.is_shared()
+    }
+
+    /// Signalled when other servers may have changed jobs, and when they may have written progress.
+    #[must_use]
+    pub fn heard(&self) -> (Arc<Notify>, Arc<Notify>) {
+        (Arc::clone(&self.ears.changes), Arc::clone(&self.ears.progress))
     }
 
     /// What lets background loops act early.

@@ -88,7 +88,18 @@ impl Engine {
         if let Some(usage) = usage {
             self.live.tick(&cell, 0, Tick::Usage(usage), now, &self.hub);
         }
-        let lease_ttl = self.renew(&job, lease_ttl).await?;
+        let lease_ttl = if self.herald.is_shared() {
+            // The next report of the job may come to another server, and whoever was answered may ask
+            // there: it is written with the renewal.
+            let rows = vec![cell.write()];
+            let written = self.pipeline.ask(|reply| Work::Progress { rows, reply });
+            let (renewed, written) =
+                futures_util::future::join(self.renew(&job, lease_ttl), written).await;
+            written?;
+            renewed?
+        } else {
+            self.renew(&job, lease_ttl).await?
+        };
         let report_interval = if self.hub.is_watched(job_id) {
             crate::domain::limits::REPORT_INTERVAL_WATCHED
         } else {

@@ -14,7 +14,7 @@ use crate::store::{Orphan, Prune, SessionWrite};
 
 use super::Engine;
 use super::error::{Error, Result};
-use super::pipeline::{Reply, Work};
+use super::pipeline::Work;
 
 impl Engine {
     /// Writes the newest progress of every job that reported since the last time.
@@ -50,7 +50,8 @@ impl Engine {
             })
             .await?;
         let answers = expired.into_iter().map(|(id, worker, held)| async move {
-            self.sessions.take_back_undelivered(id);
+            // Before the session ends: its jobs would be lost to their attempts.
+            self.take_back_undelivered(id).await?;
             let write = SessionWrite::Expire { id };
             let ask = |reply| Work::Session { write, patient: false, reply };
             let over = self.pipeline.ask(ask).await?;
@@ -61,6 +62,23 @@ impl Engine {
             Ok(u64::from(over))
         });
         futures_util::future::join_all(answers).await.into_iter().sum()
+    }
+
+    /// Releases what the session was assigned and never confirmed, so that no attempt is used.
+    async fn take_back_undelivered(&self, session: SessionId) -> Result<()> {
+        let undelivered = self.sessions.take_undelivered(session).into_iter();
+        let answers = undelivered.map(|(job_id, lease_epoch)| {
+            let reason = ReleaseReason::Undelivered { session };
+            let command = Command::Release { lease_epoch, delay: Duration::ZERO, reason };
+            self.pipeline.ask(move |reply| Work::Command { job_id, command, patient: true, reply })
+        });
+        for answer in futures_util::future::join_all(answers).await {
+            match answer {
+                Ok(_) | Err(Error::Refused { .. } | Error::JobNotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Takes jobs back from sessions that have ended.
@@ -159,6 +177,9 @@ impl Engine {
 
     /// Keeps the attached sessions: renewals, deliveries, heartbeats. Answers 0: it leaves no backlog.
     pub fn keep_sessions(&self) -> Result<u64> {
+        if let Some(lost_for) = self.health.lost_for().filter(|_| self.herald.is_shared()) {
+            self.sessions.send_on(lost_for);
+        }
         self.sessions.tick()?;
         Ok(0)
     }
@@ -171,8 +192,7 @@ impl Engine {
     /// Writes what is still in memory; the last thing before the store closes.
     pub async fn flush_all(&self) -> Result<()> {
         while self.flush_progress().await? > 0 {}
-        // An empty piece of work is answered after everything before it.
-        self.pipeline.ask(|reply: Reply<()>| Work::Progress { rows: Vec::new(), reply }).await
+        self.pipeline.written().await
     }
 }
 

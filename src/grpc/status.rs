@@ -206,6 +206,8 @@ const fn is_asked_for(command: CommandKind) -> bool {
         CommandKind::Adopt
         | CommandKind::LoseLease
         | CommandKind::RequestStop
+        | CommandKind::StopStuck
+        | CommandKind::Expire
         | CommandKind::MeetDeadline
         | CommandKind::Skip => false,
     }

@@ -2,11 +2,14 @@
 
 use prost::Message as _;
 
-use crate::domain::Timestamp;
-use crate::domain::limits::{PAYLOAD_BYTES_MAX, UNACKED_BYTES_MAX, UNACKED_UPDATES_MAX};
+use crate::domain::limits::{
+    PAYLOAD_BYTES_MAX, SEQUENCE_MAX, UNACKED_BYTES_MAX, UNACKED_UPDATES_MAX,
+};
 use crate::domain::validate::Violations;
+use crate::domain::{Progress, Timestamp};
 use crate::engine::Error;
 use crate::engine::session::{Outcome, ToWorker, Update, UpdateKind, Welcome};
+use crate::proto::from_worker::Tick;
 use crate::proto::v1;
 use crate::proto::v1::report_progress_request as request;
 use crate::proto::v1::report_progress_request::update::Report;
@@ -43,6 +46,15 @@ pub(super) fn update_from_wire(
         }
         _ => Err(Error::Invalid(violations)),
     }
+}
+
+/// A checked tick; `None` if it is wrong, and [`update_from_wire`] is to say how.
+#[inline]
+pub(super) fn progress_from_tick(tick: &mut Tick, now: Timestamp) -> Option<Progress> {
+    if !(1..=SEQUENCE_MAX).contains(&tick.seq) || tick.lease_epoch < 1 {
+        return None;
+    }
+    convert::progress::from_tick(tick, now)
 }
 
 fn kind_from_wire(report: Report, now: Timestamp, wrong: &mut Violations) -> Option<UpdateKind> {

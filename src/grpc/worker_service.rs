@@ -7,6 +7,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::config::Streams;
 use crate::engine::Engine;
+use crate::proto::from_worker::FromWorker;
 use crate::proto::v1;
 use crate::proto::v1::worker_service_server::WorkerService;
 
@@ -35,7 +36,7 @@ impl WorkerService for WorkerApi {
 
     async fn report_progress(
         &self,
-        request: Request<Streaming<v1::ReportProgressRequest>>,
+        request: Request<Streaming<FromWorker>>,
     ) -> Result<Response<Self::ReportProgressStream>, Status> {
         let caller = caller(&request);
         Ok(Response::new(worker_stream::serve(

@@ -12,10 +12,12 @@ use tonic::{Status, Streaming};
 
 use crate::auth::Caller;
 use crate::config::Streams;
+use crate::domain::JobId;
 use crate::domain::limits::{HELLO_WITHIN, SETTLE_WITHIN};
 use crate::domain::validate::Violations;
 use crate::engine::session::{Attach, Hello, HostUsage, Outbox, WorkerFacts};
 use crate::engine::{Adoption, Engine};
+use crate::proto::from_worker::FromWorker;
 use crate::proto::v1;
 use crate::proto::v1::report_progress_request::Kind;
 use crate::runtime::{Clock, Shutdown};
@@ -24,7 +26,7 @@ use super::ageing::{Ageing, aged};
 use super::convert;
 use super::oversize;
 use super::status::{invalid, invalid_field, to_status};
-use super::worker_messages::{to_wire, update_from_wire};
+use super::worker_messages::{progress_from_tick, to_wire, update_from_wire};
 
 /// Messages taken before anything else is looked at.
 const AT_ONCE_MAX: usize = 64;
@@ -39,7 +41,7 @@ pub fn serve(
     engine: &Engine,
     streams: Streams,
     caller: Caller,
-    inbound: Streaming<v1::ReportProgressRequest>,
+    inbound: Streaming<FromWorker>,
 ) -> ReportStream {
     let outbox = Outbox::default();
     let gone = Shutdown::new();
@@ -64,7 +66,7 @@ struct Reader {
     /// What is left of the stream once its worker was told to attach anew.
     grace: Duration,
     caller: Caller,
-    inbound: Streaming<v1::ReportProgressRequest>,
+    inbound: Streaming<FromWorker>,
     outbox: Outbox,
     gone: Shutdown,
     /// The status the stream ends with, if it does not end well; set before the outbox ends.
@@ -88,6 +90,7 @@ impl Reader {
         let attach =
             sessions.attach(&self.caller, hello, self.outbox.clone()).await.map_err(to_status)?;
         let end = self.read(&attach).await;
+        attach.ack_settled();
         if end.is_ok() {
             // The worker closed its side well: it gets nothing more to do, and still hears what
             // became of its last words.
@@ -106,7 +109,7 @@ impl Reader {
     }
 
     /// The next message; `None` when the worker closed its side or the stream is gone.
-    async fn message(&mut self) -> Result<Option<v1::ReportProgressRequest>, Status> {
+    async fn message(&mut self) -> Result<Option<FromWorker>, Status> {
         tokio::select! {
             message = self.inbound.message() => message.map_err(oversize::on_stream),
             () = self.gone.signalled() => Ok(None),
@@ -115,10 +118,7 @@ impl Reader {
 
     /// A message that is here already. Reports come many at a time, and to look at the clock, the end of the
     /// stream and its age for each one costs as much as to take it: that is done for a run of them.
-    fn waiting(
-        &mut self,
-        at_once: &mut usize,
-    ) -> Option<Result<Option<v1::ReportProgressRequest>, Status>> {
+    fn waiting(&mut self, at_once: &mut usize) -> Option<Result<Option<FromWorker>, Status>> {
         if *at_once >= AT_ONCE_MAX {
             *at_once = 0;
             return None;
@@ -130,7 +130,7 @@ impl Reader {
 
     async fn hello(&mut self) -> Result<Option<Hello>, Status> {
         let Some(message) = self.message().await? else { return Ok(None) };
-        let Some(Kind::Hello(hello)) = message.kind else {
+        let Some(Kind::Hello(hello)) = message.into_whole().kind else {
             return Err(invalid_field("hello", "must be the first message of the stream"));
         };
         let mut violations = Violations::default();
@@ -142,11 +142,16 @@ impl Reader {
     async fn read(&mut self, attach: &Arc<Attach>) -> Result<Goodbye, Status> {
         let mut told = false;
         let mut at_once = 0;
+        let mut received = 0;
+        let mut unacked = false;
         let (mut now, mut heard) = (self.engine.clock().now(), Clock::monotonic());
         loop {
             let message = if let Some(message) = self.waiting(&mut at_once) {
                 message.map_err(oversize::on_stream)?
             } else {
+                if std::mem::take(&mut unacked) {
+                    attach.ack_settled();
+                }
                 let ageing = self.ageing;
                 let message = tokio::select! {
                     message = self.message() => message?,
@@ -165,7 +170,26 @@ impl Reader {
             };
             let Some(message) = message else { return Ok(Goodbye(false)) };
             let sessions = self.engine.sessions();
+            let message = match message {
+                FromWorker::Tick(mut tick) => {
+                    if let Some(progress) = progress_from_tick(&mut tick, now) {
+                        // Within a run of messages there is nothing new to note.
+                        if at_once == 0 || tick.received_through != received {
+                            received = tick.received_through;
+                            attach.heard(sessions, received, heard);
+                        }
+                        let of =
+                            Adoption { job_id: JobId(tick.job_id), lease_epoch: tick.lease_epoch };
+                        attach.progress(sessions, of, tick.seq, progress, now);
+                        unacked = true;
+                        continue;
+                    }
+                    FromWorker::Tick(tick).into_whole()
+                }
+                FromWorker::Whole(message) => message,
+            };
             attach.heard(sessions, message.received_through, heard);
+            unacked = true;
             match message.kind {
                 Some(Kind::Update(mut update)) => {
                     let seq = update.seq;

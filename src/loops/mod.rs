@@ -66,12 +66,12 @@ pub fn start(
         None,
     );
     drive("line_poll", periods.poll, step(engine, |e| async move { e.poll_line().await }), None);
-    let strange = Some(engine.feed().strange());
+    let wanted = Some(engine.feed().wanted());
     drive(
         "view_keeper",
         periods.poll,
         step(engine, |e| async move { e.keep_views().await }),
-        strange,
+        wanted,
     );
     let until = engine.clone();
     drive_at(
@@ -81,14 +81,31 @@ pub fn start(
         Some(engine.schedules_changed()),
         Some(Box::new(move |most| until.until_schedule(most))),
     );
-    drive(
-        "rule_keeper",
-        periods.rules,
-        step(engine, |e| async move { e.keep_rules().await }),
-        None,
-    );
     drive("log_trimmer", periods.logs, step(engine, |e| async move { e.trim_logs().await }), None);
     drive("pruner", periods.prune, step(engine, |e| async move { e.prune().await }), None);
+    if !engine.is_shared() {
+        return;
+    }
+    let (changes, progress) = engine.heard();
+    drive(
+        "change_listener",
+        periods.poll,
+        step(engine, |e| async move { e.hear_changes().await }),
+        Some(changes),
+    );
+    drive(
+        "progress_listener",
+        periods.poll,
+        step(engine, |e| async move { e.hear_progress().await }),
+        Some(progress),
+    );
+    drive(
+        "clock_follower",
+        periods.clock,
+        step(engine, |e| async move { e.follow_clock().await }),
+        None,
+    );
+    drive("stats_folder", periods.fold, step(engine, |e| async move { e.fold().await }), None);
 }
 
 fn step<F, Fut>(engine: &Engine, run: F) -> Step
@@ -107,6 +124,7 @@ fn lease_watchdog(engine: &Engine, grace: Duration) -> Step {
         let health = engine.health();
         let trouble = |_: &_| health.trouble();
         engine.ping().await.inspect_err(trouble)?;
+        health.works();
         if Clock::monotonic() < health.ok_since() + grace {
             return Ok(0);
         }

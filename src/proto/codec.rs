@@ -13,6 +13,7 @@ use tonic_prost::{ProstCodec, ProstDecoder, ProstEncoder};
 
 use crate::domain::limits::{STREAM_BATCH_BYTES, STREAM_BUFFER_BYTES};
 
+use super::from_worker::FromWorker;
 use super::v1;
 
 /// See the module.
@@ -51,7 +52,7 @@ fn buffers<M: 'static>() -> BufferSettings {
         TypeId::of::<v1::WatchJobResponse>(),
         TypeId::of::<v1::WatchJobsRequest>(),
         TypeId::of::<v1::WatchJobsResponse>(),
-        TypeId::of::<v1::ReportProgressRequest>(),
+        TypeId::of::<FromWorker>(),
         TypeId::of::<v1::ReportProgressResponse>(),
     ];
     if streamed.contains(&TypeId::of::<M>()) { stream_buffers() } else { BufferSettings::default() }

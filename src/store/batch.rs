@@ -174,6 +174,21 @@ pub enum SessionWrite {
     },
 }
 
+impl SessionWrite {
+    /// The session it is about.
+    #[must_use]
+    pub const fn session(&self) -> SessionId {
+        match self {
+            Self::Open(session) => session.id,
+            Self::Renew { id, .. }
+            | Self::Shorten { id, .. }
+            | Self::End { id, .. }
+            | Self::EndIfUnary { id }
+            | Self::Expire { id } => *id,
+        }
+    }
+}
+
 /// One atomic commit.
 #[derive(Debug, Clone)]
 pub struct Batch {
@@ -267,7 +282,8 @@ pub struct Committed {
     pub sessions: Vec<bool>,
     /// Rules whose guard missed: then nothing was written, and all else is missed too.
     pub missed_rules: Vec<RuleKey>,
-    /// Its place in the change log; none if the batch was empty or missed a rule.
+    /// Its place in the change log; none if the batch was empty or missed a rule, and maybe none if it
+    /// was progress alone.
     pub position: Option<Position>,
 }
 

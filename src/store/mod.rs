@@ -4,7 +4,8 @@
 //! Does not own: decisions. Everything that is written was decided before (`domain::machine`) and
 //! arrives as data with the revision and epoch it was decided on; a store may refuse a write only
 //! because a guard missed or a key is taken.
-//! Entry: [`Store`], with [`memory`] as the reference model and [`sqlite`] for one machine.
+//! Entry: [`open`] and [`Store`], with [`memory`] as the reference model, [`sqlite`] for one machine, and
+//! [`postgres`] for any number of servers over one database.
 //! Invariants: a batch is atomic; what [`Store::commit`] answered is durable; a write that missed its
 //! guard leaves no trace in any table, and a rule that missed its guard takes its whole batch with
 //! it; counters change in the commit that changes the jobs.
@@ -15,6 +16,7 @@ mod figures;
 mod leases;
 pub mod memory;
 mod names;
+mod open;
 mod passed;
 pub mod postgres;
 mod query;
@@ -28,6 +30,7 @@ use async_trait::async_trait;
 
 use crate::domain::filter::JobFilter;
 use crate::domain::job::Job;
+use crate::domain::limits::LOOP_ROWS_MAX;
 use crate::domain::logs::LogRow;
 use crate::domain::session::Session;
 use crate::domain::stats::{Bucket, Count};
@@ -41,8 +44,10 @@ pub use batch::{
     NewJob, ProgressWrite, RequestKey, SessionWrite, Written,
 };
 pub use error::{Error, Result};
+pub use open::{Migrations, OpenError, Options, is_shared, migrate, open};
 pub use query::{
-    ChangesSince, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready, RemovedJob, StoreInfo,
+    Caught, ChangesSince, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready, RemovedJob,
+    StoreInfo,
 };
 pub use rules::{Rule, RuleKey, RuleKind, RuleWrite};
 
@@ -76,6 +81,19 @@ pub trait Store: Send + Sync + 'static {
     async fn position(&self) -> Result<Position>;
     /// What was done since a position, if the log still knows and if it is at most `limit` changes.
     async fn changes_since(&self, position: &Position, limit: usize) -> Result<ChangesSince>;
+    /// What was done since a position, and how those jobs stand. A [shared](Store::is_shared) store
+    /// reads both as of one moment: others commit all the while, and a watch must come to an end.
+    async fn catch_up(&self, position: &Position, limit: usize) -> Result<Caught> {
+        let changes = self.changes_since(position, limit).await?;
+        let mut jobs = Vec::new();
+        if let ChangesSince::Found { ids, .. } = &changes {
+            for some in ids.chunks(LOOP_ROWS_MAX) {
+                jobs.extend(self.load(some).await?);
+            }
+        }
+        let read_through = self.position().await?;
+        Ok(Caught { changes, jobs, read_through })
+    }
     /// Opens a dispatch round.
     async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>>;
     /// The job that a request id made, if it is known.
@@ -123,6 +141,11 @@ pub trait Store: Send + Sync + 'static {
     /// The newest flushed progress of those of these jobs that run. Only a
     /// [shared](Store::is_shared) store is asked: another one's server knows newer progress itself.
     async fn progress(&self, _ids: &[JobId]) -> Result<Vec<ProgressWrite>> {
+        Ok(Vec::new())
+    }
+    /// Where the logs of those of these jobs that have one end: grows with each row. Only a
+    /// [shared](Store::is_shared) store is asked.
+    async fn log_ends(&self, _ids: &[JobId]) -> Result<Vec<(JobId, i64)>> {
         Ok(Vec::new())
     }
     /// Sums up what commits left to be summed up later; answers how many rows went. Safe to run on

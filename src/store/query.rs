@@ -128,7 +128,7 @@ pub struct Ready {
 pub struct News {
     /// There is something new in the change log.
     pub changes: bool,
-    /// Progress of running jobs was flushed.
+    /// Progress of running jobs was flushed, or lines were added to their logs.
     pub progress: bool,
 }
 
@@ -155,4 +155,15 @@ pub enum ChangesSince {
     Ahead,
     /// There are more changes than wanted.
     TooMany,
+}
+
+/// What the change log says since a position, and how the jobs it names stand.
+#[derive(Debug, Clone)]
+pub struct Caught {
+    /// What it says.
+    pub changes: ChangesSince,
+    /// Those of the jobs it names that are there.
+    pub jobs: Vec<Job>,
+    /// No job was read in a state later than this.
+    pub read_through: Position,
 }

@@ -3,6 +3,9 @@
 //! Commits are left in an inbox by whoever made them, and shown by one task ([`Feed::work`]), each when
 //! the one before was. One that never comes (its outcome was unknown, it did not fit) leaves a gap that
 //! is read again from the change log ([`Feed::repair`]).
+//!
+//! Over a store that other servers share no commit is left here: only the change log knows their order.
+//! Whoever commits, or hears of others who do, has it read again ([`Feed::look_again`]).
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,6 +23,7 @@ use super::inbox::Inbox;
 use super::slot::Snapshot;
 use super::ticker::{LiveProgress, Ticker};
 
+mod shared;
 mod show;
 mod state;
 
@@ -83,8 +87,10 @@ struct Inner {
     on: AtomicBool,
     inbox: Mutex<Inbox>,
     filled: Notify,
-    /// A running job reported that is not known.
-    strange: Arc<Notify>,
+    /// There is something to read: a running job reported that is not known, or others commit, too.
+    wanted: Arc<Notify>,
+    /// Other servers commit to the same store.
+    is_shared: bool,
     state: Mutex<State>,
     tickers: DashMap<JobId, Arc<Ticker>>,
     head: watch::Sender<Option<Head>>,
@@ -103,11 +109,22 @@ impl Feed {
     /// A feed that nobody follows, of jobs whose newest progress `live` knows.
     #[must_use]
     pub fn new(live: Arc<dyn LiveProgress>) -> Self {
+        Self::over(live, false)
+    }
+
+    /// The same, where other servers commit to the same store.
+    #[must_use]
+    pub fn of_shared_store(live: Arc<dyn LiveProgress>) -> Self {
+        Self::over(live, true)
+    }
+
+    fn over(live: Arc<dyn LiveProgress>, is_shared: bool) -> Self {
         Self(Arc::new(Inner {
             on: AtomicBool::new(false),
             inbox: Mutex::default(),
             filled: Notify::new(),
-            strange: Arc::default(),
+            wanted: Arc::default(),
+            is_shared,
             state: Mutex::default(),
             tickers: DashMap::new(),
             head: watch::Sender::new(None),
@@ -133,6 +150,9 @@ impl Feed {
             self.put_strangers(self.0.live.reporting());
         } else if is_new {
             self.show_running(&view);
+        }
+        if is_new {
+            self.look_again();
         }
         self.0.watchers.fetch_add(1, Ordering::Relaxed);
         self.0.views.store(state.views(), Ordering::Relaxed);
@@ -208,10 +228,10 @@ impl Feed {
         }
     }
 
-    /// Signalled when there are [strangers](Self::strangers).
+    /// Signalled when there are [strangers](Self::strangers), or when the change log is to be read.
     #[must_use]
-    pub fn strange(&self) -> Arc<Notify> {
-        Arc::clone(&self.0.strange)
+    pub fn wanted(&self) -> Arc<Notify> {
+        Arc::clone(&self.0.wanted)
     }
 
     /// Running jobs that reported and are not known: to be read, after this, and
@@ -231,7 +251,7 @@ impl Feed {
             let mut inbox = self.0.inbox.lock();
             job_ids.into_iter().for_each(|job_id| inbox.add_stranger(job_id));
             drop(inbox);
-            self.0.strange.notify_one();
+            self.0.wanted.notify_one();
         }
     }
 

@@ -54,6 +54,12 @@ impl Hub {
         self.slot(job_id).is_some()
     }
 
+    /// The jobs that are watched one by one.
+    #[must_use]
+    pub fn watched(&self) -> Vec<JobId> {
+        self.0.slots.iter().map(|entry| *entry.key()).collect()
+    }
+
     fn slot(&self, job_id: JobId) -> Option<Arc<Slot>> {
         if self.watchers() == 0 {
             return None;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::domain::{Job, JobId, Progress, ResourceUsage};
+use crate::domain::{JobId, Progress, ResourceUsage};
 
 use super::slot::Snapshot;
 use super::view::View;
@@ -34,7 +34,12 @@ struct Held {
     made: Option<(u64, Arc<Snapshot>)>,
     /// Views that match it.
     views: Vec<Arc<View>>,
+    /// What another server wrote of its progress, and under which lease.
+    elsewhere: Option<(i64, Reported)>,
 }
+
+/// Progress and usage.
+type Reported = (Progress, Option<ResourceUsage>);
 
 impl Ticker {
     pub(super) fn new(
@@ -42,7 +47,7 @@ impl Ticker {
         durable: Arc<Snapshot>,
         views: Vec<Arc<View>>,
     ) -> Self {
-        let held = Mutex::new(Held { durable, made: None, views });
+        let held = Mutex::new(Held { durable, made: None, views, elsewhere: None });
         Self { live, ticks: AtomicU64::new(0), queued: AtomicBool::new(false), held }
     }
 
@@ -51,6 +56,20 @@ impl Ticker {
     pub(super) fn tick(&self) -> bool {
         self.ticks.fetch_add(1, Ordering::AcqRel);
         !self.queued.swap(true, Ordering::AcqRel)
+    }
+
+    /// Takes up what another server wrote; answers whether it is news.
+    pub(super) fn hear(&self, lease_epoch: i64, reported: Reported) -> bool {
+        let mut held = self.held.lock();
+        let is_old = held.elsewhere.as_ref().is_some_and(|(epoch, known)| {
+            let (known_at, at) = ((*epoch, known.0.sequence), (lease_epoch, reported.0.sequence));
+            known_at > at || (known_at == at && known.1 == reported.1)
+        });
+        if is_old {
+            return false;
+        }
+        held.elsewhere = Some((lease_epoch, reported));
+        true
     }
 
     /// Takes it out of line.
@@ -83,20 +102,31 @@ impl Ticker {
 
     /// Whether more is known than the durable state says.
     pub(super) fn is_ahead(&self) -> bool {
-        let durable = self.durable();
-        self.newest(&durable.job).is_some()
+        let held = self.held.lock();
+        self.newer(&held).is_some()
     }
 
     /// Whether its progress is known here. Watchers that were away may have missed it even where the
     /// durable state has caught up with it: writing progress is no change of the job.
     pub(super) fn is_live(&self) -> bool {
-        let durable = self.durable();
-        self.live.newest(durable.job.id, durable.job.status.lease_epoch).is_some()
+        self.newest(&self.held.lock()).is_some()
     }
 
-    fn newest(&self, job: &Job) -> Option<(Progress, Option<ResourceUsage>)> {
-        let status = &job.status;
-        let (progress, usage) = self.live.newest(job.id, status.lease_epoch)?;
+    /// The newest progress under the lease it has, from wherever it was reported.
+    fn newest(&self, held: &Held) -> Option<Reported> {
+        let (id, lease_epoch) = (held.durable.job.id, held.durable.job.status.lease_epoch);
+        let elsewhere = held.elsewhere.as_ref().filter(|(epoch, _)| *epoch == lease_epoch);
+        let elsewhere = elsewhere.map(|(_, reported)| reported);
+        match (self.live.newest(id, lease_epoch), elsewhere) {
+            (Some(here), Some(there)) if there.0.sequence > here.0.sequence => Some(there.clone()),
+            (Some(here), _) => Some(here),
+            (None, there) => there.cloned(),
+        }
+    }
+
+    fn newer(&self, held: &Held) -> Option<Reported> {
+        let status = &held.durable.job.status;
+        let (progress, usage) = self.newest(held)?;
         let newer = progress.sequence > status.progress.sequence || usage != status.resource_usage;
         (newer && progress.sequence >= status.progress.sequence).then_some((progress, usage))
     }
@@ -110,7 +140,7 @@ impl Ticker {
         {
             return Arc::clone(made);
         }
-        let latest = match self.newest(&held.durable.job) {
+        let latest = match self.newer(&held) {
             Some((progress, usage)) => {
                 let mut job = held.durable.job.clone();
                 job.status.progress = progress;

@@ -46,13 +46,15 @@ class Report:
 class Crew:
     """What all hands and creators share: the way to the server, and the history."""
 
-    def __init__(self, queue, schema, seed, hands, slots, live):
+    def __init__(self, queue, schema, seed, hands, slots, live, creators=2):
         self.queue = queue
         self.schema = schema
         self.live = live
         self.lock = threading.RLock()
         self.changed = threading.Condition(self.lock)
+        self.random = random.Random(seed)
         self.address = None
+        self.places = lambda: [self.address] if self.address else []
         self.over = False
         self.draining = False
         # The history.
@@ -67,7 +69,7 @@ class Crew:
         self.adopted = 0
         self.surprises = []
         self.hands = [Hand(self, index, slots, seed + index) for index in range(hands)]
-        self.creators = [threading.Thread(target=self._create, args=(i,)) for i in range(2)]
+        self.creators = [threading.Thread(target=self._create, args=(i,)) for i in range(creators)]
 
     def begin(self):
         """Starts the threads."""
@@ -82,11 +84,21 @@ class Crew:
                 hand.attached = False
             self.changed.notify_all()
 
+    def at(self, places):
+        """There are several servers: `places()` gives the addresses of those that are up."""
+        with self.lock:
+            self.places = places
+            self.changed.notify_all()
+
     def connect(self):
         """A new connection, as soon as there is a server; None if all is over."""
         with self.lock:
-            self.changed.wait_for(lambda: self.over or self.address)
-            return None if self.over else Stub(self.address, like=self.schema)
+            while not self.over:
+                addresses = self.places()
+                if addresses:
+                    return Stub(self.random.choice(addresses), like=self.schema)
+                self.changed.wait(0.1)
+            return None
 
     def await_running(self, count):
         """Waits until attached hands have so many jobs."""
@@ -177,7 +189,7 @@ class Crew:
         if isinstance(error, Failed) and error.code in EXPECTED:
             return
         with self.lock:
-            if self.address:
+            if self.places():
                 self.surprises.append(f"{who} lost its connection: {error!r}")
 
 
@@ -203,6 +215,7 @@ class Hand(threading.Thread):
             except Exception as error:
                 self.crew.lost(self.name, error)
             finally:
+                self.attached = False
                 stub.close()
 
     def _surprise(self, what):

@@ -6,11 +6,13 @@ import threading
 
 
 class Proxy:
-    """Stands before a server. `deafen()` swallows the server's answers, `cut()` resets the connections."""
+    """Stands before a server. `deafen()` swallows the server's answers, `cut()` resets the connections, `freeze()` lets
+    those there are now die without a word."""
 
     def __init__(self, address):
         self.lead_to(address)
         self._deaf = False
+        self._frozen = set()
         self._lock = threading.Lock()
         self._sockets = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -42,8 +44,10 @@ class Proxy:
     def _copy(self, source, sink, is_answer):
         try:
             while data := source.recv(65536):
-                if not (is_answer and self._deaf):
+                if not (is_answer and self._deaf) and source not in self._frozen:
                     sink.sendall(data)
+            if source in self._frozen:
+                return
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             pass
@@ -51,6 +55,11 @@ class Proxy:
     def deafen(self):
         """From now on the server's answers are read and thrown away."""
         self._deaf = True
+
+    def freeze(self):
+        """Nothing passes any more on the connections there are now, and neither end hears of it; new ones are good."""
+        with self._lock:
+            self._frozen.update(self._sockets)
 
     def cut(self):
         """Resets every connection; new ones are good again."""

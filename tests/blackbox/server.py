@@ -38,11 +38,13 @@ def wait_until(condition, within, what):
 
 
 class Server:
-    """One database file and, while it runs, the process that serves it on a free port."""
+    """A database and, while it runs, the process that serves it on a free port."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, database_url=None):
+        """Serves that database, by default a file of its own in `folder`."""
         self.folder = pathlib.Path(folder)
         self.database = self.folder / "jobplane.db"
+        self.database_url = database_url or f"sqlite://{self.database}"
         self.address = None
         self.process = None
         self.starts = 0
@@ -52,6 +54,11 @@ class Server:
     def start(self, *flags, listen="127.0.0.1:0"):
         """Starts the process, with further `flags` of `serve`, and waits until it is ready; `listen` brings it back where
         it was."""
+        self.begin(*flags, listen=listen)
+        return self.await_ready()
+
+    def begin(self, *flags, listen="127.0.0.1:0"):
+        """Starts the process."""
         assert self.process is None, "it runs already"
         environment = {k: v for k, v in os.environ.items() if not k.startswith("JOBPLANE_")}
         self.starts += 1
@@ -61,7 +68,7 @@ class Server:
             [
                 binary(), "serve",
                 "--listen", listen,
-                "--database-url", f"sqlite://{self.database}",
+                "--database-url", self.database_url,
                 *flags,
             ],
             cwd=self.folder,
@@ -74,6 +81,9 @@ class Server:
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def await_ready(self):
+        """Waits until what was begun is ready."""
         self._listening.wait(START_WITHIN)
         assert self.address, f"no line said where it listens:\n{self.log()}"
         wait_until(self.ready, START_WITHIN, f"/readyz answers 200\n{self.log()}")
@@ -143,6 +153,11 @@ class Server:
         text = "".join(self._lines)
         assert code == 0, f"exit code {code} after SIGTERM:\n{self.log()}"
         assert "panicked" not in text, text
+
+    def last_words(self):
+        """What a process wrote that ended by itself."""
+        self._ended()
+        return self.log()
 
     def _ended(self):
         self._reader.join()

@@ -19,7 +19,7 @@ class Mirror(threading.Thread):
         super().__init__(daemon=True)
         self.server, self.schema, self.queue = server, schema, queue
         self.lock = threading.Lock()
-        self.jobs, self.marks = {}, {}
+        self.jobs, self.marks, self.live = {}, {}, set()
         self.token = ""
         self.snapshots = self.resumes = self.resets = 0
         self.wrong = []
@@ -48,6 +48,10 @@ class Mirror(threading.Thread):
         wish = {"filter": {"queues": [self.queue]}, "resume_token": self.token}
         self.events = stub.watch("JobService/WatchJobs", wish, timeout=600)
         resumed = bool(self.token)
+        # What was shown live, ahead of the disk, may be lost with the server that showed it.
+        with self.lock:
+            for job_id, mark in self.marks.items():
+                self.marks[job_id] = mark[:2] if job_id in self.live else mark
         for message in self.events:
             with self.lock:
                 if resumed:
@@ -82,6 +86,7 @@ class Mirror(threading.Thread):
         if self.marks.get(job.id, mark) > mark:
             self.wrong.append(f"{job.id}: {self.marks[job.id]} came before {mark}")
         self.marks[job.id] = mark
+        (self.live.add if progress.live else self.live.discard)(job.id)
 
     def holds(self):
         with self.lock:

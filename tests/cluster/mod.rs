@@ -203,7 +203,7 @@ fn binaries() -> Option<PathBuf> {
 }
 
 /// Whom root runs PostgreSQL as.
-fn servant() -> (u32, u32) {
+pub(crate) fn servant() -> (u32, u32) {
     let users = fs::read_to_string("/etc/passwd").expect("users");
     let found = ["postgres", "nobody"].into_iter().find_map(|wanted| {
         users.lines().find_map(|line| {

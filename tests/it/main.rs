@@ -4,6 +4,8 @@
 mod acks;
 mod browsers;
 mod cancel;
+#[path = "../cluster/mod.rs"]
+mod cluster;
 mod delivery;
 mod figures;
 mod harness;
@@ -16,6 +18,9 @@ mod progress;
 mod races;
 mod readiness;
 mod reattach;
+mod replicas;
+mod replicas_faults;
+mod replicas_model;
 mod requests;
 mod retry;
 mod session;
@@ -26,3 +31,25 @@ mod watch;
 mod watch_jobs;
 mod watch_model;
 mod watch_resume;
+
+/// The tests of a file on each store that several servers may be over.
+macro_rules! on_each_shared_store {
+    ($($behaviour:ident)*) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                Box::pin(super::$behaviour(crate::harness::Shared::Memory)).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                // Without PostgreSQL it says so, where it may do without.
+                if crate::harness::Shared::Postgres.is_there() {
+                    Box::pin(super::$behaviour(crate::harness::Shared::Postgres)).await;
+                }
+            })*
+        }
+    };
+}
+use on_each_shared_store;

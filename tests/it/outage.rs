@@ -169,12 +169,12 @@ async fn outcomes_outlive(weather: Weather) {
 
 #[tokio::test]
 async fn outcomes_of_a_stream_outlive_a_failing_store_and_are_acked_after_it() {
-    outcomes_outlive(Weather::Failing).await;
+    Box::pin(outcomes_outlive(Weather::Failing)).await;
 }
 
 #[tokio::test]
 async fn outcomes_of_a_stream_outlive_a_hanging_store_and_are_acked_after_it() {
-    outcomes_outlive(Weather::Hanging).await;
+    Box::pin(outcomes_outlive(Weather::Hanging)).await;
 }
 
 #[tokio::test]

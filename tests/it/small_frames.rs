@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jobplane::domain::limits::{CONNECTION_WINDOW_BYTES, STREAM_WINDOW_BYTES};
+use jobplane::proto::from_worker::FromWorker;
 use jobplane::proto::v1;
 use jobplane::proto::v1::JobState as State;
 use jobplane::proto::v1::report_progress_request::update::Report;
@@ -21,6 +22,7 @@ use jobplane::proto::v1::worker_service_client::WorkerServiceClient;
 use jobplane::runtime::{Clock, Tasks};
 use prost::Message as _;
 use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
@@ -86,7 +88,8 @@ impl Ticker {
         let (requests, receiver) = mpsc::channel(1);
         requests.send(request(Kind::Hello(hello))).await.expect("room");
         let mut client = WorkerServiceClient::new(channel.clone());
-        let answer = client.report_progress(ReceiverStream::new(receiver)).await;
+        let answer =
+            client.report_progress(ReceiverStream::new(receiver).map(FromWorker::from)).await;
         (requests, answer.expect("a stream").into_inner())
     }
 

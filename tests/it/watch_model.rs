@@ -13,7 +13,8 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use crate::harness::{
-    Client, JobFacts as _, JobsWatcher, Mirror, SOON, Server, percent, seconds, spec, within,
+    Client, JobFacts as _, JobsWatcher, Mirror, SOON, Server, Shared, percent, seconds, spec,
+    within,
 };
 
 const STEPS: usize = 250;
@@ -78,7 +79,8 @@ struct Player {
 }
 
 struct Play {
-    server: Server,
+    /// One, or several over the same store.
+    servers: Vec<Server>,
     chance: StdRng,
     lenses: Vec<Lens>,
     /// The committed states of each lens, one after the other.
@@ -89,8 +91,10 @@ struct Play {
 }
 
 impl Play {
-    fn client(&self) -> Client {
-        self.server.client()
+    /// Of any of the servers.
+    fn client(&mut self) -> Client {
+        let at = self.chance.random_range(0..self.servers.len());
+        self.servers[at].client()
     }
 
     fn any(&mut self) -> Option<String> {
@@ -162,7 +166,7 @@ impl Play {
         for (at, lens) in self.lenses.iter().enumerate() {
             let filter = WatchJobs::normalized(lens.filter.clone());
             let query = ListQuery { filter, before: None, limit: 10_000, full: false };
-            let jobs = self.server.store().list(&query).await.expect("jobs");
+            let jobs = self.servers[0].store().list(&query).await.expect("jobs");
             let held: Held =
                 jobs.iter().map(|job: &Job| (job.id.to_string(), job.status.revision)).collect();
             if self.history[at].last() != Some(&held) {
@@ -242,7 +246,8 @@ impl Play {
             // And how far running jobs are, as the server shows it.
             for (id, job) in &copy.jobs {
                 if job.state() == State::Running {
-                    let shown = self.client().get(id).await.percent();
+                    let asked = &self.servers[at % self.servers.len()];
+                    let shown = asked.client().get(id).await.percent();
                     let what = format!("{shown:?} of {id} at watcher {at}");
                     watcher.until(&what, |copy| copy.jobs[id].percent() == shown).await;
                 }
@@ -255,16 +260,14 @@ fn revisions(mirror: &Mirror) -> Held {
     mirror.at_token.iter().map(|(id, job)| (id.clone(), job.status().revision)).collect()
 }
 
-async fn play(seed: u64, in_memory: bool) {
-    let setup = Server::setup();
-    let server = if in_memory { setup.in_memory() } else { setup }.start().await;
+async fn play(seed: u64, servers: Vec<Server>) {
     let lenses = lenses();
     let history = vec![vec![Held::new()]; lenses.len()];
     let player = |lens| Player { lens, watcher: None, kept: Mirror::default(), at: 0 };
     let players = (0..8).map(|at| player(at % lenses.len())).collect();
     let chance = StdRng::seed_from_u64(seed);
     let (jobs, running) = (Vec::new(), Vec::new());
-    let mut play = Play { server, chance, lenses, history, players, jobs, running };
+    let mut play = Play { servers, chance, lenses, history, players, jobs, running };
     for _ in 0..STEPS {
         match play.chance.random_range(0..100) {
             0..8 => {
@@ -279,7 +282,8 @@ async fn play(seed: u64, in_memory: bool) {
                 for at in 0..play.players.len() {
                     play.leave(at).await;
                 }
-                play.server.restart().await;
+                let at = play.chance.random_range(0..play.servers.len());
+                play.servers[at].restart().await;
             }
             _ => play.work().await,
         }
@@ -288,23 +292,36 @@ async fn play(seed: u64, in_memory: bool) {
     }
     play.all_report().await;
     play.quiet().await;
-    let Play { server, players, .. } = play;
-    server.stop_with(players).await;
+    let Play { servers, players, .. } = play;
+    drop(players);
+    for server in servers {
+        server.stop().await;
+    }
 }
 
-async fn seeded(in_memory: bool) {
+async fn seeded(servers: Vec<Server>) {
     let seed = std::env::var("JOBPLANE_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(rand::random);
     println!("JOBPLANE_SEED={seed}");
-    within(12 * SOON, "the play ends", Box::pin(play(seed, in_memory))).await;
+    within(12 * SOON, "the play ends", Box::pin(play(seed, servers))).await;
 }
 
 #[tokio::test]
 async fn every_watcher_holds_committed_states_and_the_last_one_in_the_end() {
-    seeded(true).await;
+    seeded(vec![Server::setup().in_memory().start().await]).await;
 }
 
 #[tokio::test]
 async fn every_watcher_holds_committed_states_on_sqlite_too() {
-    seeded(false).await;
+    seeded(vec![Server::start().await]).await;
+}
+
+crate::on_each_shared_store! {
+    every_watcher_of_any_of_three_servers_holds_committed_states_too
+}
+
+async fn every_watcher_of_any_of_three_servers_holds_committed_states_too(store: Shared) {
+    let first = Server::setup().over(store).start().await;
+    let others = [first.beside().await, first.beside().await];
+    seeded([first].into_iter().chain(others).collect()).await;
 }

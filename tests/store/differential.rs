@@ -323,7 +323,9 @@ impl World<'_> {
                     limit: if limit == 0 { 0 } else { 10_000 },
                 };
                 let want = self.model.prune(prune).await.expect("a prune");
-                assert_eq!(self.store.prune(prune).await.expect("a prune"), want);
+                let found = self.store.prune(prune).await.expect("a prune");
+                // A shared store may hold several rows of a bucket.
+                assert!(found == want || (self.store.is_shared() && found > want));
                 // How much of the change log is left behind is up to the store.
                 let prune = Prune {
                     changes_before: before,
@@ -480,7 +482,9 @@ impl World<'_> {
 fn assert_same(found: &Committed, want: &Committed, batch: &Batch) {
     let placeless = |committed: &Committed| Committed { position: None, ..committed.clone() };
     assert_eq!(placeless(found), placeless(want), "{batch:#?}");
-    assert_eq!(found.position.is_some(), want.position.is_some());
+    // Progress alone may be left out of the log: written twice, it is the same.
+    let progress_alone = Batch { progress: Vec::new(), ..batch.clone() }.is_empty();
+    assert!(progress_alone || found.position.is_some() == want.position.is_some());
 }
 
 /// Places increase; which ones they are is up to the store.
@@ -509,13 +513,16 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     proptest::collection::vec(step(), 1..40)
 }
 
-/// Takes the steps on the model and on a store.
-async fn take(store: &dyn Store, steps: Vec<Step>) {
+/// Takes the steps on the model and on a store, and compares what they hold after every so many.
+async fn take(store: &dyn Store, steps: Vec<Step>, every: usize) {
     let model = MemoryStore::new();
     let mut world = World { model, store, born: 0, seconds: 0, places: Vec::new() };
-    for step in steps {
+    let last = steps.len() - 1;
+    for (place, step) in steps.into_iter().enumerate() {
         world.take(step).await;
-        world.compare().await;
+        if place % every == 0 || place == last {
+            world.compare().await;
+        }
     }
     store.close().await;
 }
@@ -532,13 +539,13 @@ proptest! {
     fn sqlite_answers_as_the_model_does(steps in steps()) {
         run(async {
             let folder = tempfile::tempdir().expect("a folder");
-            take(&sqlite(folder.path()).await, steps).await;
+            take(&sqlite(folder.path()).await, steps, 1).await;
         });
     }
 }
 
 proptest! {
-    // Each case makes a database.
+    // Each case makes a database, and each answer crosses a socket.
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
     #[test]
@@ -548,7 +555,7 @@ proptest! {
             let name = database(cluster).await;
             let options = Options { pooler, ..options(cluster.url(&name)) };
             let store = PostgresStore::open(options).await.expect("it opens");
-            take(&store, steps).await;
+            take(&store, steps, 4).await;
             cluster.remove(&name).await;
         });
     }

@@ -6,13 +6,17 @@ mod changes;
 mod cluster;
 mod cluster_life;
 mod commit;
+mod concurrent;
 mod differential;
 mod keys;
 mod lists;
 mod logs;
+mod outages;
+mod pooler;
 mod postgres;
 mod rounds;
 mod rules;
+mod servers;
 mod sessions;
 mod sqlite;
 mod world;
@@ -24,6 +28,12 @@ macro_rules! on_each_store {
             $(#[tokio::test]
             async fn $behaviour() {
                 super::$behaviour(&jobplane::store::memory::MemoryStore::new()).await;
+            })+
+        }
+        mod read_committed {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                super::$behaviour(&jobplane::store::memory::MemoryStore::read_committed()).await;
             })+
         }
         mod sqlite {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use jobplane::domain::{EndReason, JobSpec, StateKind};
+use jobplane::domain::{EndReason, JobId, JobSpec, Position, StateKind};
 use jobplane::store::postgres::{LeaseClock, Options, PostgresStore, statements};
-use jobplane::store::{Batch, Probe, SessionWrite, Store as _, Written};
+use jobplane::store::{Batch, ChangesSince, Probe, Prune, SessionWrite, Store as _, Written};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection, SqlSafeStr as _, Statement as _};
 
 use crate::world::{
@@ -41,7 +41,7 @@ const SMALL: [&str; 4] = ["stat_totals", "stat_deltas", "origin", "incarnation"]
 
 /// The plan of a statement for any values, where walking a table whole costs more than anything else.
 async fn plan(connection: &mut PgConnection, statement: &'static str) -> Vec<String> {
-    let prepared = connection.prepare(statement.into_sql_str()).await.expect("it prepares");
+    let prepared = (&mut *connection).prepare(statement.into_sql_str()).await.expect("it prepares");
     let count = prepared.parameters().map_or(0, |given| match given {
         sqlx::Either::Left(types) => types.len(),
         sqlx::Either::Right(count) => count,
@@ -158,6 +158,30 @@ async fn progress_of_running_jobs_is_read_apart() {
 }
 
 #[tokio::test]
+async fn end_of_a_log_moves_with_each_row() {
+    let Some(database) = postgres().await else { return };
+    let store = &database.store;
+    given(store, (1..=3).map(|number| born(number, spec(), at(0))).collect()).await;
+    for number in 1..=2 {
+        command(store, number, start(1), at(1)).await;
+    }
+    let ends = async || {
+        let mut ends = store.log_ends(&[1, 2, 3, 9, 1].map(job_id)).await.expect("ends");
+        ends.sort();
+        ends
+    };
+    assert_eq!(ends().await, []);
+    let logs = vec![lines(1, 1, 1, 2), lines(1, 1, 2, 2), lines(2, 1, 1, 2)];
+    commit(store, Batch { logs, ..batch(at(2)) }).await;
+    let before = ends().await;
+    assert_eq!(before.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [1, 2].map(job_id));
+    commit(store, Batch { logs: vec![lines(1, 1, 3, 1)], ..batch(at(3)) }).await;
+    let after = ends().await;
+    assert!(after[0] > before[0] && after[1] == before[1], "{before:?} {after:?}");
+    database.remove().await;
+}
+
+#[tokio::test]
 async fn counters_are_the_same_before_and_after_they_are_folded() {
     let Some(database) = postgres().await else { return };
     let store = &database.store;
@@ -221,5 +245,126 @@ async fn job_written_by_one_server_is_read_by_the_other_at_once() {
     assert_eq!(committed.writes, [Written::Missed]);
     assert_eq!(load(&other, 1).await.expect("the job").status.kind(), StateKind::Running);
     other.close().await;
+    database.remove().await;
+}
+
+/// A transaction of somebody else in the same database, which has written something.
+async fn stranger(database: &Database) -> PgConnection {
+    let mut connection = raw(database).await;
+    connection.execute("BEGIN; SELECT pg_current_xact_id()").await.expect("a transaction");
+    connection
+}
+
+async fn changed(store: &PostgresStore, from: &Position) -> Option<Vec<JobId>> {
+    match store.changes_since(from, 1_000).await.expect("an answer") {
+        ChangesSince::Found { mut ids, .. } => {
+            ids.sort();
+            Some(ids)
+        }
+        ChangesSince::TooOld => None,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn prune_changes(store: &PostgresStore, seconds: u64) {
+    let prune = Prune {
+        changes_before: at(seconds),
+        sessions_before: at(0),
+        requests_before: at(0),
+        buckets_before: at(0),
+        limit: 1_000,
+    };
+    store.prune(prune).await.expect("pruned");
+}
+
+#[tokio::test]
+async fn commit_that_began_early_and_came_late_is_not_missed() {
+    let Some(database) = postgres().await else { return };
+    let store = &database.store;
+    let create = async |number, seconds| {
+        let creates = vec![born(number, spec(), at(seconds))];
+        commit(store, Batch { creates, ..batch(at(seconds)) }).await;
+        store.position().await.expect("a position")
+    };
+    create(1, 1).await;
+    let probe = Probe { queue: queue("default"), job_type: job_type("sync"), limit: 1 };
+    let round = store.begin_round(vec![probe], at(5)).await.expect("a round");
+    let place = create(2, 10).await;
+    let writes = round.candidates().iter().map(|job| decide(job, start(1), at(5)));
+    let writes = writes.collect::<Option<Vec<_>>>().expect("allowed");
+    let late = round.commit(Batch { writes, ..batch(at(5)) }).await.expect("a commit");
+    assert!(!place.covers(late.position.as_ref().expect("a place")));
+    assert_eq!(changed(store, &place).await, Some(vec![job_id(1)]));
+    // The row before it in the log knows nothing of it, so it does not take it along.
+    prune_changes(store, 20).await;
+    assert_eq!(changed(store, &place).await, Some(vec![job_id(1)]));
+    let last = create(3, 15).await;
+    prune_changes(store, 20).await;
+    assert_eq!(changed(store, &place).await, None, "it is gone, and that is told");
+    assert_eq!(changed(store, &last).await, Some(vec![]));
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn open_transaction_of_a_stranger_neither_hides_nor_outdates_a_place() {
+    let Some(database) = postgres().await else { return };
+    let store = &database.store;
+    let stranger = stranger(&database).await;
+    let mut places = Vec::new();
+    for number in 1..=6 {
+        let creates = vec![born(number, spec(), at(number * 10))];
+        commit(store, Batch { creates, ..batch(at(number * 10)) }).await;
+        places.push(store.position().await.expect("a position"));
+    }
+    assert_eq!(changed(store, &places[1]).await, Some((3..=6).map(job_id).collect()));
+    prune_changes(store, 45).await;
+    assert_eq!(changed(store, &places[1]).await, None, "pruned all the same");
+    assert_eq!(changed(store, &places[3]).await, Some([5, 6].map(job_id).into()));
+    drop(stranger);
+    let creates = vec![born(7, spec(), at(70))];
+    commit(store, Batch { creates, ..batch(at(70)) }).await;
+    prune_changes(store, 55).await;
+    // Taken while the stranger was there, and after what is gone.
+    assert_eq!(changed(store, &places[5]).await, Some(vec![job_id(7)]));
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn of_two_places_with_one_end_the_later_is_what_is_pruned() {
+    let Some(database) = postgres().await else { return };
+    let store = &database.store;
+    let before = store.position().await.expect("a position");
+    given(store, vec![born(1, spec(), at(0))]).await;
+    let Position::Snapshot { next: first, .. } = before else { panic!("{before:?}") };
+    // Two that were under way at once: each sees the same end, one of them the other.
+    let (a, b) = (first + 10, first + 11);
+    let mut connection = raw(&database).await;
+    for (own, under_way, seconds) in [(b, vec![a, b], 10), (a, vec![a], 20), (a + 9, vec![], 30)] {
+        let number = |number: u64| i64::try_from(number).expect("small");
+        let next = if under_way.is_empty() { a + 5 } else { b + 1 };
+        sqlx::query(
+            "INSERT INTO changes (batch_id, transaction, next, under_way, time, job_ids, removed, \
+             ready) VALUES (gen_random_uuid(), $1, $2, $3, $4, ARRAY[$5]::uuid[], '[]', '[]')",
+        )
+        .bind(number(own))
+        .bind(number(next))
+        .bind(under_way.into_iter().map(number).collect::<Vec<_>>())
+        .bind(at(seconds).as_micros())
+        .bind(job_id(own).0)
+        .execute(&mut connection)
+        .await
+        .expect("a row");
+    }
+    let pruned = async || {
+        let query = sqlx::query_as("SELECT pruned_next, pruned_under_way FROM origin");
+        let (_, under_way): (i64, Vec<i64>) =
+            query.fetch_one(&mut raw(&database).await).await.expect("it");
+        under_way.len()
+    };
+    // The first commit can be seen from both.
+    prune_changes(store, 15).await;
+    assert_eq!(pruned().await, 2);
+    prune_changes(store, 25).await;
+    assert_eq!(pruned().await, 1, "a place that does not know the other one is told so");
     database.remove().await;
 }

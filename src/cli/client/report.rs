@@ -8,8 +8,10 @@ use tonic::{Code, Status, Streaming};
 use super::{Address, Client, REQUEST_TIMEOUT, Refusal};
 use crate::cli::exit::Failure;
 use crate::domain::limits::WORKER_MESSAGES_MAX;
+use crate::proto::from_worker::FromWorker;
 use crate::proto::v1::worker_service_client::WorkerServiceClient;
 use crate::proto::v1::{ReportProgressRequest, ReportProgressResponse};
+use tokio_stream::StreamExt as _;
 
 /// What the server's messages may have: a job with its payload, and room.
 const MESSAGE_BYTES_MAX: usize = 8 << 20;
@@ -68,7 +70,7 @@ impl ReportStream {
         let address = address.to_string();
         let mut worker = WorkerServiceClient::new(client.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX);
-        let opened = worker.report_progress(ReceiverStream::new(receiver));
+        let opened = worker.report_progress(ReceiverStream::new(receiver).map(FromWorker::from));
         let silent = || Status::unavailable("no answer");
         let opened = timeout(REQUEST_TIMEOUT, opened).await.unwrap_or_else(|_| Err(silent()));
         match opened {

@@ -104,3 +104,40 @@ proptest! {
         prop_assert_eq!(rmp_serde::from_slice::<Histogram>(&stored).unwrap(), histogram);
     }
 }
+
+#[test]
+fn a_part_taken_away_leaves_the_rest() {
+    let (all, part) = (of(&[1, 20, 20, 300]), of(&[20, 300]));
+    assert_eq!(all.without(&part), of(&[1, 20]));
+    assert_eq!(all.without(&all), Histogram::default());
+    assert_eq!(all.without(&Histogram::default()), all);
+}
+
+#[test]
+fn beyond_a_span_there_are_the_longer_ones_alone() {
+    let histogram = of(&[5, 5, 5, 1_000, 2_000, 2_000]);
+    let (count, median) = histogram.beyond(Duration::from_millis(5)).unwrap();
+    assert_eq!((count, Some(median)), (3, of(&[2_000]).quantile(0.5)));
+    assert_eq!(histogram.beyond(Duration::from_secs(3)), None);
+    assert_eq!(Histogram::default().beyond(Duration::ZERO), None);
+}
+
+proptest! {
+    /// What the statistics tell, over many buckets merged as the windows do, is within 3.2 % or a
+    /// millisecond of what an exact count says.
+    #[test]
+    fn the_percentiles_told_are_within_their_error(
+        parts in prop::collection::vec(prop::collection::vec(0_u64..10_000_000, 1..50), 1..20),
+    ) {
+        let mut merged = Histogram::default();
+        for part in &parts {
+            merged.merge(&of(part));
+        }
+        let all: Vec<_> = parts.concat();
+        for quantile in [0.5, 0.95, 0.99] {
+            let exact = exact(&all, quantile).as_secs_f64();
+            let told = merged.quantile(quantile).unwrap().as_secs_f64();
+            prop_assert!((told - exact).abs() <= 0.032 * exact + 0.001, "{told} for {exact}");
+        }
+    }
+}

@@ -2,8 +2,17 @@
 
 use std::time::Duration;
 
-/// Connections that write, unless said otherwise: one for the writer, one for dispatch rounds.
+/// Writers of one server, unless said otherwise: one commits while the other gathers. Each takes a connection,
+/// and one more is for dispatch rounds.
 pub const DATABASE_LANES: u32 = 2;
+/// Most writers of one server: more of them make smaller commits.
+pub const DATABASE_LANES_MAX: u32 = 8;
+/// How often a server looks for itself what hints should have told it.
+pub const POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Looking more often costs more than it brings.
+pub const POLL_INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// Whoever trusts hints this far has tested them.
+pub const POLL_INTERVAL_MAX: Duration = Duration::from_secs(24 * 3600);
 /// Connections of one kind that may be asked for: a database has some hundred for everybody.
 pub const DATABASE_CONNECTIONS_MAX: u32 = 100;
 /// What a single statement may take unless said otherwise: a commit is a matter of milliseconds, and who
@@ -19,3 +28,8 @@ pub const DATABASE_MIGRATION_MAX: Duration = Duration::from_secs(3600);
 /// How often a batch that met others in the middle (a deadlock, a key taken meanwhile) is repeated before
 /// its caller hears of it.
 pub const DATABASE_COLLISIONS_MAX: usize = 5;
+/// How often a server tells the others at most that there is news: each time all who tell something wait
+/// for one lock of the whole database cluster.
+pub const DATABASE_NEWS_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a connection that listens may hear nothing before it is asked whether it is still there.
+pub const DATABASE_NEWS_SILENCE: Duration = Duration::from_secs(10);

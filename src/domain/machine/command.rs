@@ -142,6 +142,30 @@ pub enum Command {
         /// Time to stop.
         grace: Duration,
     },
+    /// The running attempt was found stuck. What happened since it was found spares it.
+    StopStuck {
+        /// The lease it was found under.
+        lease_epoch: i64,
+        /// The revision it was found at.
+        revision: i64,
+        /// Its last activity, or its start.
+        since: Timestamp,
+        /// Whether activity after `since` spares it.
+        spare_active: bool,
+        /// How it was found, for people.
+        reason: String,
+        /// Who swept; empty for the server itself.
+        requested_by: String,
+        /// Time to stop.
+        grace: Duration,
+    },
+    /// It has waited for too long, somebody who sweeps says.
+    Expire {
+        /// The revision it was found at; what changed since spares it.
+        revision: i64,
+        /// How it was found, for people.
+        reason: String,
+    },
     /// The clock moved: timeout, end of grace, `expire_time`.
     MeetDeadline,
     /// A policy refuses it now that it comes up.
@@ -172,6 +196,8 @@ pub enum CommandKind {
     LoseLease,
     Cancel,
     RequestStop,
+    StopStuck,
+    Expire,
     MeetDeadline,
     Skip,
     Retry,
@@ -179,7 +205,7 @@ pub enum CommandKind {
 
 impl CommandKind {
     /// Every command.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Start,
         Self::Adopt,
         Self::Succeed,
@@ -190,6 +216,8 @@ impl CommandKind {
         Self::LoseLease,
         Self::Cancel,
         Self::RequestStop,
+        Self::StopStuck,
+        Self::Expire,
         Self::MeetDeadline,
         Self::Skip,
         Self::Retry,
@@ -209,6 +237,8 @@ impl CommandKind {
             Self::LoseLease => "lose lease",
             Self::Cancel => "cancel",
             Self::RequestStop => "request stop",
+            Self::StopStuck => "stop stuck",
+            Self::Expire => "expire",
             Self::MeetDeadline => "meet deadline",
             Self::Skip => "skip",
             Self::Retry => "retry",
@@ -231,6 +261,8 @@ impl Command {
             Self::LoseLease { .. } => CommandKind::LoseLease,
             Self::Cancel { .. } => CommandKind::Cancel,
             Self::RequestStop { .. } => CommandKind::RequestStop,
+            Self::StopStuck { .. } => CommandKind::StopStuck,
+            Self::Expire { .. } => CommandKind::Expire,
             Self::MeetDeadline => CommandKind::MeetDeadline,
             Self::Skip { .. } => CommandKind::Skip,
             Self::Retry { .. } => CommandKind::Retry,
@@ -248,9 +280,11 @@ impl Command {
             | Self::ConfirmCancelled { lease_epoch, .. }
             | Self::Release { lease_epoch, .. }
             | Self::LoseLease { lease_epoch, .. }
-            | Self::RequestStop { lease_epoch, .. } => Some(*lease_epoch),
+            | Self::RequestStop { lease_epoch, .. }
+            | Self::StopStuck { lease_epoch, .. } => Some(*lease_epoch),
             Self::Start { .. }
             | Self::Cancel { .. }
+            | Self::Expire { .. }
             | Self::MeetDeadline
             | Self::Skip { .. }
             | Self::Retry { .. } => None,
@@ -272,6 +306,8 @@ impl Command {
             | Self::LoseLease { .. }
             | Self::Cancel { .. }
             | Self::RequestStop { .. }
+            | Self::StopStuck { .. }
+            | Self::Expire { .. }
             | Self::MeetDeadline
             | Self::Skip { .. }
             | Self::Retry { .. } => None,

@@ -7,6 +7,7 @@
 //! Invariants: total and pure; revision grows by one per transition; times of a job never go back;
 //! attempt ≤ `max_attempts`; an old lease epoch changes nothing.
 
+mod closing;
 mod command;
 mod create;
 mod pending;

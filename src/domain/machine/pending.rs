@@ -73,18 +73,13 @@ pub(super) fn apply(
             let Some(expired) = deadline.filter(|time| *time <= now.time) else {
                 return Ok(Applied::Unchanged);
             };
-            // An execution that was given back stays in the history; the error is not its own.
-            next.execution = None;
             let late = now.time.since(expired).as_secs();
-            next.error = Some(JobError::server(
-                "EXPIRED",
-                format!("did not start before its expire_time, {late} s ago"),
-            ));
-            next.state = State::Failed;
-            next.end_time = Some(now.time);
-            let effects = vec![Effect::Ended { state: StateKind::Failed }];
-            Ok(changed(next, status, effects, true))
+            let why = format!("did not start before its expire_time, {late} s ago");
+            Ok(expire(next, status, why, now))
         }
+        // Whatever changed since it was found, it does not stand as it was found.
+        Command::Expire { revision, .. } if revision != status.revision => Ok(Applied::Unchanged),
+        Command::Expire { reason, .. } => Ok(expire(next, status, reason, now)),
         Command::Skip { reason } => {
             next.state = State::Skipped { reason };
             next.end_time = Some(now.time);
@@ -112,10 +107,20 @@ pub(super) fn apply(
         | Command::ConfirmCancelled { .. }
         | Command::Release { .. }
         | Command::LoseLease { .. }
-        | Command::RequestStop { .. } => {
+        | Command::RequestStop { .. }
+        | Command::StopStuck { .. } => {
             Err(Refusal::IllegalTransition { state: StateKind::Pending, command: kind })
         }
     }
+}
+
+fn expire(mut next: JobStatus, before: &JobStatus, why: String, now: Now) -> Applied {
+    // An execution that was given back or failed stays in the history; this error is not its own.
+    next.execution = None;
+    next.error = Some(JobError::server("EXPIRED", why));
+    next.state = State::Failed;
+    next.end_time = Some(now.time);
+    changed(next, before, vec![Effect::Ended { state: StateKind::Failed }], true)
 }
 
 fn changed(

@@ -47,6 +47,12 @@ pub const RULES: &[Rule] = &[
         &[Pending, Failed],
         "`expire_time` passed before a first start: FAILED with EXPIRED",
     ),
+    rule(
+        Pending,
+        C::Expire,
+        &[Pending, Failed],
+        "a sweep that includes waiting jobs: FAILED with EXPIRED; nothing if it changed since it was found",
+    ),
     rule(Pending, C::Skip, &[Skipped], "a policy refuses it when it comes up"),
     rule(Pending, C::Retry, &[Pending], "now instead of later"),
     rule(Running, C::Adopt, &[Running], "the same epoch under a new session"),
@@ -88,6 +94,13 @@ pub const RULES: &[Rule] = &[
          grace 0 ends it at once",
     ),
     rule(Running, C::RequestStop, &[Running], "asked to stop, unless it was already"),
+    rule(
+        Running,
+        C::StopStuck,
+        &[Running],
+        "asked to stop with cause STUCK; nothing if it was asked before, or changed or showed activity \
+         since it was found",
+    ),
     rule(
         Running,
         C::MeetDeadline,

@@ -31,6 +31,8 @@ pub(super) fn apply(status: &JobStatus, command: &Command, now: Now) -> Result<A
         | Command::LoseLease { .. }
         | Command::Cancel { .. }
         | Command::RequestStop { .. }
+        | Command::StopStuck { .. }
+        | Command::Expire { .. }
         | Command::Skip { .. } => Err(refusal),
     }
 }

@@ -6,4 +6,5 @@ mod life;
 mod matrix;
 mod properties;
 mod retrying;
+mod stuck;
 mod timing;

@@ -60,6 +60,11 @@ pub enum Effect {
         /// The wish.
         request: CancelRequest,
     },
+    /// It was found stuck.
+    FoundStuck {
+        /// Its last activity, or its start.
+        since: Timestamp,
+    },
     /// The session lost it: its worker is to stop at once and report nothing more.
     Revoked {
         /// The attach that had it.

@@ -6,6 +6,11 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn following(mut next: Progress, held: &Progress, start: Timestamp, now: Timestamp) -> Progress {
+    next.follow(held, start, now);
+    next
+}
+
 const START: Timestamp = Timestamp::from_micros(1_000_000_000);
 
 fn at(seconds: f64) -> Timestamp {
@@ -23,7 +28,7 @@ const fn settled(per_second: f64) -> Rate {
 
 /// Twenty units done of a hundred, 10/s, reported after 2 s.
 fn reported() -> Progress {
-    of(20, Some(100)).following(&Progress::default(), START, at(2.0))
+    following(of(20, Some(100)), &Progress::default(), START, at(2.0))
 }
 
 fn close(left: f64, right: f64) -> bool {
@@ -121,7 +126,7 @@ fn a_report_carries_the_rate_on() {
     let first = reported();
     assert!(first.is_reported() && !Progress::default().is_reported());
     assert_eq!(first.report_time, Some(at(2.0)));
-    let second = of(50, Some(100)).following(&first, START, at(5.0));
+    let second = following(of(50, Some(100)), &first, START, at(5.0));
     let derived = second.derive(START, at(5.0));
     assert!(close(derived.rate_per_second, 10.0));
     assert_eq!(derived.remaining, Some(Duration::from_secs(5)));
@@ -160,10 +165,10 @@ fn a_rate_as_good_as_zero_tells_nothing() {
 
 #[test]
 fn a_first_report_that_comes_at_once_tells_no_remaining_time() {
-    let first = of(4, Some(1_000)).following(&Progress::default(), START, at(0.029));
+    let first = following(of(4, Some(1_000)), &Progress::default(), START, at(0.029));
     assert_eq!(first.derive(START, at(0.029)).remaining, None);
     assert_eq!(first.derive(START, at(0.999)).remaining, None);
-    let second = of(5, Some(1_000)).following(&first, START, at(1.0));
+    let second = following(of(5, Some(1_000)), &first, START, at(1.0));
     assert_eq!(second.derive(START, at(1.0)).remaining, Some(Duration::from_secs(199)));
     let by_percent = Progress { percent: Some(25.0), ..of(0, None) };
     assert_eq!(by_percent.derive(START, at(0.9)).remaining, None);
@@ -211,7 +216,7 @@ fn the_worker_s_estimate_counts_down_and_is_dropped_after_a_long_silence() {
 
 #[test]
 fn nothing_remains_when_all_is_done_however_soon_and_however_long_ago() {
-    let done = of(100, Some(100)).following(&Progress::default(), START, at(0.05));
+    let done = following(of(100, Some(100)), &Progress::default(), START, at(0.05));
     for seconds in [0.05, 2.0, 100.0] {
         assert_eq!(done.derive(START, at(seconds)).remaining, Some(Duration::ZERO));
     }
@@ -274,7 +279,7 @@ proptest! {
         let (mut held, mut now) = (Progress::default(), START);
         for (span_ms, more) in reports {
             now = now.plus(Duration::from_millis(span_ms.into()));
-            held = of(held.completed + more, None).following(&held, START, now);
+            held = following(of(held.completed + more, None), &held, START, now);
         }
         let mut last = held.derive(START, now).rate_per_second;
         for silence_ms in silences_ms {
@@ -284,7 +289,7 @@ proptest! {
             last = rate;
         }
         // Nor does a report that nothing was done.
-        let rate = of(held.completed, None).following(&held, START, now);
+        let rate = following(of(held.completed, None), &held, START, now);
         let rate = rate.derive(START, now).rate_per_second;
         prop_assert!(rate <= last || close(rate, last), "{rate} after {last}");
     }

@@ -86,6 +86,9 @@ fn a_job_that_fails_once_and_then_succeeds() {
     assert_eq!((tally.wait.count(), tally.wait.mean()), (2, Some(Duration::from_secs(6))));
     assert_eq!((tally.run.count(), tally.run.mean()), (2, Some(Duration::from_secs(6))));
     assert_eq!(tally.finished(), 1);
+    // The one that failed is left out of how long the work takes.
+    let succeeded = tally.run_succeeded();
+    assert_eq!((succeeded.count(), succeeded.mean()), (1, Some(Duration::from_secs(9))));
 }
 
 #[test]

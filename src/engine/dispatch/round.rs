@@ -171,7 +171,7 @@ impl Dispatcher {
             Taker::Call(_) => true,
         };
         if expected {
-            self.cache.note(job);
+            self.cache.note(job, |session| self.after.keeps(session));
         } else {
             self.live.close(job.id, job.status.lease_epoch);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::domain::machine::Effect;
 use crate::domain::status::{State, StateKind};
-use crate::domain::{Job, JobId, LogBatch};
+use crate::domain::{Job, JobId, LogBatch, SessionId};
 use crate::runtime::Clock;
 use crate::store::{Appended, Batch, Committed, Written};
 use crate::telemetry::{Finished, Metrics};
@@ -15,6 +15,7 @@ use super::super::dispatch::Line;
 use super::super::journal;
 use super::super::live::Live;
 use super::super::log_lines::LogLines;
+use super::super::replicas::Herald;
 use super::super::session::Sessions;
 
 /// Everybody who wants to know what was committed.
@@ -27,9 +28,16 @@ pub struct After {
     pub(in super::super) log_lines: Arc<LogLines>,
     pub(in super::super) metrics: Metrics,
     pub(in super::super) clock: Clock,
+    pub(in super::super) herald: Herald,
 }
 
 impl After {
+    /// Whether nobody but this server says anything about the jobs of a session: other servers serve
+    /// calls for the job of a single call, too.
+    pub(in super::super) fn keeps(&self, session: SessionId) -> bool {
+        !self.herald.is_shared() || self.sessions.is_attached(session)
+    }
+
     /// A job was born.
     pub(super) fn born(&self, job: &Job) {
         journal::born(job);
@@ -48,7 +56,9 @@ impl After {
     }
 
     /// A job changed from `before` to `after`.
-    pub(in super::super) fn changed(&self, before: &Job, after: &Job, effects: Vec<Effect>) {
+    pub(in super::super) fn changed(&self, before: &Job, after: &Job, mut effects: Vec<Effect>) {
+        // Only who still holds a job is told that it is lost: once, whoever else tells it.
+        effects.sort_by_key(|effect| !matches!(effect, Effect::Revoked { .. }));
         if before.status.session().is_some() && after.status.session().is_none() {
             self.live.close(after.id, before.status.lease_epoch);
         }
@@ -66,6 +76,7 @@ impl After {
                 Effect::Ended { state } => self.ended(after, state),
                 Effect::Started { .. }
                 | Effect::AskToStop { .. }
+                | Effect::FoundStuck { .. }
                 | Effect::Revoked { .. }
                 | Effect::Closed { .. }
                 | Effect::RetryScheduled { .. }
@@ -105,6 +116,10 @@ impl After {
         committed: &Committed,
         before: impl Fn(JobId) -> Option<&'a Job>,
     ) {
+        if self.herald.is_shared() {
+            // What others commit lies between the commits of this server: the change log knows the order.
+            return self.tell_others(batch, committed);
+        }
         let Some(position) = committed.position.clone().filter(|_| self.feed.is_on()) else {
             return;
         };
@@ -130,6 +145,24 @@ impl After {
         });
         let changes = born.chain(written).chain(gone).collect();
         self.feed.publish(Commit { position, changes });
+    }
+
+    fn tell_others(&self, batch: &Batch, committed: &Committed) {
+        let written = committed.creates.iter().chain(&committed.writes);
+        if written.into_iter().any(|written| *written == Written::Done)
+            || committed.deletes.contains(&true)
+        {
+            self.happened();
+        }
+        if !batch.progress.is_empty() || committed.logs.contains(&Appended::Done) {
+            self.herald.progressed();
+        }
+    }
+
+    /// Jobs were changed, one way or another: whoever reads the change log has something to read.
+    pub(super) fn happened(&self) {
+        self.herald.changed();
+        self.feed.look_again();
     }
 
     /// A job is gone.

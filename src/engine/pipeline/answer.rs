@@ -22,7 +22,7 @@ impl Writer {
             written.iter().copied().zip(committed.writes.iter().copied()).collect();
         for (job_id, outcome) in &fate {
             match (outcome, desks.get(job_id)) {
-                (Written::Done, Some(desk)) => self.parts.cache.note(&desk.job),
+                (Written::Done, Some(desk)) => self.parts.note(&desk.job),
                 _ => self.parts.cache.forget(*job_id),
             }
         }
@@ -40,7 +40,7 @@ impl Writer {
         }
         for (new, outcome) in batch.creates.iter().zip(&committed.creates) {
             if *outcome == Written::Done {
-                self.parts.cache.note(&new.job);
+                self.parts.note(&new.job);
                 self.parts.after.born(&new.job);
             }
         }
@@ -70,7 +70,7 @@ impl Writer {
     }
 
     pub(super) fn follow(&self, desk: &mut Desk) {
-        self.parts.cache.note(&desk.job);
+        self.parts.note(&desk.job);
         let effects = std::mem::take(&mut desk.effects);
         self.parts.after.changed(&desk.base, &desk.job, effects);
     }

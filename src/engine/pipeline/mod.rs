@@ -7,11 +7,15 @@
 //! Entry: [`Pipeline::submit`].
 //! Invariants: nothing is answered before it is durable; a refusal comes from a read that began after
 //! the command arrived; a batch is at most [`COMMIT_COMMANDS_MAX`] commands.
+//!
+//! Over a store that takes several writers there is a writer for each [`Lane`]. What must be decided in
+//! its order goes by one lane; all else is made safe by guards and keys, as between servers.
 
 mod after;
 mod answer;
 mod cache;
 mod fold;
+mod lane;
 mod queue;
 mod unheard;
 mod work;
@@ -22,6 +26,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::domain::Job;
 use crate::runtime::{Clock, Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -33,9 +38,11 @@ use queue::Queue;
 
 pub use after::After;
 pub(super) use cache::Cache;
+pub use lane::Lane;
 pub use work::{Adoption, Created, Opened, Reply, RuleChange, RulesChanged, Work};
 
-/// What the writer works with.
+/// What a writer works with.
+#[derive(Clone)]
 pub(super) struct Parts {
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
@@ -45,27 +52,41 @@ pub(super) struct Parts {
     pub(super) health: Arc<Health>,
 }
 
-/// The queue into the writer. Cheap to clone.
+impl Parts {
+    /// Notes in the cache how a job stands after a commit.
+    fn note(&self, job: &Job) {
+        self.cache.note(job, |session| self.after.keeps(session));
+    }
+}
+
+/// The queues into the writers. Cheap to clone.
 #[derive(Clone)]
 pub struct Pipeline {
-    queue: Arc<Queue>,
+    lanes: Arc<[Queue]>,
     health: Arc<Health>,
     timeout: Duration,
 }
 
 impl Pipeline {
-    /// Starts the writer.
+    /// Starts the writers, one for each lane.
     pub(super) fn start(
-        parts: Parts,
+        parts: &Parts,
+        lanes: usize,
         timeout: Duration,
         tasks: &Tasks,
-        shutdown: Shutdown,
+        shutdown: &Shutdown,
     ) -> Self {
-        let queue = Arc::new(Queue::default());
-        let (health, until) = (Arc::clone(&parts.health), shutdown.clone());
-        let writer = writer::Writer::new(parts).run(Arc::clone(&queue), shutdown);
-        tasks.spawn_vital("writer", &until, writer);
-        Self { queue, health, timeout }
+        let lanes: Arc<[Queue]> = (0..lanes.max(1)).map(|_| Queue::default()).collect();
+        for lane in 0..lanes.len() {
+            let writer = writer::Writer::new(parts.clone());
+            let writer = writer.run(Arc::clone(&lanes), lane, shutdown.clone());
+            tasks.spawn_vital("writer", shutdown, writer);
+        }
+        Self { lanes, health: Arc::clone(&parts.health), timeout }
+    }
+
+    fn queue(&self, lane: Lane) -> &Queue {
+        &self.lanes[lane.among(self.lanes.len())]
     }
 
     /// Queues work whose answer goes where its reply says.
@@ -74,31 +95,53 @@ impl Pipeline {
     /// [`Error::Overloaded`] if too much waits already, [`Error::Draining`] after the end; the work's
     /// reply is dropped unanswered then.
     pub fn submit(&self, work: Work) -> Result<()> {
-        self.queue.push(work, false).map_err(|refused| {
+        let lane = work.lane();
+        self.submit_in(lane, work)
+    }
+
+    /// The same, in its order among all that goes by this lane.
+    ///
+    /// # Errors
+    /// As [`submit`](Self::submit).
+    pub fn submit_in(&self, lane: Lane, work: Work) -> Result<()> {
+        self.queue(lane).push(work, false).map_err(|refused| {
             self.health.trouble();
             refused.1
         })
     }
 
-    /// Whether so many pieces of work would be taken now.
+    /// Whether so many pieces of work would be taken now, spread as they come.
     ///
     /// # Errors
     /// [`Error::Overloaded`] if too much waits already.
     pub fn takes(&self, pieces: usize) -> Result<()> {
-        if self.queue.takes(pieces) {
+        let share = pieces.div_ceil(self.lanes.len());
+        if self.lanes.iter().all(|queue| queue.takes(share)) {
             return Ok(());
         }
         self.health.trouble();
         Err(Error::Overloaded)
     }
 
-    /// Queues work that must be taken, such as the reports of workers, in its order. Whoever submits
-    /// so bounds how much.
-    pub fn submit_surely(&self, work: Work) {
-        if let Err(refused) = self.queue.push(work, true) {
+    /// Queues work that must be taken, such as the reports of workers, in its order among all that goes
+    /// by this lane. Whoever submits so bounds how much.
+    pub fn submit_surely(&self, lane: Lane, work: Work) {
+        if let Err(refused) = self.queue(lane).push(work, true) {
             let (work, error) = *refused;
             work.fail(error);
         }
+    }
+
+    /// Waits until everything is written that was submitted before.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub async fn written(&self) -> Result<()> {
+        for lane in Lane::all(self.lanes.len()) {
+            // An empty piece of work is answered after everything before it.
+            self.ask_in(lane, |reply| Work::Progress { rows: Vec::new(), reply }).await?;
+        }
+        Ok(())
     }
 
     /// Queues the work that `make` makes around a reply, and waits for the answer.
@@ -106,15 +149,40 @@ impl Pipeline {
     /// # Errors
     /// What the work was answered; [`Error::OutcomeUnknown`] if the answer does not come in time.
     pub async fn ask<T: Send + 'static>(&self, make: impl FnOnce(Reply<T>) -> Work) -> Result<T> {
-        let (sender, receiver) = oneshot::channel();
-        self.submit(make(Reply::new(move |answer| {
-            // Nobody waits any more: the answer is lost, the change is not.
-            let _ = sender.send(answer);
-        })))?;
+        let (reply, receiver) = answered();
+        self.submit(make(reply))?;
+        self.answer(receiver).await
+    }
+
+    /// The same, in its order among all that goes by this lane.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub async fn ask_in<T: Send + 'static>(
+        &self,
+        lane: Lane,
+        make: impl FnOnce(Reply<T>) -> Work,
+    ) -> Result<T> {
+        let (reply, receiver) = answered();
+        self.submit_in(lane, make(reply))?;
+        self.answer(receiver).await
+    }
+
+    async fn answer<T>(&self, receiver: oneshot::Receiver<Result<T>>) -> Result<T> {
         match tokio::time::timeout(self.timeout, receiver).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Error::Draining),
             Err(_) => Err(Error::OutcomeUnknown),
         }
     }
+}
+
+/// A reply, and where it arrives.
+fn answered<T: Send + 'static>() -> (Reply<T>, oneshot::Receiver<Result<T>>) {
+    let (sender, receiver) = oneshot::channel();
+    let reply = Reply::new(move |answer| {
+        // Nobody waits any more: the answer is lost, the change is not.
+        let _ = sender.send(answer);
+    });
+    (reply, receiver)
 }

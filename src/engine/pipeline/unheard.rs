@@ -82,6 +82,7 @@ impl Writer {
         for job in stand.values() {
             self.parts.after.born(job);
         }
+        self.parts.after.happened();
         Ok(Heard { happened: true, born: stand, gone })
     }
 

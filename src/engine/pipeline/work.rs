@@ -1,10 +1,13 @@
 //! What can be put into the pipeline, and how it is answered.
 
+use uuid::Uuid;
+
 use crate::domain::machine::Command;
 use crate::domain::{Job, JobId, LogBatch, LogEntry, Session};
 use crate::store::{NewJob, ProgressWrite, RuleWrite, SessionWrite, Written};
 
 use super::super::error::Result;
+use super::lane::Lane;
 
 /// Where an answer goes. Called once, after the commit.
 pub struct Reply<T>(Box<dyn FnOnce(Result<T>) + Send>);
@@ -74,6 +77,10 @@ pub enum RulesChanged {
 }
 
 /// One piece of work for the writer.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most work is a command, moved once into the queue; a box would cost each one an allocation"
+)]
 pub enum Work {
     /// A job is born.
     Create {
@@ -175,6 +182,27 @@ impl Work {
             | Self::Session { .. } => 0,
         };
         OVERHEAD + content
+    }
+
+    /// The lane it goes by if nothing else is said.
+    pub(super) fn lane(&self) -> Lane {
+        match self {
+            Self::Create { new, .. } => Lane::of_job(new.job.id),
+            Self::Command { job_id, .. } | Self::Delete { job_id, .. } => Lane::of_job(*job_id),
+            Self::Fence { of, .. } => Lane::of_job(of.job_id),
+            Self::Logs { batch, .. } => Lane::of_job(batch.job_id),
+            Self::Open { session, .. } => Lane::of_session(session.id),
+            Self::Session { write, .. } => Lane::of_session(write.session()),
+            // Guards keep it right by whichever lane it goes.
+            Self::Rules { change, .. } => {
+                let job = change.creates.first().map(|new| new.job.id);
+                let job = job.or_else(|| change.commands.first().map(|(job_id, _)| *job_id));
+                Lane::of_job(job.unwrap_or(JobId(Uuid::nil())))
+            }
+            Self::Progress { rows, .. } => {
+                Lane::of_job(rows.first().map_or(JobId(Uuid::nil()), |row| row.job_id))
+            }
+        }
     }
 
     /// Whether it stays in the queue while the store fails.

@@ -60,9 +60,10 @@ impl Writer {
         Self { parts, unheard: None, again: Vec::new(), pause: PAUSE_MIN, warned: None }
     }
 
-    /// Runs until `shutdown` is signalled and the queue is empty.
-    pub(super) async fn run(mut self, inbox: Arc<Queue>, shutdown: Shutdown) {
-        self.serve(&inbox, &shutdown).await;
+    /// Runs until `shutdown` is signalled and the queue of its lane is empty.
+    pub(super) async fn run(mut self, lanes: Arc<[Queue]>, lane: usize, shutdown: Shutdown) {
+        let Some(inbox) = lanes.get(lane) else { return };
+        self.serve(inbox, &shutdown).await;
         inbox.close();
         for tried in self.again {
             tried.work.fail(Error::Draining);
@@ -169,6 +170,7 @@ impl Writer {
             Ok(committed) => {
                 let took = Clock::monotonic().duration_since(started);
                 self.parts.metrics.commit(size, took);
+                self.parts.health.works();
                 if took >= SLOW_COMMIT {
                     self.parts.health.trouble();
                 }

@@ -138,12 +138,4 @@ impl Engine {
         }
         Ok(answer)
     }
-
-    /// Reads what is set up again, on a store that others write, in case news of it were lost.
-    pub async fn keep_rules(&self) -> Result<u64> {
-        if self.shared {
-            self.load_rules().await?;
-        }
-        Ok(0)
-    }
 }

@@ -13,7 +13,7 @@ use crate::domain::{
     WorkerName,
 };
 use crate::engine::registry::Cursor;
-use crate::engine::{CreateJob, Engine, PutType, Started, Stops, TriggerType, Waiter};
+use crate::engine::{Access, CreateJob, Engine, PutType, Started, Stops, TriggerType, Waiter};
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::memory::MemoryStore;
 use crate::store::{ListQuery, RuleKey, RuleKind, Store};
@@ -50,7 +50,8 @@ fn server(store: &Arc<MemoryStore>) -> Server {
     };
     let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(store);
     let (clock, metrics, board) = (Clock::new(), Metrics::new(), LoopBoard::default());
-    let engine = Engine::start_up(store, clock, Duration::from_secs(10), metrics, board, stops);
+    let access = Access { timeout: Duration::from_secs(10), lanes: 1 };
+    let engine = Engine::start_up(store, clock, access, metrics, board, stops);
     Server { engine, _tasks: (tasks, writer), _stops: (shutdown, closed) }
 }
 

@@ -16,7 +16,7 @@ use crate::domain::{
 use crate::runtime::Clock;
 
 use super::super::error::Error;
-use super::super::pipeline::Adoption;
+use super::super::pipeline::{Adoption, Lane};
 use super::holding::Held;
 use super::ledger::Ledger;
 use super::outbox::{Outbox, ToWorker};
@@ -102,6 +102,8 @@ pub struct Attach {
     pub(super) lease_ttl: Duration,
     slots: u32,
     connect_time: Timestamp,
+    /// All that its stream says goes by it, also when it gets another session.
+    pub(super) lane: Lane,
     pub(super) outbox: Outbox,
     pub(super) ledger: Mutex<Ledger>,
     pub(super) state: Mutex<State>,
@@ -124,6 +126,7 @@ impl Attach {
             lease_ttl: hello.lease_ttl,
             slots: hello.slots,
             connect_time,
+            lane: Lane::of_session(session),
             outbox,
             ledger: Mutex::new(Ledger::default()),
             state: Mutex::new(State {
@@ -223,10 +226,10 @@ impl Attach {
     }
 
     /// Ends its stream: keep every job, attach again after about `after`, not all workers at one moment.
-    pub(super) fn send_away(&self, after: Duration) {
+    pub(super) fn send_away(&self, after: Duration, why: Error) {
         let after = after.mul_f64(rand::random_range(0.5..=1.5));
         self.tell(ToWorker::Reconnect { after });
-        self.outbox.end(Some(Error::Draining));
+        self.outbox.end(Some(why));
     }
 
     /// Its stream will end for its age: nothing more for it, and it may attach again at once.

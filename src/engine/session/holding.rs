@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Job, JobId};
+use crate::domain::{CancelRequest, Job, JobId};
 
 use super::super::live::{Cell, Live};
 use super::super::pipeline::{Adoption, Opened};
-use super::attach::Attach;
+use super::attach::{Attach, State};
 use super::outbox::{ToWorker, Welcome};
 
 /// A job that an attach holds.
 pub(super) struct Held {
     pub(super) lease_epoch: i64,
     pub(super) cell: Arc<Cell>,
+    /// The wish to stop that it was told last, and the revision of the job that it came with.
+    told: (i64, Option<CancelRequest>),
+    /// The worker said something of it: it has it.
+    pub(super) heard_of: bool,
     /// There while its start is being committed.
     starting: Option<Starting>,
 }
@@ -27,8 +31,17 @@ struct Starting {
 }
 
 impl Held {
-    const fn running(lease_epoch: i64, cell: Arc<Cell>) -> Self {
-        Self { lease_epoch, cell, starting: None }
+    fn new(job: &Job, cell: Arc<Cell>, starting: Option<Starting>) -> Self {
+        let status = &job.status;
+        let told = (status.revision, status.cancel_request.clone());
+        Self { lease_epoch: status.lease_epoch, cell, told, heard_of: false, starting }
+    }
+}
+
+impl State {
+    /// What it holds of a job under this lease.
+    fn held_under(&mut self, job_id: JobId, lease_epoch: i64) -> Option<&mut Held> {
+        self.held.get_mut(&job_id).filter(|held| held.lease_epoch == lease_epoch)
     }
 }
 
@@ -41,8 +54,7 @@ impl Attach {
             return false;
         }
         let granted = opened.adopted.iter();
-        let granted =
-            granted.map(|job| (job.id, Held::running(job.status.lease_epoch, live.open(job))));
+        let granted = granted.map(|job| (job.id, Held::new(job, live.open(job), None)));
         state.held = granted.collect();
         state.opening = false;
         // Within the lock, so that nothing can be told before it.
@@ -65,8 +77,7 @@ impl Attach {
         if !open || job.status.session() != Some(state.session) {
             return false;
         }
-        let lease_epoch = job.status.lease_epoch;
-        state.held.insert(job.id, Held { lease_epoch, cell, starting: Some(Starting::default()) });
+        state.held.insert(job.id, Held::new(job, cell, Some(Starting::default())));
         true
     }
 
@@ -103,11 +114,32 @@ impl Attach {
         }
     }
 
-    /// Tells it something of a job: not before the job itself was handed to it.
-    pub(super) fn tell_of(&self, job_id: JobId, lease_epoch: i64, message: ToWorker) {
+    /// Asks it to stop a job that it holds, unless it knows that wish or a later one: who decided it
+    /// and who reads of it in the change log may both say so.
+    pub(super) fn ask_to_stop(&self, job: &Job, request: &CancelRequest) {
+        let (job_id, revision) = (job.id, job.status.revision);
         let mut state = self.state.lock();
-        let held = state.held.get_mut(&job_id).filter(|held| held.lease_epoch == lease_epoch);
-        match held.and_then(|held| held.starting.as_mut()) {
+        let Some(held) = state.held_under(job_id, job.status.lease_epoch) else { return };
+        let knows = held.told.0 >= revision || held.told.1.as_ref() == Some(request);
+        held.told.0 = revision.max(held.told.0);
+        if !knows {
+            held.told.1 = Some(request.clone());
+            let (lease_epoch, request) = (held.lease_epoch, request.clone());
+            self.tell_of(held, ToWorker::Cancel { job_id, lease_epoch, request });
+        }
+    }
+
+    /// Tells it that it lost a job, if it holds it.
+    pub(super) fn revoke(&self, job_id: JobId, lease_epoch: i64, reason: &str) {
+        let mut state = self.state.lock();
+        let Some(held) = state.held_under(job_id, lease_epoch) else { return };
+        let reason = reason.to_owned();
+        self.tell_of(held, ToWorker::Revoke { job_id, lease_epoch, reason });
+    }
+
+    /// Tells it something of a job: not before the job itself was handed to it.
+    fn tell_of(&self, held: &mut Held, message: ToWorker) {
+        match &mut held.starting {
             Some(starting) => starting.waiting.push(message),
             None => {
                 self.outbox.push(message);

@@ -17,6 +17,9 @@ use super::attach::Attach;
 use super::outbox::ToWorker;
 use super::registry::{Lingering, Sessions};
 
+/// Workers of a server that lost its store attach elsewhere after about this long.
+const RECONNECT_LOST: Duration = Duration::from_millis(500);
+
 impl Sessions {
     /// One step of keeping sessions: renewals, deliveries that are not confirmed, heartbeats, pace.
     pub fn tick(self: &Arc<Self>) -> Result<()> {
@@ -57,9 +60,8 @@ impl Sessions {
         }
     }
 
-    /// A session is about to expire: what it was assigned and never confirmed is released before that,
-    /// so that no attempt is used.
-    pub(in super::super) fn take_back_undelivered(&self, session: SessionId) {
+    /// Takes out what a session that is about to expire was assigned and never confirmed.
+    pub(in super::super) fn take_undelivered(&self, session: SessionId) -> Vec<(JobId, i64)> {
         let mut undelivered: Vec<(JobId, i64)> = Vec::new();
         self.lingering.lock().retain(|lost| {
             let its = lost.session == session;
@@ -70,8 +72,16 @@ impl Sessions {
             let unconfirmed = attach.outbox.take_unconfirmed().into_iter();
             undelivered.extend(unconfirmed.map(|held| (held.job_id, held.lease_epoch)));
         }
-        for (job_id, lease_epoch) in undelivered {
-            self.take_back(job_id, lease_epoch, session);
+        undelivered
+    }
+
+    /// The store was lost for so long: workers whose leases are half over find another server that has
+    /// it.
+    pub(in super::super) fn send_on(&self, lost_for: Duration) {
+        for attach in self.all() {
+            if lost_for >= attach.lease_ttl / 2 {
+                attach.send_away(RECONNECT_LOST, Error::Overloaded);
+            }
         }
     }
 
@@ -122,7 +132,8 @@ impl Sessions {
             Ok(false) => registry.lapsed(&stream, id),
             Err(_) => stream.renew_again(id),
         });
-        let submitted = self.pipeline().submit(Work::Session { write, patient: false, reply });
+        let work = Work::Session { write, patient: false, reply };
+        let submitted = self.pipeline().submit_in(attach.lane, work);
         if submitted.is_err() {
             attach.renew_again(id);
         }

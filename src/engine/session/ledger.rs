@@ -14,6 +14,8 @@ pub(super) struct Ledger {
     open: VecDeque<Entry>,
     received: i64,
     through: i64,
+    /// What was told of `through`.
+    told: i64,
     durable: usize,
     durable_bytes: usize,
 }
@@ -119,6 +121,14 @@ impl Ledger {
     /// Whether nothing is under way.
     pub(super) fn is_settled(&self) -> bool {
         self.durable == 0
+    }
+
+    /// Everything up to here is settled, if that was not told yet.
+    pub(super) fn news(&mut self) -> Option<i64> {
+        (self.through > self.told).then(|| {
+            self.told = self.through;
+            self.through
+        })
     }
 
     /// Everything up to here is settled.

@@ -1,7 +1,7 @@
 //! Worker processes that are attached by a stream.
 //!
 //! Owns: what an attach holds and may still take ([`Attach`]), what is to be told to it ([`Outbox`]),
-//! which of its updates are applied (`ledger`), the list of all ([`Sessions`]), how they get their
+//! which of its updates are applied (`ledger`), what other servers decided (`elsewhere`), the list of all ([`Sessions`]), how they get their
 //! sessions (`opening`), and what time asks of them (`keeper`).
 //! Does not own: wire messages (`grpc`), states of jobs (the pipeline).
 //! Entry: [`Sessions::attach`] through the engine.
@@ -9,6 +9,7 @@
 //! outcomes applied; a reject precedes the ack that covers it.
 
 mod attach;
+mod elsewhere;
 mod holding;
 mod keeper;
 mod ledger;
@@ -21,5 +22,6 @@ mod update;
 pub(super) use attach::Glance;
 pub use attach::{Attach, Hello, HostUsage, WorkerFacts};
 pub use outbox::{Outbox, ToWorker, Welcome};
+pub(super) use registry::Parts;
 pub use registry::Sessions;
 pub use update::{Outcome, Update, UpdateKind};

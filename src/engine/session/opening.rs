@@ -6,8 +6,8 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use crate::auth::Caller;
-use crate::domain::SessionId;
 use crate::domain::limits::REPORT_INTERVAL_UNWATCHED;
+use crate::domain::{JobId, SessionId};
 use crate::store::SessionWrite;
 
 use super::super::error::{Error, Result};
@@ -41,7 +41,7 @@ impl Sessions {
         let session = Box::new(attach.session_row(id, now));
         let running = hello.running;
         let (registry, stream) = (Arc::clone(self), Arc::clone(&attach));
-        let opened = self.pipeline().ask(|reply: Reply<()>| {
+        let opened = self.pipeline().ask_in(attach.lane, |reply: Reply<()>| {
             // Registered by the writer itself, so that nothing is decided about the jobs in between.
             let reply = Reply::new(move |answer: Result<Opened>| {
                 reply.send(answer.map(|opened| registry.opened(&stream, id, opened)));
@@ -81,7 +81,7 @@ impl Sessions {
             Err(error) => stream.outbox.end(Some(error)),
         });
         let work = Work::Open { session, running, settled: None, reply };
-        self.pipeline().submit_surely(work);
+        self.pipeline().submit_surely(attach.lane, work);
     }
 
     /// The session of an attach is open: what was adopted is its own, others let it go.
@@ -93,6 +93,7 @@ impl Sessions {
                 .any(|job| job.id == lost.job_id && job.status.lease_epoch == lost.lease_epoch)
         });
         let (adopted, revoked) = (opened.adopted.len(), opened.revoked.len());
+        let held: Vec<JobId> = opened.adopted.iter().map(|job| job.id).collect();
         let open = attach.open(&self.live, opened);
         if open {
             self.attached.insert(id, Arc::clone(attach));
@@ -106,8 +107,10 @@ impl Sessions {
         let worker = attach.worker_id();
         tracing::info!(worker.id = %worker, session.id = %id, adopted, revoked, "worker attached");
         self.supersede(attach);
+        // What others did to them since may have been looked at before they were held here.
+        self.ears.suspect(held);
         if let Some(after) = self.leave_after.get() {
-            attach.send_away(*after);
+            attach.send_away(*after, Error::Draining);
         }
         self.line.wake();
         self.ended.notify_one();
@@ -119,7 +122,7 @@ impl Sessions {
     fn unattended(self: &Arc<Self>, attach: &Attach, id: SessionId) {
         let others = self.others_of_process(attach);
         if let Some(keep) = attach.keep_after_close().filter(|_| others.is_empty()) {
-            self.session_write(SessionWrite::Shorten { id, keep });
+            self.session_write(attach, SessionWrite::Shorten { id, keep });
         }
         for other in &others {
             self.reopen(other);

@@ -19,11 +19,11 @@ use crate::watch::Hub;
 
 use super::super::db::Db;
 use super::super::dispatch::Line;
-use super::super::error::Result;
+use super::super::error::{Error, Result};
 use super::super::live::Live;
-use super::super::pipeline::{Pipeline, Reply, Work};
+use super::super::pipeline::{Lane, Pipeline, Reply, Work};
+use super::super::replicas::Ears;
 use super::attach::Attach;
-use super::outbox::ToWorker;
 
 /// A delivery whose stream went away before it was confirmed.
 pub(super) struct Lingering {
@@ -31,6 +31,18 @@ pub(super) struct Lingering {
     pub(super) lease_epoch: i64,
     pub(super) session: SessionId,
     pub(super) due: Instant,
+}
+
+/// What sessions work with.
+pub(in super::super) struct Parts {
+    pub(in super::super) live: Arc<Live>,
+    pub(in super::super) hub: Hub,
+    pub(in super::super) line: Line,
+    pub(in super::super) clock: Clock,
+    pub(in super::super) tasks: Tasks,
+    pub(in super::super) db: Db,
+    pub(in super::super) ended: Arc<Notify>,
+    pub(in super::super) ears: Arc<Ears>,
 }
 
 /// Every attach of this process.
@@ -47,21 +59,16 @@ pub struct Sessions {
     pub(super) db: Db,
     /// Told when a session ended and may have left jobs behind.
     pub(super) ended: Arc<Notify>,
+    /// Has jobs looked at that another server may have changed.
+    pub(super) ears: Arc<Ears>,
     /// Set when the server is about to stop: attach again after this long.
     pub(super) leave_after: OnceLock<Duration>,
     pipeline: OnceLock<Pipeline>,
 }
 
 impl Sessions {
-    pub(in super::super) fn new(
-        live: Arc<Live>,
-        hub: Hub,
-        line: Line,
-        clock: Clock,
-        tasks: Tasks,
-        db: Db,
-        ended: Arc<Notify>,
-    ) -> Self {
+    pub(in super::super) fn new(parts: Parts) -> Self {
+        let Parts { live, hub, line, clock, tasks, db, ended, ears } = parts;
         Self {
             attached: DashMap::new(),
             lingering: Mutex::new(Vec::new()),
@@ -73,6 +80,7 @@ impl Sessions {
             tasks,
             db,
             ended,
+            ears,
             leave_after: OnceLock::new(),
             pipeline: OnceLock::new(),
         }
@@ -92,6 +100,11 @@ impl Sessions {
     /// Every attach.
     pub(in super::super) fn all(&self) -> Vec<Arc<Attach>> {
         self.attached.iter().map(|entry| Arc::clone(entry.value())).collect()
+    }
+
+    /// Whether the stream of this session is here.
+    pub(in super::super) fn is_attached(&self, id: SessionId) -> bool {
+        self.attached.contains_key(&id)
     }
 
     /// How many are attached.
@@ -118,12 +131,15 @@ impl Sessions {
         let (worker, how) = (attach.worker_id(), if goodbye { "goodbye" } else { "lost" });
         tracing::info!(worker.id = %worker, session.id = %session, held, how, "worker detached");
         if goodbye {
-            self.session_write(SessionWrite::End { id: session, reason: EndReason::Goodbye });
+            self.session_write(
+                attach,
+                SessionWrite::End { id: session, reason: EndReason::Goodbye },
+            );
             return;
         }
         self.renew(attach, session);
         if let Some(keep) = attach.keep_after_close() {
-            self.session_write(SessionWrite::Shorten { id: session, keep });
+            self.session_write(attach, SessionWrite::Shorten { id: session, keep });
         }
         for delivery in attach.outbox.take_unconfirmed() {
             let (job_id, lease_epoch) = (delivery.job_id, delivery.lease_epoch);
@@ -145,15 +161,15 @@ impl Sessions {
         let command = Command::Release { lease_epoch, delay: Duration::ZERO, reason };
         let reply = Reply::ignored();
         let work = Work::Command { job_id, command, patient: true, reply };
-        self.pipeline().submit_surely(work);
+        self.pipeline().submit_surely(Lane::of_job(job_id), work);
     }
 
     /// The last words of a session: they outwait a failing store.
-    pub(super) fn session_write(&self, write: SessionWrite) {
+    pub(super) fn session_write(&self, attach: &Attach, write: SessionWrite) {
         let ended = Arc::clone(&self.ended);
         let reply = Reply::new(move |_: Result<bool>| ended.notify_one());
         let work = Work::Session { write, patient: true, reply };
-        self.pipeline().submit_surely(work);
+        self.pipeline().submit_surely(attach.lane, work);
     }
 
     pub(super) fn renew(&self, attach: &Attach, id: SessionId) {
@@ -162,7 +178,7 @@ impl Sessions {
             state.renewed = Some(state.heard);
             Clock::monotonic().duration_since(state.heard)
         };
-        self.session_write(SessionWrite::Renew { id, age, ttl: attach.lease_ttl });
+        self.session_write(attach, SessionWrite::Renew { id, age, ttl: attach.lease_ttl });
     }
 
     /// A commit concerned a session: its worker hears of it.
@@ -171,17 +187,12 @@ impl Sessions {
         match effect {
             Effect::AskToStop { session, request } => {
                 if let Some(attach) = self.attached.get(session) {
-                    let lease_epoch = job.status.lease_epoch;
-                    let request = request.clone();
-                    let cancel = ToWorker::Cancel { job_id, lease_epoch, request };
-                    attach.tell_of(job_id, lease_epoch, cancel);
+                    attach.ask_to_stop(job, request);
                 }
             }
             Effect::Revoked { session, lease_epoch, reason } => {
                 if let Some(attach) = self.attached.get(session) {
-                    let (lease_epoch, reason) = (*lease_epoch, (*reason).to_owned());
-                    let revoke = ToWorker::Revoke { job_id, lease_epoch, reason };
-                    attach.tell_of(job_id, lease_epoch, revoke);
+                    attach.revoke(job_id, *lease_epoch, reason);
                 }
             }
             Effect::Closed { session } => {
@@ -198,6 +209,7 @@ impl Sessions {
             }
             Effect::Started { .. }
             | Effect::Ready { .. }
+            | Effect::FoundStuck { .. }
             | Effect::RetryScheduled { .. }
             | Effect::LeaseLost
             | Effect::Ended { .. } => {}
@@ -210,7 +222,7 @@ impl Sessions {
         // Set before the look, so that an attach which is registered meanwhile finds it.
         let after = *self.leave_after.get_or_init(|| after);
         for attach in self.all() {
-            attach.send_away(after);
+            attach.send_away(after, Error::Draining);
         }
     }
 }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::domain::machine::Command;
 use crate::domain::validate::Violations;
-use crate::domain::{JobId, LogBatch, LogEntry, Timestamp};
+use crate::domain::{JobId, LogBatch, LogEntry, Progress, Timestamp};
 
 use super::super::error::{Error, Result};
 use super::super::history;
@@ -58,28 +58,51 @@ impl Attach {
         }
     }
 
-    /// Takes an update that came at a moment.
-    pub fn update(self: &Arc<Self>, sessions: &Arc<Sessions>, update: Update, now: Timestamp) {
-        let seq = update.seq;
+    /// Whether an update is to be looked at; what else it is, is answered.
+    fn is_new(&self, seq: i64) -> bool {
         if seq <= 0 {
             let error = wrong_seq(format!("must be positive, is {seq}"));
             self.tell(ToWorker::Reject { seq, error });
-            return;
+            return false;
         }
-        let seen = self.ledger.lock().see(seq);
-        match seen {
-            Seen::New => {}
-            Seen::Acked => {
-                let through = self.ledger.lock().through();
-                self.outbox.ack(through, false);
-                return;
-            }
-            Seen::UnderWay => return,
+        let mut ledger = self.ledger.lock();
+        match ledger.see(seq) {
+            Seen::New => return true,
+            Seen::Acked => self.outbox.ack(ledger.through(), false),
+            Seen::UnderWay => {}
             Seen::Backwards { received } => {
                 let error = wrong_seq(format!("must grow: {seq} came after {received}"));
                 self.tell(ToWorker::Reject { seq, error });
-                return;
             }
+        }
+        false
+    }
+
+    /// Takes the most frequent update, how far a job is, as [`Self::update`] does.
+    pub fn progress(
+        self: &Arc<Self>,
+        sessions: &Arc<Sessions>,
+        of: Adoption,
+        seq: i64,
+        progress: Progress,
+        now: Timestamp,
+    ) {
+        if !self.is_new(seq) {
+            return;
+        }
+        if let Some(cell) = self.cell(of.job_id, of.lease_epoch) {
+            sessions.live.progress(&cell, seq, progress, now, &sessions.hub);
+            self.ledger.lock().note_settled(seq);
+        } else {
+            self.tick(sessions, None, of, (seq, now), Tick::Progress(progress));
+        }
+    }
+
+    /// Takes an update that came at a moment. Ticks are acked by [`Self::ack_settled`].
+    pub fn update(self: &Arc<Self>, sessions: &Arc<Sessions>, update: Update, now: Timestamp) {
+        let seq = update.seq;
+        if !self.is_new(seq) {
+            return;
         }
         let cell = self.cell(update.job_id, update.lease_epoch);
         let of = Adoption { job_id: update.job_id, lease_epoch: update.lease_epoch };
@@ -100,10 +123,15 @@ impl Attach {
 
     /// The cell of a job it holds under this lease; hearing of it confirms its delivery.
     fn cell(&self, job_id: JobId, lease_epoch: i64) -> Option<Arc<Cell>> {
-        self.outbox.confirm(job_id);
-        let state = self.state.lock();
-        let held = state.held.get(&job_id).filter(|held| held.lease_epoch == lease_epoch)?;
-        Some(Arc::clone(&held.cell))
+        let mut state = self.state.lock();
+        let Some(held) = state.held.get_mut(&job_id) else {
+            self.outbox.confirm(job_id);
+            return None;
+        };
+        if !std::mem::replace(&mut held.heard_of, true) {
+            self.outbox.confirm(job_id);
+        }
+        (held.lease_epoch == lease_epoch).then(|| Arc::clone(&held.cell))
     }
 
     fn tick(
@@ -116,7 +144,7 @@ impl Attach {
     ) {
         if let Some(cell) = cell {
             sessions.live.tick(&cell, seq, tick, now, &sessions.hub);
-            self.settle_now(seq);
+            self.ledger.lock().note_settled(seq);
             return;
         }
         // Not held here: only the store can say whether the lease is in force.
@@ -129,7 +157,7 @@ impl Attach {
             });
             attach.settle(seq, settled);
         });
-        sessions.pipeline().submit_surely(Work::Fence { of, reply });
+        sessions.pipeline().submit_surely(self.lane, Work::Fence { of, reply });
     }
 
     fn logs(
@@ -155,7 +183,7 @@ impl Attach {
         let reply = Reply::new(move |answer: Result<()>| attach.settle(seq, answer));
         let batch =
             LogBatch { job_id: of.job_id, lease_epoch: of.lease_epoch, attempt: 0, seq, entries };
-        sessions.pipeline().submit_surely(Work::Logs { batch, patient: true, reply });
+        sessions.pipeline().submit_surely(self.lane, Work::Logs { batch, patient: true, reply });
     }
 
     fn outcome(
@@ -185,7 +213,9 @@ impl Attach {
                 answer => attach.settle(seq, answer.map(drop)),
             }
         });
-        sessions.pipeline().submit_surely(Work::Command { job_id, command, patient: true, reply });
+        sessions
+            .pipeline()
+            .submit_surely(self.lane, Work::Command { job_id, command, patient: true, reply });
     }
 
     /// An update is applied or refused; or it is neither, and the stream ends without an ack for it, so
@@ -201,15 +231,25 @@ impl Attach {
         }
         let mut ledger = self.ledger.lock();
         ledger.settle(seq);
-        self.outbox.ack(ledger.through(), true);
+        if let Some(through) = ledger.news() {
+            self.outbox.ack(through, true);
+        }
         if ledger.is_settled() {
             self.settled.notify_waiters();
         }
     }
 
-    fn settle_now(&self, seq: i64) {
+    /// Acks what was settled as it came. For a run of updates at once: each ack has a message of its own to the
+    /// worker, and says no more than the last.
+    pub fn ack_settled(&self) {
         let mut ledger = self.ledger.lock();
-        ledger.note_settled(seq);
-        self.outbox.ack(ledger.through(), false);
+        if let Some(through) = ledger.news() {
+            self.outbox.ack(through, false);
+        }
+    }
+
+    fn settle_now(&self, seq: i64) {
+        self.ledger.lock().note_settled(seq);
+        self.ack_settled();
     }
 }

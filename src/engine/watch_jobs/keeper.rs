@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use crate::domain::JobId;
-use crate::domain::limits::{LOOP_ROWS_MAX, WATCH_RESUME_CHANGES_MAX};
+use crate::domain::limits::{FEED_STRANGERS_MAX, LOOP_ROWS_MAX, WATCH_RESUME_CHANGES_MAX};
+use crate::domain::{JobFilter, JobId, StateKind};
 use crate::runtime::Shutdown;
-use crate::store::ChangesSince;
+use crate::store::{Caught, ChangesSince, ListQuery};
 use crate::watch::{Feed, Head, Repair};
 
 use super::super::Engine;
@@ -24,12 +24,51 @@ pub(in super::super) async fn feed(feed: Feed, shutdown: Shutdown) {
 }
 
 impl Engine {
-    /// Makes running jobs known to the views that reported and are not known there, and reads again
-    /// what the views wait for in vain.
+    /// Makes running jobs known to the views that are not known there, and reads what the views wait
+    /// for: in vain, or at all where other servers commit, too.
     pub async fn keep_views(&self) -> Result<u64> {
-        let introduced = self.introduce_strangers().await?;
         self.repair_views().await?;
+        self.meet_running().await?;
+        let introduced = self.introduce_strangers().await?;
+        if introduced > 0 {
+            // They are shown once the views have come as far as they were read.
+            self.feed.look_again();
+        }
         Ok(introduced)
+    }
+
+    /// Finds the jobs that run on other servers and match a view that is new: they report there.
+    async fn meet_running(&self) -> Result<()> {
+        for filter in self.feed.take_unmet() {
+            if let Err(error) = self.meet(&filter).await {
+                self.feed.put_unmet(filter);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn meet(&self, filter: &JobFilter) -> Result<()> {
+        if !filter.states.is_empty() && !filter.states.contains(&StateKind::Running) {
+            return Ok(());
+        }
+        let filter = JobFilter { states: vec![StateKind::Running], ..filter.clone() };
+        let (mut before, mut met) = (None, 0);
+        while met < FEED_STRANGERS_MAX {
+            let query =
+                ListQuery { filter: filter.clone(), before, limit: LOOP_ROWS_MAX, full: false };
+            let jobs =
+                self.loop_db.read(move |store| async move { store.list(&query).await }).await?;
+            met += jobs.len();
+            before = jobs.last().map(|job| job.id);
+            let is_last = jobs.len() < LOOP_ROWS_MAX;
+            let strangers = jobs.into_iter().map(|job| job.id);
+            self.feed.put_strangers(strangers.filter(|id| !self.feed.knows(*id)));
+            if is_last {
+                break;
+            }
+        }
+        Ok(())
     }
 
     async fn introduce_strangers(&self) -> Result<u64> {
@@ -48,30 +87,22 @@ impl Engine {
         Ok(count)
     }
 
-    /// Reads from the change log what the views wait for since the last time this was asked.
+    /// Reads from the change log what the views wait for: on a shared store whatever is new, on another
+    /// one what did not come since the last time this was asked.
     async fn repair_views(&self) -> Result<()> {
         let Some(Head { position: from, .. }) = self.feed.head() else { return Ok(()) };
         let position = self.loop_db.read(|store| async move { store.position().await }).await?;
-        if from.covers(&position) || !self.feed.waits_since_last_asked(&from) {
+        if from.covers(&position) || !(self.is_shared() || self.feed.waits_since_last_asked(&from))
+        {
             return Ok(());
         }
         let since = from.clone();
         let read = self.loop_db.read(move |store| async move {
-            store.changes_since(&since, WATCH_RESUME_CHANGES_MAX).await
+            store.catch_up(&since, WATCH_RESUME_CHANGES_MAX).await
         });
-        match read.await? {
+        let Caught { changes, jobs, read_through } = read.await?;
+        match changes {
             ChangesSince::Found { ids, removed, position: to, .. } => {
-                let (mut jobs, mut read_through) = (Vec::with_capacity(ids.len()), to.clone());
-                for some in ids.chunks(LOOP_ROWS_MAX) {
-                    let some = some.to_vec();
-                    let read = self.loop_db.read(move |store| async move {
-                        let jobs = store.load(&some).await?;
-                        Ok((jobs, store.position().await?))
-                    });
-                    let (found, position) = read.await?;
-                    jobs.extend(found);
-                    read_through = position;
-                }
                 let found: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
                 let gone = ids.into_iter().filter(|id| !found.contains(id));
                 let gone = gone.map(|id| (id, None));
@@ -85,6 +116,7 @@ impl Engine {
                     "views missed too much: every watch of many jobs catches up by itself"
                 );
                 self.feed.lose_all(position);
+                self.feed.look_again();
             }
         }
         Ok(())

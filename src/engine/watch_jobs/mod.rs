@@ -151,6 +151,8 @@ impl JobsWatch {
 
     /// Sends what happened while jobs were read; when that is a committed state as a whole, says so.
     async fn settle(&mut self, through: &Position) -> Result<Vec<Sent>> {
+        // A position may have moved on without any commit that would have the views read again.
+        self.engine.feed.look_again();
         self.follower.reached(through).await;
         let Some(news) = self.follower.take() else { return Ok(Vec::new()) };
         let Some(mut sent) = self.take_changes(news.changes) else { return Ok(Vec::new()) };

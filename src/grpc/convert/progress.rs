@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use crate::domain::limits::{
     PROGRESS_COUNT_MAX, PROGRESS_COUNTER_BYTES_MAX, PROGRESS_COUNTERS_MAX,
-    PROGRESS_MESSAGE_BYTES_MAX, PROGRESS_NAME_BYTES_MAX, PROGRESS_UNIT_BYTES_MAX, SPAN_MAX,
+    PROGRESS_MESSAGE_BYTES_MAX, PROGRESS_NAME_BYTES_MAX, PROGRESS_UNIT_BYTES_MAX, SEQUENCE_MAX,
+    SPAN_MAX,
 };
 use crate::domain::validate::Violations;
 use crate::domain::{Progress, Timestamp};
+use crate::proto::from_worker::{Texts, Tick};
 use crate::proto::v1;
 
 use super::path::{Path, is_clean};
@@ -64,6 +66,51 @@ pub fn from_proto(
         sequence: progress.sequence,
         rate: None,
         report_time: Some(now),
+        activity_time: None,
+    })
+}
+
+/// The same of a report in its small form; `None` if it is wrong, and [`from_proto`] is to say how.
+pub fn from_tick(tick: &mut Tick, now: Timestamp) -> Option<Progress> {
+    let count = |units: i64| (0..=PROGRESS_COUNT_MAX).contains(&units);
+    let counts = count(tick.completed) && count(tick.succeeded) && count(tick.failed);
+    let within = match (tick.total, tick.percent) {
+        (Some(total), None) => count(total) && tick.completed <= total,
+        (None, Some(percent)) => (0.0..=100.0).contains(&percent),
+        (None, None) => true,
+        (Some(_), Some(_)) => false,
+    };
+    let texts = tick.texts.as_ref().is_none_or(|texts| {
+        texts.unit.len() <= PROGRESS_UNIT_BYTES_MAX
+            && texts.current_step.len() <= PROGRESS_NAME_BYTES_MAX
+            && texts.message.len() <= PROGRESS_MESSAGE_BYTES_MAX
+    });
+    if !(counts && within && texts && (0..=SEQUENCE_MAX).contains(&tick.sequence)) {
+        return None;
+    }
+    let step_number = u32::try_from(tick.step_number).ok()?;
+    let step_count = u32::try_from(tick.step_count).ok()?;
+    let Texts { unit, current_step, message } = match tick.texts.take() {
+        Some(texts) => *texts,
+        None => Texts::default(),
+    };
+    Some(Progress {
+        total: tick.total,
+        completed: tick.completed,
+        succeeded: tick.succeeded,
+        failed: tick.failed,
+        percent: tick.percent,
+        step_number,
+        step_count,
+        unit,
+        current_step,
+        message,
+        estimated_remaining: None,
+        counters: Vec::new(),
+        sequence: tick.sequence,
+        rate: None,
+        report_time: Some(now),
+        activity_time: None,
     })
 }
 

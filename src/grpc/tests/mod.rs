@@ -10,7 +10,7 @@ use tonic::{Code, Request, Response, Status};
 use tonic_types::StatusExt as _;
 
 use crate::config::Streams;
-use crate::engine::{Engine, Stops};
+use crate::engine::{Access, Engine, Stops};
 use crate::grpc::admin_service::AdminApi;
 use crate::grpc::job_service::JobApi;
 use crate::grpc::worker_service::WorkerApi;
@@ -36,7 +36,7 @@ impl Server {
         let engine = Engine::start_up(
             Arc::new(MemoryStore::new()),
             Clock::new(),
-            crate::config::Config::default().store_timeout,
+            Access { timeout: crate::config::Config::default().store_timeout, lanes: 1 },
             Metrics::new(),
             board.clone(),
             Stops {

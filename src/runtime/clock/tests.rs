@@ -69,3 +69,34 @@ async fn a_long_silence_counts_as_the_time_it_took() {
     tokio::time::advance(Duration::from_secs(1_000)).await;
     assert_eq!(clock.now().as_micros(), START + 1_000 * SECOND);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_clock_of_a_store_is_followed_whatever_the_wall_clock_says() {
+    let (clock, set_by) = clock();
+    let store = |seconds: i64| Timestamp::from_micros(START + seconds * SECOND);
+    clock.set(store(600));
+    assert_eq!(clock.now(), store(600), "a step, at the start");
+    set_by.store(3600 * SECOND, Ordering::Relaxed);
+    pass(&clock, 200).await;
+    assert_eq!(clock.now(), store(800));
+    // It drifts by half a second: made good within five.
+    clock.follow(Timestamp::from_micros(store(800).as_micros() + SECOND / 2));
+    assert_eq!(clock.now(), store(800), "not at once");
+    pass(&clock, 10).await;
+    assert_eq!(clock.now().as_micros(), store(810).as_micros() + SECOND / 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leap_of_the_clock_of_a_store_is_followed_fast_and_never_back() {
+    let (clock, _) = clock();
+    let store = |seconds: i64| Timestamp::from_micros(START + seconds * SECOND);
+    clock.set(store(0));
+    clock.follow(store(60));
+    assert_eq!(clock.now(), store(60));
+    clock.follow(store(40));
+    assert_eq!(clock.now(), store(60));
+    tokio::time::advance(Duration::from_secs(20)).await;
+    assert_eq!(clock.now(), store(70), "half as fast as time");
+    tokio::time::advance(Duration::from_secs(20)).await;
+    assert_eq!(clock.now(), store(80));
+}

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::domain::JobId;
 use crate::domain::job::Job;
 use crate::domain::logs::{LogBatch, LogRow};
 use crate::domain::status::State;
+use crate::domain::{JobId, Timestamp};
 use crate::store::figures::Figures;
 use crate::store::leases;
 use crate::store::{
@@ -38,7 +38,13 @@ fn rejected(why: &str) -> Error {
 }
 
 impl Tables {
-    pub(super) fn commit(&mut self, batch: &Batch) -> Result<Committed> {
+    /// Writes a batch as of `now`, the moment by which leases are judged.
+    pub(super) fn commit(
+        &mut self,
+        batch: &Batch,
+        transaction: u64,
+        now: Timestamp,
+    ) -> Result<Committed> {
         if batch.is_empty() {
             return Ok(Committed::default());
         }
@@ -65,7 +71,7 @@ impl Tables {
         for (new, written) in batch.creates.iter().zip(&creates) {
             if let (Some(session), Written::Done) = (&new.session, written) {
                 let open = SessionWrite::Open(session.clone());
-                leases::apply(&mut self.sessions, &open, batch.now);
+                leases::apply(&mut self.sessions, &open, now);
             }
         }
         let mut committed = Committed {
@@ -85,7 +91,7 @@ impl Tables {
             sessions: batch
                 .sessions
                 .iter()
-                .map(|write| leases::apply(&mut self.sessions, write, batch.now))
+                .map(|write| leases::apply(&mut self.sessions, write, now))
                 .collect(),
             missed_rules: Vec::new(),
             position: None,
@@ -97,7 +103,7 @@ impl Tables {
             self.flush(write);
         }
         self.count(&figures);
-        committed.position = Some(self.changes.add(batch, &committed));
+        committed.position = Some(self.changes.add(batch, &committed, transaction));
         Ok(committed)
     }
 

@@ -22,6 +22,11 @@ impl Tables {
             .collect()
     }
 
+    pub(super) fn log_ends(&self, ids: &[JobId]) -> Vec<(JobId, i64)> {
+        let end = |id: &JobId| Some((*id, self.logs.get(id)?.last()?.row.position));
+        ids.iter().filter_map(end).collect()
+    }
+
     pub(super) fn trim_logs(&mut self, id: JobId, lease_epoch: i64, head: u64, tail: u64) -> u64 {
         let Some(rows) = self.logs.get_mut(&id) else {
             return 0;

@@ -3,19 +3,23 @@
 //! Owns: nothing durable. It is what the other stores are compared with, and what simulations and
 //! tests with a paused clock run on.
 //! Invariant: a commit either happens whole or, on an error, not at all.
+//!
+//! [Shared](MemoryStore::shared), it stands for a database with several servers: each has a handle of
+//! its own, commits become visible in another order than they are numbered in, and its clock counts.
 
 mod changes;
 mod commit;
 mod logs;
 mod read;
 mod rules;
+mod shared;
+mod turns;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use tokio::sync::OwnedMutexGuard;
 
 use crate::domain::filter::JobFilter;
 use crate::domain::job::Job;
@@ -26,20 +30,24 @@ use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{
     BatchId, InstanceId, JobId, JobType, Origin, Position, QueueName, SessionId, Timestamp,
 };
+use crate::runtime::Clock;
 
 use self::changes::ChangeLog;
+use self::shared::Share;
+use self::turns::{Turn, Turns};
 use super::rows::Flushed;
 use super::{
-    Batch, ChangesSince, Committed, KeyKind, KnownRequest, ListQuery, LogQuery, Orphan, Probe,
-    Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    Batch, Caught, ChangesSince, Committed, KeyKind, KnownRequest, ListQuery, LogQuery, News,
+    Orphan, Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
 };
 
 /// A store that forgets everything with its process.
 #[derive(Default)]
 pub struct MemoryStore {
     tables: Arc<Mutex<Tables>>,
-    /// Held by a commit, and by a round as long as it is open.
-    writer: Arc<tokio::sync::Mutex<()>>,
+    /// Taken by a commit, and by a round as long as it is open.
+    turns: Turns,
+    share: Option<Share>,
 }
 
 /// A key and who holds it.
@@ -76,12 +84,69 @@ impl MemoryStore {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// An empty store whose writers meet as in a database that reads what is committed: only over the same
+    /// job, and where one would wait, others go on.
+    #[must_use]
+    pub fn read_committed() -> Self {
+        Self { turns: Turns::by_row(), ..Self::default() }
+    }
+
+    /// An empty store that several servers may be over, whose clock is `clock` and whose writers meet as
+    /// those of [`read_committed`](Self::read_committed) do.
+    #[must_use]
+    pub fn shared(clock: Clock) -> Self {
+        let tables = Tables { changes: ChangeLog::shared(), ..Tables::default() };
+        let share = Some(Share::new(clock));
+        Self { tables: Arc::new(Mutex::new(tables)), share, ..Self::read_committed() }
+    }
+
+    /// The same store for another server; only of a [shared](Self::shared) one.
+    #[must_use]
+    pub fn another(&self) -> Option<Self> {
+        let share = Some(self.share.as_ref()?.another());
+        Some(Self { tables: Arc::clone(&self.tables), turns: self.turns.clone(), share })
+    }
+
+    /// The moment by which leases are judged, where a server says `given`.
+    fn moment(&self, given: Timestamp) -> Timestamp {
+        self.share.as_ref().map_or(given, Share::now)
+    }
+
+    /// A commit begins, and makes its changes later.
+    fn begin(&self) -> Transaction {
+        Transaction { tables: Arc::clone(&self.tables), number: self.tables.lock().changes.begin() }
+    }
+}
+
+/// The number of a commit under way; it is made, or is not, when this is dropped.
+struct Transaction {
+    tables: Arc<Mutex<Tables>>,
+    number: u64,
+}
+
+impl Transaction {
+    fn commit(self, batch: &Batch, now: Timestamp) -> Result<Committed> {
+        let mut tables = self.tables.lock();
+        let answer = tables.commit(batch, self.number, now);
+        // What it did and that it is over become visible as one.
+        tables.changes.end(self.number);
+        answer
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.tables.lock().changes.end(self.number);
+    }
 }
 
 struct MemoryRound {
-    tables: Arc<Mutex<Tables>>,
+    transaction: Transaction,
+    /// The store's clock, if it has one.
+    now: Option<Timestamp>,
     candidates: Vec<Job>,
-    _writer: OwnedMutexGuard<()>,
+    _turn: Turn,
 }
 
 #[async_trait]
@@ -91,7 +156,8 @@ impl Round for MemoryRound {
     }
 
     async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed> {
-        self.tables.lock().commit(&batch)
+        let Self { transaction, now, .. } = *self;
+        transaction.commit(&batch, now.unwrap_or(batch.now))
     }
 
     async fn abandon(self: Box<Self>) {}
@@ -106,12 +172,13 @@ impl Store for MemoryStore {
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed> {
-        let _writer = self.writer.lock().await;
-        self.tables.lock().commit(&batch)
+        let transaction = self.begin();
+        let _turn = self.turns.commit(&batch).await;
+        transaction.commit(&batch, self.moment(batch.now))
     }
 
     async fn has_batch(&self, id: BatchId) -> Result<bool> {
-        let _writer = self.writer.lock().await;
+        let _turn = self.turns.rows(std::iter::once(id.0)).await;
         Ok(self.tables.lock().changes.knows(id))
     }
 
@@ -127,10 +194,36 @@ impl Store for MemoryStore {
         Ok(self.tables.lock().changes.since(position, limit))
     }
 
+    async fn catch_up(&self, position: &Position, limit: usize) -> Result<Caught> {
+        let tables = self.tables.lock();
+        let changes = tables.changes.since(position, limit);
+        let jobs = match &changes {
+            ChangesSince::Found { ids, .. } => {
+                ids.iter().filter_map(|id| tables.job(*id)).collect()
+            }
+            ChangesSince::TooOld | ChangesSince::Ahead | ChangesSince::TooMany => Vec::new(),
+        };
+        Ok(Caught { changes, jobs, read_through: tables.changes.position() })
+    }
+
     async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>> {
-        let writer = self.writer.clone().lock_owned().await;
-        let candidates = self.tables.lock().candidates(&probes, now);
-        Ok(Box::new(MemoryRound { tables: self.tables.clone(), candidates, _writer: writer }))
+        let transaction = self.begin();
+        let mut turn = self.turns.round().await;
+        let mut candidates = Vec::new();
+        for probe in probes {
+            // As one statement sees it when it begins; each job is looked at anew when it is locked.
+            let seen = self.tables.lock().candidates(&probe, now);
+            for id in seen {
+                tokio::task::yield_now().await;
+                if turn.take(id) {
+                    let tables = self.tables.lock();
+                    let found = tables.candidate(id, &probe, now);
+                    candidates.extend(found.map(|(_, job)| job.clone()));
+                }
+            }
+        }
+        let now = self.share.as_ref().map(Share::now);
+        Ok(Box::new(MemoryRound { transaction, now, candidates, _turn: turn }))
     }
 
     async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>> {
@@ -161,7 +254,7 @@ impl Store for MemoryStore {
     }
 
     async fn trim_logs(&self, id: JobId, lease_epoch: i64, head: u64, tail: u64) -> Result<u64> {
-        let _writer = self.writer.lock().await;
+        let _turn = self.turns.rows(std::iter::empty()).await;
         Ok(self.tables.lock().trim_logs(id, lease_epoch, head, tail))
     }
 
@@ -174,7 +267,7 @@ impl Store for MemoryStore {
     }
 
     async fn expired_sessions(&self, now: Timestamp, limit: usize) -> Result<Vec<SessionId>> {
-        Ok(self.tables.lock().expired_sessions(now, limit))
+        Ok(self.tables.lock().expired_sessions(self.moment(now), limit))
     }
 
     async fn orphans(&self, limit: usize) -> Result<Vec<Orphan>> {
@@ -233,8 +326,38 @@ impl Store for MemoryStore {
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {
-        let _writer = self.writer.lock().await;
+        let _turn = self.turns.rows(std::iter::empty()).await;
         Ok(self.tables.lock().prune(prune))
+    }
+
+    async fn progress(&self, ids: &[JobId]) -> Result<Vec<ProgressWrite>> {
+        Ok(self.tables.lock().progress_of(ids))
+    }
+
+    async fn log_ends(&self, ids: &[JobId]) -> Result<Vec<(JobId, i64)>> {
+        Ok(self.tables.lock().log_ends(ids))
+    }
+
+    fn is_shared(&self) -> bool {
+        self.share.is_some()
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>> {
+        Ok(self.share.as_ref().map(Share::now))
+    }
+
+    async fn tell(&self, news: News) -> Result<()> {
+        if let Some(share) = &self.share {
+            share.tell(news);
+        }
+        Ok(())
+    }
+
+    async fn told(&self) -> Result<News> {
+        match &self.share {
+            Some(share) => Ok(share.told().await),
+            None => std::future::pending().await,
+        }
     }
 
     async fn ping(&self) -> Result<()> {

@@ -9,7 +9,7 @@ use crate::domain::session::{EndReason, Session};
 use crate::domain::stats::{Bucket, Count};
 use crate::domain::status::{State, StateKind};
 use crate::domain::{JobId, JobType, QueueName, SessionId, Timestamp};
-use crate::store::{KeyKind, ListQuery, Orphan, Probe, Prune};
+use crate::store::{KeyKind, ListQuery, Orphan, Probe, ProgressWrite, Prune};
 
 use super::Tables;
 
@@ -32,28 +32,41 @@ impl Tables {
         Some(job)
     }
 
-    pub(super) fn candidates(&self, probes: &[Probe], now: Timestamp) -> Vec<Job> {
-        let mut found = Vec::new();
-        for probe in probes {
-            let mut line: Vec<(Timestamp, &Job)> = self
-                .jobs
-                .values()
-                .filter(|job| job.status.effective.queue == probe.queue)
-                .filter(|job| job.spec.job_type == probe.job_type)
-                .filter(|job| job.status.schedule_time <= now)
-                .filter(|job| {
-                    let deadline = job.status.deadline(job.spec.expire_time);
-                    deadline.is_none_or(|deadline| deadline > now)
-                })
-                .filter_map(|job| match job.status.state {
-                    State::Pending { ready_key } => Some((ready_key, job)),
-                    _ => None,
-                })
-                .collect();
-            line.sort_by_key(|(ready_key, job)| (*ready_key, job.id));
-            found.extend(line.into_iter().take(probe.limit).map(|(_, job)| job.clone()));
-        }
-        found
+    pub(super) fn progress_of(&self, ids: &[JobId]) -> Vec<ProgressWrite> {
+        let flushed = |id: &JobId| {
+            let flushed = self.progress.get(id)?;
+            Some(ProgressWrite {
+                job_id: *id,
+                lease_epoch: flushed.lease_epoch,
+                progress: flushed.progress.clone(),
+                usage: flushed.usage,
+            })
+        };
+        ids.iter().filter_map(flushed).collect()
+    }
+
+    pub(super) fn candidates(&self, probe: &Probe, now: Timestamp) -> Vec<JobId> {
+        let line = self.jobs.keys().filter_map(|id| self.candidate(*id, probe, now));
+        let mut line: Vec<(Timestamp, JobId)> = line.map(|(key, job)| (key, job.id)).collect();
+        line.sort_unstable();
+        line.into_iter().take(probe.limit).map(|(_, id)| id).collect()
+    }
+
+    /// The job, if it waits where the probe looks and may start now; with its place in the line.
+    pub(super) fn candidate(
+        &self,
+        id: JobId,
+        probe: &Probe,
+        now: Timestamp,
+    ) -> Option<(Timestamp, &Job)> {
+        let job = self.jobs.get(&id)?;
+        let State::Pending { ready_key } = job.status.state else { return None };
+        let deadline = job.status.deadline(job.spec.expire_time);
+        let waits = job.status.effective.queue == probe.queue
+            && job.spec.job_type == probe.job_type
+            && job.status.schedule_time <= now
+            && deadline.is_none_or(|deadline| deadline > now);
+        waits.then_some((ready_key, job))
     }
 
     pub(super) fn list(&self, query: &ListQuery) -> Vec<Job> {

@@ -18,7 +18,7 @@ use crate::store::rules::{log_of, logged};
 use crate::store::{ChangesSince, Error, Ready, RemovedJob, Result, RuleKey};
 
 use super::error::from_sqlx;
-use super::pool::Pool;
+use super::pool::{Link, Pool};
 
 pub(super) const STATEMENTS: &[&str] =
     &[ENUMERATE, ORIGIN, POSITION, SINCE, FENCE, IS_COMMIT, PRUNE];
@@ -81,14 +81,15 @@ const IS_COMMIT: &str = "SELECT NOT fence FROM changes WHERE batch_id = $1";
 
 /// Rows older than $1 that can be seen from the newest of them, at most $2. Whoever knows all that can be
 /// seen from there misses none of them; that is noted with them, not their number: one that began
-/// early may come late.
+/// early may come late. Of two places with the same `next` the later one has fewer under way.
 const PRUNE: &str = "WITH last AS MATERIALIZED (SELECT next, under_way FROM changes \
     WHERE time < $1 ORDER BY time DESC LIMIT 1), \
     gone AS (DELETE FROM changes WHERE batch_id IN (SELECT c.batch_id FROM changes AS c, last \
     WHERE c.time < $1 AND c.transaction < last.next AND c.transaction <> ALL(last.under_way) \
     ORDER BY c.time LIMIT $2) RETURNING 1), \
     noted AS (UPDATE origin SET pruned_next = last.next, pruned_under_way = last.under_way \
-    FROM last WHERE pruned_next < last.next AND EXISTS (SELECT 1 FROM gone)) \
+    FROM last WHERE (pruned_next, -cardinality(pruned_under_way)) \
+    < (last.next, -cardinality(last.under_way)) AND EXISTS (SELECT 1 FROM gone)) \
     SELECT count(*) FROM gone";
 
 const REMOVED: &str = "changes.removed";
@@ -240,17 +241,22 @@ impl Found {
 /// What was done since `position`.
 pub(super) async fn since(pool: &Pool, position: &Position, limit: usize) -> Result<ChangesSince> {
     loop {
-        if let Some(answer) = read_since(pool, position, limit).await? {
+        let mut link = pool.read().await?;
+        let answer = read_since(&mut link, position, limit).await?;
+        if matches!(answer, Some(ChangesSince::Found { .. })) {
+            link.done().await?;
+        }
+        if let Some(answer) = answer {
             return Ok(answer);
         }
         enumerate(pool).await?;
     }
 }
 
-/// None if the database's incarnation has no number yet. Answers that leave rows unread leave the
-/// connection too.
-async fn read_since(
-    pool: &Pool,
+/// None if the database's incarnation has no number yet. Only what was found whole leaves the link fit to
+/// be used again: of other answers rows may be left unread.
+pub(super) async fn read_since(
+    link: &mut Link,
     position: &Position,
     limit: usize,
 ) -> Result<Option<ChangesSince>> {
@@ -259,11 +265,10 @@ async fn read_since(
     };
     let Ok(after) = i64::try_from(*next) else { return Ok(Some(ChangesSince::Ahead)) };
     let under_way: Vec<i64> = under_way.iter().map(|number| number.cast_signed()).collect();
-    let mut link = pool.read().await?;
     let mut found = Found::default();
     let mut leads_to = None;
     let query = link.query_as::<Row>(SINCE).bind(after).bind(under_way);
-    let mut rows = query.fetch(&mut *link);
+    let mut rows = query.fetch(&mut **link);
     while let Some((next, under_way, gone, gone_under_way, ids, removed, ready, rules)) =
         rows.try_next().await.map_err(from_sqlx)?
     {
@@ -286,7 +291,6 @@ async fn read_since(
         }
     }
     drop(rows);
-    link.done().await?;
     let leads_to = leads_to.ok_or_else(|| corrupt("origin", "there is no row"))?;
     Ok(Some(found.leads_to(leads_to)))
 }

@@ -26,10 +26,16 @@ pub(super) fn code(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
 
+/// Whether it met the fence that says that this batch was not committed: whoever sent it has been told so.
+fn is_fenced(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.constraint() == Some("changes_pkey"))
+}
+
 /// The error of a statement that wrote nothing, or whose transaction can only be rolled back.
 pub(super) fn from_sqlx(error: sqlx::Error) -> Error {
     match (&error, code(&error).as_deref()) {
         (_, Some(NO_PRIVILEGE | NO_TABLE | NO_SCHEMA)) => Error::Unavailable(Arc::new(error)),
+        (_, Some(_)) if is_fenced(&error) => Error::Unavailable(Arc::new(error)),
         (_, Some(code)) if FAULTS_OF_THE_BATCH.iter().any(|class| code.starts_with(class)) => {
             Error::Rejected(Arc::new(error))
         }

@@ -1,9 +1,81 @@
-//! .
-pub(super) const STATEMENTS: &[&str] = &[];
-use super::error::closed;
-use super::pool::Pool;
+//! Summing up what commits only added: counters, minute buckets, and progress that came after its lease.
+//!
+//! Every step takes what nobody else has locked, so any number of servers may do it at once.
+
+use crate::domain::limits::LOOP_ROWS_MAX;
+use crate::domain::stats::Tally;
 use crate::store::Result;
+use crate::store::rows::{decode, encode};
+
+use super::error::from_sqlx;
+use super::pool::{Link, Pool};
+
+pub(super) const STATEMENTS: &[&str] = &[TOTALS, NEW, TAKE, PUT, LATE];
+
+/// Locks are taken in the order of the rows' places, and totals are written in the order of their keys.
+const TOTALS: &str = "WITH taken AS MATERIALIZED (SELECT ctid FROM stat_deltas ORDER BY ctid \
+    LIMIT $1 FOR UPDATE SKIP LOCKED), \
+    gone AS (DELETE FROM stat_deltas WHERE ctid = ANY(ARRAY(SELECT ctid FROM taken)) \
+    RETURNING job_type, queue, state, stored, finished_total), \
+    added AS (INSERT INTO stat_totals AS t (job_type, queue, state, stored, finished_total) \
+    SELECT job_type, queue, state, sum(stored), sum(finished_total) FROM gone \
+    GROUP BY job_type, queue, state ORDER BY job_type, queue, state \
+    ON CONFLICT (job_type, queue, state) DO UPDATE SET stored = t.stored + excluded.stored, \
+    finished_total = t.finished_total + excluded.finished_total) \
+    SELECT count(*) FROM gone";
+
+const NEW: &str = "SELECT DISTINCT minute, job_type, queue FROM stat_buckets WHERE NOT folded \
+    ORDER BY minute, job_type, queue LIMIT $1";
+
+const TAKE: &str = "DELETE FROM stat_buckets WHERE ctid = ANY(ARRAY(SELECT b.ctid \
+    FROM stat_buckets AS b WHERE b.minute = $1 AND b.job_type = $2 AND b.queue = $3 \
+    LIMIT $4 FOR UPDATE SKIP LOCKED)) RETURNING tally";
+
+const PUT: &str = "INSERT INTO stat_buckets (minute, job_type, queue, tally, folded) \
+    VALUES ($1, $2, $3, $4, true)";
+
+/// A flush does not wait for a commit that ends a lease in the same moment.
+const LATE: &str = "DELETE FROM job_progress AS p WHERE NOT EXISTS (\
+    SELECT 1 FROM job_status AS s WHERE s.id = p.id AND s.state = 1)";
+
+/// Answers how many rows went.
 pub(super) async fn run(pool: &Pool) -> Result<u64> {
-    let _ = pool;
-    Err(closed())
+    let mut link = pool.begin().await?;
+    let query = link.query_scalar(TOTALS).bind(super::limit(LOOP_ROWS_MAX));
+    let totals: i64 = query.fetch_one(&mut *link).await.map_err(from_sqlx)?;
+    link.commit().await?;
+    let buckets = buckets(pool).await?;
+    let mut link = pool.begin().await?;
+    let late = link.query(LATE).execute(&mut *link).await.map_err(from_sqlx)?.rows_affected();
+    link.commit().await?;
+    Ok(u64::try_from(totals).unwrap_or(0) + buckets + late)
+}
+
+async fn buckets(pool: &Pool) -> Result<u64> {
+    let mut link = pool.begin().await?;
+    let query = link.query_as(NEW).bind(super::limit(LOOP_ROWS_MAX));
+    let new: Vec<(i64, String, String)> = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    let mut gone = 0;
+    for (minute, job_type, queue) in new {
+        gone += bucket(&mut link, minute, &job_type, &queue).await?;
+    }
+    link.commit().await?;
+    Ok(gone)
+}
+
+/// Puts one row in the place of all.
+async fn bucket(link: &mut Link, minute: i64, job_type: &str, queue: &str) -> Result<u64> {
+    let query = link.query_scalar(TAKE).bind(minute).bind(job_type).bind(queue);
+    let query = query.bind(super::limit(LOOP_ROWS_MAX));
+    let taken: Vec<Vec<u8>> = query.fetch_all(&mut **link).await.map_err(from_sqlx)?;
+    if taken.is_empty() {
+        return Ok(0);
+    }
+    let mut sum = Tally::default();
+    for tally in &taken {
+        sum.merge(&decode("stat_buckets.tally", tally)?);
+    }
+    let query = link.query(PUT).bind(minute).bind(job_type).bind(queue).bind(encode(&sum)?);
+    query.execute(&mut **link).await.map_err(from_sqlx)?;
+    Ok(taken.len() as u64 - 1)
 }

@@ -1,5 +1,7 @@
 //! Log rows: read in order, trimmed in the middle.
 
+use uuid::Uuid;
+
 use crate::domain::logs::LogRow;
 use crate::domain::{JobId, LogEntry};
 use crate::store::rows::{corrupt, decode, encode};
@@ -9,11 +11,15 @@ use crate::store::{LogQuery, Result};
 use super::error::from_sqlx;
 use super::pool::Pool;
 
-pub(super) const STATEMENTS: &[&str] = &[READ, LOCK, SIZES, LEAVE_GAP, DROP];
+pub(super) const STATEMENTS: &[&str] = &[READ, ENDS, LOCK, SIZES, LEAVE_GAP, DROP];
 
 const READ: &str = "SELECT lease_epoch, attempt, position, entries, dropped FROM job_logs \
     WHERE job_id = $1 AND position >= $2 AND ($3::bigint IS NULL OR lease_epoch = $3) \
     ORDER BY position LIMIT $4";
+
+/// A look at the end of each log, however long it is.
+const ENDS: &str = "SELECT w.id, (SELECT l.position FROM job_logs AS l WHERE l.job_id = w.id \
+    ORDER BY l.position DESC LIMIT 1) FROM unnest($1::uuid[]) AS w(id)";
 
 /// One server trims it at a time: of two that count the same lines, each would count them as gone.
 const LOCK: &str = "SELECT pg_try_advisory_xact_lock(hashtextextended($1::uuid::text, 0))";
@@ -52,6 +58,16 @@ pub(super) async fn read(pool: &Pool, query: &LogQuery) -> Result<Vec<LogRow>> {
             })
         })
         .collect()
+}
+
+/// Where the logs of those of these jobs that have one end.
+pub(super) async fn ends(pool: &Pool, ids: &[JobId]) -> Result<Vec<(JobId, i64)>> {
+    let wanted = super::read::wanted(ids.iter().map(|id| id.0));
+    let mut link = pool.read().await?;
+    let query = link.query_as::<(Uuid, Option<i64>)>(ENDS).bind(wanted);
+    let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    link.done().await?;
+    Ok(found.into_iter().filter_map(|(id, end)| Some((JobId(id), end?))).collect())
 }
 
 /// Lets go of the middle of one lease's log; answers how many lines went.

@@ -8,6 +8,7 @@
 //! taken before its commit; a connection that was left in the middle of something is closed.
 
 mod bound;
+mod catch_up;
 mod changes;
 mod commit;
 mod error;
@@ -45,7 +46,7 @@ use crate::domain::{
 };
 
 use super::{
-    Batch, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
+    Batch, Caught, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
     ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
 };
 
@@ -53,7 +54,7 @@ use self::error::late;
 use self::pool::Pool;
 
 pub use self::open::{LeaseClock, Listen, Options, migrate};
-pub use self::place::{Migrations, OpenError};
+pub use self::place::OpenError;
 
 /// Jobs in a database that other servers may use too.
 pub struct PostgresStore {
@@ -72,6 +73,7 @@ pub struct PostgresStore {
 /// Every fixed statement of this store, for the test that prepares them all.
 pub fn statements() -> impl Iterator<Item = &'static str> {
     [
+        catch_up::STATEMENTS,
         changes::STATEMENTS,
         commit::STATEMENTS,
         figures::STATEMENTS,
@@ -81,6 +83,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         leases::STATEMENTS,
         list::STATEMENTS,
         logs::STATEMENTS,
+        news::STATEMENTS,
         prune::STATEMENTS,
         read::STATEMENTS,
         round::STATEMENTS,
@@ -135,6 +138,10 @@ impl Store for PostgresStore {
         within(&self.readers, changes::since(&self.readers, position, limit)).await
     }
 
+    async fn catch_up(&self, position: &Position, limit: usize) -> Result<Caught> {
+        within(&self.readers, catch_up::catch_up(&self.readers, position, limit)).await
+    }
+
     async fn load(&self, ids: &[JobId]) -> Result<Vec<Job>> {
         within(&self.short_readers, read::load(&self.short_readers, ids)).await
     }
@@ -157,6 +164,10 @@ impl Store for PostgresStore {
 
     async fn logs(&self, query: &LogQuery) -> Result<Vec<LogRow>> {
         within(&self.readers, logs::read(&self.readers, query)).await
+    }
+
+    async fn log_ends(&self, ids: &[JobId]) -> Result<Vec<(JobId, i64)>> {
+        within(&self.short_readers, logs::ends(&self.short_readers, ids)).await
     }
 
     async fn trim_logs(&self, id: JobId, lease_epoch: i64, head: u64, tail: u64) -> Result<u64> {

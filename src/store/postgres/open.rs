@@ -7,16 +7,21 @@ use tokio::time::timeout;
 
 use crate::domain::limits::{DATABASE_LANES, DATABASE_STATEMENT_TIMEOUT};
 
+use crate::store::Migrations;
+
 use super::PostgresStore;
 use super::migrations;
-use super::news;
-use super::place::{Migrations, OpenError, Place};
+use super::place::{OpenError, Place};
 use super::pool::{Pool, Settings};
+use super::{changes, news};
 
 /// Connections for short reads: loops and commits use them, each for a moment.
 const SHORT_READ_CONNECTIONS: u32 = 4;
 /// What an answer may take on top of the database's own bound for a statement: the way.
 const WAY: Duration = Duration::from_secs(1);
+
+/// What the database shows of us.
+const APPLICATION: &str = "jobplane";
 
 /// Whose time leases are judged by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -128,29 +133,40 @@ impl PostgresStore {
             tracing::info!(schema.version = version, schema.name = name, "the schema was migrated");
         }
         let _ = timeout(WAY, connection.close()).await;
-        let pool = |connections: u32, is_hot| {
-            let settings = settings(&options, is_hot);
+        let pool = |connections: u32, settings: Vec<(&'static str, String)>| {
             let connect = place.options.clone();
             let (connect, begin) = if options.pooler {
                 let set =
                     settings.iter().map(|(name, value)| format!("; SET LOCAL {name} = '{value}'"));
-                // A pooler knows neither.
-                let connect = connect.extra_float_digits(None).statement_cache_capacity(0);
-                (connect, std::iter::once("BEGIN".to_owned()).chain(set).collect())
+                (
+                    connect.statement_cache_capacity(0),
+                    std::iter::once("BEGIN".to_owned()).chain(set).collect(),
+                )
             } else {
-                (connect.application_name("jobplane").options(settings), "BEGIN".to_owned())
+                (connect.application_name(APPLICATION).options(settings), "BEGIN".to_owned())
             };
             let connections = connections.max(1);
             let patience = patience(&options);
             Pool::new(Settings { connect, connections, pooler: options.pooler, begin, patience })
         };
-        Ok(Self {
-            lanes: pool(options.lanes, true),
-            readers: pool(options.read_connections, false),
-            short_readers: pool(SHORT_READ_CONNECTIONS, true),
-            news: news::Exchange,
+        let (hot, cold) = (settings(&options, true), settings(&options, false));
+        let lazily = [hot.clone(), vec![("synchronous_commit", "off".to_owned())]].concat();
+        let listening = match &options.listen {
+            Listen::Never => None,
+            Listen::Here if options.pooler => None,
+            Listen::Here => Some(place.options.clone()),
+            Listen::At(url) => Some(Place::of(url, patience(&options))?.options),
+        };
+        let listening = listening.map(|options| options.application_name(APPLICATION));
+        let store = Self {
+            lanes: pool(options.lanes + 1, hot.clone()),
+            readers: pool(options.read_connections, cold),
+            short_readers: pool(SHORT_READ_CONNECTIONS, hot),
+            news: news::Exchange::new(pool(1, lazily), listening),
             clock: options.clock,
             version,
-        })
+        };
+        changes::enumerate(&store.short_readers).await.map_err(OpenError::Store)?;
+        Ok(store)
     }
 }

@@ -9,6 +9,8 @@ use tokio::time::timeout;
 
 use crate::domain::limits::DATABASE_MIGRATION_MAX;
 
+use crate::store::Migrations;
+
 use super::error::code;
 use super::migrations;
 
@@ -138,6 +140,9 @@ pub enum OpenError {
     /// The schema cannot be brought up to date.
     #[error("cannot bring the schema up to date")]
     Migrate(#[source] sqlx::Error),
+    /// It failed after it was found to be in order.
+    #[error("the database fails")]
+    Store(#[source] crate::store::Error),
     /// A question about the database was not answered.
     #[error("PostgreSQL at {place} fails")]
     Failed {
@@ -159,9 +164,6 @@ const DURABILITY: &str = "SELECT name, setting FROM pg_settings \
 const VERSION: &str = "SELECT current_setting('server_version'), \
     current_setting('server_version_num')::bigint";
 
-/// What was done to a schema, or is to be done.
-pub type Migrations = Vec<(i64, String)>;
-
 /// A database by its URL, for what it says when it cannot be used.
 pub(super) struct Place {
     pub options: PgConnectOptions,
@@ -171,7 +173,9 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn of(url: &str, within: Duration) -> Result<Self, OpenError> {
         let options = PgConnectOptions::from_str(url).map_err(OpenError::Url)?;
-        Ok(Self { options: options.disable_statement_logging(), within })
+        // A pooler does not know that parameter, and nothing here reads floats as text.
+        let options = options.disable_statement_logging().extra_float_digits(None);
+        Ok(Self { options, within })
     }
 
     fn place(&self) -> String {

@@ -55,6 +55,19 @@ struct Inner {
     settings: Settings,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
+    /// When a connection was last given up. Those that rest since before may have met the same end.
+    doubt: Mutex<Option<Instant>>,
+}
+
+/// Notes that a connection was given up, unless it is given back.
+struct Doubt(Option<Arc<Inner>>);
+
+impl Drop for Doubt {
+    fn drop(&mut self) {
+        if let Some(inner) = &self.0 {
+            *inner.doubt.lock() = Some(Clock::monotonic());
+        }
+    }
 }
 
 /// A connection on loan.
@@ -62,13 +75,14 @@ pub(super) struct Link {
     pool: Arc<Inner>,
     connection: PgConnection,
     in_transaction: bool,
+    doubt: Doubt,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Pool {
     pub(super) fn new(settings: Settings) -> Self {
         let permits = Arc::new(Semaphore::new(settings.connections as usize));
-        Self(Arc::new(Inner { settings, permits, idle: Mutex::default() }))
+        Self(Arc::new(Inner { settings, permits, idle: Mutex::default(), doubt: Mutex::default() }))
     }
 
     /// A connection for one statement that commits by itself, or for reading; with a pooler within a
@@ -100,7 +114,8 @@ impl Pool {
             Err(_) => return Err(late()),
         };
         let pool = Arc::clone(&self.0);
-        Ok(Link { pool, connection, in_transaction: false, _permit: permit })
+        let doubt = Doubt(Some(Arc::clone(&pool)));
+        Ok(Link { pool, connection, in_transaction: false, doubt, _permit: permit })
     }
 
     /// How long an answer is waited for.
@@ -134,7 +149,9 @@ impl Inner {
         loop {
             let Some(mut idle) = self.idle.lock().pop() else { break };
             let rested = Clock::monotonic().duration_since(idle.since);
-            if rested < FRESH || matches!(timeout(FRESH, idle.connection.ping()).await, Ok(Ok(())))
+            let is_doubtful = self.doubt.lock().is_some_and(|doubt| idle.since <= doubt);
+            if (rested < FRESH && !is_doubtful)
+                || matches!(timeout(FRESH, idle.connection.ping()).await, Ok(Ok(())))
             {
                 return Ok(idle.connection);
             }
@@ -233,7 +250,8 @@ impl Link {
     }
 
     fn give_back(self) {
-        let Self { pool, connection, .. } = self;
+        let Self { pool, connection, mut doubt, .. } = self;
+        doubt.0 = None;
         if !pool.permits.is_closed() {
             pool.idle.lock().push(Idle { connection, since: Clock::monotonic() });
         }

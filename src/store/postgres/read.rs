@@ -9,18 +9,20 @@ use crate::store::Result;
 use crate::store::rows::{self, JobRow, decode, state_code};
 
 use super::error::from_sqlx;
-use super::pool::Pool;
+use super::pool::{Link, Pool};
 
 pub(super) const STATEMENTS: &[&str] =
     &[LOAD, HELD, ATTEMPTS, DUE, NEXT_DEADLINE, OLDEST_PENDING, RECENT];
 
-const LOAD: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, p.data \
-    FROM jobs AS j JOIN job_status AS s ON s.id = j.id \
-    LEFT JOIN job_progress AS p ON p.id = j.id WHERE j.id = ANY($1::uuid[])";
+/// Progress by a look for each job, never by a join: the table is empty at one moment and large at the
+/// next, and a plan made while it was empty would walk it whole.
+const LOAD: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, \
+    (SELECT p.data FROM job_progress AS p WHERE p.id = j.id) \
+    FROM jobs AS j JOIN job_status AS s ON s.id = j.id WHERE j.id = ANY($1::uuid[])";
 
-const HELD: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, p.data \
+const HELD: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, \
+    (SELECT p.data FROM job_progress AS p WHERE p.id = j.id) \
     FROM job_status AS s JOIN jobs AS j ON j.id = s.id \
-    LEFT JOIN job_progress AS p ON p.id = s.id \
     WHERE s.state = 1 AND s.session_id = ANY($1::uuid[])";
 
 const ATTEMPTS: &str =
@@ -66,12 +68,16 @@ pub(super) fn wanted(ids: impl IntoIterator<Item = Uuid>) -> Vec<Uuid> {
 
 /// These jobs, whole.
 pub(super) async fn load(pool: &Pool, ids: &[JobId]) -> Result<Vec<Job>> {
-    let wanted = wanted(ids.iter().map(|id| id.0));
     let mut link = pool.read().await?;
-    let query = link.query_as(LOAD).bind(wanted);
-    let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    let found = load_on(&mut link, ids).await?;
     link.done().await?;
-    jobs(found)
+    Ok(found)
+}
+
+/// These jobs, as the transaction of this link sees them.
+pub(super) async fn load_on(link: &mut Link, ids: &[JobId]) -> Result<Vec<Job>> {
+    let query = link.query_as(LOAD).bind(wanted(ids.iter().map(|id| id.0)));
+    jobs(query.fetch_all(&mut **link).await.map_err(from_sqlx)?)
 }
 
 /// Running jobs that these sessions hold.

@@ -25,7 +25,7 @@ const APPEND: &str = "INSERT INTO job_logs (job_id, lease_epoch, attempt, seq, l
 
 const READ: &str = "SELECT lease_epoch, attempt, position, entries, dropped FROM job_logs \
     WHERE job_id = ?1 AND position >= ?2 AND (?3 IS NULL OR lease_epoch = ?3) \
-    ORDER BY position LIMIT ?4";
+    ORDER BY position LIMIT ?4 + 0";
 
 const SIZES: &str = "SELECT position, line_count, dropped FROM job_logs \
     WHERE job_id = ?1 AND lease_epoch = ?2 ORDER BY position";

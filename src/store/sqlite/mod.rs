@@ -51,7 +51,7 @@ use super::{
 use self::error::from_sqlx;
 use self::writer::Writer;
 
-pub use self::open::{OpenError, Options};
+pub use self::open::{OpenError, Options, migrate};
 
 const VERSION: &str = "SELECT sqlite_version()";
 const PING: &str = "SELECT 1";
@@ -94,7 +94,8 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
     .copied()
 }
 
-/// A bound on rows as SQLite takes it.
+/// A bound on rows as SQLite takes it. Statements say `LIMIT ?n + 0`: to a bare `LIMIT ?n` SQLite makes a plan for
+/// the value that is bound, and makes it anew for each.
 fn limit(rows: usize) -> i64 {
     i64::try_from(rows).unwrap_or(i64::MAX)
 }

@@ -11,6 +11,8 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 
+use crate::store::{Migrations, Store as _};
+
 use super::writer::Writer;
 use super::{SqliteStore, version};
 
@@ -151,8 +153,9 @@ impl SqliteStore {
         let reading = shared.read_only(true);
         let readers = pool(options.read_pool.max(1), reading.clone()).await.map_err(failed)?;
         let short_readers = pool(SHORT_READ_POOL, reading).await.map_err(failed)?;
+        let writer = Writer::new(writing, connection).await.map_err(failed)?;
         Ok(Self {
-            writer: Arc::new(tokio::sync::Mutex::new(Writer::new(writing, connection))),
+            writer: Arc::new(tokio::sync::Mutex::new(writer)),
             readers,
             short_readers,
             read_pool: options.read_pool.max(1),
@@ -171,6 +174,43 @@ impl SqliteStore {
         &self.short_readers
     }
 }
+
+const APPLIED: &str = "SELECT version FROM _sqlx_migrations ORDER BY version";
+
+/// Brings the file's schema up to date, or with `only_look` says what that would be; answers what it was.
+/// To look does not need the file for itself.
+pub async fn migrate(options: Options, only_look: bool) -> Result<Migrations, OpenError> {
+    let database = path(&options.url)?;
+    let open = pending(&database).await?;
+    if !only_look && !open.is_empty() {
+        SqliteStore::open(options).await?.close().await;
+    }
+    Ok(open)
+}
+
+async fn pending(database: &Path) -> Result<Migrations, OpenError> {
+    let shared = SqliteConnectOptions::new().filename(database).busy_timeout(BUSY_TIMEOUT);
+    refuse_foreign(database, &shared).await?;
+    let failed = |source| OpenError::Open { database: database.to_owned(), source };
+    let mut applied: Vec<i64> = Vec::new();
+    if database.metadata().is_ok_and(|file| file.len() > 0) {
+        let mut looking = shared.read_only(true).connect().await.map_err(failed)?;
+        let kept = sqlx::query_scalar(IS_MIGRATED).fetch_one(&mut looking).await.map_err(failed)?;
+        if kept {
+            applied = sqlx::query_scalar(APPLIED).fetch_all(&mut looking).await.map_err(failed)?;
+        }
+        looking.close().await.map_err(failed)?;
+    }
+    let known = MIGRATIONS.iter().map(|(version, ..)| *version).max().unwrap_or(0);
+    if let Some(found) = applied.iter().copied().find(|version| *version > known) {
+        return Err(OpenError::SchemaTooNew { found, known });
+    }
+    let open = MIGRATIONS.iter().filter(|(version, ..)| !applied.contains(version));
+    Ok(open.map(|(version, name, _)| (*version, (*name).to_owned())).collect())
+}
+
+const IS_MIGRATED: &str =
+    "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_sqlx_migrations')";
 
 /// What migration 0002 writes into the header of the file.
 const APPLICATION_ID: i64 = 1_785_684_592;

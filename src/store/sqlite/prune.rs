@@ -10,19 +10,19 @@ pub(super) const STATEMENTS: &[&str] = &[CHANGES, SESSIONS, REQUESTS, BUCKETS];
 /// change.
 const CHANGES: &str = "DELETE FROM changes WHERE sequence IN (SELECT sequence FROM (\
     SELECT sequence, max(time) OVER (ORDER BY sequence) AS newest FROM (\
-    SELECT sequence, time FROM changes WHERE sequence > 0 ORDER BY sequence LIMIT ?2)) \
+    SELECT sequence, time FROM changes WHERE sequence > 0 ORDER BY sequence LIMIT ?2 + 0)) \
     WHERE newest < ?1)";
 
 const SESSIONS: &str = "DELETE FROM sessions WHERE id IN (\
-    SELECT id FROM sessions WHERE end_time < ?1 ORDER BY end_time LIMIT ?2)";
+    SELECT id FROM sessions WHERE end_time < ?1 ORDER BY end_time LIMIT ?2 + 0)";
 
 const REQUESTS: &str = "DELETE FROM job_keys WHERE (kind, scope, key) IN (\
     SELECT kind, scope, key FROM job_keys WHERE job_gone = 1 AND create_time < ?1 \
-    ORDER BY create_time LIMIT ?2)";
+    ORDER BY create_time LIMIT ?2 + 0)";
 
 const BUCKETS: &str = "DELETE FROM stat_buckets WHERE (minute, job_type, queue) IN (\
     SELECT minute, job_type, queue FROM stat_buckets WHERE minute < ?1 \
-    ORDER BY minute, job_type, queue LIMIT ?2)";
+    ORDER BY minute, job_type, queue LIMIT ?2 + 0)";
 
 /// Answers how many rows went.
 pub(super) async fn run(writer: &mut Writer, prune: Prune) -> Result<u64> {

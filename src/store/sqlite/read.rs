@@ -27,7 +27,7 @@ const ATTEMPTS: &str =
     "SELECT attempt FROM job_attempts WHERE job_id = ?1 ORDER BY lease_epoch, position";
 
 const DUE: &str = "SELECT id FROM job_status WHERE deadline IS NOT NULL AND deadline <= ?1 \
-    ORDER BY deadline LIMIT ?2";
+    ORDER BY deadline LIMIT ?2 + 0";
 
 const NEXT_DEADLINE: &str = "SELECT min(deadline) FROM job_status WHERE deadline IS NOT NULL";
 
@@ -38,19 +38,19 @@ const OLDEST_PENDING: &str = "SELECT queue, job_type, min(schedule_time) FROM jo
 /// The newest of each ending, then the newest of these: no ending is walked further than needed.
 const RECENT: &str = "SELECT j.id, j.spec, NULL, s.status, NULL, NULL FROM (\
     SELECT * FROM (SELECT id FROM job_status WHERE job_type = ?1 AND state = 2 AND state >= 2 \
-    ORDER BY id DESC LIMIT ?2) UNION ALL \
+    ORDER BY id DESC LIMIT ?2 + 0) UNION ALL \
     SELECT * FROM (SELECT id FROM job_status WHERE job_type = ?1 AND state = 3 AND state >= 2 \
-    ORDER BY id DESC LIMIT ?2) UNION ALL \
+    ORDER BY id DESC LIMIT ?2 + 0) UNION ALL \
     SELECT * FROM (SELECT id FROM job_status WHERE job_type = ?1 AND state = 4 AND state >= 2 \
-    ORDER BY id DESC LIMIT ?2) UNION ALL \
+    ORDER BY id DESC LIMIT ?2 + 0) UNION ALL \
     SELECT * FROM (SELECT id FROM job_status WHERE job_type = ?1 AND state = 5 AND state >= 2 \
-    ORDER BY id DESC LIMIT ?2)) AS n \
+    ORDER BY id DESC LIMIT ?2 + 0)) AS n \
     CROSS JOIN jobs AS j ON j.id = n.id CROSS JOIN job_status AS s ON s.id = n.id \
-    ORDER BY j.id DESC LIMIT ?2";
+    ORDER BY j.id DESC LIMIT ?2 + 0";
 
 const RECENT_IN_STATE: &str = "SELECT j.id, j.spec, NULL, s.status, NULL, NULL \
     FROM job_status AS s CROSS JOIN jobs AS j ON j.id = s.id \
-    WHERE s.job_type = ?1 AND s.state = ?3 AND s.state >= 2 ORDER BY s.id DESC LIMIT ?2";
+    WHERE s.job_type = ?1 AND s.state = ?3 AND s.state >= 2 ORDER BY s.id DESC LIMIT ?2 + 0";
 
 /// Id, spec, payload, status, result, flushed progress.
 pub(super) type JobColumns =

@@ -22,7 +22,7 @@ const CANDIDATES: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, NU
     FROM job_status AS s CROSS JOIN jobs AS j ON j.id = s.id \
     WHERE s.state = 0 AND s.queue = ?1 AND s.job_type = ?2 AND s.ready_key <= ?3 \
     AND s.schedule_time <= ?4 AND (s.deadline IS NULL OR s.deadline > ?4) \
-    ORDER BY s.ready_key, s.id LIMIT ?5";
+    ORDER BY s.ready_key, s.id LIMIT ?5 + 0";
 
 /// Dropping it leaves the transaction to whoever takes the writer next, who rolls it back first.
 pub(super) struct SqliteRound {

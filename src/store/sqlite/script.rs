@@ -4,16 +4,24 @@
 //! two scripts at most, what is to be read first and what is written then. Statements keep their own texts
 //! and count their arguments from `?1`; a script renumbers them as `$n`, which sqlx looks up in the
 //! arguments of the whole script. Texts stay few: a script is put together from parts that are there or not,
-//! always in one order, so that sqlx finds them prepared.
+//! always in one order, so that sqlx finds them prepared. (That a prepared text may have several statements is a
+//! thing of sqlx's SQLite driver alone, which it may give up one day; then a script is run one by one.)
 
-use futures_util::TryStreamExt as _;
+use std::time::Duration;
+
+use futures_util::{FutureExt as _, TryStreamExt as _};
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments as _, AssertSqlSafe, Either, Encode, Executor as _, FromRow, Type};
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::store::{Error, Result};
 
 use super::error::from_sqlx;
 use super::input::Rows;
+
+/// How long the results of a script wait for its commit. Longer than all but large scripts run.
+const COMMITTING_WITHIN: Duration = Duration::from_millis(10);
 
 /// Statements under way, each with its arguments.
 #[derive(Default)]
@@ -104,10 +112,13 @@ impl Script {
         self.statements
     }
 
-    /// Runs the statements in order, up to the first that fails.
+    /// Runs the statements in order, up to the first that fails. If the script ends in a commit, `committing`
+    /// says when SQLite comes to it: until then nobody is woken, for with each result that somebody waits for,
+    /// SQLite's thread stops in the middle of handing it over.
     pub(super) async fn run(
         self,
         connection: &mut SqliteConnection,
+        committing: Option<&Notify>,
     ) -> std::result::Result<Answers, Stopped> {
         if let Some(error) = self.broken {
             return Err(Stopped { done: 0, error });
@@ -117,8 +128,19 @@ impl Script {
         let mut results = connection.fetch_many(query);
         let mut answers = Vec::with_capacity(self.statements);
         let mut answer = Answer::default();
+        let mut first = None;
+        if let Some(committing) = committing {
+            // Sends it off.
+            first = results.try_next().now_or_never();
+            // A script that fails before never comes to its commit.
+            let _ = timeout(COMMITTING_WITHIN, committing.notified()).await;
+        }
         loop {
-            match results.try_next().await {
+            let result = match first.take() {
+                Some(result) => result,
+                None => results.try_next().await,
+            };
+            match result {
                 Ok(Some(Either::Right(row))) => answer.rows.push(row),
                 Ok(Some(Either::Left(result))) => {
                     answer.affected = result.rows_affected();

@@ -32,12 +32,12 @@ const UPSERT: &str = "INSERT INTO sessions (id, instance_id, principal, connect_
     end_time = excluded.end_time, end_reason = excluded.end_reason";
 
 const EXPIRED: &str = "SELECT id FROM sessions WHERE end_time IS NULL AND expire_time <= ?1 \
-    ORDER BY expire_time, id LIMIT ?2";
+    ORDER BY expire_time, id LIMIT ?2 + 0";
 
 const ORPHANS: &str = "SELECT j.id, j.lease_epoch, j.session_id, s.end_reason \
     FROM job_status AS j LEFT JOIN sessions AS s ON s.id = j.session_id \
     WHERE j.state = 1 AND (s.id IS NULL OR s.end_time IS NOT NULL) \
-    ORDER BY j.session_id LIMIT ?1";
+    ORDER BY j.session_id LIMIT ?1 + 0";
 
 const STANDING: &str = "SELECT body, ttl, expire_time, end_time, end_reason FROM sessions \
     WHERE end_time IS NULL UNION ALL \

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Connection as _, query};
 
+use tokio::sync::Notify;
+
 use crate::store::{Error, Result};
 
 use super::error::{closed, code, from_sqlx};
@@ -27,19 +29,27 @@ pub(super) struct Writer {
     connection: Option<SqliteConnection>,
     in_transaction: bool,
     closed: bool,
+    /// Told whenever SQLite is about to make a transaction durable.
+    committing: Arc<Notify>,
     /// Buckets as they stand on disk; taken out for the time of a commit, put back when it is done.
     pub(super) tallies: Tallies,
 }
 
 impl Writer {
-    pub(super) const fn new(options: SqliteConnectOptions, connection: SqliteConnection) -> Self {
-        Self {
+    pub(super) async fn new(
+        options: SqliteConnectOptions,
+        mut connection: SqliteConnection,
+    ) -> sqlx::Result<Self> {
+        let committing = Arc::default();
+        listen(&mut connection, &committing).await?;
+        Ok(Self {
             options,
             connection: Some(connection),
             in_transaction: false,
             closed: false,
+            committing,
             tallies: Tallies::new(),
-        }
+        })
     }
 
     /// The connection with no transaction open; opens another one if the last one broke.
@@ -51,7 +61,9 @@ impl Writer {
             self.rollback().await;
         }
         if self.connection.is_none() {
-            self.connection = Some(self.options.connect().await.map_err(from_sqlx)?);
+            let mut connection = self.options.connect().await.map_err(from_sqlx)?;
+            listen(&mut connection, &self.committing).await.map_err(from_sqlx)?;
+            self.connection = Some(connection);
         }
         self.connection.as_mut().ok_or_else(closed)
     }
@@ -74,7 +86,7 @@ impl Writer {
 
     /// Runs a script and leaves its transaction open; rolls back if it fails.
     pub(super) async fn run(&mut self, script: Script) -> Result<Answers> {
-        match self.hand_over(script).await {
+        match self.hand_over(script, false).await {
             Ok(answers) => Ok(answers),
             Err(Stopped { error, .. }) => {
                 self.rollback().await;
@@ -87,7 +99,7 @@ impl Writer {
     pub(super) async fn commit(&mut self, mut script: Script) -> Result<Answers> {
         let before = script.len();
         script.add(COMMIT);
-        match self.hand_over(script).await {
+        match self.hand_over(script, true).await {
             Ok(answers) => {
                 self.in_transaction = false;
                 Ok(answers)
@@ -103,11 +115,15 @@ impl Writer {
         }
     }
 
-    async fn hand_over(&mut self, script: Script) -> std::result::Result<Answers, Stopped> {
+    async fn hand_over(
+        &mut self,
+        script: Script,
+        commits: bool,
+    ) -> std::result::Result<Answers, Stopped> {
         // Set before it is so: a future dropped in between leaves a transaction to roll back.
         self.in_transaction = true;
         match &mut self.connection {
-            Some(connection) => script.run(connection).await,
+            Some(connection) => script.run(connection, commits.then_some(&*self.committing)).await,
             None => Err(Stopped { done: 0, error: sqlx::Error::PoolClosed }),
         }
     }
@@ -152,3 +168,16 @@ impl Writer {
         }
     }
 }
+
+/// Has `committing` told before each commit.
+async fn listen(connection: &mut SqliteConnection, committing: &Arc<Notify>) -> sqlx::Result<()> {
+    let committing = Arc::clone(committing);
+    connection.lock_handle().await?.set_commit_hook(move || {
+        committing.notify_one();
+        true
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

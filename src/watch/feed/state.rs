@@ -40,6 +40,8 @@ pub(super) struct State {
     ahead: Ahead,
     /// Where the views stood when that was last looked at.
     seen_at: Option<Position>,
+    /// Filters of which it is not known which running jobs match.
+    unmet: Vec<Arc<JobFilter>>,
 }
 
 impl State {
@@ -57,6 +59,7 @@ impl State {
             return Err(Full { what, limit: VIEWS_UNINDEXED_MAX });
         }
         let view = Arc::new(View::new(JobFilter::clone(filter)));
+        self.unmet.push(Arc::clone(filter));
         self.index.insert(&view);
         self.views.insert(Arc::clone(filter), (Arc::clone(&view), 1));
         Ok((view, true))
@@ -69,6 +72,7 @@ impl State {
             view.close();
             self.index.remove(view);
             self.views.remove(filter);
+            self.unmet.retain(|unmet| unmet != filter);
         }
     }
 
@@ -85,10 +89,24 @@ impl State {
         self.pending.clear();
         self.unknow();
         self.seen_at = None;
+        self.unmet.clear();
+    }
+
+    /// The filters of which it is not known which running jobs match; from now on it is.
+    pub(super) fn take_unmet(&mut self) -> Vec<Arc<JobFilter>> {
+        std::mem::take(&mut self.unmet)
+    }
+
+    /// Has a filter looked at again, if it is still watched.
+    pub(super) fn put_unmet(&mut self, filter: Arc<JobFilter>) {
+        if self.views.contains_key(&filter) && !self.unmet.contains(&filter) {
+            self.unmet.push(filter);
+        }
     }
 
     /// What was read of single jobs is not to be relied on any more.
     pub(super) fn unknow(&mut self) {
+        self.unmet = self.views.keys().map(Arc::clone).collect();
         self.introductions.clear();
         self.awaited.clear();
         self.ahead = Ahead::default();

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use jobplane::domain::filter::JobFilter;
@@ -13,8 +13,8 @@ use jobplane::domain::{
     SessionId, StateKind, Timestamp,
 };
 use jobplane::store::{
-    Batch, ChangesSince, Committed, Error, KnownRequest, ListQuery, LogQuery, Orphan, Probe, Prune,
-    Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo, Written,
+    Batch, Caught, ChangesSince, Committed, Error, KnownRequest, ListQuery, LogQuery, News, Orphan,
+    Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo, Written,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -61,6 +61,7 @@ pub struct Faults {
     planned: Arc<Mutex<VecDeque<(Fault, Aim)>>>,
     log_reads: Arc<AtomicUsize>,
     held: watch::Sender<bool>,
+    deaf: Arc<AtomicBool>,
 }
 
 impl Default for Faults {
@@ -70,6 +71,7 @@ impl Default for Faults {
             planned: Arc::default(),
             log_reads: Arc::default(),
             held: watch::Sender::new(false),
+            deaf: Arc::default(),
         }
     }
 }
@@ -88,6 +90,11 @@ impl Faults {
     /// Lets the answer come that was held back.
     pub fn answer(&self) {
         self.held.send_replace(false);
+    }
+
+    /// From now on no hint of another server comes through.
+    pub fn lose_hints(&self) {
+        self.deaf.store(true, Ordering::Relaxed);
     }
 
     async fn hold(&self, committed: Committed) -> Committed {
@@ -379,6 +386,50 @@ impl Store for FaultyStore {
     async fn prune(&self, prune: Prune) -> Result<u64> {
         self.faults.weathered().await?;
         self.inner.prune(prune).await
+    }
+
+    async fn catch_up(&self, position: &Position, limit: usize) -> Result<Caught> {
+        self.faults.weathered().await?;
+        self.inner.catch_up(position, limit).await
+    }
+
+    async fn progress(&self, ids: &[JobId]) -> Result<Vec<ProgressWrite>> {
+        self.faults.weathered().await?;
+        self.inner.progress(ids).await
+    }
+
+    async fn log_ends(&self, ids: &[JobId]) -> Result<Vec<(JobId, i64)>> {
+        self.faults.weathered().await?;
+        self.inner.log_ends(ids).await
+    }
+
+    async fn fold(&self) -> Result<u64> {
+        self.faults.writable().await?;
+        self.inner.fold().await
+    }
+
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
+    async fn time(&self) -> Result<Option<Timestamp>> {
+        self.faults.weathered().await?;
+        self.inner.time().await
+    }
+
+    async fn tell(&self, news: News) -> Result<()> {
+        self.faults.weathered().await?;
+        self.inner.tell(news).await
+    }
+
+    async fn told(&self) -> Result<News> {
+        loop {
+            self.faults.weathered().await?;
+            let news = self.inner.told().await?;
+            if !self.faults.deaf.load(Ordering::Relaxed) {
+                return Ok(news);
+            }
+        }
     }
 
     async fn ping(&self) -> Result<()> {

@@ -23,7 +23,7 @@ pub use jobs_watcher::{JobsWatcher, Mirror};
 pub use proxy::Proxy;
 pub use raw::StalledWorker;
 pub use refusal::{Refusal, Told};
-pub use server::{Server, Setup};
+pub use server::{Server, Setup, Shared};
 pub use wait::{SOON, eventually, within};
 pub use watcher::{Seen, Watcher};
 pub use worker::{Held, Worker};

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
+use jobplane::proto::from_worker::FromWorker;
 use jobplane::proto::v1;
 use jobplane::proto::v1::job_service_client::JobServiceClient;
 use jobplane::proto::v1::report_progress_request::{Capacity, Hello, Kind};
 use jobplane::proto::v1::worker_service_client::WorkerServiceClient;
 use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
@@ -65,7 +67,8 @@ impl StalledWorker {
             requests.try_send(message).expect("room");
         }
         let mut client = WorkerServiceClient::new(narrow(address).await);
-        let answer = client.report_progress(ReceiverStream::new(receiver)).await;
+        let answer =
+            client.report_progress(ReceiverStream::new(receiver).map(FromWorker::from)).await;
         Self { _stream: answer.expect("a stream").into_inner(), _requests: requests }
     }
 }

@@ -9,13 +9,16 @@ use jobplane::config::{Config, Periods};
 use jobplane::domain::{BatchId, SessionId, Timestamp};
 use jobplane::engine::Engine;
 use jobplane::proto::v1;
+use jobplane::runtime::Clock;
 use jobplane::store::memory::MemoryStore;
+use jobplane::store::postgres::{self, PostgresStore};
 use jobplane::store::sqlite::{Options, SqliteStore};
 use jobplane::store::{Batch, SessionWrite, Store};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tracing::Level;
+use tracing::subscriber::DefaultGuard;
 use uuid::Uuid;
 
 use super::client::{Client, channel};
@@ -25,17 +28,76 @@ use super::raw::StalledWatch;
 use super::wait::{SOON, within};
 use super::watcher::Watcher;
 use super::worker::Hire;
+use crate::cluster;
 
 /// Where the jobs of a test are kept.
 enum Place {
     Folder(TempDir),
     Memory(Arc<MemoryStore>),
+    /// By the URL of the database.
+    Postgres(String),
+}
+
+/// A store that several servers may be over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shared {
+    /// In memory.
+    Memory,
+    /// A database of its own.
+    Postgres,
+}
+
+impl Shared {
+    /// Whether it can be had on this machine.
+    pub fn is_there(self) -> bool {
+        match self {
+            Self::Memory => true,
+            Self::Postgres => cluster::shared().is_some(),
+        }
+    }
+}
+
+/// What a test is started on.
+enum Kind {
+    Sqlite,
+    Memory,
+    Shared(Shared),
+}
+
+impl Kind {
+    async fn place(&self) -> Place {
+        match self {
+            Self::Sqlite => Place::Folder(tempfile::tempdir().expect("a folder")),
+            Self::Memory => Place::Memory(Arc::new(MemoryStore::new())),
+            Self::Shared(Shared::Memory) => {
+                Place::Memory(Arc::new(MemoryStore::shared(Clock::new())))
+            }
+            Self::Shared(Shared::Postgres) => {
+                let cluster = cluster::shared().expect("it is there");
+                Place::Postgres(cluster.url(&cluster.create(None).await))
+            }
+        }
+    }
+}
+
+impl Place {
+    /// The same place for another server.
+    fn another(&self) -> Self {
+        match self {
+            Self::Folder(_) => panic!("one server owns the file"),
+            Self::Memory(store) => {
+                Self::Memory(Arc::new(store.another().expect("a store that is shared")))
+            }
+            Self::Postgres(url) => Self::Postgres(url.clone()),
+        }
+    }
 }
 
 /// A server to be started.
 pub struct Setup {
     config: Config,
-    in_memory: bool,
+    kind: Kind,
+    clock: Clock,
 }
 
 /// Loops that run so often that tests need not wait for them.
@@ -46,7 +108,7 @@ fn brisk() -> Periods {
         sessions: often,
         leases: often,
         deadlines: often,
-        poll: often,
+        poll: 2 * often,
         logs: often,
         lease_grace: Duration::ZERO,
         ..Periods::default()
@@ -56,8 +118,25 @@ fn brisk() -> Periods {
 impl Setup {
     /// Keeps jobs in memory: for tests about something else than keeping.
     pub fn in_memory(mut self) -> Self {
-        self.in_memory = true;
+        self.kind = Kind::Memory;
         self
+    }
+
+    /// Keeps jobs where other servers may be [beside](Server::beside) it.
+    pub fn over(mut self, store: Shared) -> Self {
+        self.kind = Kind::Shared(store);
+        self
+    }
+
+    /// It is told the time by this clock, as its machine would.
+    pub fn by(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Looks for what other servers did only when it is told to.
+    pub fn hearing_only(self) -> Self {
+        self.with(|config| config.periods.poll = Duration::from_secs(3600))
     }
 
     /// Changes the settings.
@@ -91,16 +170,22 @@ impl Setup {
     /// Starts it.
     pub async fn start(self) -> Server {
         let (log, guard) = EventLog::open();
-        let place = if self.in_memory {
-            Place::Memory(Arc::new(MemoryStore::new()))
-        } else {
-            Place::Folder(tempfile::tempdir().expect("a folder"))
-        };
+        let place = self.kind.place().await;
+        Box::pin(self.start_at(place, log, Some(guard))).await
+    }
+
+    /// Starts it over the store of another one, which was set up over a shared one.
+    pub async fn start_beside(self, other: &Server) -> Server {
+        Box::pin(self.start_at(other.place.another(), other.log.clone(), None)).await
+    }
+
+    async fn start_at(self, place: Place, log: EventLog, guard: Option<DefaultGuard>) -> Server {
+        let Self { config, clock, .. } = self;
         let faults = Faults::default();
-        let (app, store) = launch(&self.config, &place, &faults).await;
+        let (app, store) = launch(&config, &place, &faults, &clock).await;
         let (address, engine) = (app.address, app.engine().clone());
         let running = Running { app, engine, store, address, client: client(address).await };
-        Server { running: Some(running), config: self.config, place, faults, log, _guard: guard }
+        Server { running: Some(running), config, clock, place, faults, log, _guard: guard }
     }
 }
 
@@ -108,16 +193,26 @@ async fn client(address: SocketAddr) -> Client {
     Client::new(channel(address).await)
 }
 
-async fn launch(config: &Config, place: &Place, faults: &Faults) -> (App, Arc<dyn Store>) {
+async fn launch(
+    config: &Config,
+    place: &Place,
+    faults: &Faults,
+    clock: &Clock,
+) -> (App, Arc<dyn Store>) {
     let store: Arc<dyn Store> = match place {
         Place::Folder(folder) => {
             let url = folder.path().join("jobs.db").display().to_string();
             Arc::new(SqliteStore::open(Options { url, read_pool: 2 }).await.expect("a store"))
         }
         Place::Memory(store) => Arc::clone(store) as _,
+        Place::Postgres(url) => {
+            let options = postgres::Options { url: url.clone(), ..postgres::Options::default() };
+            Arc::new(PostgresStore::open(options).await.expect("a store"))
+        }
     };
     let faulty = FaultyStore::over(Arc::clone(&store), faults.clone());
-    (App::start(config, Arc::new(faulty)).await.expect("the server starts"), store)
+    let app = App::start_by(config, Arc::new(faulty), clock.clone()).await;
+    (app.expect("the server starts"), store)
 }
 
 struct Running {
@@ -132,11 +227,12 @@ struct Running {
 pub struct Server {
     running: Option<Running>,
     config: Config,
+    clock: Clock,
     place: Place,
     /// What goes wrong with its store.
     pub faults: Faults,
     log: EventLog,
-    _guard: tracing::subscriber::DefaultGuard,
+    _guard: Option<DefaultGuard>,
 }
 
 impl Server {
@@ -153,7 +249,14 @@ impl Server {
             shutdown_within: Duration::from_secs(5),
             ..Config::default()
         };
-        Setup { config, in_memory: false }
+        Setup { config, kind: Kind::Sqlite, clock: Clock::new() }
+    }
+
+    /// Another server over the same store, which is a shared one, with the same settings.
+    pub async fn beside(&self) -> Self {
+        let kind = Kind::Memory;
+        let setup = Setup { config: self.config.clone(), kind, clock: self.clock.clone() };
+        setup.start_beside(self).await
     }
 
     fn running(&self) -> &Running {
@@ -265,7 +368,7 @@ impl Server {
 
     /// Starts the next run on what the one before left.
     pub async fn resume(&mut self) {
-        let (app, store) = launch(&self.config, &self.place, &self.faults).await;
+        let (app, store) = launch(&self.config, &self.place, &self.faults, &self.clock).await;
         let (address, engine) = (app.address, app.engine().clone());
         self.running = Some(Running { app, engine, store, address, client: client(address).await });
     }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use jobplane::proto::from_worker::FromWorker;
 use jobplane::proto::v1;
 use jobplane::proto::v1::report_progress_request::update::{self, Report};
 use jobplane::proto::v1::report_progress_request::{self as request, Kind};
@@ -14,6 +15,7 @@ use parking_lot::Mutex;
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 use uuid::Uuid;
@@ -109,7 +111,8 @@ impl Hire {
         line.say(Some(Kind::Hello(self.hello)));
         line.say(Some(Kind::Capacity(request::Capacity { slots })));
         let mut client = WorkerServiceClient::new(channel(self.address).await);
-        let stream = client.report_progress(ReceiverStream::new(receiver)).await;
+        let stream =
+            client.report_progress(ReceiverStream::new(receiver).map(FromWorker::from)).await;
         let stream = stream.expect("a stream").into_inner();
         let inbox = Arc::new(Inbox::default());
         let reading = read(stream, Arc::clone(&inbox), Arc::clone(&line), self.confirms);

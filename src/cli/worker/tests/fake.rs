@@ -9,6 +9,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::SOON;
 use crate::cli::worker::{Events, Handle, Settings, start};
+use crate::proto::from_worker::FromWorker;
 use crate::proto::v1::report_progress_request::update::Report;
 use crate::proto::v1::report_progress_request::{Hello, Kind as Said};
 use crate::proto::v1::report_progress_response::{Ack, Kind, Welcome};
@@ -20,7 +21,7 @@ type Answer = Result<ReportProgressResponse, Status>;
 
 /// The server's side of one stream.
 pub struct Line {
-    said: Streaming<ReportProgressRequest>,
+    said: Streaming<FromWorker>,
     answers: mpsc::Sender<Answer>,
     sequence: i64,
 }
@@ -31,7 +32,7 @@ impl Line {
         let heard = async {
             loop {
                 let message = self.said.next().await.expect("the stream goes on").expect("it is");
-                if let Some(found) = wanted(message) {
+                if let Some(found) = wanted(*message.into_whole()) {
                     return found;
                 }
             }
@@ -138,7 +139,7 @@ impl WorkerService for Served {
 
     async fn report_progress(
         &self,
-        request: Request<Streaming<ReportProgressRequest>>,
+        request: Request<Streaming<FromWorker>>,
     ) -> Unary<Self::ReportProgressStream> {
         let (answers, answered) = mpsc::channel(64);
         let line = Line { said: request.into_inner(), answers, sequence: 0 };

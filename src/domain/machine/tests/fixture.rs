@@ -114,6 +114,22 @@ pub(super) fn request_stop(lease_epoch: i64, cause: CancelCause) -> Command {
     Command::RequestStop { lease_epoch, cause, reason: "a rule".to_owned(), grace: secs(30) }
 }
 
+pub(super) fn stop_stuck(lease_epoch: i64, revision: i64) -> Command {
+    Command::StopStuck {
+        lease_epoch,
+        revision,
+        since: START,
+        spare_active: false,
+        reason: "no activity".to_owned(),
+        requested_by: String::new(),
+        grace: secs(30),
+    }
+}
+
+pub(super) fn expire(revision: i64) -> Command {
+    Command::Expire { revision, reason: "waited too long".to_owned() }
+}
+
 pub(super) fn skip() -> Command {
     Command::Skip { reason: SkipReason::QuotaExhausted }
 }

@@ -84,7 +84,8 @@ fn asks() -> Vec<Command> {
 }
 
 /// Commands of a kind in every way that makes a difference, under the lease `epoch`.
-fn commands(kind: CommandKind, epoch: i64) -> Vec<Command> {
+fn commands(bench: &Bench, kind: CommandKind, epoch: i64) -> Vec<Command> {
+    let revision = bench.status.revision;
     match kind {
         CommandKind::Start => vec![start(2)],
         CommandKind::Adopt => vec![adopt(epoch, 1), adopt(epoch, 2)],
@@ -101,6 +102,10 @@ fn commands(kind: CommandKind, epoch: i64) -> Vec<Command> {
         CommandKind::RequestStop => {
             vec![request_stop(epoch, CancelCause::Stuck), request_stop(epoch, CancelCause::Overlap)]
         }
+        CommandKind::StopStuck => {
+            vec![stop_stuck(epoch, revision), stop_stuck(epoch, revision - 1)]
+        }
+        CommandKind::Expire => vec![expire(revision), expire(revision - 1)],
         CommandKind::MeetDeadline => vec![Command::MeetDeadline],
         CommandKind::Skip => vec![skip()],
         CommandKind::Retry => {
@@ -168,7 +173,7 @@ fn walk() -> Seen {
             let held = bench.status.lease_epoch;
             for kind in CommandKind::ALL {
                 for epoch in [held, held - 1, held + 1, 0] {
-                    for command in commands(kind, epoch) {
+                    for command in commands(&bench, kind, epoch) {
                         check(&bench, &command, &mut seen);
                     }
                 }

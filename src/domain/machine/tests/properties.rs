@@ -67,6 +67,8 @@ fn command() -> impl Strategy<Value = Command> {
         2 => sessions.prop_map(|number| lose_lease(0, number)),
         1 => span().prop_map(cancel),
         1 => causes.prop_map(|cause| request_stop(0, cause)),
+        1 => (1_i64..10).prop_map(|revision| stop_stuck(0, revision)),
+        1 => (1_i64..10).prop_map(expire),
         3 => Just(Command::MeetDeadline),
         1 => Just(Command::Skip { reason: SkipReason::CircuitOpen }),
         2 => (prop::option::of(-100_i64..100), any::<bool>()).prop_map(|(at, force)| {
@@ -131,8 +133,10 @@ fn under(command: Command, epoch: i64) -> Command {
         Command::RequestStop { cause, reason, grace, .. } => {
             Command::RequestStop { lease_epoch: epoch, cause, reason, grace }
         }
+        Command::StopStuck { revision, .. } => stop_stuck(epoch, revision),
         Command::Start { .. }
         | Command::Cancel { .. }
+        | Command::Expire { .. }
         | Command::MeetDeadline
         | Command::Skip { .. }
         | Command::Retry { .. } => command,

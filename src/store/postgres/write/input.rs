@@ -158,8 +158,25 @@ impl<'a> Input<'a> {
 /// What the batch adds to counters and minute buckets.
 #[derive(Default)]
 struct Figures {
-    totals: (Vec<String>, Vec<String>, Vec<i16>, Vec<i64>, Vec<i64>),
-    buckets: (Vec<i64>, Vec<String>, Vec<String>, Vec<Vec<u8>>),
+    totals: Totals,
+    buckets: Buckets,
+}
+
+#[derive(Default)]
+struct Totals {
+    job_types: Vec<String>,
+    queues: Vec<String>,
+    states: Vec<i16>,
+    stored: Vec<i64>,
+    finished: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Buckets {
+    minutes: Vec<i64>,
+    job_types: Vec<String>,
+    queues: Vec<String>,
+    tallies: Vec<Vec<u8>>,
 }
 
 impl Figures {
@@ -167,25 +184,25 @@ impl Figures {
         let mut columns = Self::default();
         let figures = passed.figures();
         for ((key, state), delta) in figures.moved() {
-            columns.totals.0.push(key.job_type.to_string());
-            columns.totals.1.push(key.queue.to_string());
-            columns.totals.2.push(small(state_code(*state)));
-            columns.totals.3.push(delta.stored);
-            columns.totals.4.push(delta.finished);
+            columns.totals.job_types.push(key.job_type.to_string());
+            columns.totals.queues.push(key.queue.to_string());
+            columns.totals.states.push(small(state_code(*state)));
+            columns.totals.stored.push(delta.stored);
+            columns.totals.finished.push(delta.finished);
         }
         for ((minute, key), tally) in &figures.tallies {
-            columns.buckets.0.push(*minute);
-            columns.buckets.1.push(key.job_type.to_string());
-            columns.buckets.2.push(key.queue.to_string());
-            columns.buckets.3.push(encode(tally)?);
+            columns.buckets.minutes.push(*minute);
+            columns.buckets.job_types.push(key.job_type.to_string());
+            columns.buckets.queues.push(key.queue.to_string());
+            columns.buckets.tallies.push(encode(tally)?);
         }
         Ok(columns)
     }
 
     fn bind(self, query: Bound) -> Bound {
-        let (job_types, queues, states, stored, finished) = self.totals;
+        let Totals { job_types, queues, states, stored, finished } = self.totals;
         let query = query.bind(job_types).bind(queues).bind(states).bind(stored).bind(finished);
-        let (minutes, job_types, queues, tallies) = self.buckets;
+        let Buckets { minutes, job_types, queues, tallies } = self.buckets;
         query.bind(minutes).bind(job_types).bind(queues).bind(tallies)
     }
 }

@@ -13,7 +13,17 @@ use super::super::super::bound::Bound;
 #[derive(Default)]
 pub(super) struct History {
     attempts: (Vec<Uuid>, Vec<i64>, Vec<Vec<u8>>),
-    logs: (Vec<Uuid>, Vec<i64>, Vec<i64>, Vec<i64>, Vec<i64>, Vec<Vec<u8>>),
+    logs: Logs,
+}
+
+#[derive(Default)]
+struct Logs {
+    job_ids: Vec<Uuid>,
+    epochs: Vec<i64>,
+    attempts: Vec<i64>,
+    seqs: Vec<i64>,
+    counts: Vec<i64>,
+    entries: Vec<Vec<u8>>,
 }
 
 impl History {
@@ -29,12 +39,12 @@ impl History {
         // What deletes a job's log does not see the lines that the same statement adds.
         let gone: HashSet<_> = passed.deletes().map(|delete| delete.job.id).collect();
         for log in passed.logs().filter(|log| !gone.contains(&log.job_id)) {
-            history.logs.0.push(log.job_id.0);
-            history.logs.1.push(log.lease_epoch);
-            history.logs.2.push(i64::from(log.attempt));
-            history.logs.3.push(log.seq);
-            history.logs.4.push(i64::try_from(log.entries.len()).unwrap_or(i64::MAX));
-            history.logs.5.push(encode(&log.entries)?);
+            history.logs.job_ids.push(log.job_id.0);
+            history.logs.epochs.push(log.lease_epoch);
+            history.logs.attempts.push(i64::from(log.attempt));
+            history.logs.seqs.push(log.seq);
+            history.logs.counts.push(i64::try_from(log.entries.len()).unwrap_or(i64::MAX));
+            history.logs.entries.push(encode(&log.entries)?);
         }
         Ok(history)
     }
@@ -42,7 +52,7 @@ impl History {
     pub(super) fn bind(self, query: Bound) -> Bound {
         let (job_ids, epochs, attempts) = self.attempts;
         let query = query.bind(job_ids).bind(epochs).bind(attempts);
-        let (job_ids, epochs, attempts, seqs, counts, entries) = self.logs;
+        let Logs { job_ids, epochs, attempts, seqs, counts, entries } = self.logs;
         query.bind(job_ids).bind(epochs).bind(attempts).bind(seqs).bind(counts).bind(entries)
     }
 }

@@ -29,7 +29,7 @@ pub(super) struct Jobs<'a> {
     payloads: Vec<Option<&'a [u8]>>,
     label_keys: Vec<&'a str>,
     label_values: Vec<&'a str>,
-    label_jobs: Vec<Uuid>,
+    labelled: Vec<Uuid>,
 }
 
 impl<'a> Jobs<'a> {
@@ -54,7 +54,7 @@ impl<'a> Jobs<'a> {
             for (key, value) in &spec.labels {
                 jobs.label_keys.push(key);
                 jobs.label_values.push(value);
-                jobs.label_jobs.push(id.0);
+                jobs.labelled.push(id.0);
             }
         }
         Ok(jobs)
@@ -77,7 +77,7 @@ impl<'a> Jobs<'a> {
             .bind(self.payloads)
             .bind(self.label_keys)
             .bind(self.label_values)
-            .bind(self.label_jobs)
+            .bind(self.labelled)
     }
 }
 
@@ -96,7 +96,7 @@ pub(super) struct Statuses<'a> {
     deadlines: Vec<Option<i64>>,
     end_times: Vec<Option<i64>>,
     update_times: Vec<i64>,
-    statuses: Vec<Vec<u8>>,
+    encoded: Vec<Vec<u8>>,
     results: Vec<Option<&'a [u8]>>,
     born: Vec<bool>,
 }
@@ -135,7 +135,7 @@ impl<'a> Statuses<'a> {
         self.deadlines.push(status.deadline(spec.expire_time).map(Timestamp::as_micros));
         self.end_times.push(status.end_time.map(Timestamp::as_micros));
         self.update_times.push(status.update_time.as_micros());
-        self.statuses.push(encode(status)?);
+        self.encoded.push(encode(status)?);
         self.results.push(status.result.as_deref());
         self.born.push(born);
         Ok(())
@@ -156,7 +156,7 @@ impl<'a> Statuses<'a> {
             .bind(self.deadlines)
             .bind(self.end_times)
             .bind(self.update_times)
-            .bind(self.statuses)
+            .bind(self.encoded)
             .bind(self.results)
             .bind(self.born)
     }

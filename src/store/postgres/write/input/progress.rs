@@ -53,11 +53,11 @@ impl Progress {
         let mut kept = HashSet::new();
         for write in passed.batch.progress.iter().filter(|write| !gone.contains(&write.job_id)) {
             match written.get(&write.job_id) {
-                Some(job) if !runs(job, write.lease_epoch) => continue,
-                Some(_) => {
+                Some(job) if runs(job, write.lease_epoch) => {
                     kept.insert(write.job_id);
                     columns.push(write, true)?;
                 }
+                Some(_) => {}
                 None => columns.push(write, false)?,
             }
         }

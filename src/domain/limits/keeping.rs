@@ -1,0 +1,81 @@
+//! Bounds of what keeps the house: watchdogs, sweeps, usage, retention, bulk, events, audit.
+
+use std::time::Duration;
+
+/// Shortest period and threshold of the automatic sweep: below it a pause of a worker's garbage
+/// collector or network is taken for the end of its work.
+pub const SWEEP_AFTER_MIN: Duration = Duration::from_secs(60);
+/// Longest period and threshold of the automatic sweep: what is looked at less often is nobody's watch.
+pub const SWEEP_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Pause between two automatic sweeps, if nothing is said.
+pub const SWEEP_PERIOD_DEFAULT: Duration = Duration::from_secs(15 * 60);
+/// Least threshold of a sweep by hand: a slip of the finger must not stop what works.
+pub const SWEEP_BY_HAND_MINUTES_MIN: u32 = 30;
+/// Largest threshold of a sweep by hand: a day.
+pub const SWEEP_BY_HAND_MINUTES_MAX: u32 = 1_440;
+/// Threshold of a sweep by hand, if nothing is said.
+pub const SWEEP_BY_HAND_MINUTES_DEFAULT: u32 = 120;
+/// Jobs that the answer to a sweep names; the count goes on.
+pub const SWEEP_IDS_MAX: usize = 1_000;
+
+/// How long a job may use more than it may before it is asked to stop, if nothing is said: a peak at
+/// the start or while something is loaded is no leak.
+pub const USAGE_SUSTAIN_DEFAULT: Duration = Duration::from_secs(30);
+/// Longest such time.
+pub const USAGE_SUSTAIN_MAX: Duration = Duration::from_secs(3600);
+
+/// Runs that a type must have on record before one is called slow: with fewer, the 95th percentile is
+/// the longest of them.
+pub const SLOW_RUNS_MIN: u64 = 20;
+/// No run is called slow before it has taken this long: nobody acts on less.
+pub const SLOW_AFTER_MIN: Duration = Duration::from_secs(10);
+/// Runs on record that took longer than this one has so far, for its remaining time to be told.
+pub const ESTIMATE_RUNS_MIN: u64 = 5;
+
+/// Jobs are kept this long after their end, if nothing is said.
+pub const RETENTION_DEFAULT: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Logs are kept this long, if nothing is said.
+pub const LOG_RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Events are kept this long, if nothing is said.
+pub const EVENT_RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The audit is kept this long, if nothing is said.
+pub const AUDIT_RETENTION_DEFAULT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// Days that a purge by hand keeps, if nothing is said.
+pub const PURGE_DAYS_DEFAULT: u32 = 30;
+/// Fewest days that a purge by hand may keep.
+pub const PURGE_DAYS_MIN: u32 = 1;
+/// Most days that a purge by hand may keep.
+pub const PURGE_DAYS_MAX: u32 = 365;
+/// Shortest pause between two purges.
+pub const PURGE_PERIOD_MIN: Duration = Duration::from_secs(60);
+/// Longest pause between two purges: what is kept must be near to what was said.
+pub const PURGE_PERIOD_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Jobs that one statement of a purge deletes: few enough that the commits between two of them do not
+/// wait long.
+pub const PURGE_BATCH_JOBS: usize = 500;
+
+/// Jobs that one step of a bulk command changes.
+pub const BULK_BATCH_JOBS: usize = 100;
+/// Jobs a second that a bulk command changes, if nothing is said: a fraction of what the write path takes.
+pub const BULK_RATE_DEFAULT: f64 = 500.0;
+/// Slowest pace of a bulk command: one job in a hundred seconds.
+pub const BULK_RATE_MIN: f64 = 0.01;
+/// Fastest pace of a bulk command.
+pub const BULK_RATE_MAX: f64 = 10_000.0;
+/// Jobs that the answer to a bulk command shows.
+pub const BULK_SAMPLE_MAX: usize = 20;
+/// Jobs that one bulk command may be expected to change: more is a matter for several.
+pub const BULK_EXPECTED_MAX: u64 = 10_000_000;
+
+/// How often the age of a queue's oldest job is told again while it stays too high.
+pub const QUEUE_AGE_TOLD_EVERY: Duration = Duration::from_secs(3600);
+
+/// Fields of a thing that an audit event shows before and after.
+pub const AUDIT_FIELDS_MAX: usize = 64;
+/// A field's value in an audit event: what is longer is cut, with a mark.
+pub const AUDIT_VALUE_BYTES_MAX: usize = 512;
+
+/// Labels by which figures may be kept.
+pub const STAT_LABELS_MAX: usize = 4;
+/// Distinct owners, and values of one label, by which figures are kept; the rest counts as `other`.
+pub const STAT_VALUES_MAX: usize = 1_000;

@@ -1,0 +1,236 @@
+//! Several equal servers over one store. No loop looks for what others did: what is seen here came by a
+//! hint, or was asked for.
+
+use jobplane::proto::v1;
+use jobplane::proto::v1::JobState as State;
+use jobplane::proto::v1::report_progress_request::update::{Report, Succeeded};
+use tonic::Code;
+
+use crate::harness::{
+    JobFacts as _, JobsWatcher, Refusal, SOON, Server, Shared, Watcher, eventually, lines, percent,
+    spec,
+};
+
+/// Some servers over one store of this kind.
+async fn servers<const N: usize>(store: Shared) -> [Server; N] {
+    let first = Server::setup().over(store).hearing_only().start().await;
+    let mut servers = Vec::from([first]);
+    while servers.len() < N {
+        let next = servers[0].beside().await;
+        servers.push(next);
+    }
+    servers.try_into().map_err(|_| "so many").expect("as many as asked for")
+}
+
+async fn stop<const N: usize>(servers: [Server; N]) {
+    for server in servers {
+        server.stop().await;
+    }
+}
+
+crate::on_each_shared_store! {
+    a_job_made_on_one_server_is_run_on_another_and_watched_on_a_third
+    a_cancel_reaches_the_worker_on_another_server
+    progress_and_lines_reach_watchers_on_another_server
+    a_worker_that_attaches_to_another_server_goes_on_with_its_jobs
+    a_watch_goes_on_at_another_server_with_its_token
+    what_is_reported_by_single_calls_is_read_on_every_server
+    a_job_that_another_server_ended_frees_the_slot_of_its_worker
+    twenty_racing_repeats_of_a_request_make_one_job_on_all_servers
+    a_call_that_waits_for_a_job_gets_what_another_server_made
+    every_server_lists_every_worker
+}
+
+async fn a_job_made_on_one_server_is_run_on_another_and_watched_on_a_third(store: Shared) {
+    let [a, b, c] = servers(store).await;
+    let many = JobsWatcher::open(&c.client(), JobsWatcher::of_type("sync")).await;
+    many.started().await;
+    let worker = b.worker("w1").connect().await;
+    let id = a.client().create(spec("sync")).await.id;
+    c.client().try_get(&id).await.expect("it is there at once after the answer");
+    let one = c.watch(&id).await;
+    many.until("the job", |copy| copy.jobs.contains_key(&id)).await;
+    let held = worker.expect_assignment().await;
+    one.until_state(State::Running).await;
+    many.until("that it runs", |copy| copy.jobs[&id].state() == State::Running).await;
+    held.succeed().await.expect("taken");
+    one.until_state(State::Succeeded).await;
+    one.end().await.1.expect("the watch of a job that is over ends well");
+    many.until("that it is over", |copy| copy.gone.contains_key(&id)).await;
+    drop((worker, held, many));
+    stop([a, b, c]).await;
+}
+
+async fn a_cancel_reaches_the_worker_on_another_server(store: Shared) {
+    let [a, b, c] = servers(store).await;
+    let worker = b.worker("w1").connect().await;
+    let id = a.client().create(spec("sync")).await.id;
+    let held = worker.expect_assignment().await;
+    c.client().cancel(&id, None).await.expect("asked");
+    let cancel = worker.expect_cancel().await;
+    assert_eq!((cancel.job_id.as_str(), cancel.lease_epoch), (id.as_str(), held.epoch));
+    assert_eq!(cancel.reason, "enough");
+    held.cancelled().await.expect("taken");
+    assert_eq!(c.client().get(&id).await.state(), State::Cancelled);
+    drop((worker, held));
+    stop([a, b, c]).await;
+}
+
+async fn progress_and_lines_reach_watchers_on_another_server(store: Shared) {
+    let [a, b, c] = servers(store).await;
+    let worker = b.worker("w1").connect().await;
+    let id = a.client().create(spec("sync")).await.id;
+    let held = worker.expect_assignment().await;
+    let wish = v1::WatchJobRequest { include_logs: true, ..Watcher::wish(&id) };
+    let one = Watcher::open(c.client(), wish).await;
+    let many = JobsWatcher::open(&c.client(), JobsWatcher::of_type("sync")).await;
+    many.started().await;
+    for at in [40.0, 80.0] {
+        held.report(percent(at)).await.expect("taken");
+        one.until_status("progress", |status| status.percent() == Some(at)).await;
+        many.until("progress", |copy| copy.jobs[&id].percent() == Some(at)).await;
+        c.client().until(&id, |job| job.percent() == Some(at)).await;
+        held.log(lines([at])).await.expect("taken");
+        let line = at.to_string();
+        one.until("the line", |seen| {
+            Watcher::lines(seen).iter().any(|entry| entry.message == line).then_some(())
+        })
+        .await;
+    }
+    held.succeed().await.expect("taken");
+    let (seen, end) = one.end().await;
+    end.expect("it ends well");
+    assert_eq!(Watcher::lines(&seen).len(), 2, "each line once");
+    drop((worker, held, many));
+    stop([a, b, c]).await;
+}
+
+async fn a_worker_that_attaches_to_another_server_goes_on_with_its_jobs(store: Shared) {
+    let [a, b] = servers(store).await;
+    let worker = a.worker("w1").connect().await;
+    let id = b.client().create(spec("sync")).await.id;
+    worker.expect_assignment().await.progress(30.0).await;
+    // The stream to the first server hangs: nobody has told it anything.
+    let again = b.worker("w1").same_process_as(&worker).has(&id, 1).connect().await;
+    assert_eq!(again.welcome.adopted.len(), 1);
+    let ended = Refusal::of(&worker.end().await.expect_err("the older stream is over"));
+    assert_eq!((ended.code, ended.reason.as_str()), (Code::Aborted, "SESSION_SUPERSEDED"));
+    a.client().cancel(&id, None).await.expect("asked");
+    assert_eq!(again.expect_cancel().await.job_id, id);
+    let seq = again.update(&id, 1, Report::Succeeded(Succeeded::default()));
+    again.settled(seq).await.expect("taken");
+    assert_eq!(a.client().get(&id).await.state(), State::Succeeded);
+    drop((worker, again));
+    stop([a, b]).await;
+}
+
+async fn a_watch_goes_on_at_another_server_with_its_token(store: Shared) {
+    let [a, b] = servers(store).await;
+    let ids = [a.client().create(spec("sync")).await.id, b.client().create(spec("sync")).await.id];
+    let wish = || JobsWatcher::of_type("sync");
+    let watcher = JobsWatcher::open(&a.client(), wish()).await;
+    let copy = watcher.until("both", |copy| copy.snapshots == 1 && copy.jobs.len() == 2).await;
+    watcher.stop().await;
+    b.client().cancel(&ids[0], None).await.expect("cancelled");
+    let third = a.client().create(spec("sync")).await.id;
+    let again = JobsWatcher::resume(&b.client(), wish(), copy).await;
+    let copy = again
+        .until("what changed", |copy| {
+            copy.gone.contains_key(&ids[0]) && copy.jobs.contains_key(&third)
+        })
+        .await;
+    assert_eq!((copy.resets, copy.jobs.len()), (0, 2));
+    drop(again);
+    stop([a, b]).await;
+}
+
+async fn what_is_reported_by_single_calls_is_read_on_every_server(store: Shared) {
+    let [a, b, c] = servers(store).await;
+    a.client().create(spec("sync")).await;
+    let (job, epoch) = b.client().acquire_one("sync").await;
+    let report = |at: f64| v1::ReportJobRequest {
+        job_id: job.id.clone(),
+        lease_epoch: epoch,
+        progress: Some(percent(at)),
+        ..v1::ReportJobRequest::default()
+    };
+    let mut sequence = 0;
+    for (at, server) in [(10.0, &a), (20.0, &b), (30.0, &c), (40.0, &a), (50.0, &c)] {
+        server.client().report(report(at)).await.expect("taken");
+        for reader in [&a, &b, &c] {
+            let read = reader.client().get(&job.id).await;
+            assert_eq!(read.percent(), Some(at));
+            let counted = read.status().progress.as_ref().expect("progress").sequence;
+            assert!(counted >= sequence, "{counted} after {sequence}");
+            sequence = counted;
+        }
+    }
+    let over = b.client().complete(&job.id, epoch).await.expect("taken");
+    assert_eq!((over.state(), over.percent()), (State::Succeeded, Some(50.0)));
+    stop([a, b, c]).await;
+}
+
+async fn a_job_that_another_server_ended_frees_the_slot_of_its_worker(store: Shared) {
+    let [a, b] = servers(store).await;
+    let worker = a.worker("w1").connect().await;
+    let first = b.client().create(spec("sync")).await.id;
+    let held = worker.expect_assignment().await;
+    b.client().cancel(&first, Some(0.0)).await.expect("at once");
+    assert_eq!(worker.expect_revoke().await.job_id, first);
+    let second = b.client().create(spec("sync")).await.id;
+    let next = worker.expect_assignment().await;
+    assert_eq!(next.id, second, "the slot is free");
+    // A script on the same machine ends it by a single call.
+    b.client().complete(&second, next.epoch).await.expect("taken");
+    b.client().create(spec("sync")).await;
+    let last = worker.expect_assignment().await;
+    assert_eq!(held.succeed().await.expect_err("it lost that one").reason, "STALE_LEASE");
+    last.succeed().await.expect("taken");
+    drop((worker, held, next, last));
+    stop([a, b]).await;
+}
+
+async fn twenty_racing_repeats_of_a_request_make_one_job_on_all_servers(store: Shared) {
+    let [a, b, c] = servers(store).await;
+    let clients = [a.client(), b.client(), c.client()];
+    let repeats = (0..20).map(|at| clients[at % 3].request("once", spec("sync")));
+    let answers = futures_util::future::join_all(repeats).await;
+    let mut ids: Vec<String> = answers
+        .into_iter()
+        .map(|answer| answer.expect("an answer").job.expect("a job").id)
+        .collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
+    stop([a, b, c]).await;
+}
+
+async fn a_call_that_waits_for_a_job_gets_what_another_server_made(store: Shared) {
+    let [a, b] = servers(store).await;
+    let (client, other) = (a.client(), b.client());
+    let waiting = client.acquire_one("sync");
+    let made = async {
+        eventually(SOON, "the call waits", || async {
+            !b.client().workers().await.is_empty() || !a.client().workers().await.is_empty()
+        })
+        .await;
+        other.create(spec("sync")).await.id
+    };
+    let ((job, _), id) = futures_util::future::join(waiting, made).await;
+    assert_eq!(job.id, id);
+    stop([a, b]).await;
+}
+
+async fn every_server_lists_every_worker(store: Shared) {
+    let [a, b] = servers(store).await;
+    let worker = a.worker("w1").slots(3).connect().await;
+    let id = b.client().create(spec("sync")).await.id;
+    let held = worker.expect_assignment().await;
+    for server in [&a, &b] {
+        let listed = server.client().workers().await;
+        assert_eq!(listed.len(), 1);
+        let running: Vec<_> = listed[0].running.iter().map(|job| job.job_id.as_str()).collect();
+        assert_eq!((listed[0].held, running), (1, vec![id.as_str()]));
+    }
+    drop((worker, held));
+    stop([a, b]).await;
+}

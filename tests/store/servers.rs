@@ -1,0 +1,176 @@
+//! Several servers over one PostgreSQL: how they begin, and what they hear of each other.
+
+use std::time::Duration;
+
+use jobplane::store::postgres::{Listen, OpenError, Options, PostgresStore, migrate};
+use jobplane::store::{Batch, News, Store as _};
+use sqlx::{Connection as _, Executor as _};
+use tokio::time::timeout;
+
+use crate::cluster;
+use crate::world::{at, batch, born, given, load, options, spec};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+async fn listener(url: &str) -> PostgresStore {
+    let options = Options { listen: Listen::Here, ..options(url.to_owned()) };
+    PostgresStore::open(options).await.expect("it opens")
+}
+
+async fn told(store: &PostgresStore) -> News {
+    timeout(PATIENCE, store.told()).await.expect("news").expect("it hears")
+}
+
+#[tokio::test]
+async fn servers_that_begin_at_once_make_the_schema_once() {
+    let Some(cluster) = cluster::shared() else { return };
+    let name = cluster.create(None).await;
+    let url = cluster.url(&name);
+    let open = migrate(&options(url.clone()), true).await.expect("a look");
+    assert_eq!(open.len(), 2);
+    let begin = || PostgresStore::open(options(url.clone()));
+    let begun = futures_util::future::join_all((0..6).map(|_| begin())).await;
+    let mut stores: Vec<_> = begun.into_iter().map(|store| store.expect("it opens")).collect();
+    assert_eq!(migrate(&options(url.clone()), true).await.expect("a look"), []);
+    assert_eq!(migrate(&options(url.clone()), false).await.expect("nothing to do"), []);
+    let origin = stores[0].origin().await.expect("an origin");
+    for store in &stores {
+        assert_eq!(store.origin().await.expect("an origin"), origin);
+    }
+    given(&stores.remove(0), vec![born(1, spec(), at(0))]).await;
+    assert!(load(&stores[4], 1).await.is_some());
+}
+
+#[tokio::test]
+async fn schema_that_is_not_ours_is_refused_and_left_alone() {
+    let Some(cluster) = cluster::shared() else { return };
+    let name = cluster.create(None).await;
+    let url = cluster.url(&name);
+    let refusal = async || PostgresStore::open(options(url.clone())).await.err();
+    let mut connection = cluster.connect(&name).await;
+    connection.execute("CREATE TABLE jobs (id int)").await.expect("a table");
+    assert!(matches!(refusal().await, Some(OpenError::Foreign)));
+    connection.execute("DROP TABLE jobs").await.expect("gone");
+    PostgresStore::open(options(url.clone())).await.expect("it opens").close().await;
+    let later = "INSERT INTO _sqlx_migrations VALUES (900, 'later', now(), true, '', 0)";
+    connection.execute(later).await.expect("a row");
+    let refused = refusal().await;
+    assert!(matches!(refused, Some(OpenError::SchemaTooNew { found: 900, .. })), "{refused:?}");
+    connection.execute("DELETE FROM _sqlx_migrations WHERE version = 900").await.expect("gone");
+    connection.execute("UPDATE _sqlx_migrations SET checksum = ''").await.expect("changed");
+    assert!(matches!(refusal().await, Some(OpenError::SchemaDiffers { version: 1 })));
+    connection.close().await.expect("it closes");
+}
+
+#[tokio::test]
+async fn database_that_cannot_be_used_says_why() {
+    let Some(cluster) = cluster::shared() else { return };
+    let refusal = async |url: String| match PostgresStore::open(options(url)).await {
+        Ok(_) => panic!("it opens"),
+        Err(error) => error,
+    };
+    assert!(matches!(refusal(cluster.url("nowhere")).await, OpenError::NoDatabase { .. }));
+    let nobody = cluster.url("postgres").replace("postgres@", "nobody_at_all@");
+    assert!(matches!(refusal(nobody).await, OpenError::Denied { .. }));
+    let tls = format!("{}?sslmode=require", cluster.url("postgres"));
+    assert!(matches!(refusal(tls).await, OpenError::Tls { .. }));
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = silent.local_addr().expect("an address").port();
+    drop(silent);
+    let closed = format!("postgres://postgres:secret@127.0.0.1:{port}/x");
+    let refused = refusal(closed).await;
+    assert!(matches!(refused, OpenError::Unreachable { .. }), "{refused:?}");
+    assert!(!format!("{refused:?}").contains("secret"));
+    assert!(matches!(refusal("postgres://a b".to_owned()).await, OpenError::Url(_)));
+}
+
+#[tokio::test]
+async fn copy_of_a_database_is_another_change_log() {
+    let Some(cluster) = cluster::shared() else { return };
+    let name = cluster.create(None).await;
+    let store = PostgresStore::open(options(cluster.url(&name))).await.expect("it opens");
+    let origin = store.origin().await.expect("an origin");
+    store.close().await;
+    let copy = cluster.create(Some(&name)).await;
+    let copied = PostgresStore::open(options(cluster.url(&copy))).await.expect("it opens");
+    assert_ne!(copied.origin().await.expect("an origin").store, origin.store);
+    copied.close().await;
+    let again = PostgresStore::open(options(cluster.url(&name))).await.expect("it opens");
+    assert_eq!(again.origin().await.expect("an origin"), origin);
+    again.close().await;
+}
+
+#[tokio::test]
+async fn news_reach_the_others_and_not_oneself() {
+    let Some(cluster) = cluster::shared() else { return };
+    let name = cluster.create(None).await;
+    let url = cluster.url(&name);
+    let (one, other) = (listener(&url).await, listener(&url).await);
+    let all = News { changes: true, progress: true };
+    // Whoever begins to listen has missed something.
+    assert_eq!((told(&one).await, told(&other).await), (all, all));
+    let changes = News { changes: true, progress: false };
+    one.tell(changes).await.expect("told");
+    assert_eq!(told(&other).await, changes);
+    let itself = timeout(Duration::from_millis(300), one.told()).await;
+    assert!(itself.is_err(), "{itself:?}");
+    // Told all at once, they come as few.
+    let tell = |_| one.tell(News { changes: false, progress: true });
+    let told_all = futures_util::future::join_all((0..50).map(tell)).await;
+    assert!(told_all.iter().all(Result::is_ok));
+    assert!(told(&other).await.progress);
+    let more = async {
+        let mut more = 0;
+        while timeout(Duration::from_millis(300), other.told()).await.is_ok() {
+            more += 1;
+        }
+        more
+    };
+    assert!(more.await <= 2, "a word for each");
+    // Who loses the connection may have missed something, and hears again afterwards.
+    let mut killer = cluster.connect(&name).await;
+    killer
+        .execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND query ILIKE 'LISTEN%'",
+        )
+        .await
+        .expect("killed");
+    let again = async {
+        loop {
+            if let Ok(news) = other.told().await {
+                return news;
+            }
+        }
+    };
+    assert_eq!(timeout(PATIENCE, again).await.expect("news"), all);
+    one.tell(changes).await.expect("told");
+    assert_eq!(told(&other).await, changes);
+    killer.close().await.expect("it closes");
+    one.close().await;
+    other.close().await;
+}
+
+#[tokio::test]
+async fn closed_store_is_unavailable() {
+    let Some(cluster) = cluster::shared() else { return };
+    let name = cluster.create(None).await;
+    let store = PostgresStore::open(options(cluster.url(&name))).await.expect("it opens");
+    given(&store, vec![born(1, spec(), at(0))]).await;
+    store.close().await;
+    let late = Batch { creates: vec![born(2, spec(), at(0))], ..batch(at(1)) };
+    assert!(store.commit(late).await.is_err());
+    assert!(store.ping().await.is_err());
+    let mut connection = cluster.connect(&name).await;
+    let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'jobplane' \
+        AND datname = current_database()";
+    // A backend takes a moment to hear the goodbye.
+    let gone = async {
+        while sqlx::query_scalar::<_, i64>(count).fetch_one(&mut connection).await.expect("it") > 0
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("no connection is left");
+    connection.close().await.expect("it closes");
+}
