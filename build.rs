@@ -43,6 +43,7 @@ const FILES: &[&str] = &[
     "jobplane/v1/job.proto",
     "jobplane/v1/job_service.proto",
     "jobplane/v1/worker_service.proto",
+    "jobplane/v1/job_type_service.proto",
     "jobplane/v1/admin_service.proto",
 ];
 

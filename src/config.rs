@@ -110,6 +110,8 @@ pub struct Periods {
     pub deadlines: Duration,
     /// Counters are looked at for jobs that wait, in case a hint was lost.
     pub poll: Duration,
+    /// Schedules are looked at although none is known to be due, in case a hint was lost.
+    pub schedules: Duration,
     /// Long logs are trimmed.
     pub logs: Duration,
     /// What is past its time is pruned.
@@ -131,6 +133,7 @@ impl Default for Periods {
             leases: Duration::from_secs(1),
             deadlines: Duration::from_secs(1),
             poll: POLL_INTERVAL,
+            schedules: Duration::from_secs(30),
             logs: Duration::from_secs(5),
             prune: Duration::from_secs(60),
             clock: Duration::from_secs(10),

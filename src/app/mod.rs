@@ -97,6 +97,7 @@ impl App {
                 closed: closed.clone(),
             },
         );
+        engine.load_rules().await.context("the store does not answer")?;
         engine.poll_line().await.context("the store does not answer")?;
         engine.recall_last_successes().await.context("the store does not answer")?;
         let found = engine.found().await.context("the store does not answer")?;

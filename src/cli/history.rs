@@ -82,7 +82,10 @@ fn nothing(args: &Args) -> String {
 }
 
 /// How long each type usually runs: the median of its last 20 jobs that succeeded.
-async fn typical(client: &Client, jobs: &[Job]) -> Result<BTreeMap<String, Duration>, Failure> {
+pub(super) async fn typical(
+    client: &Client,
+    jobs: &[Job],
+) -> Result<BTreeMap<String, Duration>, Failure> {
     let types: BTreeSet<String> = jobs.iter().map(|job| job_type(job).to_owned()).collect();
     let request =
         GetSummaryRequest { types: types.into_iter().collect(), ..GetSummaryRequest::default() };
@@ -99,7 +102,7 @@ fn job_type(job: &Job) -> &str {
     job.spec.as_ref().map_or("", |spec| &spec.r#type)
 }
 
-fn table(wide: bool) -> Table {
+pub(super) fn table(wide: bool) -> Table {
     let mut titles = vec![
         "JOB", "<TYPE", "STATE", "STARTED", ">RAN", ">CHANGE", ">ITEMS", ">OK", ">FAILED", ">RATE",
     ];
@@ -110,7 +113,7 @@ fn table(wide: bool) -> Table {
     Table::new(&titles).spare(&["RATE", "OK", "STARTED", "FAILED", "CHANGE", "ITEMS"])
 }
 
-fn row(job: &Job, typical: &BTreeMap<String, Duration>, out: &Out) -> Vec<Cell> {
+pub(super) fn row(job: &Job, typical: &BTreeMap<String, Duration>, out: &Out) -> Vec<Cell> {
     let status = job.status.clone().unwrap_or_default();
     let progress = status.progress.clone().unwrap_or_default();
     let moment = |wire: Option<&prost_types::Timestamp>| {

@@ -42,18 +42,24 @@ described! {
     v1::CreateJobResponse: "CreateJobResponse",
     v1::DeleteJobResponse: "DeleteJobResponse",
     v1::GetJobResponse: "GetJobResponse",
+    v1::GetJobTypeResponse: "GetJobTypeResponse",
     v1::GetStatsResponse: "GetStatsResponse",
     v1::GetSummaryResponse: "GetSummaryResponse",
     v1::Job: "Job",
+    v1::JobType: "JobType",
     v1::ListJobAttemptsResponse: "ListJobAttemptsResponse",
     v1::ListJobLogsResponse: "ListJobLogsResponse",
+    v1::ListJobTypesResponse: "ListJobTypesResponse",
     v1::ListJobsResponse: "ListJobsResponse",
     v1::ListQueuesResponse: "ListQueuesResponse",
     v1::ListWorkersResponse: "ListWorkersResponse",
     v1::LogEntry: "LogEntry",
     v1::LogGap: "LogGap",
     v1::Queue: "Queue",
+    v1::PutJobTypeResponse: "PutJobTypeResponse",
     v1::RetryJobResponse: "RetryJobResponse",
+    v1::TriggerJobTypeResponse: "TriggerJobTypeResponse",
+    v1::UpdateQueueResponse: "UpdateQueueResponse",
     v1::WatchJobResponse: "WatchJobResponse",
     v1::WatchJobsResponse: "WatchJobsResponse",
     v1::Worker: "Worker",
@@ -136,6 +142,15 @@ fn out(value: prost_types::Value) -> Value {
         Some(Kind::ListValue(list)) => Value::Array(list.values.into_iter().map(out).collect()),
         Some(Kind::StructValue(object)) => object_out(object),
     }
+}
+
+/// A JSON object, read already, as an encoded Struct.
+///
+/// # Errors
+///
+/// An integer that a double cannot hold, and where.
+pub fn struct_of(fields: serde_json::Map<String, Value>) -> Result<Bytes, String> {
+    Ok(Bytes::from(object_in(fields, "$")?.encode_to_vec()))
 }
 
 /// A JSON object as an encoded Struct.

@@ -17,6 +17,7 @@ use crate::runtime::Clock;
 use crate::telemetry::chain;
 
 mod active;
+mod apply;
 mod cancel;
 mod client;
 mod completions;
@@ -42,6 +43,7 @@ mod pages;
 mod paint;
 mod parse;
 mod process;
+mod queue;
 mod queues;
 mod relay;
 mod retry;
@@ -54,6 +56,8 @@ mod submit;
 mod summary;
 mod table;
 mod top;
+mod trigger;
+mod types;
 mod watch;
 mod work;
 pub mod worker;
@@ -150,6 +154,15 @@ enum Ask {
     Workers(workers::Args),
     /// Show where jobs wait
     Queues(queues::Args),
+    /// Pause a queue, resume it, or set its limits
+    Queue(queue::Args),
+    /// Declare types, queues and quotas as a file says, and show what that changes
+    Apply(apply::Args),
+    /// Show types of jobs, or one with its definition and last runs; enable or disable one
+    #[command(args_conflicts_with_subcommands = true)]
+    Types(types::Args),
+    /// Run a job of a declared type now
+    Trigger(Box<trigger::Args>),
 }
 
 /// What every command that asks a server knows.
@@ -282,5 +295,9 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::Top(args) => top::run(args, context, out).await,
         Ask::Workers(args) => workers::run(args, context, out).await,
         Ask::Queues(args) => queues::run(args, context, out).await,
+        Ask::Queue(args) => queue::run(args, context, out).await,
+        Ask::Apply(args) => Box::pin(apply::run(args, context, out)).await,
+        Ask::Types(args) => Box::pin(types::run(args, context, out)).await,
+        Ask::Trigger(args) => Box::pin(trigger::run(*args, context, out)).await,
     }
 }

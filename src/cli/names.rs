@@ -38,6 +38,7 @@ named! {
     ErrorOrigin: "ERROR_ORIGIN_" [],
     JobState: "JOB_STATE_" ["pending", "running", "succeeded", "failed", "cancelled", "skipped"],
     JobTrigger: "JOB_TRIGGER_" [],
+    JobTypeOrigin: "JOB_TYPE_ORIGIN_" [],
     LogLevel: "LOG_LEVEL_" ["debug", "info", "warning", "error"],
     Priority: "PRIORITY_" ["low", "normal", "high", "urgent"],
     SkipReason: "SKIP_REASON_" [],

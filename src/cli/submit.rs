@@ -110,7 +110,7 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
 }
 
 /// Watches the job; as `json`, prints only what became of it, or how far it is when the time is over.
-async fn wait(
+pub(super) async fn wait(
     client: &Client,
     id: String,
     limit: Option<Duration>,
@@ -170,7 +170,7 @@ fn request(args: &Args, now: Timestamp) -> Result<CreateJobRequest, Failure> {
 }
 
 /// The payload, from the command line, a file or stdin.
-fn payload(source: &str) -> Result<Bytes, Failure> {
+pub(super) fn payload(source: &str) -> Result<Bytes, Failure> {
     let text = match source.strip_prefix('@') {
         _ if source == "-" => read(std::io::stdin(), "stdin")?,
         Some(path) => {

@@ -80,9 +80,9 @@ fn show(
 
 fn nothing(filter: &Filter) -> String {
     let next = if filter.categories.is_empty() {
-        "a type is known once it had a job: make one with `jobplane submit TYPE`"
+        "a type is known once it had a job, or is declared: `jobplane submit TYPE`, `jobplane apply`"
     } else {
-        "no type has a category before it is declared"
+        "a type has the category that it is declared with: `jobplane types`"
     };
     format!("jobplane: no type of job{}; {next}", filter.words())
 }
@@ -255,8 +255,7 @@ fn row(summary: &Summary, now: Timestamp, wide: bool) -> Vec<Cell> {
         Cell::from(format::span_or_nothing(status.run_duration.as_ref())),
         Cell::from(format::span_or_nothing(summary.typical_run_duration.as_ref())),
         Cell::from(failed.to_string()).painted((failed > 0).then_some(Paint::Red)),
-        // The server keeps no schedules yet.
-        Cell::from("–"),
+        Cell::from(ago(summary.next_fire_time.as_ref())),
     ];
     if wide {
         let counted = !summary.counts.is_empty();

@@ -8,12 +8,13 @@ use uuid::Uuid;
 
 use crate::auth::Caller;
 use crate::domain::job::{JobSpec, Trigger, UniquePolicy};
+use crate::domain::job_type::Draft;
 use crate::domain::limits::{QUEUES_MAX, TYPES_MAX};
 use crate::domain::machine::{self, Applied, Birth, Command, Now, Refusal};
 use crate::domain::stats::Changes;
-use crate::domain::status::StateKind;
+use crate::domain::status::{SkipReason, StateKind};
 use crate::domain::validate::Violations;
-use crate::domain::{Job, JobId};
+use crate::domain::{Category, Job, JobId, Timestamp};
 use crate::store::{NewJob, RequestKey};
 
 use super::Engine;
@@ -25,7 +26,7 @@ use super::pipeline::{Created, Work};
 #[derive(Debug, Clone)]
 pub struct CreateJob {
     /// What is asked.
-    pub spec: JobSpec,
+    pub draft: Draft,
     /// The caller's id for the request, and a digest of its body.
     pub request: Option<(String, [u8; 32])>,
     /// Only say whether it would be taken.
@@ -59,7 +60,6 @@ const CREATE_TRIES_MAX: usize = 3;
 impl Engine {
     /// Makes a job, or finds the one that the same request made before.
     pub async fn create(&self, caller: &Caller, create: CreateJob) -> Result<Created> {
-        self.check_names(&create.spec)?;
         self.born(caller, create, Trigger::Api, None).await
     }
 
@@ -85,8 +85,7 @@ impl Engine {
     /// assignment as long as that lease is in force. A unique key that another job holds is refused
     /// whatever its policy: the other job is somebody else's to run.
     pub async fn start(&self, waiter: Waiter, create: CreateJob) -> Result<Started> {
-        self.check_names(&create.spec)?;
-        if create.spec.schedule_time.is_some_and(|time| time > self.clock.now()) {
+        if create.draft.rest.schedule_time.is_some_and(|time| time > self.clock.now()) {
             let mut violations = Violations::default();
             violations.add("spec.schedule_time", "must not lie ahead: the job starts at once");
             return Err(Error::Invalid(violations));
@@ -114,7 +113,7 @@ impl Engine {
         }
     }
 
-    async fn born(
+    pub(super) async fn born(
         &self,
         caller: &Caller,
         create: CreateJob,
@@ -127,8 +126,12 @@ impl Engine {
             fingerprint,
         });
         let returns_holder =
-            starter.is_none() && create.spec.unique_policy == UniquePolicy::ReturnExisting;
-        let spec = Arc::new(create.spec);
+            starter.is_none() && create.draft.rest.unique_policy == UniquePolicy::ReturnExisting;
+        let book = self.registry.book();
+        let job_type = create.draft.rest.job_type.clone();
+        let definition = book.spec(&job_type);
+        let spec = Arc::new(create.draft.complete(definition));
+        self.check_names(&spec)?;
         let mut refusal = Error::Overloaded;
         for _ in 0..CREATE_TRIES_MAX {
             if let Some(request) = &request
@@ -136,7 +139,19 @@ impl Engine {
             {
                 return Ok(Created { job: known, existing: true });
             }
-            let new = self.newborn(caller, &spec, trigger, starter, request.clone());
+            let now = self.clock.now();
+            let origin = Origin {
+                created_by: caller.principal().to_owned(),
+                trigger,
+                category: definition.and_then(|definition| definition.category.clone()),
+                skipped: book.skips(&job_type, now),
+            };
+            if starter.is_some() && origin.skipped.is_none() {
+                book.lets_start(&job_type, &spec.queue)?;
+            }
+            let starter =
+                starter.map(|waiter| Waiter { queues: vec![spec.queue.clone()], ..waiter.clone() });
+            let new = newborn(&spec, origin, starter.as_ref(), request.clone(), now);
             if create.validate_only {
                 return Ok(Created { job: new.job, existing: false });
             }
@@ -164,7 +179,7 @@ impl Engine {
     }
 
     /// The job that the request made before, if it did.
-    async fn known_request(&self, request: &RequestKey) -> Result<Option<Job>> {
+    pub(super) async fn known_request(&self, request: &RequestKey) -> Result<Option<Job>> {
         let (caller, request_id) = (request.caller.clone(), request.request_id.clone());
         let known = self
             .db
@@ -180,40 +195,6 @@ impl Engine {
         }
     }
 
-    /// The job as it will be born: waiting, or started at once in a session of its own.
-    fn newborn(
-        &self,
-        caller: &Caller,
-        spec: &Arc<JobSpec>,
-        trigger: Trigger,
-        starter: Option<&Waiter>,
-        request: Option<RequestKey>,
-    ) -> NewJob {
-        let now = self.clock.now();
-        let birth = Birth {
-            created_by: caller.principal().to_owned(),
-            trigger,
-            category: None,
-            skipped: None,
-        };
-        let mut status = machine::create(spec, birth, now);
-        let mut changes = Changes::default();
-        changes.record(None, &status);
-        let session = starter.map(|waiter| waiter.session(now));
-        if let (Some(session), StateKind::Pending) = (&session, status.kind()) {
-            let command =
-                Command::Start { session: session.id, worker_id: session.worker_id.clone() };
-            if let Ok(Applied::Changed(transition)) =
-                machine::apply(spec, &status, command, Now::at(now))
-            {
-                changes.record(Some(&status), &transition.status);
-                status = transition.status;
-            }
-        }
-        let job = Job { id: JobId(Uuid::now_v7()), spec: Arc::clone(spec), status };
-        NewJob { job, request, session, changes }
-    }
-
     /// A type or queue never heard of before counts against its bound.
     fn check_names(&self, spec: &JobSpec) -> Result<()> {
         let limit = |what, limit: usize| Error::LimitExceeded { what, limit: limit as u64 };
@@ -225,4 +206,39 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// What is known of a job at its birth besides what was asked.
+pub(super) struct Origin {
+    pub(super) created_by: String,
+    pub(super) trigger: Trigger,
+    pub(super) category: Option<Category>,
+    pub(super) skipped: Option<SkipReason>,
+}
+
+/// The job as it will be born: waiting, skipped, or started at once in a session of its own.
+pub(super) fn newborn(
+    spec: &Arc<JobSpec>,
+    origin: Origin,
+    starter: Option<&Waiter>,
+    request: Option<RequestKey>,
+    now: Timestamp,
+) -> NewJob {
+    let Origin { created_by, trigger, category, skipped } = origin;
+    let mut status = machine::create(spec, Birth { created_by, trigger, category, skipped }, now);
+    let mut changes = Changes::default();
+    changes.record(None, &status);
+    // Who may not run it needs no lease.
+    let session = starter.filter(|_| skipped.is_none()).map(|waiter| waiter.session(now));
+    if let (Some(session), StateKind::Pending) = (&session, status.kind()) {
+        let command = Command::Start { session: session.id, worker_id: session.worker_id.clone() };
+        if let Ok(Applied::Changed(transition)) =
+            machine::apply(spec, &status, command, Now::at(now))
+        {
+            changes.record(Some(&status), &transition.status);
+            status = transition.status;
+        }
+    }
+    let job = Job { id: JobId(Uuid::now_v7()), spec: Arc::clone(spec), status };
+    NewJob { job, request, fire: None, session, changes }
 }

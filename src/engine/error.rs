@@ -1,8 +1,10 @@
 //! What a use case may answer instead of its result.
 
-use crate::domain::JobId;
+use crate::domain::ids::QuotaName;
+use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::machine::Refusal;
 use crate::domain::validate::Violations;
+use crate::domain::{JobId, JobType, QueueName};
 use crate::store;
 
 /// Facts for the caller; `grpc/status.rs` alone makes a status of them.
@@ -30,6 +32,35 @@ pub enum Error {
         /// The key.
         key: String,
     },
+    /// No such type: neither declared, nor seen on a job.
+    #[error("there is no job type {0}")]
+    TypeNotFound(JobType),
+    /// The type was only seen on jobs.
+    #[error("the job type {0} is not declared, only seen on jobs")]
+    TypeNotDeclared(JobType),
+    /// The declaration is not the one that was to be replaced.
+    #[error("the job type {job_type} has revision {held}, not {presented}")]
+    TypeChanged {
+        /// The type.
+        job_type: JobType,
+        /// Its revision; 0 if it is not declared.
+        held: i64,
+        /// The one that was to be replaced.
+        presented: i64,
+    },
+    /// A job of the type could not run now.
+    #[error("{job_type}: {refusal}")]
+    CannotTrigger {
+        /// The type.
+        job_type: JobType,
+        /// Where the job would wait.
+        queue: QueueName,
+        /// Why.
+        refusal: TriggerRefusal,
+    },
+    /// No such quota.
+    #[error("there is no quota {0}")]
+    QuotaNotFound(QuotaName),
     /// The request id was used before with another body.
     #[error("the request id was used before with another body, for job {job_id}")]
     RequestIdReused {

@@ -28,8 +28,10 @@ impl Engine {
                 Ok((counts, store.oldest_pending(now).await?, store.sessions(now).await?))
             })
             .await?;
-        let depths: Vec<QueueDepth> =
-            queues::by_name(&counts, &oldest, now).into_iter().map(depth).collect();
+        let depths: Vec<QueueDepth> = queues::by_name(&counts, &oldest, &self.registry.book(), now)
+            .into_iter()
+            .map(depth)
+            .collect();
         metrics.jobs_stored(&counts);
         metrics.queue_depths(&depths);
         metrics.sessions(sessions.iter().filter(|session| session.end.is_none()).count());

@@ -23,10 +23,15 @@ mod log_lines;
 mod logs;
 pub mod pipeline;
 mod queues;
+mod quotas;
+pub mod registry;
 mod replicas;
+mod schedule;
 pub mod session;
 mod stats;
 mod summary;
+mod trigger;
+mod types;
 mod unary;
 mod upkeep;
 mod watch;
@@ -53,9 +58,12 @@ pub use jobs::{JobPage, ListJobs};
 pub use logs::{ListLogs, LogGap, LogLine, LogPage};
 pub use pipeline::{Adoption, Created};
 pub use queues::Queue;
+pub use quotas::Quota;
 pub use replicas::set_clock;
 pub use stats::{Figures, Stats, StatsFilter, Window};
 pub use summary::{Summary, SummaryQuery};
+pub use trigger::TriggerType;
+pub use types::{PutType, TypeFilter, TypeInfo};
 pub use unary::{JobReport, Reported};
 pub use watch_jobs::{JobsWatch, Resume, Sent, Start, WatchJobs};
 pub use workers::{Worker, WorkerFilter, WorkerState, Workforce, percent};
@@ -67,7 +75,9 @@ use known::Known;
 use live::Live;
 use log_lines::LogLines;
 use pipeline::{After, Cache, Pipeline};
+use registry::Registry;
 use replicas::{Ears, Herald};
+use schedule::Agenda;
 use session::Sessions;
 
 /// What lets background loops act before their period is over.
@@ -111,6 +121,10 @@ pub struct Inner {
     pub(crate) metrics: Metrics,
     pub(crate) shutdown: Shutdown,
     pub(crate) tasks: Tasks,
+    pub(crate) registry: Arc<Registry>,
+    agenda: Agenda,
+    /// Whether others write the store, too.
+    shared: bool,
     board: LoopBoard,
     nudges: Nudges,
     health: Arc<Health>,
@@ -156,6 +170,7 @@ impl Engine {
         let (hub, line) = (Hub::default(), Line::default());
         let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
+        let registry = Arc::new(Registry::default());
         let (nudges, health) = (Nudges::default(), Arc::new(Health::default()));
         let ears = Arc::new(Ears::default());
         let herald = if is_shared { Herald::of_shared_store() } else { Herald::default() };
@@ -219,6 +234,7 @@ impl Engine {
             waiters: Arc::clone(&waiters),
             live: Arc::clone(&live),
             cache: Arc::clone(&cache),
+            registry: Arc::clone(&registry),
             after,
         };
         tasks.spawn_vital("dispatcher", &shutdown, dispatcher.run(shutdown.clone()));
@@ -229,6 +245,9 @@ impl Engine {
             feed,
             sessions,
             metrics,
+            registry,
+            agenda: Agenda::default(),
+            shared: is_shared,
             shutdown,
             tasks: tasks.clone(),
             board,

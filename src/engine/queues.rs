@@ -4,33 +4,42 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::auth::Caller;
+use crate::domain::limits::QUEUES_MAX;
+use crate::domain::queue::QueueSettings;
 use crate::domain::stats::Count;
+use crate::domain::validate::Violations;
 use crate::domain::{JobType, QueueName, StateKind, Timestamp};
+use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
 
 use super::Engine;
-use super::error::Result;
+use super::error::{Error, Result};
+use super::registry::Rulebook;
 
-/// A queue as it stands. Nothing can pause or bound one yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A queue as it stands.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Queue {
     /// Its name.
     pub name: QueueName,
+    /// How it was set up.
+    pub settings: QueueSettings,
     /// Jobs now stored, by state.
     pub counts: BTreeMap<StateKind, i64>,
     /// How long the oldest ready job has waited.
     pub oldest_pending_age: Option<Duration>,
 }
 
-/// The queues that counters name, by name.
+/// The queues that counters name or that were set up, by name.
 pub(super) fn by_name(
     counts: &[Count],
     oldest: &[(QueueName, JobType, Timestamp)],
+    book: &Rulebook,
     now: Timestamp,
 ) -> Vec<Queue> {
     let mut queues: BTreeMap<QueueName, Queue> = BTreeMap::new();
     let mut queue = |name: &QueueName, change: &dyn Fn(&mut Queue)| {
         change(queues.entry(name.clone()).or_insert_with(|| Queue {
             name: name.clone(),
+            settings: QueueSettings::default(),
             counts: BTreeMap::new(),
             oldest_pending_age: None,
         }));
@@ -45,12 +54,18 @@ pub(super) fn by_name(
             queue.oldest_pending_age = queue.oldest_pending_age.max(Some(now.since(*ready)));
         });
     }
+    for (name, known) in &book.queues {
+        queue(name, &|queue| queue.settings.clone_from(&known.what));
+    }
     queues.into_values().collect()
 }
 
 impl Engine {
-    /// Every queue that ever had a job, by name.
+    /// Every queue that was set up or ever had a job, by name.
     pub async fn queues(&self, _caller: &Caller) -> Result<Vec<Queue>> {
+        if self.shared {
+            self.load_rules().await?;
+        }
         let now = self.clock.now();
         let (counts, oldest) = self
             .db
@@ -58,7 +73,43 @@ impl Engine {
                 Ok((store.counts().await?, store.oldest_pending(now).await?))
             })
             .await?;
-        Ok(by_name(&counts, &oldest, now))
+        Ok(by_name(&counts, &oldest, &self.registry.book(), now))
+    }
+
+    /// Changes how a queue is treated; answers it as it stands.
+    pub async fn update_queue(
+        &self,
+        caller: &Caller,
+        name: &QueueName,
+        change: impl Fn(&mut QueueSettings) + Send + Sync,
+    ) -> Result<Queue> {
+        if !self.known.takes_queue(name) {
+            let limit = QUEUES_MAX as u64;
+            return Err(Error::LimitExceeded { what: "the number of queues", limit });
+        }
+        let key = RuleKey::new(RuleKind::Queue, name.as_str());
+        let decide = |found: &[Rule]| {
+            let held = found.first();
+            let before = held.map(Rule::read::<QueueSettings>).transpose()?;
+            let mut settings = before.clone().unwrap_or_default();
+            change(&mut settings);
+            if !settings.paused {
+                settings.pause_reason.clear();
+            }
+            let mut wrong = Violations::default();
+            settings.validate("queue.", &mut wrong);
+            wrong.into_result().map_err(Error::Invalid)?;
+            if before.as_ref() == Some(&settings) {
+                return Ok((Vec::new(), ()));
+            }
+            let revision = held.map_or(0, |rule| rule.revision);
+            Ok((vec![RuleWrite::put(key.clone(), revision, &settings)?], ()))
+        };
+        self.change_rules(vec![key.clone()], decide).await?;
+        // What waited behind a pause or a bound may start.
+        self.poll_line().await?;
+        let queues = self.queues(caller).await?;
+        queues.into_iter().find(|queue| queue.name == *name).ok_or(Error::Overloaded)
     }
 }
 

@@ -14,6 +14,7 @@ use crate::domain::{Category, JobType, QueueName, SessionId, StateKind, Timestam
 
 use super::Engine;
 use super::error::Result;
+use super::registry::Rulebook;
 use super::workers::{Roster, Workforce};
 
 /// Which jobs are counted: OR within a field, AND between fields, an empty field does not filter.
@@ -21,11 +22,12 @@ use super::workers::{Roster, Workforce};
 pub struct StatsFilter {
     /// Jobs of these types.
     pub types: Vec<JobType>,
-    /// Jobs of these categories. Counters keep none, and no type has one before it is declared: a
-    /// category matches no job.
+    /// Jobs of types that are of these categories now; no type has one before it is declared.
     pub categories: Vec<Category>,
     /// Jobs in these queues.
     pub queues: Vec<QueueName>,
+    /// No type is of these categories.
+    pub is_void: bool,
 }
 
 /// What happened of late.
@@ -75,16 +77,30 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl StatsFilter {
     fn matches(&self, job_type: &JobType, queue: &QueueName) -> bool {
-        self.categories.is_empty()
+        !self.is_void
             && (self.types.is_empty() || self.types.contains(job_type))
             && (self.queues.is_empty() || self.queues.contains(queue))
+    }
+
+    /// The same by types alone, as they are declared now.
+    fn by_types(mut self, book: &Rulebook) -> Self {
+        if !self.categories.is_empty() {
+            let of = |name: &JobType| book.is_of(name, &self.categories);
+            let all = book.types.keys().filter(|name| of(name)).cloned();
+            let asked = |name: &JobType| self.types.is_empty() || self.types.contains(name);
+            let types: Vec<JobType> = all.filter(asked).collect();
+            self.is_void = types.is_empty();
+            self.types = types;
+        }
+        self
     }
 
     /// Whether a worker could take jobs that match, as far as queues and types tell.
     fn is_served_by(&self, session: &Session) -> bool {
         let queues = &session.queues;
         let types = &session.types;
-        (self.queues.is_empty() || self.queues.iter().any(|queue| queues.contains(queue)))
+        !self.is_void
+            && (self.queues.is_empty() || self.queues.iter().any(|queue| queues.contains(queue)))
             && (self.types.is_empty()
                 || types.is_empty()
                 || self.types.iter().any(|job_type| types.contains(job_type)))
@@ -192,6 +208,7 @@ pub(super) fn add_up(filter: &StatsFilter, kept: &Kept, now: Timestamp) -> Stats
 impl Engine {
     /// Figures of the jobs that match, and the workers that could take them.
     pub async fn stats(&self, _caller: &Caller, filter: StatsFilter) -> Result<Stats> {
+        let filter = filter.by_types(&self.registry.book());
         let now = self.clock.now();
         let from = first_minute(now, DAY);
         let kept = self

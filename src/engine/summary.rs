@@ -1,27 +1,30 @@
 //! How each type of job does: its last runs, its last success, its failures.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use crate::auth::Caller;
+use crate::domain::circuit::CircuitState;
+use crate::domain::job_type::JobTypeSpec;
 use crate::domain::limits::{RECENT_RUNS_MAX, SUMMARY_TYPES_MAX};
 use crate::domain::stats::{Bucket, Count};
 use crate::domain::{Category, Job, JobFilter, JobType, StateKind, Timestamp};
 use crate::store::ListQuery;
 
-use super::Engine;
 use super::error::{Error, Result};
+use super::registry::{Definition, Rulebook};
 use super::stats::first_minute;
+use super::{Engine, TypeInfo};
 
 /// A wish for summaries.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SummaryQuery {
     /// Only these types; all if empty.
     pub types: Vec<JobType>,
-    /// Only types of these categories. No type has one before it is declared: a category matches no
-    /// type.
+    /// Only types of these categories; no type has one before it is declared.
     pub categories: Vec<Category>,
     /// So many recent jobs of each.
     pub recent_runs: usize,
@@ -32,6 +35,12 @@ pub struct SummaryQuery {
 pub struct Summary {
     /// The type.
     pub job_type: JobType,
+    /// How it is declared; `None` if it was only seen on jobs.
+    pub declared: Option<JobTypeSpec>,
+    /// When its schedule fires next.
+    pub next_fire_time: Option<Timestamp>,
+    /// How its breaker stands, if it has one.
+    pub circuit: Option<CircuitState>,
     /// Its newest job.
     pub last_job: Option<Job>,
     /// Its newest jobs, the newest first.
@@ -46,6 +55,32 @@ pub struct Summary {
     pub failed_last_hour: u64,
     /// Jobs that failed for good in the last 24 hours.
     pub failed_last_day: u64,
+}
+
+impl Summary {
+    /// What is known of a type without its jobs.
+    fn of(
+        job_type: &JobType,
+        definition: Option<&Arc<Definition>>,
+        book: &Rulebook,
+        now: Timestamp,
+    ) -> Self {
+        let schedule = definition.and_then(|definition| definition.active_schedule());
+        let circuit = definition.and_then(|it| TypeInfo::declared(it, book).circuit);
+        Self {
+            job_type: job_type.clone(),
+            declared: definition.map(|definition| definition.declared.spec.clone()),
+            next_fire_time: schedule.and_then(|schedule| schedule.next(now)),
+            circuit,
+            last_job: None,
+            recent_jobs: Vec::new(),
+            last_success_time: None,
+            typical_run_duration: None,
+            counts: BTreeMap::new(),
+            failed_last_hour: 0,
+            failed_last_day: 0,
+        }
+    }
 }
 
 /// Successful runs that a typical one is taken from.
@@ -82,26 +117,24 @@ pub(super) fn by_type(
     query: &SummaryQuery,
     counts: &[Count],
     buckets: &[Bucket],
+    book: &Rulebook,
     now: Timestamp,
 ) -> BTreeMap<JobType, Summary> {
     let mut summaries = BTreeMap::new();
-    if !query.categories.is_empty() {
-        return summaries;
+    let types: BTreeSet<&JobType> = query.types.iter().collect();
+    let wanted = |job_type: &JobType| {
+        (types.is_empty() || types.contains(job_type))
+            && (query.categories.is_empty() || book.is_of(job_type, &query.categories))
+    };
+    for (job_type, definition) in book.types.iter().filter(|(job_type, _)| wanted(job_type)) {
+        summaries.insert(job_type.clone(), Summary::of(job_type, Some(definition), book, now));
     }
-    let wanted: BTreeSet<&JobType> = query.types.iter().collect();
     for count in counts {
         let job_type = &count.key.job_type;
-        if wanted.is_empty() || wanted.contains(job_type) {
-            let summary = summaries.entry(job_type.clone()).or_insert_with(|| Summary {
-                job_type: job_type.clone(),
-                last_job: None,
-                recent_jobs: Vec::new(),
-                last_success_time: None,
-                typical_run_duration: None,
-                counts: BTreeMap::new(),
-                failed_last_hour: 0,
-                failed_last_day: 0,
-            });
+        if wanted(job_type) {
+            let summary = summaries
+                .entry(job_type.clone())
+                .or_insert_with(|| Summary::of(job_type, None, book, now));
             *summary.counts.entry(count.state).or_default() += count.stored;
         }
     }
@@ -117,7 +150,7 @@ pub(super) fn by_type(
 }
 
 impl Engine {
-    /// How each type does that ever had a job, by name.
+    /// How each type does that is declared or ever had a job, by name.
     pub async fn summaries(&self, _caller: &Caller, query: SummaryQuery) -> Result<Vec<Summary>> {
         let now = self.clock.now();
         let from = first_minute(now, DAY);
@@ -127,7 +160,7 @@ impl Engine {
                 move |store| async move { Ok((store.counts().await?, store.buckets(from).await?)) },
             )
             .await?;
-        let summaries = by_type(&query, &counts, &buckets, now);
+        let summaries = by_type(&query, &counts, &buckets, &self.registry.book(), now);
         if summaries.len() > SUMMARY_TYPES_MAX {
             let limit = SUMMARY_TYPES_MAX as u64;
             return Err(Error::LimitExceeded { what: "the number of types in one summary", limit });

@@ -1,17 +1,19 @@
-//! AdminService: what operators look at.
+//! AdminService: what operators look at, and what they set.
 
 mod info;
 mod workers;
 
 use tonic::{Request, Response, Status};
 
+use crate::domain::ids::QuotaName;
+use crate::domain::validate::Violations;
 use crate::engine::{Engine, Queue};
 use crate::proto::v1;
 use crate::proto::v1::admin_service_server::AdminService;
 
 use super::caller::caller;
-use super::convert::{stats, time};
-use super::status::to_status;
+use super::convert::{queue, quota, stats, time};
+use super::status::{invalid, to_status};
 
 /// Answers AdminService.
 #[derive(Clone)]
@@ -27,15 +29,15 @@ impl AdminApi {
     }
 }
 
-/// Nothing can pause, bound or weigh a queue yet: all of them stand at their defaults.
 fn shown(queue: &Queue) -> v1::Queue {
-    v1::Queue {
+    let mut shown = v1::Queue {
         name: queue.name.to_string(),
-        weight: 1,
         counts: stats::counts(&queue.counts),
         oldest_pending_age: queue.oldest_pending_age.map(time::span_to_proto),
         ..v1::Queue::default()
-    }
+    };
+    queue::settings_to_proto(&queue.settings, &mut shown);
+    shown
 }
 
 #[tonic::async_trait]
@@ -67,5 +69,53 @@ impl AdminService for AdminApi {
     ) -> Result<Response<v1::GetServerInfoResponse>, Status> {
         let info = self.engine.info(&caller(&request)).await;
         Ok(Response::new(info::to_proto(&info)))
+    }
+    async fn update_queue(
+        &self,
+        request: Request<v1::UpdateQueueRequest>,
+    ) -> Result<Response<v1::UpdateQueueResponse>, Status> {
+        let caller = caller(&request);
+        let mut wrong = Violations::default();
+        let change = queue::from_proto(request.into_inner(), &mut wrong);
+        let change = change.ok_or_else(|| invalid(wrong))?;
+        let apply = |settings: &mut _| change.apply(settings);
+        let updated = self.engine.update_queue(&caller, &change.name, apply).await;
+        let queue = Some(shown(&updated.map_err(to_status)?));
+        Ok(Response::new(v1::UpdateQueueResponse { queue }))
+    }
+
+    async fn put_quota(
+        &self,
+        request: Request<v1::PutQuotaRequest>,
+    ) -> Result<Response<v1::PutQuotaResponse>, Status> {
+        let caller = caller(&request);
+        let mut wrong = Violations::default();
+        let quota = quota::from_proto(request.into_inner().quota, &mut wrong);
+        let (name, spec) = quota.ok_or_else(|| invalid(wrong))?;
+        let put = self.engine.put_quota(&caller, name, spec).await;
+        let (quota, created) = put.map_err(to_status)?;
+        let quota = Some(quota::to_proto(&quota));
+        Ok(Response::new(v1::PutQuotaResponse { quota, created }))
+    }
+
+    async fn list_quotas(
+        &self,
+        request: Request<v1::ListQuotasRequest>,
+    ) -> Result<Response<v1::ListQuotasResponse>, Status> {
+        let quotas = self.engine.quotas(&caller(&request)).await.map_err(to_status)?;
+        let quotas = quotas.iter().map(quota::to_proto).collect();
+        Ok(Response::new(v1::ListQuotasResponse { quotas }))
+    }
+
+    async fn delete_quota(
+        &self,
+        request: Request<v1::DeleteQuotaRequest>,
+    ) -> Result<Response<v1::DeleteQuotaResponse>, Status> {
+        let caller = caller(&request);
+        let mut wrong = Violations::default();
+        let name = wrong.take("name", QuotaName::new(&request.get_ref().name));
+        let name = name.ok_or_else(|| invalid(wrong))?;
+        self.engine.delete_quota(&caller, &name).await.map_err(to_status)?;
+        Ok(Response::new(v1::DeleteQuotaResponse {}))
     }
 }

@@ -11,11 +11,13 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::proto::v1::admin_service_server::AdminServiceServer;
 use crate::proto::v1::job_service_server::JobServiceServer;
+use crate::proto::v1::job_type_service_server::JobTypeServiceServer;
 use crate::proto::v1::worker_service_server::WorkerServiceServer;
 use crate::runtime::Shutdown;
 
 use super::admin_service::AdminApi;
 use super::job_service::JobApi;
+use super::job_type_service::JobTypeApi;
 use super::worker_service::WorkerApi;
 
 /// Services that may be asked for; the empty name is the whole server.
@@ -23,6 +25,7 @@ const SERVICES: &[&str] = &[
     "",
     JobServiceServer::<JobApi>::NAME,
     WorkerServiceServer::<WorkerApi>::NAME,
+    JobTypeServiceServer::<JobTypeApi>::NAME,
     AdminServiceServer::<AdminApi>::NAME,
 ];
 

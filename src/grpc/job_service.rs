@@ -129,6 +129,13 @@ impl JobService for JobApi {
         list::attempts(&self.engine, &caller, &request.into_inner()).await.map(Response::new)
     }
 
+    async fn explain_job(
+        &self,
+        _: Request<v1::ExplainJobRequest>,
+    ) -> Result<Response<v1::ExplainJobResponse>, Status> {
+        Err(Status::unimplemented("ExplainJob is not built yet"))
+    }
+
     async fn get_stats(
         &self,
         request: Request<v1::GetStatsRequest>,

@@ -17,6 +17,7 @@ pub mod convert;
 mod deadline;
 mod health;
 pub mod job_service;
+mod job_type_service;
 pub mod listener;
 pub mod observe;
 pub mod oversize;

@@ -16,6 +16,7 @@ use crate::engine::Engine;
 use crate::proto::DESCRIPTOR_SET;
 use crate::proto::v1::admin_service_server::AdminServiceServer;
 use crate::proto::v1::job_service_server::JobServiceServer;
+use crate::proto::v1::job_type_service_server::JobTypeServiceServer;
 use crate::proto::v1::worker_service_server::WorkerServiceServer;
 use crate::runtime::Shutdown;
 use crate::telemetry::Metrics;
@@ -24,6 +25,7 @@ use super::admin_service::AdminApi;
 use super::arrival::ArrivalLayer;
 use super::health::HealthApi;
 use super::job_service::JobApi;
+use super::job_type_service::JobTypeApi;
 use super::listener::Listener;
 use super::observe::ObserveLayer;
 use super::oversize::OversizeLayer;
@@ -129,6 +131,10 @@ fn grpc(engine: &Engine, streams: Streams, cors_origins: &[String]) -> Result<Ro
         .max_decoding_message_size(MESSAGE_BYTES_MAX);
     let routes = Routes::new(jobs)
         .add_service(worker(MESSAGE_BYTES_MAX))
+        .add_service(
+            JobTypeServiceServer::new(JobTypeApi::new(engine.clone()))
+                .max_decoding_message_size(MESSAGE_BYTES_MAX),
+        )
         .add_service(
             AdminServiceServer::new(AdminApi::new(engine.clone()))
                 .max_decoding_message_size(MESSAGE_BYTES_MAX),

@@ -7,9 +7,10 @@ use tonic::{Code, Status};
 use tonic_types::pb;
 use uuid::Uuid;
 
-use crate::domain::JobId;
+use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::machine::{CommandKind, Refusal, table};
 use crate::domain::validate::Violations;
+use crate::domain::{JobId, JobType, QueueName};
 use crate::engine;
 use crate::store;
 use crate::telemetry::chain;
@@ -48,6 +49,20 @@ pub fn to_status(error: engine::Error) -> Status {
             .job(holder)
             .fact("unique_key", key)
             .resource(holder),
+        E::TypeNotFound(name) => Answer::new(Reason::TypeNotFound, message).job_type(&name),
+        E::TypeNotDeclared(name) => {
+            Answer::new(Reason::TypeNotDeclared, message).job_type(&name).unmet("type", &name)
+        }
+        E::TypeChanged { job_type, held, presented } => Answer::new(Reason::TypeChanged, message)
+            .job_type(&job_type)
+            .fact("held", held.to_string())
+            .fact("presented", presented.to_string()),
+        E::CannotTrigger { job_type, queue, refusal } => {
+            cannot_trigger(&job_type, &queue, &refusal, &message)
+        }
+        E::QuotaNotFound(name) => {
+            Answer::new(Reason::QuotaNotFound, message).fact("quota", name.as_str())
+        }
         E::RequestIdReused { job_id } => Answer::new(Reason::RequestIdReused, message)
             .job(job_id)
             .violation("request_id", "was used before with another body"),
@@ -148,6 +163,35 @@ fn refused(job_id: JobId, refusal: &Refusal, message: String) -> Answer {
     }
 }
 
+/// Why a type cannot be triggered now.
+fn cannot_trigger(
+    job_type: &JobType,
+    queue: &QueueName,
+    refusal: &TriggerRefusal,
+    message: &str,
+) -> Answer {
+    let answer = |reason| Answer::new(reason, message.to_owned()).job_type(job_type);
+    match refusal {
+        TriggerRefusal::TypeNotDeclared => answer(Reason::TypeNotDeclared).unmet("type", job_type),
+        TriggerRefusal::TypeDisabled => answer(Reason::TypeDisabled).unmet("type", job_type),
+        TriggerRefusal::AlreadyRunning { running, max_concurrent } => {
+            answer(Reason::AlreadyRunning)
+                .fact("running", running.to_string())
+                .fact("max_concurrent", max_concurrent.to_string())
+                .unmet("type", job_type)
+        }
+        TriggerRefusal::QueuePaused { .. } => {
+            answer(Reason::QueuePaused).fact("queue", queue.as_str()).unmet("queue", queue)
+        }
+        TriggerRefusal::CircuitOpen { next_probe_time } => {
+            let micros = next_probe_time.as_micros().to_string();
+            answer(Reason::CircuitOpen)
+                .fact("next_probe_time_micros", micros)
+                .unmet("type", job_type)
+        }
+    }
+}
+
 /// Whether a client or worker asks for it, rather than the server by itself.
 const fn is_asked_for(command: CommandKind) -> bool {
     match command {
@@ -200,6 +244,11 @@ fn log(error: &engine::Error) {
         | E::Refused { .. }
         | E::NotOver(_)
         | E::DuplicateJob { .. }
+        | E::TypeNotFound(_)
+        | E::TypeNotDeclared(_)
+        | E::TypeChanged { .. }
+        | E::CannotTrigger { .. }
+        | E::QuotaNotFound(_)
         | E::RequestIdReused { .. }
         | E::RequestIdSpent { .. }
         | E::Invalid(_)

@@ -91,6 +91,13 @@ fn kind_from_wire(report: Report, now: Timestamp, wrong: &mut Violations) -> Opt
             let (error, retry_delay, progress) = (error?, delay?, transpose(progress)?);
             Some(UpdateKind::Outcome(Outcome::Failed { error, retry_delay, progress }))
         }
+        Report::QuotaUse(_) => {
+            wrong.add(
+                "update.quota_use",
+                "is not counted yet: a start draws its type's quota_costs",
+            );
+            None
+        }
         Report::Cancelled(_) => Some(UpdateKind::Outcome(Outcome::Cancelled)),
         Report::Released(released) => {
             let delay = convert::time::delay(released.delay, "update.released.delay", wrong);

@@ -14,6 +14,9 @@ use crate::runtime::{Clock, LoopBoard, Shutdown};
 pub type Step =
     Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<u64>> + Send>> + Send + Sync + 'static>;
 
+/// How long a loop may rest, at most the period that it is given.
+pub type Rest = Box<dyn Fn(Duration) -> Duration + Send + Sync + 'static>;
+
 /// Spread of the period, so that replicas do not run in step.
 const JITTER: f64 = 0.1;
 /// A step that handled a full batch is run again after this pause instead of a whole period.
@@ -27,6 +30,8 @@ pub struct Driver {
     pub period: Duration,
     /// Makes it run early.
     pub nudge: Arc<Notify>,
+    /// How long there is nothing to do, at most a period; a whole one if it cannot be known.
+    pub rest: Option<Rest>,
     /// Where it notes what it did.
     pub board: LoopBoard,
     /// The clock.
@@ -44,10 +49,11 @@ impl Driver {
             let busy =
                 matches!(result, Ok(rows) if rows >= crate::domain::limits::LOOP_ROWS_MAX as u64);
             self.note(&result, &mut failing);
-            let pause = if busy {
-                PAUSE_WHILE_BUSY
-            } else {
-                self.period.mul_f64(1.0 + JITTER * rand::random_range(-1.0..=1.0))
+            let period = || self.period.mul_f64(1.0 + JITTER * rand::random_range(-1.0..=1.0));
+            let pause = match &self.rest {
+                _ if busy => PAUSE_WHILE_BUSY,
+                Some(rest) if result.is_ok() => rest(period()),
+                Some(_) | None => period(),
             };
             tokio::select! {
                 () = nudged => {}

@@ -16,7 +16,7 @@ use crate::config::Periods;
 use crate::engine::{Engine, Result};
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 
-use driver::{Driver, Step};
+use driver::{Driver, Rest, Step};
 
 /// Starts every loop.
 pub fn start(
@@ -26,17 +26,19 @@ pub fn start(
     tasks: &Tasks,
     shutdown: &Shutdown,
 ) {
-    let drive = |name, period, step: Step, nudge: Option<Arc<Notify>>| {
+    let drive_at = |name, period, step: Step, nudge: Option<Arc<Notify>>, rest: Option<Rest>| {
         board.announce(name, period);
         let driver = Driver {
             name,
             period,
             nudge: nudge.unwrap_or_default(),
+            rest,
             board: board.clone(),
             clock: engine.clock().clone(),
         };
         tasks.spawn_vital(name, shutdown, driver.run(step, shutdown.clone()));
     };
+    let drive = |name, period, step, nudge| drive_at(name, period, step, nudge, None);
     let ended = Some(Arc::clone(&engine.nudges().session_ended));
     drive(
         "progress_flusher",
@@ -70,6 +72,14 @@ pub fn start(
         periods.poll,
         step(engine, |e| async move { e.keep_views().await }),
         wanted,
+    );
+    let until = engine.clone();
+    drive_at(
+        "scheduler",
+        periods.schedules,
+        step(engine, |e| async move { e.run_schedules().await }),
+        Some(engine.schedules_changed()),
+        Some(Box::new(move |most| until.until_schedule(most))),
     );
     drive("log_trimmer", periods.logs, step(engine, |e| async move { e.trim_logs().await }), None);
     drive("pruner", periods.prune, step(engine, |e| async move { e.prune().await }), None);

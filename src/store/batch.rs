@@ -11,6 +11,8 @@ use crate::domain::stats::Changes;
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{BatchId, JobId, Position, QueueName, SessionId, Timestamp};
 
+use super::rules::{RuleKey, RuleWrite};
+
 /// The names that must be unique.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum KeyKind {
@@ -18,6 +20,8 @@ pub enum KeyKind {
     Request,
     /// (type, unique key) of a job that is not over.
     Unique,
+    /// (type, nominal time) of a scheduled run, as long as its job is there.
+    Fire,
 }
 
 /// A create's request id: the same one again answers the same job.
@@ -40,6 +44,22 @@ pub struct KnownRequest {
     pub fingerprint: [u8; 32],
 }
 
+/// A nominal time of a schedule, as its key has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fire(String);
+
+impl Fire {
+    /// The key of a nominal time.
+    #[must_use]
+    pub fn at(nominal: Timestamp) -> Self {
+        Self(nominal.as_micros().to_string())
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A job to be born. If its spec has a unique key and it is not over at birth, it takes the key.
 #[derive(Debug, Clone)]
 pub struct NewJob {
@@ -47,6 +67,9 @@ pub struct NewJob {
     pub job: Job,
     /// The create's request id.
     pub request: Option<RequestKey>,
+    /// The nominal time of its type's schedule that it is the run of, whatever became of it: no other
+    /// job can be that.
+    pub fire: Option<Fire>,
     /// The session it is started in at once; opened only if the job is born.
     pub session: Option<Session>,
     /// What happened to it so far, for the figures.
@@ -185,6 +208,8 @@ pub struct Batch {
     pub progress: Vec<ProgressWrite>,
     /// Sessions, in order.
     pub sessions: Vec<SessionWrite>,
+    /// Rules, at most one write for each: if one misses its guard, nothing of the batch is written.
+    pub rules: Vec<RuleWrite>,
 }
 
 impl Batch {
@@ -200,6 +225,7 @@ impl Batch {
             logs: Vec::new(),
             progress: Vec::new(),
             sessions: Vec::new(),
+            rules: Vec::new(),
         }
     }
 
@@ -212,6 +238,7 @@ impl Batch {
             && self.logs.is_empty()
             && self.progress.is_empty()
             && self.sessions.is_empty()
+            && self.rules.is_empty()
     }
 }
 
@@ -253,6 +280,24 @@ pub struct Committed {
     pub logs: Vec<Appended>,
     /// Of each session write: whether it applied.
     pub sessions: Vec<bool>,
-    /// Its place in the change log; none if the batch was empty, and maybe none if it was progress alone.
+    /// Rules whose guard missed: then nothing was written, and all else is missed too.
+    pub missed_rules: Vec<RuleKey>,
+    /// Its place in the change log; none if the batch was empty or missed a rule, and maybe none if it
+    /// was progress alone.
     pub position: Option<Position>,
+}
+
+impl Committed {
+    /// What becomes of a batch of which these rules missed their guard.
+    pub(super) fn missed(batch: &Batch, missed_rules: Vec<RuleKey>) -> Self {
+        Self {
+            creates: vec![Written::Missed; batch.creates.len()],
+            writes: vec![Written::Missed; batch.writes.len()],
+            deletes: vec![false; batch.deletes.len()],
+            logs: vec![Appended::Missed; batch.logs.len()],
+            sessions: vec![false; batch.sessions.len()],
+            missed_rules,
+            position: None,
+        }
+    }
 }

@@ -7,7 +7,8 @@
 //! Entry: [`open`] and [`Store`], with [`memory`] as the reference model, [`sqlite`] for one machine, and
 //! [`postgres`] for any number of servers over one database.
 //! Invariants: a batch is atomic; what [`Store::commit`] answered is durable; a write that missed its
-//! guard leaves no trace in any table; counters change in the commit that changes the jobs.
+//! guard leaves no trace in any table, and a rule that missed its guard takes its whole batch with
+//! it; counters change in the commit that changes the jobs.
 
 mod batch;
 mod error;
@@ -20,6 +21,7 @@ mod passed;
 pub mod postgres;
 mod query;
 mod rows;
+mod rules;
 pub mod sqlite;
 mod trim;
 mod walk;
@@ -38,8 +40,8 @@ use crate::domain::{
 };
 
 pub use batch::{
-    Appended, Batch, Committed, JobDelete, JobWrite, KeyChange, KeyKind, KnownRequest, NewJob,
-    ProgressWrite, RequestKey, SessionWrite, Written,
+    Appended, Batch, Committed, Fire, JobDelete, JobWrite, KeyChange, KeyKind, KnownRequest,
+    NewJob, ProgressWrite, RequestKey, SessionWrite, Written,
 };
 pub use error::{Error, Result};
 pub use open::{Migrations, OpenError, Options, is_shared, migrate, open};
@@ -47,6 +49,7 @@ pub use query::{
     Caught, ChangesSince, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready, RemovedJob,
     StoreInfo,
 };
+pub use rules::{Rule, RuleKey, RuleKind, RuleWrite};
 
 /// One dispatch round: its candidates are locked until it is committed or dropped.
 #[async_trait]
@@ -150,6 +153,10 @@ pub trait Store: Send + Sync + 'static {
     async fn fold(&self) -> Result<u64> {
         Ok(0)
     }
+    /// Every rule of these kinds, by kind and name.
+    async fn rules(&self, kinds: &[RuleKind]) -> Result<Vec<Rule>>;
+    /// These rules, as far as they exist, by kind and name.
+    async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>>;
     /// Takes away what is past its time; answers how many rows went.
     async fn prune(&self, prune: Prune) -> Result<u64>;
     /// Whether other servers may be over the same store: then not all that happens in it is known

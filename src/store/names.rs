@@ -29,7 +29,9 @@ fn of_create(new: &NewJob) -> impl Iterator<Item = (Name<'_>, Option<&[u8; 32]>)
         (name, Some(&key.fingerprint))
     });
     let unique = unique(&new.job).filter(|_| holds_key(&new.job.status.state));
-    request.into_iter().chain(unique.map(|name| (name, None)))
+    let fire = new.fire.as_ref();
+    let fire = fire.map(|at| (KeyKind::Fire, new.job.spec.job_type.as_str(), at.as_str()));
+    request.into_iter().chain(unique.into_iter().chain(fire).map(|name| (name, None)))
 }
 
 fn of_write(write: &JobWrite) -> Option<Name<'_>> {

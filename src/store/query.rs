@@ -5,6 +5,8 @@ use crate::domain::job::Job;
 use crate::domain::session::EndReason;
 use crate::domain::{JobId, JobType, Position, QueueName, SessionId, Timestamp};
 
+use super::rules::RuleKey;
+
 /// Where a dispatch round looks for waiting jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
@@ -142,6 +144,8 @@ pub enum ChangesSince {
         /// Where jobs began to wait, and from when on the first of them is due; only from a
         /// [shared](super::Store::is_shared) store, for others know it by themselves.
         ready: Vec<Ready>,
+        /// Rules that were made, changed or deleted, each once.
+        rules: Vec<RuleKey>,
         /// The position that this leads to.
         position: Position,
     },

@@ -86,6 +86,7 @@ pub(super) const fn key_code(kind: KeyKind) -> i64 {
     match kind {
         KeyKind::Request => 0,
         KeyKind::Unique => 1,
+        KeyKind::Fire => 2,
     }
 }
 

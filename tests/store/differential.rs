@@ -13,8 +13,8 @@ use jobplane::domain::{
 use jobplane::store::memory::MemoryStore;
 use jobplane::store::postgres::{Options, PostgresStore};
 use jobplane::store::{
-    Batch, ChangesSince, Committed, JobWrite, ListQuery, LogQuery, NewJob, Probe, Prune,
-    SessionWrite, Store,
+    Batch, ChangesSince, Committed, Fire, JobWrite, ListQuery, LogQuery, NewJob, Probe, Prune,
+    RuleKey, RuleKind, RuleWrite, SessionWrite, Store,
 };
 use proptest::prelude::*;
 
@@ -28,18 +28,52 @@ use crate::world::{
 const TYPES: [&str; 2] = ["sync", "backup"];
 const QUEUES: [&str; 2] = ["default", "bulk"];
 const INSTANCES: [&str; 3] = ["", "i", "j"];
+const RULES: [(RuleKind, &str); 3] =
+    [(RuleKind::Type, "sync"), (RuleKind::Type, "backup"), (RuleKind::Queue, "sync")];
 const SESSIONS: u64 = 5;
 const JOBS: usize = 40;
 
 /// One part of a batch; numbers are taken modulo what there is.
 #[derive(Debug, Clone)]
 enum Part {
-    Create { kind: usize, request: Option<u8>, unique: Option<u8>, delay: u64, started: bool },
-    Write { job: usize, command: u8, stale: u8 },
-    Delete { job: usize, stale: bool },
-    Log { job: usize, epoch: i64, seq: i64, lines: usize },
-    Progress { job: usize, epoch: i64, sequence: i64 },
-    Session { session: u64, write: u8, seconds: u32 },
+    Create {
+        kind: usize,
+        request: Option<u8>,
+        unique: Option<u8>,
+        delay: u64,
+        started: bool,
+        fire: Option<u8>,
+    },
+    Write {
+        job: usize,
+        command: u8,
+        stale: u8,
+    },
+    Delete {
+        job: usize,
+        stale: bool,
+    },
+    Log {
+        job: usize,
+        epoch: i64,
+        seq: i64,
+        lines: usize,
+    },
+    Progress {
+        job: usize,
+        epoch: i64,
+        sequence: i64,
+    },
+    Session {
+        session: u64,
+        write: u8,
+        seconds: u32,
+    },
+    Rule {
+        name: usize,
+        gone: bool,
+        stale: bool,
+    },
 }
 
 /// One step.
@@ -55,13 +89,14 @@ enum Step {
 fn part() -> impl Strategy<Value = Part> {
     let maybe = |upto: u8| proptest::option::of(0..upto);
     prop_oneof![
-        3 => (0..8_usize, maybe(4), maybe(3), 0..3_u64, any::<bool>()).prop_map(
-            |(kind, request, unique, delay, started)| Part::Create {
+        3 => (0..8_usize, maybe(4), maybe(3), 0..3_u64, any::<bool>(), maybe(3)).prop_map(
+            |(kind, request, unique, delay, started, fire)| Part::Create {
                 kind,
                 request,
                 unique,
                 delay: delay * 20,
                 started,
+                fire,
             }
         ),
         6 => (0..JOBS, 0..12_u8, 0..8_u8)
@@ -73,6 +108,8 @@ fn part() -> impl Strategy<Value = Part> {
             .prop_map(|(job, epoch, sequence)| Part::Progress { job, epoch, sequence }),
         3 => (0..SESSIONS, 0..8_u8, 0..60_u32)
             .prop_map(|(session, write, seconds)| Part::Session { session, write, seconds }),
+        2 => (0..RULES.len(), any::<bool>(), 0..8_u8)
+            .prop_map(|(name, gone, stale)| Part::Rule { name, gone, stale: stale == 0 }),
     ]
 }
 
@@ -179,13 +216,25 @@ impl World<'_> {
         }
     }
 
+    async fn rule(&self, key: RuleKey, gone: bool, stale: bool) -> RuleWrite {
+        let keys = std::slice::from_ref(&key);
+        let held = self.model.rules_by_key(keys).await.expect("a read").pop();
+        let revision = held.map_or(0, |rule| rule.revision) + i64::from(stale);
+        if gone && revision > 0 {
+            RuleWrite::delete(key, revision)
+        } else {
+            RuleWrite::put(key, revision, &self.seconds).expect("encodes")
+        }
+    }
+
     async fn batch(&mut self, parts: Vec<Part>) -> Batch {
         let mut batch = batch(self.now());
         let mut named = Vec::new();
         for part in parts {
             match part {
-                Part::Create { kind, request, unique, delay, started } => {
+                Part::Create { kind, request, unique, delay, started, fire } => {
                     let mut new = self.create(kind, (request, unique), delay);
+                    new.fire = fire.map(|fire| Fire::at(at(u64::from(fire))));
                     if started && let Some(write) = self.write(&new.job, 0, 9) {
                         let before = new.job.status;
                         new.job = write.job;
@@ -231,6 +280,12 @@ impl World<'_> {
                 }
                 Part::Session { session, write, seconds } => {
                     batch.sessions.push(self.session(session, write, seconds));
+                }
+                Part::Rule { name, gone, stale } => {
+                    let key = RuleKey::new(RULES[name].0, RULES[name].1);
+                    if !batch.rules.iter().any(|write| write.key == key) {
+                        batch.rules.push(self.rule(key, gone, stale).await);
+                    }
                 }
             }
         }
@@ -385,6 +440,7 @@ impl World<'_> {
         }
         same!(due(now, 1_000) by |id| *id);
         same!(next_deadline());
+        same!(rules(&RuleKind::ALL));
         same!(expired_sessions(now, 3));
         same!(orphans(1_000) by |orphan| orphan.job_id);
         let sessions: Vec<_> = (0..SESSIONS).map(session_id).collect();

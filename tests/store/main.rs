@@ -15,6 +15,7 @@ mod outages;
 mod pooler;
 mod postgres;
 mod rounds;
+mod rules;
 mod servers;
 mod sessions;
 mod sqlite;

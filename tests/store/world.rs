@@ -113,7 +113,7 @@ pub fn born(number: u64, spec: JobSpec, now: Timestamp) -> NewJob {
     let mut changes = Changes::default();
     changes.record(None, &status);
     let job = Job { id: job_id(number), spec: Arc::new(spec), status };
-    NewJob { job, request: None, session: None, changes }
+    NewJob { job, request: None, fire: None, session: None, changes }
 }
 
 pub fn request(id: &str) -> RequestKey {

@@ -88,5 +88,11 @@ async fn finished(jobs: usize) -> Result<TempDir> {
 }
 
 fn born(life: &Life) -> NewJob {
-    NewJob { job: life.finished(), request: None, session: None, changes: life.changes.clone() }
+    NewJob {
+        job: life.finished(),
+        request: None,
+        fire: None,
+        session: None,
+        changes: life.changes.clone(),
+    }
 }

@@ -32,6 +32,7 @@ use super::exit::Failure;
 use crate::domain::limits::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
 use crate::proto::v1::admin_service_client::AdminServiceClient;
 use crate::proto::v1::job_service_client::JobServiceClient;
+use crate::proto::v1::job_type_service_client::JobTypeServiceClient;
 use crate::proto::v1::worker_service_client::WorkerServiceClient;
 use crate::runtime::Clock;
 
@@ -95,6 +96,12 @@ impl Client {
     #[must_use]
     pub fn jobs(&self) -> JobServiceClient<Channel> {
         JobServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
+    }
+
+    /// The service for types.
+    #[must_use]
+    pub fn types(&self) -> JobTypeServiceClient<Channel> {
+        JobTypeServiceClient::new(self.channel.clone()).max_decoding_message_size(ANSWER_BYTES_MAX)
     }
 
     /// The service for operators.

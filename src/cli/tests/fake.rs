@@ -147,6 +147,10 @@ impl JobService for Served {
         Ok(Response::new(CancelJobResponse { job: Some(job) }))
     }
 
+    async fn explain_job(&self, _: Request<ExplainJobRequest>) -> Answer<ExplainJobResponse> {
+        not_here()
+    }
+
     async fn get_stats(&self, _: Request<GetStatsRequest>) -> Answer<GetStatsResponse> {
         std::future::pending().await
     }

@@ -18,6 +18,8 @@ pub const CATCH_UP_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 pub const SCHEDULE_BATCH_MAX: usize = 100;
 /// Fire times that one preview shows.
 pub const PREVIEW_TIMES_MAX: usize = 100;
+/// Schedules settled at the same time: their commits are shared.
+pub const SCHEDULES_AT_ONCE: usize = 64;
 /// A run that is expected elsewhere may come this much before its time: clocks differ.
 pub const EXPECTED_EARLY: Duration = Duration::from_secs(60);
 /// Longest grace of an expected run.

@@ -17,6 +17,7 @@ use crate::store::{self, Batch, Probe, SessionWrite, Store, Written};
 use super::super::live::Live;
 use super::super::pipeline::After;
 use super::super::pipeline::Cache;
+use super::super::registry::Registry;
 use super::super::session::Sessions;
 use super::line::{Line, Pair};
 use super::taker::{Taker, start};
@@ -34,6 +35,7 @@ pub(in super::super) struct Dispatcher {
     pub(in super::super) waiters: Arc<Waiters>,
     pub(in super::super) live: Arc<Live>,
     pub(in super::super) cache: Arc<Cache>,
+    pub(in super::super) registry: Arc<Registry>,
     pub(in super::super) after: Arc<After>,
 }
 
@@ -89,7 +91,11 @@ impl Dispatcher {
         if takers.is_empty() {
             return Ok(Round::Idle);
         }
-        let accepted = |pair: &Pair| capacities.iter().any(|room| room.accepts(&pair.0, &pair.1));
+        let book = self.registry.book();
+        let accepted = |pair: &Pair| {
+            book.pause_reason(&pair.0).is_none()
+                && capacities.iter().any(|room| room.accepts(&pair.0, &pair.1))
+        };
         let pairs = self.line.take(DISPATCH_PAIRS_MAX, accepted);
         if pairs.is_empty() {
             return Ok(Round::Idle);

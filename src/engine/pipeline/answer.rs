@@ -3,16 +3,20 @@
 use std::collections::HashMap;
 
 use crate::domain::{Job, JobId};
-use crate::store::{Appended, Committed, KeyKind, Written};
+use crate::store::{Appended, Committed, KeyKind, RuleWrite, Written};
 
 use super::super::error::Error;
 use super::fold::{Desk, Folded, Verdict};
-use super::work::{Created, Work};
+use super::work::{Created, Reply, RulesChanged, Work};
 use super::writer::Writer;
 
 impl Writer {
     /// Answers every piece of a committed batch, and repeats what missed.
     pub(super) fn answer(&mut self, folded: Folded, committed: &Committed, times: &[usize]) {
+        if !committed.missed_rules.is_empty() {
+            self.answer_missed(folded, committed, times);
+            return;
+        }
         let Folded { batch, mut desks, written, work } = folded;
         let fate: HashMap<JobId, Written> =
             written.iter().copied().zip(committed.writes.iter().copied()).collect();
@@ -43,6 +47,26 @@ impl Writer {
         self.parts.after.appended(&batch.logs, &committed.logs);
         let before = |job_id| desks.get(&job_id).map(|desk| &desk.base);
         self.parts.after.committed(&batch, committed, before);
+    }
+
+    /// A rule stood otherwise than expected, so nothing was written: who expected that is told, and all
+    /// else is decided again.
+    fn answer_missed(&mut self, folded: Folded, committed: &Committed, times: &[usize]) {
+        let missed = |write: &RuleWrite| committed.missed_rules.contains(&write.key);
+        for ((piece, verdict), times) in folded.work.into_iter().zip(times) {
+            match (piece, verdict) {
+                (Work::Rules { change, reply }, Verdict::OnRules(_))
+                    if change.writes.iter().any(missed) =>
+                {
+                    reply.send(Ok(RulesChanged::Missed));
+                }
+                // It is none of its doing: this does not count.
+                (piece, _) => {
+                    piece.names(|id, _| self.parts.cache.forget(id));
+                    self.repeat(piece, times.saturating_sub(1));
+                }
+            }
+        }
     }
 
     pub(super) fn follow(&self, desk: &mut Desk) {
@@ -131,6 +155,17 @@ impl Writer {
                 reply.send(Ok(committed.sessions.get(place) == Some(&true)));
             }
             (Work::Progress { reply, .. }, Verdict::OnCommit) => reply.send(Ok(())),
+            (Work::Rules { change, reply }, Verdict::OnRules(creates)) => {
+                for (job_id, command) in change.commands {
+                    if missed(&job_id) {
+                        // The change is made; the job has only moved on before it heard of that.
+                        let reply = Reply::ignored();
+                        self.repeat(Work::Command { job_id, command, patient: false, reply }, 0);
+                    }
+                }
+                let creates = committed.creates.get(creates).unwrap_or_default().to_vec();
+                reply.send(Ok(RulesChanged::Done(creates)));
+            }
             // Decided on the cache where only a fresh read may answer.
             (piece, _) => {
                 piece.names(|id, _| self.parts.cache.forget(id));
@@ -149,5 +184,7 @@ fn taken(kind: KeyKind, holder: JobId, job: &Job) -> Error {
     match kind {
         KeyKind::Request => Error::RequestIdReused { job_id: holder },
         KeyKind::Unique => Error::DuplicateJob { holder, key: job.spec.unique_key.clone() },
+        // Scheduled runs are asked for by `Work::Rules` alone, which hears of this otherwise.
+        KeyKind::Fire => Error::DuplicateJob { holder, key: String::new() },
     }
 }

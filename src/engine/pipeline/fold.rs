@@ -7,10 +7,10 @@ use crate::domain::machine::{self, Applied, Command, Effect, Now, Refusal};
 use crate::domain::stats::Changes;
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{BatchId, Job, JobId, JobStatus};
-use crate::store::{Batch, JobDelete, JobWrite, KeyChange, SessionWrite, holds_key};
+use crate::store::{Batch, JobDelete, JobWrite, KeyChange, RuleWrite, SessionWrite, holds_key};
 
 use super::super::error::Error;
-use super::work::{Adoption, Opened, Work};
+use super::work::{Adoption, Opened, RuleChange, Work};
 
 /// A job within a batch: as it was read, and as it stands after the work so far.
 pub(super) struct Desk {
@@ -59,6 +59,8 @@ pub(super) enum Verdict {
     OnOpen(Opened),
     /// Hangs on the session write at this place.
     OnSession(usize),
+    /// Hangs on the commit as a whole; its creates are these.
+    OnRules(std::ops::Range<usize>),
     /// Hangs on the commit as a whole.
     OnCommit,
     /// Must be decided again on a fresh read: it would write nothing, and nothing of the kind may be
@@ -158,11 +160,33 @@ fn decide(
             batch.sessions.push(write.clone());
             Verdict::OnSession(batch.sessions.len() - 1)
         }
+        Work::Rules { change, .. } => rules_verdict(change, desks, batch, now),
         Work::Progress { rows, .. } => {
             batch.progress.extend(rows.iter().cloned());
             Verdict::OnCommit
         }
     }
+}
+
+fn rules_verdict(
+    change: &RuleChange,
+    desks: &mut HashMap<JobId, Desk>,
+    batch: &mut Batch,
+    now: crate::domain::Timestamp,
+) -> Verdict {
+    let taken = |write: &RuleWrite| batch.rules.iter().any(|other| other.key == write.key);
+    if change.writes.iter().any(taken) {
+        // Decided on the same revision as another one before it: in a batch of its own it misses.
+        return Verdict::Again;
+    }
+    batch.rules.extend(change.writes.iter().cloned());
+    let first = batch.creates.len();
+    batch.creates.extend(change.creates.iter().cloned());
+    for (job_id, command) in &change.commands {
+        // Refused or done already: the job went on meanwhile.
+        let _ = command_verdict(desks, *job_id, command, Now::at(now));
+    }
+    Verdict::OnRules(first..batch.creates.len())
 }
 
 fn command_verdict(

@@ -39,7 +39,7 @@ use queue::Queue;
 pub use after::After;
 pub(super) use cache::Cache;
 pub use lane::Lane;
-pub use work::{Adoption, Created, Opened, Reply, Work};
+pub use work::{Adoption, Created, Opened, Reply, RuleChange, RulesChanged, Work};
 
 /// What a writer works with.
 #[derive(Clone)]

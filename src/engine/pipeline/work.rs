@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::domain::machine::Command;
 use crate::domain::{Job, JobId, LogBatch, LogEntry, Session};
-use crate::store::{NewJob, ProgressWrite, SessionWrite};
+use crate::store::{NewJob, ProgressWrite, RuleWrite, SessionWrite, Written};
 
 use super::super::error::Result;
 use super::lane::Lane;
@@ -54,6 +54,26 @@ pub struct Opened {
     pub adopted: Vec<Job>,
     /// Jobs it named but lost, and why.
     pub revoked: Vec<(Adoption, String)>,
+}
+
+/// A change of rules with what hangs on it, all of it or nothing.
+#[derive(Debug, Clone, Default)]
+pub struct RuleChange {
+    /// The rules, each guarded by the revision it was decided on.
+    pub writes: Vec<RuleWrite>,
+    /// Jobs to be born with it.
+    pub creates: Vec<NewJob>,
+    /// Commands to jobs; those that a job does not allow any more are left out.
+    pub commands: Vec<(JobId, Command)>,
+}
+
+/// What became of a change of rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RulesChanged {
+    /// It is durable; what became of each create.
+    Done(Vec<Written>),
+    /// A rule stands otherwise than it was decided on: nothing was done.
+    Missed,
 }
 
 /// One piece of work for the writer.
@@ -123,6 +143,13 @@ pub enum Work {
         /// The answer.
         reply: Reply<bool>,
     },
+    /// Rules change.
+    Rules {
+        /// How.
+        change: Box<RuleChange>,
+        /// The answer.
+        reply: Reply<RulesChanged>,
+    },
     /// Newest progress of running jobs.
     Progress {
         /// One for each job.
@@ -143,6 +170,11 @@ impl Work {
             }
             Self::Logs { batch, .. } => batch.entries.iter().map(LogEntry::weight).sum(),
             Self::Progress { rows, .. } => rows.len() * OVERHEAD,
+            Self::Rules { change, .. } => {
+                let bodies = change.writes.iter().filter_map(|write| write.body.as_ref());
+                let jobs = change.creates.len() + change.commands.len();
+                bodies.map(Vec::len).sum::<usize>() + jobs * OVERHEAD
+            }
             Self::Command { .. }
             | Self::Fence { .. }
             | Self::Delete { .. }
@@ -161,6 +193,12 @@ impl Work {
             Self::Logs { batch, .. } => Lane::of_job(batch.job_id),
             Self::Open { session, .. } => Lane::of_session(session.id),
             Self::Session { write, .. } => Lane::of_session(write.session()),
+            // Guards keep it right by whichever lane it goes.
+            Self::Rules { change, .. } => {
+                let job = change.creates.first().map(|new| new.job.id);
+                let job = job.or_else(|| change.commands.first().map(|(job_id, _)| *job_id));
+                Lane::of_job(job.unwrap_or(JobId(Uuid::nil())))
+            }
             Self::Progress { rows, .. } => {
                 Lane::of_job(rows.first().map_or(JobId(Uuid::nil()), |row| row.job_id))
             }
@@ -174,9 +212,11 @@ impl Work {
             | Self::Logs { patient, .. }
             | Self::Session { patient, .. } => *patient,
             Self::Progress { .. } => true,
-            Self::Create { .. } | Self::Fence { .. } | Self::Delete { .. } | Self::Open { .. } => {
-                false
-            }
+            Self::Create { .. }
+            | Self::Fence { .. }
+            | Self::Delete { .. }
+            | Self::Open { .. }
+            | Self::Rules { .. } => false,
         }
     }
 
@@ -189,6 +229,9 @@ impl Work {
             Self::Delete { job_id, .. } => note(*job_id, false),
             Self::Fence { of, .. } => note(of.job_id, false),
             Self::Open { running, .. } => running.iter().for_each(|of| note(of.job_id, false)),
+            Self::Rules { change, .. } => {
+                change.commands.iter().for_each(|(job_id, _)| note(*job_id, false));
+            }
             Self::Create { .. } | Self::Session { .. } | Self::Progress { .. } => {}
         }
     }
@@ -203,6 +246,7 @@ impl Work {
             | Self::Progress { reply, .. } => reply.send(Err(error)),
             Self::Open { reply, .. } => reply.send(Err(error)),
             Self::Session { reply, .. } => reply.send(Err(error)),
+            Self::Rules { reply, .. } => reply.send(Err(error)),
         }
     }
 }

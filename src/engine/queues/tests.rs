@@ -26,7 +26,7 @@ fn queues_add_up_their_types_and_stand_by_name() {
     let second = |at: i64| Timestamp::from_micros(at * 1_000_000);
     let oldest =
         [(queue("slow"), job_type("a"), second(70)), (queue("slow"), job_type("b"), second(40))];
-    let queues = by_name(&counts, &oldest, second(100));
+    let queues = by_name(&counts, &oldest, &Rulebook::default(), second(100));
     let names: Vec<&str> = queues.iter().map(|queue| queue.name.as_str()).collect();
     assert_eq!(names, ["fast", "slow"]);
     assert_eq!(queues[0].oldest_pending_age, None);

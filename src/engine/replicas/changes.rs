@@ -20,7 +20,8 @@ impl Engine {
             .loop_db
             .read(move |store| async move { store.changes_since(&from, NEWS_CHANGES_MAX).await });
         match read.await? {
-            ChangesSince::Found { ids, removed, ready, position } => {
+            ChangesSince::Found { ids, removed, ready, rules, position } => {
+                self.heed_rules(&rules).await?;
                 let now = self.clock.now();
                 for place in ready {
                     self.line.ready(&place.queue, &place.job_type, place.at, now);
@@ -55,6 +56,7 @@ impl Engine {
         *self.ears.position.lock() = None;
         // Before everything else: what comes later is read from there on.
         let position = self.loop_db.read(|store| async move { store.position().await }).await?;
+        self.load_rules().await?;
         self.poll_line().await?;
         let mut jobs: HashSet<JobId> = self.ears.take_suspects().into_iter().collect();
         jobs.extend(self.live.jobs());

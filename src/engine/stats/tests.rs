@@ -78,6 +78,7 @@ fn a_filter_holds_for_counters_and_buckets_alike() {
             types: types.iter().map(|key| key.job_type.clone()).collect(),
             categories: Vec::new(),
             queues: queues.iter().map(|key| key.queue.clone()).collect(),
+            is_void: false,
         };
         let totals = add_up(&filter, &kept, NOW).totals;
         let pending = totals.counts.get(&StateKind::Pending).copied().unwrap_or_default();
@@ -90,12 +91,13 @@ fn a_filter_holds_for_counters_and_buckets_alike() {
 }
 
 #[test]
-fn a_category_matches_no_job() {
+fn a_type_that_is_not_declared_has_no_category() {
     let of = key("a", "fast");
     let filter = StatsFilter {
         categories: vec![Category::new("sync").expect("a name")],
         ..StatsFilter::default()
     };
+    let filter = filter.by_types(&Rulebook::default());
     let stats = add_up(&filter, &kept(vec![count(&of, StateKind::Pending, 1, 0)], Vec::new()), NOW);
     assert!(stats.totals.counts.is_empty() && stats.by_type.is_empty());
 }

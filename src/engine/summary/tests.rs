@@ -44,7 +44,7 @@ fn counts() -> Vec<Count> {
 
 #[test]
 fn each_known_type_has_a_summary_by_name() {
-    let summaries = by_type(&SummaryQuery::default(), &counts(), &[], NOW);
+    let summaries = by_type(&SummaryQuery::default(), &counts(), &[], &Rulebook::default(), NOW);
     let types: Vec<&str> = summaries.keys().map(JobType::as_str).collect();
     assert_eq!(types, ["a", "b"]);
     assert_eq!(summaries[&job_type("b")].counts[&StateKind::Failed], 5);
@@ -53,15 +53,15 @@ fn each_known_type_has_a_summary_by_name() {
 #[test]
 fn a_type_that_was_never_heard_of_has_none() {
     let query = SummaryQuery { types: vec![job_type("a"), job_type("z")], ..Default::default() };
-    let summaries = by_type(&query, &counts(), &[], NOW);
+    let summaries = by_type(&query, &counts(), &[], &Rulebook::default(), NOW);
     assert_eq!(summaries.into_keys().collect::<Vec<_>>(), [job_type("a")]);
 }
 
 #[test]
-fn a_category_matches_no_type() {
+fn a_type_that_is_not_declared_has_no_category() {
     let categories = vec![Category::new("sync").expect("a name")];
     let query = SummaryQuery { categories, ..Default::default() };
-    assert!(by_type(&query, &counts(), &[], NOW).is_empty());
+    assert!(by_type(&query, &counts(), &[], &Rulebook::default(), NOW).is_empty());
 }
 
 #[test]
@@ -72,7 +72,8 @@ fn failures_are_counted_within_their_window() {
         tally: Tally { failed, ..Tally::default() },
     };
     let buckets = [bucket(0, 1), bucket(60, 10), bucket(61, 100), bucket(1_440, 1_000)];
-    let summaries = by_type(&SummaryQuery::default(), &counts(), &buckets, NOW);
+    let summaries =
+        by_type(&SummaryQuery::default(), &counts(), &buckets, &Rulebook::default(), NOW);
     let summary = &summaries[&job_type("b")];
     assert_eq!((summary.failed_last_hour, summary.failed_last_day), (11, 1_111));
 }

@@ -1,5 +1,8 @@
 //! Names that the wire and the domain share.
 
+use crate::domain::job_type::TypeOrigin;
+use crate::domain::quota::{OnExhausted, Period};
+use crate::domain::schedule::OverlapPolicy;
 use crate::domain::validate::Violations;
 use crate::domain::{
     CancelCause, ErrorOrigin, LogLevel, OnStuck, Priority, SkipReason, StateKind, Trigger,
@@ -88,6 +91,13 @@ named!(StateKind, v1::JobState as "JobState":
 named!(SkipReason, v1::SkipReason as "SkipReason":
     CircuitOpen = CircuitOpen, Overlap = Overlap, TypeDisabled = TypeDisabled,
     QuotaExhausted = QuotaExhausted, Missed = Missed);
+named!(TypeOrigin, v1::JobTypeOrigin as "JobTypeOrigin":
+    Declared = Declared, Observed = Observed);
+named!(OverlapPolicy, v1::OverlapPolicy as "OverlapPolicy":
+    Skip = Skip, Allow = Allow, QueueOne = QueueOne, CancelRunning = CancelRunning);
+named!(Period, v1::QuotaPeriod as "QuotaPeriod":
+    Hour = Hour, Day = Day, Week = Week, Month = Month);
+named!(OnExhausted, v1::QuotaExhausted as "QuotaExhausted": Wait = Wait, Skip = Skip);
 named!(CancelCause, v1::CancelCause as "CancelCause":
     Caller = Caller, Timeout = Timeout, Stuck = Stuck, ResourceLimit = ResourceLimit,
     Overlap = Overlap);

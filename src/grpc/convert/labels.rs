@@ -9,7 +9,7 @@ use super::path::Path;
 use super::text;
 
 /// Labels within their bounds.
-pub(super) fn check(labels: &BTreeMap<String, String>, at: Path<'_>, violations: &mut Violations) {
+pub fn check(labels: &BTreeMap<String, String>, at: Path<'_>, violations: &mut Violations) {
     if labels.len() > LABELS_MAX {
         let found = labels.len();
         at.wrong(violations, format!("must have at most {LABELS_MAX} elements, has {found}"));

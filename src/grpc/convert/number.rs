@@ -49,7 +49,7 @@ pub(super) fn within(
 }
 
 /// A number of things from 1 to `max`, `default` if zero.
-fn amount(
+pub fn amount(
     value: i32,
     default: usize,
     max: usize,

@@ -3,11 +3,12 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::domain::job_type::Draft;
 use crate::domain::limits::{
     PAYLOAD_BYTES_MAX, RETENTION_MAX, RETENTION_MIN, SPAN_MAX, TEXT_BYTES_MAX, TIMEOUT_MIN,
 };
 use crate::domain::validate::Violations;
-use crate::domain::{JobSpec, JobType, QueueName, RetryPolicy, Timestamp};
+use crate::domain::{JobSpec, JobType, QueueName, Timestamp};
 use crate::proto::v1;
 
 use super::enums::Named as _;
@@ -19,34 +20,13 @@ use super::{enums, labels, opaque, retry, text, time, usage};
 const EXPIRE_AHEAD_MIN: Duration = TIMEOUT_MIN;
 const TIMEOUT: RangeInclusive<Duration> = TIMEOUT_MIN..=SPAN_MAX;
 
-/// The spec of a job to create.
+/// What a creator says of a job; the rest is for its type to say.
 pub fn from_proto(
     spec: Option<v1::JobSpec>,
     prefix: &str,
     now: Timestamp,
     violations: &mut Violations,
-) -> Option<JobSpec> {
-    with_default(spec, RetryPolicy::default(), prefix, now, violations)
-}
-
-/// The spec of a job that its creator starts itself: one attempt, unless it says otherwise.
-pub fn from_proto_started(
-    spec: Option<v1::JobSpec>,
-    prefix: &str,
-    now: Timestamp,
-    violations: &mut Violations,
-) -> Option<JobSpec> {
-    let once = RetryPolicy { max_attempts: 1, ..RetryPolicy::default() };
-    with_default(spec, once, prefix, now, violations)
-}
-
-fn with_default(
-    spec: Option<v1::JobSpec>,
-    retry_policy: RetryPolicy,
-    prefix: &str,
-    now: Timestamp,
-    violations: &mut Violations,
-) -> Option<JobSpec> {
+) -> Option<Draft> {
     let at = Path::root(prefix);
     let Some(spec) = spec else {
         at.wrong(violations, "must be set");
@@ -55,17 +35,14 @@ fn with_default(
     let before = violations.as_slice().len();
     check_texts(&spec, at, violations);
     let job_type = at.field("type").take(violations, JobType::new(&spec.r#type));
-    let queue = match spec.queue.as_str() {
-        "" => Some(QueueName::default()),
-        name => at.field("queue").take(violations, QueueName::new(name)),
-    };
+    let queue = Some(spec.queue.as_str()).filter(|name| !name.is_empty());
+    let queue = queue.and_then(|name| at.field("queue").take(violations, QueueName::new(name)));
     let priority = enums::read(spec.priority, at.field("priority"), violations).flatten();
     let on_stuck = enums::read(spec.on_stuck, at.field("on_stuck"), violations).flatten();
     let policy = at.field("unique_policy");
     let unique_policy = enums::read(spec.unique_policy, policy, violations).flatten();
     let (schedule_time, expire_time) = times(&spec, at, now, violations);
-    let retry_policy =
-        retry::from_proto(spec.retry_policy, retry_policy, at.field("retry_policy"), violations);
+    let retry_policy = retry::from_proto(spec.retry_policy, at.field("retry_policy"), violations);
     let limits = usage::limits_from_proto(spec.limits, at.field("limits"), violations);
     let mut span = |length, range, name| {
         time::optional_span(length, range, at.field(name), violations).flatten()
@@ -78,21 +55,15 @@ fn with_default(
     if !is_clean(violations, before) {
         return None;
     }
-    Some(JobSpec {
-        job_type: job_type?,
-        queue: queue?,
-        priority: priority.unwrap_or_default(),
+    let rest = JobSpec {
         payload: spec.payload,
         labels: spec.labels,
         owner: spec.owner,
         subject: spec.subject,
         external_id: spec.external_id,
         schedule_time,
-        retry_policy,
-        retry_rules: Vec::new(),
         timeout,
         stuck_after,
-        on_stuck: on_stuck.unwrap_or_default(),
         expire_time,
         estimated_duration,
         limits,
@@ -100,7 +71,9 @@ fn with_default(
         unique_policy: unique_policy.unwrap_or_default(),
         traceparent: spec.traceparent,
         retention,
-    })
+        ..JobSpec::new(job_type?, QueueName::default())
+    };
+    Some(Draft { queue, priority, retry_policy, on_stuck, ..Draft::new(rest) })
 }
 
 fn check_texts(spec: &v1::JobSpec, at: Path<'_>, violations: &mut Violations) {

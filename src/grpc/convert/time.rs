@@ -124,6 +124,15 @@ pub fn delay(
     optional_span(length, Duration::ZERO..=RETRY_DELAY_MAX, Path::root(field), violations)
 }
 
+/// A moment: `Some(None)` if unset, `None` if wrong.
+pub fn instant(
+    time: Option<prost_types::Timestamp>,
+    field: &str,
+    violations: &mut Violations,
+) -> Option<Option<Timestamp>> {
+    time.map_or(Some(None), |time| moment(time, Path::root(field), violations).map(Some))
+}
+
 /// When a job is to run: `Some(None)` if unset, `None` if wrong; the past is as good as now.
 pub fn schedule_time(
     time: Option<prost_types::Timestamp>,

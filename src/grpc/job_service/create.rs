@@ -22,13 +22,13 @@ fn checked(request: v1::CreateJobRequest, now: Timestamp) -> Result<CreateJob, S
     let spec = request.spec.as_ref().filter(|_| !request.request_id.is_empty());
     let fingerprint = spec.map(v1::JobSpec::encode_to_vec).unwrap_or_default();
     let request_id = text::request_id(request.request_id, "request_id", &mut wrong);
-    let spec = spec::from_proto(request.spec, "spec", now, &mut wrong);
-    let (Some(request_id), Some(spec), true) = (request_id, spec, wrong.is_empty()) else {
+    let draft = spec::from_proto(request.spec, "spec", now, &mut wrong);
+    let (Some(request_id), Some(draft), true) = (request_id, draft, wrong.is_empty()) else {
         return Err(invalid(wrong));
     };
     let validate_only = request.validate_only;
     let request = request_id.map(|id| (id, Sha256::digest(fingerprint).into()));
-    Ok(CreateJob { spec, request, validate_only })
+    Ok(CreateJob { draft, request, validate_only })
 }
 
 fn shown(

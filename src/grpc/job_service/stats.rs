@@ -3,12 +3,14 @@
 use tonic::Status;
 
 use crate::auth::Caller;
+use crate::domain::job_type::TypeOrigin;
 use crate::domain::validate::Violations;
 use crate::engine::{Engine, Figures, StatsFilter, Summary, SummaryQuery, Window};
 use crate::proto::v1;
 use crate::proto::v1::get_stats_response::{self as answer, QueueStats, TypeStats};
 
-use super::super::convert::{View, names, number, stats as figures, time};
+use super::super::convert::enums::Named as _;
+use super::super::convert::{View, job_type, names, number, quota, stats as figures, time};
 use super::super::show;
 use super::super::status::{invalid, to_status};
 
@@ -28,7 +30,7 @@ fn stats_filter(request: &v1::GetStatsRequest) -> Result<StatsFilter, Status> {
     refuse(&request.label, "label", &mut wrong);
     match (types, categories, queues) {
         (Some(types), Some(categories), Some(queues)) if wrong.is_empty() => {
-            Ok(StatsFilter { types, categories, queues })
+            Ok(StatsFilter { types, categories, queues, is_void: false })
         }
         _ => Err(invalid(wrong)),
     }
@@ -41,9 +43,9 @@ pub(super) async fn stats(
 ) -> Result<v1::GetStatsResponse, Status> {
     let filter = stats_filter(request)?;
     let stats = engine.stats(caller, filter).await.map_err(to_status)?;
-    let by_type = stats.by_type.iter().map(|(job_type, figures)| TypeStats {
-        r#type: job_type.to_string(),
-        category: String::new(),
+    let by_type = stats.by_type.iter().map(|(name, figures)| TypeStats {
+        r#type: name.to_string(),
+        category: engine.category(name).map(|of| of.to_string()).unwrap_or_default(),
         stats: Some(group(figures)),
     });
     let by_queue = stats.by_queue.iter().map(|(queue, figures)| QueueStats {
@@ -55,6 +57,7 @@ pub(super) async fn stats(
         totals: Some(group(&stats.totals)),
         by_type: by_type.collect(),
         by_queue: by_queue.collect(),
+        quotas: quotas(engine, caller).await?,
         workers: signed(stats.workforce.workers),
         slots: signed(stats.workforce.slots),
         slots_used: signed(stats.workforce.held),
@@ -89,25 +92,35 @@ pub(super) async fn summary(
     let query = SummaryQuery { types, categories, recent_runs };
     let summaries = engine.summaries(caller, query).await.map_err(to_status)?;
     let summaries = summaries.iter().map(|summary| one_summary(engine, summary)).collect();
-    Ok(v1::GetSummaryResponse { summaries })
+    Ok(v1::GetSummaryResponse { summaries, quotas: quotas(engine, caller).await? })
 }
 
 fn one_summary(engine: &Engine, summary: &Summary) -> v1::get_summary_response::Summary {
     let shown = |job| show::job(engine, job, View::Basic);
+    let spec = summary.declared.as_ref();
+    let category = spec.and_then(|spec| spec.category.as_ref());
+    let origin = if spec.is_some() { TypeOrigin::Declared } else { TypeOrigin::Observed };
     v1::get_summary_response::Summary {
         r#type: summary.job_type.to_string(),
-        display_name: String::new(),
-        category: String::new(),
-        origin: v1::JobTypeOrigin::Observed.into(),
-        disabled: false,
+        display_name: spec.map(|spec| spec.display_name.clone()).unwrap_or_default(),
+        category: category.map(ToString::to_string).unwrap_or_default(),
+        origin: origin.to_wire(),
+        disabled: spec.is_some_and(|spec| spec.disabled),
         last_job: summary.last_job.as_ref().map(shown),
         recent_jobs: summary.recent_jobs.iter().map(shown).collect(),
         last_success_time: summary.last_success_time.map(time::to_proto),
+        next_fire_time: summary.next_fire_time.map(time::to_proto),
+        circuit_state: job_type::circuit_state(summary.circuit.as_ref()).into(),
         typical_run_duration: summary.typical_run_duration.map(time::span_to_proto),
         counts: figures::counts(&summary.counts),
         failed_last_hour: signed(summary.failed_last_hour),
         failed_last_day: signed(summary.failed_last_day),
     }
+}
+
+async fn quotas(engine: &Engine, caller: &Caller) -> Result<Vec<v1::QuotaUsage>, Status> {
+    let quotas = engine.quotas(caller).await.map_err(to_status)?;
+    Ok(quotas.iter().map(quota::usage_to_proto).collect())
 }
 
 fn signed(count: u64) -> i64 {

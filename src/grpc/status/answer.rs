@@ -6,9 +6,9 @@ use std::time::Duration;
 use tonic::Status;
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-use crate::domain::JobId;
 use crate::domain::limits::{VIOLATION_BYTES_MAX, VIOLATIONS_TOLD_MAX};
 use crate::domain::validate::Violations;
+use crate::domain::{JobId, JobType};
 use crate::grpc::reasons::Reason;
 
 /// The `domain` of every `ErrorInfo`.
@@ -72,6 +72,17 @@ impl Answer {
 
     pub(super) fn job(self, id: JobId) -> Self {
         self.fact("job_id", id.to_string())
+    }
+
+    pub(super) fn job_type(self, name: &JobType) -> Self {
+        self.fact("type", name.as_str())
+    }
+
+    /// What would have to be otherwise.
+    pub(super) fn unmet(mut self, what: &str, name: impl std::fmt::Display) -> Self {
+        let (kind, message) = (self.reason.row().name, self.message.clone());
+        self.details.add_precondition_failure_violation(kind, format!("{what}/{name}"), message);
+        self
     }
 
     pub(super) fn resource(mut self, id: JobId) -> Self {

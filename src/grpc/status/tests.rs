@@ -5,6 +5,7 @@ use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::ids::QuotaName;
 use crate::domain::limits::VIOLATIONS_TOLD_MAX;
 use crate::domain::{StateKind, Timestamp};
 use crate::grpc::reasons::{ROWS, render};
@@ -23,6 +24,14 @@ fn violations(count: usize) -> Violations {
     violations
 }
 
+fn job_type() -> JobType {
+    JobType::new("sync").expect("a name")
+}
+
+fn cannot(refusal: TriggerRefusal) -> engine::Error {
+    engine::Error::CannotTrigger { job_type: job_type(), queue: QueueName::default(), refusal }
+}
+
 /// One of each, with the reason it is told by.
 fn every_error() -> Vec<(engine::Error, &'static str)> {
     use engine::Error as E;
@@ -39,6 +48,21 @@ fn every_error() -> Vec<(engine::Error, &'static str)> {
         (E::DuplicateJob { holder: ID, key: "k".to_owned() }, "DUPLICATE_JOB"),
         (E::RequestIdReused { job_id: ID }, "REQUEST_ID_REUSED"),
         (E::RequestIdSpent { job_id: ID }, "REQUEST_ID_SPENT"),
+        (E::TypeNotFound(job_type()), "TYPE_NOT_FOUND"),
+        (E::TypeNotDeclared(job_type()), "TYPE_NOT_DECLARED"),
+        (E::TypeChanged { job_type: job_type(), held: 3, presented: 2 }, "TYPE_CHANGED"),
+        (cannot(TriggerRefusal::TypeNotDeclared), "TYPE_NOT_DECLARED"),
+        (cannot(TriggerRefusal::TypeDisabled), "TYPE_DISABLED"),
+        (
+            cannot(TriggerRefusal::AlreadyRunning { running: 1, max_concurrent: 1 }),
+            "ALREADY_RUNNING",
+        ),
+        (cannot(TriggerRefusal::QueuePaused { reason: "no".to_owned() }), "QUEUE_PAUSED"),
+        (
+            cannot(TriggerRefusal::CircuitOpen { next_probe_time: Timestamp::from_micros(5) }),
+            "CIRCUIT_OPEN",
+        ),
+        (E::QuotaNotFound(QuotaName::new("api").expect("a name")), "QUOTA_NOT_FOUND"),
         (E::Invalid(violations(2)), "INVALID_FIELD"),
         (E::LimitExceeded { what: "types", limit: 10_000 }, "LIMIT_EXCEEDED"),
         (E::RateLimited { what: "updates", limit: 1_024 }, "RATE_LIMITED"),

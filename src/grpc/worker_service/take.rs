@@ -7,9 +7,10 @@ use sha2::{Digest as _, Sha256};
 use tonic::Status;
 
 use crate::auth::Caller;
+use crate::domain::Timestamp;
+use crate::domain::job_type::Draft;
 use crate::domain::limits::{ACQUIRE_WAIT_MIN, LEASE_TTL_UNARY_DEFAULT};
 use crate::domain::validate::Violations;
-use crate::domain::{QueueName, Timestamp};
 use crate::engine::{Assignment, CreateJob, Engine, Started, Waiter};
 use crate::proto::v1;
 use crate::proto::v1::start_job_response::Outcome;
@@ -79,21 +80,24 @@ fn starter(
     let fingerprint = Sha256::digest(request.encode_to_vec()).into();
     let worker_id = names::worker_id(&request.worker_id, "worker_id", &mut wrong);
     let instance_id = ids::instance_id(&request.instance_id, "instance_id", &mut wrong);
-    let spec = spec::from_proto_started(request.spec, "spec", now, &mut wrong);
+    let draft = spec::from_proto(request.spec, "spec", now, &mut wrong);
     let request_id = text::request_id(request.request_id, "request_id", &mut wrong);
     let lease_ttl =
         time::lease_ttl(request.lease_ttl, LEASE_TTL_UNARY_DEFAULT, "lease_ttl", &mut wrong);
-    let (Some(worker_id), Some(instance_id), Some(spec), Some(request_id), Some(lease_ttl)) =
-        (worker_id, instance_id, spec, request_id, lease_ttl)
+    let (Some(worker_id), Some(instance_id), Some(draft), Some(request_id), Some(lease_ttl)) =
+        (worker_id, instance_id, draft, request_id, lease_ttl)
     else {
         return Err(invalid(wrong));
     };
-    // It serves what it started, and takes nothing else.
-    let (queues, types): (Vec<QueueName>, _) =
-        (vec![spec.queue.clone()], vec![spec.job_type.clone()]);
+    // It serves what it started, and takes nothing else. Where its type puts it is not known here.
+    let queues = draft.queue.clone().into_iter().collect();
+    let types = vec![draft.rest.job_type.clone()];
     let waiter = Waiter { caller, worker_id, instance_id, queues, types, max_jobs: 1, lease_ttl };
     let request = request_id.map(|id| (id, fingerprint));
-    Ok((waiter, CreateJob { spec, request, validate_only: false }))
+    Ok((
+        waiter,
+        CreateJob { draft: Draft { started: true, ..draft }, request, validate_only: false },
+    ))
 }
 
 pub(super) async fn start(

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::status::State;
 use crate::domain::{BatchId, Job, JobId, JobType, Origin, Position, QueueName, Timestamp};
-use crate::store::{Batch, ChangesSince, Committed, Ready, RemovedJob, Written};
+use crate::store::{Batch, ChangesSince, Committed, Ready, RemovedJob, RuleKey, Written};
 
 struct Row {
     batch: BatchId,
@@ -14,6 +14,7 @@ struct Row {
     time: Timestamp,
     ids: Vec<JobId>,
     removed: Vec<RemovedJob>,
+    rules: Vec<RuleKey>,
     ready: Vec<Ready>,
 }
 
@@ -103,6 +104,7 @@ impl ChangeLog {
             time: batch.now,
             ids: done.iter().map(|job| job.id).collect(),
             removed: deletes.map(|(delete, _)| RemovedJob::of(&delete.job)).collect(),
+            rules: batch.rules.iter().map(|write| write.key.clone()).collect(),
             ready: done.iter().filter_map(|job| ready(job)).collect(),
         };
         self.last += 1;
@@ -124,8 +126,10 @@ impl ChangeLog {
         };
         let (mut ids, mut removed, mut count) = (HashSet::new(), Vec::new(), 0);
         let mut ready: HashMap<(QueueName, JobType), Timestamp> = HashMap::new();
+        let mut rules = BTreeSet::new();
         for row in rows {
-            count += row.ids.len() + row.removed.len();
+            count += row.ids.len() + row.removed.len() + row.rules.len();
+            rules.extend(row.rules.iter().cloned());
             ids.extend(row.ids.iter().copied());
             removed.extend(row.removed.iter().cloned());
             for Ready { queue, job_type, at } in row.ready.iter().cloned() {
@@ -144,6 +148,7 @@ impl ChangeLog {
             ids: ids.into_iter().collect(),
             removed,
             ready: ready.map(|((queue, job_type), at)| Ready { queue, job_type, at }).collect(),
+            rules: rules.into_iter().collect(),
             position: self.position(),
         }
     }

@@ -24,6 +24,11 @@ fn unique_key(job: &Job) -> Option<KeyName> {
         .then(|| (KeyKind::Unique, spec.job_type.to_string(), spec.unique_key.clone()))
 }
 
+fn fire_key(new: &NewJob) -> Option<KeyName> {
+    let nominal = new.fire.as_ref()?.as_str().to_owned();
+    Some((KeyKind::Fire, new.job.spec.job_type.to_string(), nominal))
+}
+
 fn is_running(job: &Job, lease_epoch: i64) -> bool {
     matches!(job.status.state, State::Running { .. }) && job.status.lease_epoch == lease_epoch
 }
@@ -51,6 +56,11 @@ impl Tables {
         if self.changes.knows(batch.id) {
             return Err(rejected("a batch with this id was committed"));
         }
+        let missed = self.missed_rules(&batch.rules);
+        if !missed.is_empty() {
+            return Ok(Committed::missed(batch, missed));
+        }
+        self.write_rules(&batch.rules);
         let mut figures = Figures::default();
         // What gives its key back does so after all others have asked for theirs.
         let mut released = Vec::new();
@@ -83,6 +93,7 @@ impl Tables {
                 .iter()
                 .map(|write| leases::apply(&mut self.sessions, write, now))
                 .collect(),
+            missed_rules: Vec::new(),
             position: None,
         };
         for (name, holder) in released {
@@ -107,13 +118,14 @@ impl Tables {
             .as_ref()
             .map(|key| (KeyKind::Request, key.caller.clone(), key.request_id.clone()));
         let unique = unique_key(job).filter(|_| holds_key(&job.status.state));
-        for name in request.iter().chain(&unique) {
+        let fire = fire_key(new);
+        for name in request.iter().chain(&unique).chain(&fire) {
             if let Some(key) = self.keys.get(name) {
                 return Written::KeyTaken { kind: name.0, holder: key.holder };
             }
         }
         let fingerprint = new.request.as_ref().map_or([0; 32], |request| request.fingerprint);
-        for name in request.into_iter().chain(unique) {
+        for name in request.into_iter().chain(unique).chain(fire) {
             self.take(name, job, fingerprint);
         }
         self.jobs.insert(job.id, job.clone());
@@ -184,6 +196,7 @@ impl Tables {
             if let Some(name) = unique_key(&delete.job) {
                 self.release(&name, id);
             }
+            self.keys.retain(|(kind, _, _), key| *kind != KeyKind::Fire || key.holder != id);
             self.jobs.remove(&id);
             self.progress.remove(&id);
             self.attempts.remove(&id);

@@ -11,6 +11,7 @@ mod changes;
 mod commit;
 mod logs;
 mod read;
+mod rules;
 mod shared;
 mod turns;
 
@@ -37,7 +38,7 @@ use self::turns::{Turn, Turns};
 use super::rows::Flushed;
 use super::{
     Batch, Caught, ChangesSince, Committed, KeyKind, KnownRequest, ListQuery, LogQuery, News,
-    Orphan, Probe, ProgressWrite, Prune, Result, Round, Store, StoreInfo,
+    Orphan, Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
 };
 
 /// A store that forgets everything with its process.
@@ -74,6 +75,7 @@ struct Tables {
     counts: BTreeMap<(StatKey, StateKind), (i64, i64)>,
     buckets: BTreeMap<(i64, StatKey), Tally>,
     changes: ChangeLog,
+    rules: BTreeMap<RuleKey, Rule>,
 }
 
 impl MemoryStore {
@@ -313,6 +315,14 @@ impl Store for MemoryStore {
         limit: usize,
     ) -> Result<Vec<Job>> {
         Ok(self.tables.lock().recent(job_type, state, limit))
+    }
+
+    async fn rules(&self, kinds: &[RuleKind]) -> Result<Vec<Rule>> {
+        Ok(self.tables.lock().rules(|key| kinds.contains(&key.kind)))
+    }
+
+    async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
+        Ok(self.tables.lock().rules(|key| keys.contains(key)))
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {

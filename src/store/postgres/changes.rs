@@ -4,7 +4,7 @@
 //! that were under way in it, however long another transaction stays open. Transactions are numbered
 //! within an incarnation of the database (see the migration), which stands in the bits from 48 on.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use futures_util::TryStreamExt as _;
 use sqlx::postgres::PgConnection;
@@ -14,7 +14,8 @@ use crate::domain::status::StateKind;
 use crate::domain::{BatchId, JobId, JobType, Origin, Position, QueueName, Timestamp};
 use crate::store::passed::Passed;
 use crate::store::rows::corrupt;
-use crate::store::{ChangesSince, Error, Ready, RemovedJob, Result};
+use crate::store::rules::{log_of, logged};
+use crate::store::{ChangesSince, Error, Ready, RemovedJob, Result, RuleKey};
 
 use super::error::from_sqlx;
 use super::pool::{Link, Pool};
@@ -54,15 +55,15 @@ pub(super) use {here, transaction};
 const POSITION: &str = concat!("SELECT ", here!());
 
 /// The place that the answer leads to, what is gone from the log, and rows since $1 and of $2: all as one
-/// snapshot shows it. Each row names a job, so their number is bounded by that of the jobs.
+/// snapshot shows it. Each row names a job or a rule, so their number is bounded by that of these.
 const SINCE: &str = concat!(
     "SELECT ",
     here!(),
-    ", pruned_next, pruned_under_way, NULL::uuid[], NULL, NULL FROM origin UNION ALL \
-    SELECT NULL, NULL, NULL, NULL, job_ids, removed::text, ready::text FROM changes \
-    WHERE transaction >= $1 AND (job_ids <> '{}' OR removed <> '[]') UNION ALL \
-    SELECT NULL, NULL, NULL, NULL, job_ids, removed::text, ready::text FROM changes \
-    WHERE transaction = ANY($2) AND (job_ids <> '{}' OR removed <> '[]')"
+    ", pruned_next, pruned_under_way, NULL::uuid[], NULL, NULL, NULL FROM origin UNION ALL \
+    SELECT NULL, NULL, NULL, NULL, job_ids, removed::text, ready::text, rules::text FROM changes \
+    WHERE transaction >= $1 AND (job_ids <> '{}' OR removed <> '[]' OR rules <> '[]') UNION ALL \
+    SELECT NULL, NULL, NULL, NULL, job_ids, removed::text, ready::text, rules::text FROM changes \
+    WHERE transaction = ANY($2) AND (job_ids <> '{}' OR removed <> '[]' OR rules <> '[]')"
 );
 
 /// Waits for a commit of the same batch that is under way. If there was none, there will be none.
@@ -100,6 +101,7 @@ pub(super) struct Entry {
     pub job_ids: Vec<Uuid>,
     pub removed: String,
     pub ready: String,
+    pub rules: String,
 }
 
 impl Entry {
@@ -127,6 +129,7 @@ impl Entry {
             job_ids: written().map(|job| job.id.0).collect(),
             removed: json(REMOVED, &removed)?,
             ready: json(READY, &ready)?,
+            rules: log_of(&passed.batch.rules)?,
         })
     }
 }
@@ -189,6 +192,7 @@ type Row = (
     Option<Vec<Uuid>>,
     Option<String>,
     Option<String>,
+    Option<String>,
 );
 
 /// What was read of the log so far.
@@ -197,16 +201,19 @@ struct Found {
     ids: HashSet<JobId>,
     removed: Vec<RemovedJob>,
     ready: BTreeMap<(QueueName, JobType), Timestamp>,
+    rules: BTreeSet<RuleKey>,
     count: usize,
 }
 
 impl Found {
-    fn add(&mut self, job_ids: Vec<Uuid>, removed: &str, ready: &str) -> Result<()> {
+    fn add(&mut self, job_ids: Vec<Uuid>, removed: &str, ready: &str, rules: &str) -> Result<()> {
         let removed: Vec<RemovedJob> =
             serde_json::from_str(removed).map_err(|error| corrupt(REMOVED, error))?;
         let ready: Vec<Ready> =
             serde_json::from_str(ready).map_err(|error| corrupt(READY, error))?;
-        self.count += job_ids.len() + removed.len();
+        let rules = logged(rules)?;
+        self.count += job_ids.len() + removed.len() + rules.len();
+        self.rules.extend(rules);
         self.ids.extend(job_ids.into_iter().map(JobId));
         self.removed.extend(removed);
         for Ready { queue, job_type, at } in ready {
@@ -225,6 +232,7 @@ impl Found {
             ids: self.ids.into_iter().collect(),
             removed: self.removed,
             ready: ready.map(|((queue, job_type), at)| Ready { queue, job_type, at }).collect(),
+            rules: self.rules.into_iter().collect(),
             position,
         }
     }
@@ -261,7 +269,7 @@ pub(super) async fn read_since(
     let mut leads_to = None;
     let query = link.query_as::<Row>(SINCE).bind(after).bind(under_way);
     let mut rows = query.fetch(&mut **link);
-    while let Some((next, under_way, gone, gone_under_way, ids, removed, ready)) =
+    while let Some((next, under_way, gone, gone_under_way, ids, removed, ready, rules)) =
         rows.try_next().await.map_err(from_sqlx)?
     {
         if let (Some(gone), Some(gone_under_way)) = (gone, gone_under_way) {
@@ -273,8 +281,10 @@ pub(super) async fn read_since(
                 return Ok(Some(ChangesSince::TooOld));
             }
             leads_to = Some(snapshot(next, &under_way.unwrap_or_default())?);
-        } else if let (Some(ids), Some(removed), Some(ready)) = (ids, removed, ready) {
-            found.add(ids, &removed, &ready)?;
+        } else if let (Some(ids), Some(removed), Some(ready), Some(rules)) =
+            (ids, removed, ready, rules)
+        {
+            found.add(ids, &removed, &ready, &rules)?;
         }
         if found.count > limit {
             return Ok(Some(ChangesSince::TooMany));

@@ -14,7 +14,7 @@ use super::bound::Bound;
 use super::error::{from_sqlx, is_collision, late, unheard, unsure};
 use super::pool::{Link, Pool};
 use super::write::{self, Guards, Names, Outcome};
-use super::{LeaseClock, changes, keys, leases};
+use super::{LeaseClock, changes, keys, leases, rules};
 use crate::domain::Position;
 
 pub(super) const STATEMENTS: &[&str] = &[PASSING];
@@ -87,19 +87,21 @@ pub(super) async fn commit(pool: &Pool, clock: LeaseClock, batch: &Batch) -> Res
 }
 
 fn is_progress_alone(batch: &Batch) -> bool {
-    let Batch { creates, writes, deletes, logs, sessions, .. } = batch;
+    let Batch { creates, writes, deletes, logs, sessions, rules, .. } = batch;
     creates.is_empty()
         && writes.is_empty()
         && deletes.is_empty()
         && logs.is_empty()
         && sessions.is_empty()
+        && rules.is_empty()
 }
 
-/// What a single statement cannot do: sessions are decided on as they stand, and of two that ask for one
-/// name in the same batch the first gets it.
+/// What a single statement cannot do: sessions are decided on as they stand, of two that ask for one
+/// name in the same batch the first gets it, and a rule that misses takes all else with it.
 fn needs_transaction(batch: &Batch) -> bool {
     let mut seen = HashSet::new();
     !batch.sessions.is_empty()
+        || !batch.rules.is_empty()
         || batch.creates.iter().any(|new| new.session.is_some())
         || names::asked(batch).into_iter().any(|name| !seen.insert(name))
 }
@@ -147,6 +149,11 @@ async fn in_transaction(
 ) -> Result<Committed, Failed> {
     let mut link = pool.begin().await?;
     match settled(pool, write_within(&mut link, clock, batch)).await {
+        // Nothing but locks to let go.
+        Ok(committed) if !committed.missed_rules.is_empty() => {
+            link.rollback().await;
+            Ok(committed)
+        }
         Ok(committed) => {
             link.commit().await?;
             Ok(committed)
@@ -166,6 +173,10 @@ pub(super) async fn write_within(
     clock: LeaseClock,
     batch: &Batch,
 ) -> Result<Committed, Failed> {
+    let missed = rules::write(link, batch).await?;
+    if !missed.is_empty() {
+        return Ok(Committed::missed(batch, missed));
+    }
     let mut committed = write::all_of(batch);
     let guards = Guards::of(batch);
     if names::asked(batch).is_empty() {

@@ -7,6 +7,7 @@ use sqlx::{SqlSafeStr as _, query, query_as, raw_sql};
 const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "core", include_str!("../../../migrations/postgres/0001_core.sql")),
     (2, "origin", include_str!("../../../migrations/postgres/0002_origin.sql")),
+    (3, "rules", include_str!("../../../migrations/postgres/0003_rules.sql")),
 ];
 
 /// Held to the end of the transaction. Any number that nobody else in the database uses: "jobplane".

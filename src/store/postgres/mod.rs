@@ -27,6 +27,7 @@ mod pool;
 mod prune;
 mod read;
 mod round;
+mod rules;
 mod sessions;
 mod write;
 
@@ -46,7 +47,7 @@ use crate::domain::{
 
 use super::{
     Batch, Caught, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
-    ProgressWrite, Prune, Result, Round, Store, StoreInfo,
+    ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
 };
 
 use self::error::late;
@@ -86,6 +87,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         prune::STATEMENTS,
         read::STATEMENTS,
         round::STATEMENTS,
+        rules::STATEMENTS,
         sessions::STATEMENTS,
         write::STATEMENTS,
     ]
@@ -236,6 +238,14 @@ impl Store for PostgresStore {
 
     async fn fold(&self) -> Result<u64> {
         within(&self.readers, fold::run(&self.readers)).await
+    }
+
+    async fn rules(&self, kinds: &[RuleKind]) -> Result<Vec<Rule>> {
+        within(&self.short_readers, rules::of_kinds(&self.short_readers, kinds)).await
+    }
+
+    async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
+        within(&self.short_readers, rules::by_key(&self.short_readers, keys)).await
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {

@@ -78,6 +78,10 @@ impl Round for PostgresRound {
         }
         let writing = commit::write_within(&mut self.link, self.clock, &batch);
         match commit::settled(&self.pool, writing).await {
+            Ok(committed) if !committed.missed_rules.is_empty() => {
+                self.link.rollback().await;
+                Ok(committed)
+            }
             Ok(committed) => {
                 self.link.commit().await?;
                 Ok(committed)

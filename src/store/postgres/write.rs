@@ -96,6 +96,8 @@ const WRITE: &str = concat!(
     unlogged AS (DELETE FROM job_logs WHERE job_id = ANY($58) AND (SELECT ok FROM checked)), \
     released AS (DELETE FROM job_keys WHERE kind = 1 AND job_id = ANY($59::uuid[]) \
     AND (SELECT ok FROM checked)), \
+    forgotten AS (DELETE FROM job_keys WHERE kind = 2 AND job_id = ANY($58) \
+    AND (SELECT ok FROM checked)), \
     let_go AS (UPDATE job_keys SET job_gone = true WHERE kind = 0 AND job_id = ANY($58) \
     AND (SELECT ok FROM checked)), \
     counted AS (INSERT INTO stat_deltas (job_type, queue, state, stored, finished_total) \
@@ -104,8 +106,8 @@ const WRITE: &str = concat!(
     tallied AS (INSERT INTO stat_buckets (minute, job_type, queue, tally) \
     SELECT * FROM unnest($65::bigint[], $66::text[], $67::text[], $68::bytea[]) \
     WHERE (SELECT ok FROM checked)), \
-    noted AS (INSERT INTO changes (batch_id, time, job_ids, removed, ready, transaction, next, \
-    under_way) SELECT $69, $70, $71, $72::jsonb, $73::jsonb, ",
+    noted AS (INSERT INTO changes (batch_id, time, job_ids, removed, ready, rules, transaction, next, \
+    under_way) SELECT $69, $70, $71, $72::jsonb, $73::jsonb, $74::jsonb, ",
     transaction!(),
     ", ",
     here!(),
@@ -156,6 +158,7 @@ pub(super) fn all_of(batch: &Batch) -> Committed {
         deletes: vec![true; batch.deletes.len()],
         logs: vec![Appended::Done; batch.logs.len()],
         sessions: Vec::new(),
+        missed_rules: Vec::new(),
         position: None,
     }
 }

@@ -1,6 +1,6 @@
 //! The change log: one row for each commit.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use futures_util::TryStreamExt as _;
 use sqlx::SqlitePool;
@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteConnection;
 use crate::domain::{BatchId, JobId, Origin, Position};
 use crate::store::passed::Passed;
 use crate::store::rows::{corrupt, id};
+use crate::store::rules::{log_of, logged};
 use crate::store::{ChangesSince, RemovedJob, Result};
 
 use super::error::from_sqlx;
@@ -17,7 +18,7 @@ use super::script::{Place, Script};
 pub(super) const STATEMENTS: &[&str] = &[INSERT, KNOWN, ORIGIN, LAST, OLDEST, SINCE];
 
 const INSERT: &str =
-    "INSERT INTO changes (batch_id, time, job_ids, removed) VALUES (?1, ?2, ?3, ?4)";
+    "INSERT INTO changes (batch_id, time, job_ids, removed, rules) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 const KNOWN: &str = "SELECT EXISTS (SELECT 1 FROM changes WHERE batch_id = ?1)";
 
@@ -28,7 +29,8 @@ const LAST: &str = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name 
 
 const OLDEST: &str = "SELECT min(sequence) FROM changes";
 
-const SINCE: &str = "SELECT job_ids, removed FROM changes WHERE sequence > ?1 ORDER BY sequence";
+const SINCE: &str =
+    "SELECT job_ids, removed, rules FROM changes WHERE sequence > ?1 ORDER BY sequence";
 
 /// Writes which jobs the batch wrote and removed; the row's place in the log is that of the commit.
 pub(super) fn write(script: &mut Script, passed: &Passed<'_>) -> Result<Place> {
@@ -44,7 +46,8 @@ pub(super) fn write(script: &mut Script, passed: &Passed<'_>) -> Result<Place> {
         .bind(passed.batch.id.0.as_bytes().as_slice())
         .bind(passed.batch.now.as_micros())
         .bind(job_ids)
-        .bind(removed);
+        .bind(removed)
+        .bind(log_of(&passed.batch.rules)?);
     Ok(place)
 }
 
@@ -90,11 +93,14 @@ pub(super) async fn since(
         return Ok(ChangesSince::TooOld);
     }
     let (mut ids, mut removed, mut count) = (HashSet::new(), Vec::new(), 0);
-    let mut rows = sqlx::query_as::<_, (Vec<u8>, String)>(SINCE).bind(after).fetch(&mut *reading);
-    while let Some((job_ids, gone)) = rows.try_next().await.map_err(from_sqlx)? {
+    let mut rules = BTreeSet::new();
+    let mut rows =
+        sqlx::query_as::<_, (Vec<u8>, String, String)>(SINCE).bind(after).fetch(&mut *reading);
+    while let Some((job_ids, gone, changed)) = rows.try_next().await.map_err(from_sqlx)? {
         let gone: Vec<RemovedJob> =
             serde_json::from_str(&gone).map_err(|error| corrupt(REMOVED, error))?;
-        count += job_ids.len() / 16 + gone.len();
+        let changed = logged(&changed)?;
+        count += job_ids.len() / 16 + gone.len() + changed.len();
         if count > limit {
             return Ok(ChangesSince::TooMany);
         }
@@ -102,10 +108,17 @@ pub(super) async fn since(
             ids.insert(JobId(id("changes.job_ids", bytes)?));
         }
         removed.extend(gone);
+        rules.extend(changed);
     }
     for gone in &removed {
         ids.remove(&gone.id);
     }
     let position = Position::Sequence(last);
-    Ok(ChangesSince::Found { ids: ids.into_iter().collect(), removed, ready: Vec::new(), position })
+    Ok(ChangesSince::Found {
+        ids: ids.into_iter().collect(),
+        removed,
+        ready: Vec::new(),
+        rules: rules.into_iter().collect(),
+        position,
+    })
 }

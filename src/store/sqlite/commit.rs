@@ -11,7 +11,7 @@ use super::figures::Tallies;
 use super::input::Rows;
 use super::script::{Answers, Place, Script};
 use super::writer::Writer;
-use super::{changes, figures, jobs, keys, logs, sessions};
+use super::{changes, figures, jobs, keys, logs, rules, sessions};
 
 pub(super) const STATEMENTS: &[&str] = &[MISSES];
 
@@ -41,11 +41,20 @@ pub(super) async fn write(
         holders: keys::ask(&mut script, batch),
         buckets: figures::ask(&mut script, &all, &tallies),
         sessions: sessions::ask(&mut script, &sessions),
+        rules: rules::ask(&mut script, batch),
     };
     let mut answers = Answers::default();
     if asked.is_something() {
         answers = writer.run(script).await?;
         script = writer.resume()?;
+    }
+    if let Some(place) = asked.rules {
+        let missed = rules::missed(batch, &answers.rows::<(i64,)>(place)?);
+        if !missed.is_empty() {
+            writer.tallies = tallies;
+            writer.rollback().await;
+            return Ok(Committed::missed(batch, missed));
+        }
     }
     let written = prepare(&mut script, batch, all, (asked, &mut answers), &mut tallies);
     let (mut committed, place) = match written {
@@ -67,6 +76,7 @@ struct Asked {
     holders: Option<Place>,
     buckets: Option<Place>,
     sessions: Option<Place>,
+    rules: Option<Place>,
 }
 
 impl Asked {
@@ -75,6 +85,7 @@ impl Asked {
             || self.holders.is_some()
             || self.buckets.is_some()
             || self.sessions.is_some()
+            || self.rules.is_some()
     }
 }
 
@@ -114,6 +125,7 @@ fn prepare(
     keys::release(script, &passed);
     let figures = if passed.is_all() { all } else { passed.figures() };
     figures::write(script, &figures, tallies)?;
+    rules::write(script, &batch.rules, batch.now);
     let place = changes::write(script, &passed)?;
     let mut writes = openings(passed.creates());
     let born = writes.len();
@@ -145,6 +157,7 @@ fn guarded(batch: &Batch, missed: &HashSet<i64>) -> Committed {
             .map(|_| if passes() { Appended::Done } else { Appended::Missed })
             .collect(),
         sessions: Vec::new(),
+        missed_rules: Vec::new(),
         position: None,
     }
 }

@@ -12,7 +12,7 @@ use super::error::from_sqlx;
 use super::input::{Rows, ids};
 use super::script::{Place, Script};
 
-pub(super) const STATEMENTS: &[&str] = &[HOLDERS, TAKE, RELEASE, LET_GO, REQUEST];
+pub(super) const STATEMENTS: &[&str] = &[HOLDERS, TAKE, RELEASE, FORGET, LET_GO, REQUEST];
 
 /// The places of those rows [kind, scope, key] that are taken, and by which job.
 const HOLDERS: &str = "SELECT e.key, k.job_id FROM jsonb_each(?1) AS e \
@@ -26,6 +26,10 @@ const TAKE: &str = "INSERT INTO job_keys (kind, scope, key, job_id, fingerprint,
 /// Named by its index: the planner would rather walk all keys of the kind.
 const RELEASE: &str = "DELETE FROM job_keys INDEXED BY job_keys_job \
     WHERE kind = 1 AND job_id IN (SELECT unhex(value) FROM json_each(?1))";
+
+/// The run of a nominal time is known as long as its job; the schedule's cursor has long passed it then.
+const FORGET: &str = "DELETE FROM job_keys INDEXED BY job_keys_job \
+    WHERE kind = 2 AND job_id IN (SELECT unhex(value) FROM json_each(?1))";
 
 /// Request ids outlive their job; from now on they may be pruned.
 const LET_GO: &str = "UPDATE job_keys INDEXED BY job_keys_job SET job_gone = 1 \
@@ -89,6 +93,7 @@ pub(super) fn release(script: &mut Script, passed: &Passed<'_>) {
         .filter(|job| !job.spec.unique_key.is_empty());
     let over = ids(over.map(|job| &job.id.0));
     script.add_ids(RELEASE, over);
+    script.add_ids(FORGET, ids(passed.deletes().map(|delete| &delete.job.id.0)));
     script.add_ids(LET_GO, ids(passed.deletes().map(|delete| &delete.job.id.0)));
 }
 

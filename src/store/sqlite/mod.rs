@@ -20,6 +20,7 @@ mod open;
 mod prune;
 mod read;
 mod round;
+mod rules;
 mod script;
 mod sessions;
 mod writer;
@@ -44,7 +45,7 @@ use crate::domain::{
 
 use super::{
     Batch, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, Orphan, Probe, Prune,
-    Result, Round, Store, StoreInfo,
+    Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
 };
 
 use self::error::from_sqlx;
@@ -85,6 +86,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         prune::STATEMENTS,
         read::STATEMENTS,
         round::STATEMENTS,
+        rules::STATEMENTS,
         sessions::STATEMENTS,
     ]
     .into_iter()
@@ -213,6 +215,14 @@ impl Store for SqliteStore {
         rows: usize,
     ) -> Result<Vec<Job>> {
         read::recent(self.readers(), job_type, state, limit(rows)).await
+    }
+
+    async fn rules(&self, kinds: &[RuleKind]) -> Result<Vec<Rule>> {
+        rules::of_kinds(self.short_readers(), kinds).await
+    }
+
+    async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
+        rules::by_key(self.short_readers(), keys).await
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {

@@ -14,7 +14,7 @@ use jobplane::domain::{
 };
 use jobplane::store::{
     Batch, Caught, ChangesSince, Committed, Error, KnownRequest, ListQuery, LogQuery, News, Orphan,
-    Probe, ProgressWrite, Prune, Result, Round, Store, StoreInfo, Written,
+    Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo, Written,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -371,6 +371,16 @@ impl Store for FaultyStore {
     ) -> Result<Vec<Job>> {
         self.faults.weathered().await?;
         self.inner.recent(job_type, state, limit).await
+    }
+
+    async fn rules(&self, kinds: &[RuleKind]) -> Result<Vec<Rule>> {
+        self.faults.weathered().await?;
+        self.inner.rules(kinds).await
+    }
+
+    async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
+        self.faults.weathered().await?;
+        self.inner.rules_by_key(keys).await
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {

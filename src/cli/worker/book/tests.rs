@@ -62,6 +62,7 @@ fn updates(book: &mut Book, now: Instant) -> Vec<(i64, String, String)> {
             let what = match update.report.unwrap() {
                 Report::Progress(progress) => format!("progress {}", progress.completed),
                 Report::ResourceUsage(_) => "usage".to_owned(),
+                Report::QuotaUse(of) => format!("{} of {}", of.units, of.name),
                 Report::Logs(batch) => {
                     let lines = batch.entries.into_iter().map(|entry| entry.message);
                     format!("lines {}", lines.collect::<Vec<_>>().join(","))

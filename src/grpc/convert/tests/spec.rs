@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use prost::Message as _;
 
+use crate::domain::job_type::Draft;
 use crate::domain::limits::{
     ATTEMPTS_MAX, LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX, PAYLOAD_BYTES_MAX,
     RETENTION_MAX, RETENTION_MIN, RETRY_DELAY_MAX, RETRY_DELAYS_MAX, SPAN_MAX, TEXT_BYTES_MAX,
@@ -21,7 +22,7 @@ fn minimal() -> v1::JobSpec {
 }
 
 fn read(spec: v1::JobSpec) -> Result<JobSpec, Vec<String>> {
-    checked(|v| spec::from_proto(Some(spec), "spec", NOW, v))
+    checked(|v| spec::from_proto(Some(spec), "spec", NOW, v)).map(|draft| draft.complete(None))
 }
 
 /// Changes a minimal spec and reads it.
@@ -53,7 +54,10 @@ fn a_type_alone_is_enough() {
 
 #[test]
 fn a_job_started_by_its_creator_is_tried_once() {
-    let started = |spec| checked(|v| spec::from_proto_started(Some(spec), "spec", NOW, v));
+    let started = |spec| {
+        let draft = checked(|v| spec::from_proto(Some(spec), "spec", NOW, v));
+        draft.map(|draft| Draft { started: true, ..draft }.complete(None))
+    };
     assert_eq!(started(minimal()).expect("valid").retry_policy.max_attempts, 1);
     let mut spec = minimal();
     spec.retry_policy = Some(v1::RetryPolicy { max_attempts: 5, ..Default::default() });

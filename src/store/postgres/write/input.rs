@@ -151,6 +151,7 @@ impl<'a> Input<'a> {
             .bind(self.entry.job_ids)
             .bind(self.entry.removed)
             .bind(self.entry.ready)
+            .bind(self.entry.rules)
     }
 }
 

@@ -100,6 +100,7 @@ async fn few_or_many_the_page_is_the_same() {
         batch.creates.push(NewJob {
             job,
             request: None,
+            fire: None,
             session: None,
             changes: Changes::default(),
         });

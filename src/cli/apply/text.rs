@@ -1,0 +1,142 @@
+//! Definitions as people write them, and what differs between two of them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::exit::Failure;
+use crate::cli::{format, json};
+use crate::domain::job_type::JobTypeSpec;
+use crate::domain::validate::Violations;
+use crate::engine::PutType;
+use crate::grpc::convert;
+use crate::proto::v1::JobType;
+
+/// A definition as a tree of what it says.
+pub fn tree<T: Serialize>(what: &T) -> Result<Value, Failure> {
+    serde_json::to_value(what).map_err(|error| Failure::Unreadable(error.to_string()))
+}
+
+/// A type as it is declared, from its message.
+pub fn declared(job_type: &JobType) -> Result<PutType, Failure> {
+    let mut wrong = Violations::default();
+    let read = convert::job_type::from_proto(Some(job_type.clone()), true, &mut wrong);
+    read.ok_or_else(|| {
+        let first = wrong.as_slice().first();
+        let why = first.map_or_else(String::new, |of| format!("{} {}", of.field, of.description));
+        Failure::Unreadable(format!("type {}: {why}", format::plain(&job_type.r#type)))
+    })
+}
+
+/// The tree of a type and its payload.
+pub fn type_tree(spec: &JobTypeSpec, payload: Option<&bytes::Bytes>) -> Result<Value, Failure> {
+    let mut all = tree(spec)?;
+    if let (Some(payload), Some(fields)) = (payload, all.as_object_mut()) {
+        let defaults =
+            fields.entry("defaults").or_insert_with(|| Value::Object(serde_json::Map::new()));
+        if let Some(defaults) = defaults.as_object_mut() {
+            defaults.insert("payload".to_owned(), json::of_struct(payload));
+        }
+    }
+    Ok(all)
+}
+
+/// A type as a file would say it, a line each.
+pub fn of_type(job_type: &JobType) -> Result<Vec<String>, Failure> {
+    let put = declared(job_type)?;
+    let mut lines = Vec::new();
+    write(&type_tree(&put.spec, put.payload.as_ref())?, 0, &mut lines);
+    Ok(lines)
+}
+
+/// A tree as YAML of the plainest kind.
+fn write(value: &Value, depth: usize, lines: &mut Vec<String>) {
+    let indent = "  ".repeat(depth);
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let name = format::plain(name);
+                if is_block(value) {
+                    lines.push(format!("{indent}{name}:"));
+                    write(value, depth + 1, lines);
+                } else {
+                    lines.push(format!("{indent}{name}: {}", scalar(value)));
+                }
+            }
+        }
+        Value::Array(values) => {
+            for value in values {
+                if is_block(value) {
+                    lines.push(format!("{indent}-"));
+                    write(value, depth + 1, lines);
+                } else {
+                    lines.push(format!("{indent}- {}", scalar(value)));
+                }
+            }
+        }
+        scalar_value => lines.push(format!("{indent}{}", scalar(scalar_value))),
+    }
+}
+
+fn is_block(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Array(values) => !values.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// Quoted as JSON does, which YAML reads too, unless it can be taken for nothing else.
+fn scalar(value: &Value) -> String {
+    let is_plain = |text: &str| {
+        text.starts_with(|first: char| first.is_ascii_alphabetic())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'))
+            && !["true", "false", "null", "yes", "no", "on", "off"]
+                .iter()
+                .any(|word| text.eq_ignore_ascii_case(word))
+    };
+    match value {
+        Value::String(text) if is_plain(text) => text.clone(),
+        value => format::plain(&value.to_string()),
+    }
+}
+
+/// What differs, a line each: `schedule.cron: "0 4 * * *" → "0 5 * * *"`.
+#[must_use]
+pub fn differences(before: &Value, after: &Value) -> Vec<String> {
+    let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
+    flatten(before, "", &mut old);
+    flatten(after, "", &mut new);
+    let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let changed = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
+    let line = |name: &String| {
+        let shown = format::plain(name);
+        match (old.get(name), new.get(name)) {
+            (Some(old), Some(new)) => format!("{shown}: {old} → {new}"),
+            (None, Some(new)) => format!("{shown}: {new}"),
+            (Some(old), None) => format!("{shown}: {old} → (unset)"),
+            (None, None) => shown,
+        }
+    };
+    changed.map(line).collect()
+}
+
+fn flatten(value: &Value, path: &str, found: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            for (name, value) in fields {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                flatten(value, &path, found);
+            }
+        }
+        Value::Array(values) if values.iter().any(is_block) => {
+            for (place, value) in values.iter().enumerate() {
+                flatten(value, &format!("{path}[{place}]"), found);
+            }
+        }
+        value => {
+            found.insert(path.to_owned(), scalar(value));
+        }
+    }
+}

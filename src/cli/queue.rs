@@ -1,0 +1,139 @@
+//! `jobplane queue`: pauses a queue, resumes it, sets its limits.
+
+use super::client::Limit;
+use super::exit::{Exit, Failure};
+use super::output::{Format, Out};
+use super::{Context, format};
+use crate::proto::v1::{Queue, UpdateQueueRequest};
+
+/// What to do with which queue.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    change: Change,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Change {
+    /// Start nothing from a queue; what runs goes on, what comes waits
+    Pause {
+        /// The queue
+        queue: String,
+        /// Why, for those who wonder
+        #[arg(long, value_name = "TEXT", default_value_t, hide_default_value = true)]
+        reason: String,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Start jobs from a queue again
+    Resume {
+        /// The queue
+        queue: String,
+        #[command(flatten)]
+        limit: Limit,
+    },
+    /// Set limits of a queue; those that are not named stay as they are
+    Set(Set),
+}
+
+#[derive(Debug, clap::Args)]
+#[group(id = "limits", required = true, multiple = true)]
+struct Set {
+    /// The queue
+    #[arg(group = "name")]
+    queue: String,
+    /// Jobs running at a time; 0 = no limit
+    #[arg(long, value_name = "N", group = "limits")]
+    max_running: Option<u32>,
+    /// Jobs waiting at a time; 0 = no limit
+    #[arg(long, value_name = "N", group = "limits")]
+    max_pending: Option<u32>,
+    /// Starts per second on average; 0 = no limit
+    #[arg(long, value_name = "N", group = "limits")]
+    start_rate: Option<f64>,
+    /// Starts at once after a pause; 0 = as many as in a second
+    #[arg(long, value_name = "N", group = "limits")]
+    start_burst: Option<u32>,
+    /// Its share of the workers against other queues
+    #[arg(long, value_name = "N", group = "limits")]
+    weight: Option<u16>,
+    #[command(flatten)]
+    time: Limit,
+}
+
+/// Changes the queue.
+pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+    let (queue, paths, doing, time) = match args.change {
+        Change::Pause { queue, reason, limit } => {
+            let doing = format!("pause queue {}", format::plain(&queue));
+            let queue =
+                Queue { name: queue, paused: true, pause_reason: reason, ..Queue::default() };
+            (queue, vec!["paused", "pause_reason"], doing, limit)
+        }
+        Change::Resume { queue, limit } => {
+            let doing = format!("resume queue {}", format::plain(&queue));
+            let queue = Queue { name: queue, ..Queue::default() };
+            (queue, vec!["paused", "pause_reason"], doing, limit)
+        }
+        Change::Set(set) => {
+            let doing = format!("set limits of queue {}", format::plain(&set.queue));
+            let (queue, paths) = set.wire();
+            (queue, paths, doing, set.time)
+        }
+    };
+    let client = context.connect(time.timeout).await?;
+    let paths = paths.into_iter().map(ToOwned::to_owned).collect();
+    let update_mask = Some(prost_types::FieldMask { paths });
+    let request = client.request(UpdateQueueRequest { queue: Some(queue), update_mask });
+    let answer = client.change(&doing, client.admin().update_queue(request)).await?;
+    let queue = answer.queue.clone().unwrap_or_default();
+    match out.format() {
+        Format::Table => out.note(&format!("jobplane: {}", said(&queue)))?,
+        Format::Json => out.message(&answer)?,
+        Format::Jsonl => out.message(&queue)?,
+    }
+    Ok(Exit::Ok)
+}
+
+impl Set {
+    /// What is to be set, and only that.
+    fn wire(&self) -> (Queue, Vec<&'static str>) {
+        let named = [
+            ("max_running", self.max_running.is_some()),
+            ("max_pending", self.max_pending.is_some()),
+            ("start_rate", self.start_rate.is_some()),
+            ("start_burst", self.start_burst.is_some()),
+            ("weight", self.weight.is_some()),
+        ];
+        let queue = Queue {
+            name: self.queue.clone(),
+            max_running: self.max_running.unwrap_or_default().into(),
+            max_pending: self.max_pending.unwrap_or_default().into(),
+            start_rate: self.start_rate.unwrap_or_default(),
+            start_burst: self.start_burst.unwrap_or_default().into(),
+            weight: self.weight.unwrap_or_default().into(),
+            ..Queue::default()
+        };
+        (queue, named.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect())
+    }
+}
+
+/// How a queue stands, in a line.
+fn said(queue: &Queue) -> String {
+    let name = format::plain(&queue.name);
+    let mut facts = Vec::new();
+    if queue.max_running > 0 {
+        facts.push(format!("at most {} running", queue.max_running));
+    }
+    if queue.max_pending > 0 {
+        facts.push(format!("at most {} waiting", queue.max_pending));
+    }
+    facts.extend(format::rate(queue.start_rate).map(|rate| format!("starts {rate}")));
+    let why = match queue.pause_reason.as_str() {
+        "" => String::new(),
+        reason => format!(" ({})", format::plain(reason)),
+    };
+    let state = if queue.paused { format!("paused{why}") } else { "open".to_owned() };
+    let facts: Vec<String> = std::iter::once(state).chain(facts).collect();
+    format!("queue {name} is {}", facts.join(", "))
+}

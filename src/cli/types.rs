@@ -1,0 +1,191 @@
+//! `jobplane types`: which types of jobs there are, and one of them in detail.
+
+use super::apply::text;
+use super::client::{Client, Limit};
+use super::exit::{Exit, Failure};
+use super::history;
+use super::names::word;
+use super::output::{Format, Out};
+use super::paint::Paint;
+use super::table::{Cell, Table};
+use super::{Context, format, json, pages};
+use crate::proto::v1::schedule::Times;
+use crate::proto::v1::{
+    GetJobTypeRequest, GetJobTypeResponse, JobFilter, JobType, JobTypeOrigin, ListJobTypesRequest,
+    ListJobsRequest, PutJobTypeRequest,
+};
+
+/// Runs that are shown of a type.
+const RUNS: usize = 20;
+
+/// The columns that are given up first where there is no room for all.
+const SPARE: [&str; 3] = ["WHAT IT DOES", "TIME ZONE", "ORIGIN"];
+
+/// Which types.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// One type: how it is declared, and its last runs
+    #[arg(value_name = "TYPE")]
+    job_type: Option<String>,
+    /// Of any of these categories
+    #[arg(long = "category", value_name = "CATEGORY", value_delimiter = ',')]
+    #[arg(conflicts_with = "job_type")]
+    categories: Vec<String>,
+    #[command(flatten)]
+    time: Limit,
+    #[command(subcommand)]
+    change: Option<Change>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Change {
+    /// Let jobs of a type run again
+    Enable(Switch),
+    /// Let no job of a type run: what is created of it is recorded as skipped
+    Disable(Switch),
+}
+
+#[derive(Debug, clap::Args)]
+struct Switch {
+    /// The type
+    #[arg(value_name = "TYPE")]
+    job_type: String,
+    #[command(flatten)]
+    time: Limit,
+}
+
+/// Shows types, or switches one.
+pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+    match (args.change, args.job_type) {
+        (Some(Change::Enable(switch)), _) => set_disabled(switch, false, context, out).await,
+        (Some(Change::Disable(switch)), _) => set_disabled(switch, true, context, out).await,
+        (None, Some(job_type)) => {
+            let client = context.connect(args.time.timeout).await?;
+            one(&client, job_type, out).await
+        }
+        (None, None) => {
+            let client = context.connect(args.time.timeout).await?;
+            all(&client, args.categories, out).await
+        }
+    }
+}
+
+async fn all(client: &Client, categories: Vec<String>, out: &mut Out) -> Result<Exit, Failure> {
+    let narrowed = !categories.is_empty();
+    let request = client.request(ListJobTypesRequest { categories, origins: Vec::new() });
+    let answer = client.ask("list types", client.types().list_job_types(request)).await?;
+    match out.format() {
+        Format::Table if answer.job_types.is_empty() && narrowed => {
+            out.note("jobplane: no type of that category; see all with `jobplane types`")?;
+        }
+        Format::Table if answer.job_types.is_empty() => {
+            out.note("jobplane: no type yet; declare some with `jobplane apply -f FILE`")?;
+        }
+        Format::Table => {
+            let titles =
+                ["<TYPE", "CATEGORY", "ORIGIN", "STATE", "SCHEDULE", "TIME ZONE", "~WHAT IT DOES"];
+            let rows: Vec<_> = answer.job_types.iter().map(row).collect();
+            Table::new(&titles).spare(&SPARE).write(&rows, out)?;
+        }
+        Format::Json => out.message(&answer)?,
+        Format::Jsonl => answer.job_types.iter().try_for_each(|one| out.message(one))?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn row(job_type: &JobType) -> Vec<Cell> {
+    let schedule = job_type.schedule.as_ref();
+    let (state, paint) = match schedule {
+        _ if job_type.disabled => ("DISABLED", Some(Paint::Yellow)),
+        Some(schedule) if schedule.paused => ("PAUSED", Some(Paint::Yellow)),
+        Some(_) | None => ("ENABLED", None),
+    };
+    let origin = JobTypeOrigin::try_from(job_type.origin).unwrap_or_default();
+    vec![
+        Cell::from(&job_type.r#type),
+        Cell::from(&job_type.category),
+        Cell::from(word::<JobTypeOrigin>(origin.into())),
+        Cell::from(state).painted(paint),
+        Cell::from(times(job_type)),
+        Cell::from(schedule.map_or("", |schedule| &schedule.time_zone)),
+        Cell::from(said(job_type)),
+    ]
+}
+
+/// When it runs by itself, in a word.
+fn times(job_type: &JobType) -> String {
+    let times = job_type.schedule.as_ref().and_then(|schedule| schedule.times.as_ref());
+    let expected = if job_type.expected.is_some() { " (elsewhere)" } else { "" };
+    match times {
+        Some(Times::Cron(cron)) => format!("{cron}{expected}"),
+        Some(Times::Interval(every)) => {
+            format!("every {}{expected}", format::span(format::duration(every)))
+        }
+        None => String::new(),
+    }
+}
+
+/// What it is, in its author's first line.
+fn said(job_type: &JobType) -> &str {
+    match job_type.description.lines().next() {
+        Some(first) => first,
+        None => &job_type.display_name,
+    }
+}
+
+async fn one(client: &Client, job_type: String, out: &mut Out) -> Result<Exit, Failure> {
+    let found = get(client, &job_type).await?;
+    match out.format() {
+        Format::Json => out.message(&found)?,
+        Format::Jsonl => out.message(&found.job_type.clone().unwrap_or_default())?,
+        Format::Table => {
+            let shown = found.job_type.unwrap_or_default();
+            let origin = JobTypeOrigin::try_from(shown.origin).unwrap_or_default();
+            let origin = word::<JobTypeOrigin>(origin.into());
+            out.line(&format!("# {origin}, revision {}", shown.revision))?;
+            out.lines(text::of_type(&shown)?)?;
+            let filter = JobFilter { types: vec![job_type], ..JobFilter::default() };
+            let request = ListJobsRequest { filter: Some(filter), ..ListJobsRequest::default() };
+            let runs = pages::first(client, request, RUNS).await?;
+            if !runs.jobs.is_empty() {
+                let typical = history::typical(client, &runs.jobs).await?;
+                let rows: Vec<_> =
+                    runs.jobs.iter().map(|job| history::row(job, &typical, out)).collect();
+                out.line("")?;
+                history::table(out.wide()).write(&rows, out)?;
+            }
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+async fn get(client: &Client, job_type: &str) -> Result<GetJobTypeResponse, Failure> {
+    let doing = format!("get type {}", format::plain(job_type));
+    let request = client.request(GetJobTypeRequest { r#type: job_type.to_owned() });
+    client.ask(&doing, client.types().get_job_type(request)).await
+}
+
+async fn set_disabled(
+    switch: Switch,
+    disabled: bool,
+    context: &Context,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let client = context.connect(switch.time.timeout).await?;
+    let mut job_type = get(&client, &switch.job_type).await?.job_type.unwrap_or_default();
+    let name = format::plain(&switch.job_type);
+    if job_type.origin() != JobTypeOrigin::Declared {
+        let problem = format!("{name} is not declared: declare it with `jobplane apply` first");
+        return Err(Failure::usage("TYPE", problem));
+    }
+    let verb = if disabled { "disable" } else { "enable" };
+    job_type.disabled = disabled;
+    let request = PutJobTypeRequest { job_type: Some(job_type), validate_only: false };
+    let (doing, request) = (format!("{verb} type {name}"), client.request(request));
+    let answer = client.change(&doing, client.types().put_job_type(request)).await?;
+    match out.format() {
+        Format::Table => out.note(&format!("jobplane: type {name} is {verb}d"))?,
+        Format::Json | Format::Jsonl => out.value(&json::value(&answer)?)?,
+    }
+    Ok(Exit::Ok)
+}

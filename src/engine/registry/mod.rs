@@ -1,0 +1,141 @@
+//! What is set up: declared types, queues, quotas, and how breakers stand.
+//!
+//! Owns: what this server knows of them ([`Rulebook`]), kept up by its own commits and by the change log.
+//! Does not own: what they mean (`domain`); when schedules fire (`schedule`).
+//! Entry: [`Registry::book`].
+//! Invariant: the rows are the authority. What is known here decides what a new job looks like; whatever
+//! refuses somebody, and whatever is written, goes by rows read for it, guarded by their revision.
+
+mod book;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+
+use crate::domain::JobType;
+use crate::domain::limits::GUARD_REPEATS_MAX;
+use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
+
+use super::Engine;
+use super::error::{Error, Result};
+use super::pipeline::{RuleChange, RulesChanged, Work};
+
+pub use book::{Cursor, Declared, Definition, Known, Rulebook};
+
+/// The kinds of rules that every server knows by heart.
+const KNOWN: [RuleKind; 4] = [RuleKind::Type, RuleKind::Queue, RuleKind::Quota, RuleKind::Circuit];
+
+/// What this server knows of what is set up.
+#[derive(Default)]
+pub struct Registry(RwLock<Arc<Rulebook>>);
+
+impl Registry {
+    /// Everything, as it is known now.
+    #[must_use]
+    pub fn book(&self) -> Arc<Rulebook> {
+        Arc::clone(&self.0.read())
+    }
+
+    /// A declared type.
+    #[must_use]
+    pub fn definition(&self, job_type: &JobType) -> Option<Arc<Definition>> {
+        self.0.read().types.get(job_type).cloned()
+    }
+
+    /// Takes up how these rules stand: those of them that were not `found` are gone.
+    pub(super) fn heed(&self, keys: &[RuleKey], found: &[Rule]) -> Result<()> {
+        let mut held = self.0.write();
+        let book = Arc::make_mut(&mut held);
+        let there: BTreeSet<&RuleKey> = found.iter().map(|rule| &rule.key).collect();
+        for key in keys.iter().filter(|key| !there.contains(key)) {
+            book.drop(key);
+        }
+        found.iter().try_for_each(|rule| book.take(rule)).map_err(Error::from)
+    }
+
+    fn replace(&self, book: Rulebook) {
+        *self.0.write() = Arc::new(book);
+    }
+}
+
+impl Engine {
+    /// Reads everything that is set up: at the start, and when the change log does not tell what changed.
+    pub async fn load_rules(&self) -> Result<()> {
+        let mut kinds = KNOWN.to_vec();
+        kinds.push(RuleKind::Schedule);
+        let rules = self.loop_db.read(|store| async move { store.rules(&kinds).await }).await?;
+        let mut book = Rulebook::default();
+        for rule in &rules {
+            book.take(rule)?;
+        }
+        self.agenda.plan_all(&book, &rules)?;
+        self.registry.replace(book);
+        Ok(())
+    }
+
+    /// Takes up rules that another server changed, as the change log names them.
+    pub async fn heed_rules(&self, changed: &[RuleKey]) -> Result<()> {
+        let mut keys: BTreeSet<RuleKey> =
+            changed.iter().filter(|key| KNOWN.contains(&key.kind)).cloned().collect();
+        for key in changed {
+            // When a schedule fires next hangs on both.
+            if matches!(key.kind, RuleKind::Type | RuleKind::Schedule) {
+                keys.insert(RuleKey::new(RuleKind::Type, &key.name));
+                keys.insert(RuleKey::new(RuleKind::Schedule, &key.name));
+            }
+        }
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<RuleKey> = keys.into_iter().collect();
+        let found = self.fresh_rules(keys.clone()).await?;
+        self.registry.heed(&keys, &found)?;
+        self.agenda.heed(&self.registry.book(), &keys, &found)
+    }
+
+    /// These rules as they stand now.
+    pub(super) async fn fresh_rules(&self, keys: Vec<RuleKey>) -> Result<Vec<Rule>> {
+        self.db.read(|store| async move { store.rules_by_key(&keys).await }).await
+    }
+
+    /// Decides on rules as they stand now and writes what was decided; again if one of them changed
+    /// meanwhile. `decide` answers the change, if there is one, and what it comes to.
+    pub(super) async fn change_rules<T: Send>(
+        &self,
+        keys: Vec<RuleKey>,
+        decide: impl Fn(&[Rule]) -> Result<(Vec<RuleWrite>, T)> + Send + Sync,
+    ) -> Result<T> {
+        for _ in 0..=GUARD_REPEATS_MAX {
+            let found = self.fresh_rules(keys.clone()).await?;
+            let (writes, outcome) = decide(&found)?;
+            if writes.is_empty() {
+                return Ok(outcome);
+            }
+            let change = RuleChange { writes, ..RuleChange::default() };
+            match self.write_rules(change).await? {
+                RulesChanged::Done(_) => return Ok(outcome),
+                RulesChanged::Missed => {}
+            }
+        }
+        Err(Error::Overloaded)
+    }
+
+    /// Writes rules with what hangs on them, and knows them from then on.
+    pub(super) async fn write_rules(&self, change: RuleChange) -> Result<RulesChanged> {
+        let (mut keys, mut rules) = (Vec::new(), Vec::new());
+        for RuleWrite { key, expected_revision, body } in &change.writes {
+            keys.push(key.clone());
+            if let Some(body) = body.clone() {
+                rules.push(Rule { key: key.clone(), revision: expected_revision + 1, body });
+            }
+        }
+        let work = |reply| Work::Rules { change: Box::new(change), reply };
+        let answer = self.pipeline.ask(work).await?;
+        if matches!(answer, RulesChanged::Done(_)) {
+            self.registry.heed(&keys, &rules)?;
+            self.agenda.heed(&self.registry.book(), &keys, &rules)?;
+        }
+        Ok(answer)
+    }
+}

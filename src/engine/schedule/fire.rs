@@ -1,0 +1,246 @@
+//! What is due is written: runs, skips, and the step of the cursor past them, in one commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+
+use crate::domain::circuit::CircuitSpec;
+use crate::domain::job::Trigger;
+use crate::domain::job_type::gate::{circuit_of, skip_at_create};
+use crate::domain::job_type::{Draft, TypeState};
+use crate::domain::limits::{
+    CANCEL_GRACE_DEFAULT, GUARD_REPEATS_MAX, LOOP_ROWS_MAX, SCHEDULES_AT_ONCE,
+};
+use crate::domain::machine::Command;
+use crate::domain::schedule::{Lateness, Overlap, OverlapPolicy};
+use crate::domain::status::SkipReason;
+use crate::domain::{
+    CancelCause, Job, JobFilter, JobId, JobSpec, JobType, QueueName, StateKind, Timestamp,
+};
+use crate::engine::Engine;
+use crate::engine::create::{Origin, newborn};
+use crate::engine::error::{Error, Result};
+use crate::engine::pipeline::{RuleChange, RulesChanged};
+use crate::engine::registry::{Cursor, Declared, Definition};
+use crate::store::{Fire, ListQuery, NewJob, Rule, RuleKey, RuleKind, RuleWrite};
+
+/// Who makes scheduled runs.
+const SCHEDULER: &str = "jobplane.scheduler";
+
+/// A type as its rows stand.
+pub(super) struct Standing {
+    pub(super) definition: Arc<Definition>,
+    /// Of the cursor's row; 0 if there is none.
+    pub(super) revision: i64,
+    pub(super) through: Timestamp,
+    pub(super) state: TypeState,
+}
+
+/// What a step comes to.
+#[derive(Default)]
+pub(super) struct Step {
+    pub(super) through: Timestamp,
+    pub(super) creates: Vec<NewJob>,
+    pub(super) commands: Vec<(JobId, Command)>,
+}
+
+impl Engine {
+    /// Makes the jobs of all schedules that are due; answers for how many types.
+    pub async fn run_schedules(&self) -> Result<u64> {
+        let due = self.agenda.due(self.clock.now(), LOOP_ROWS_MAX);
+        let count = due.len() as u64;
+        let settled = stream::iter(due)
+            .map(|job_type| async move { self.settle_schedule(&job_type).await })
+            .buffer_unordered(SCHEDULES_AT_ONCE);
+        settled
+            .fold(Ok(count), |all, one| async move { all.and_then(|all| one.map(|()| all)) })
+            .await
+    }
+
+    /// Told when a schedule is due earlier than was known.
+    #[must_use]
+    pub fn schedules_changed(&self) -> Arc<tokio::sync::Notify> {
+        self.agenda.changed()
+    }
+
+    /// How long until a schedule is due, at most `most`.
+    #[must_use]
+    pub fn until_schedule(&self, most: Duration) -> Duration {
+        let next = self.agenda.next().map_or(most, |at| at.since(self.clock.now()));
+        next.clamp(Duration::from_millis(1), most)
+    }
+
+    /// Settles what is due of one type.
+    async fn settle_schedule(&self, job_type: &JobType) -> Result<()> {
+        for _ in 0..=GUARD_REPEATS_MAX {
+            let heeded = self.agenda.heeded();
+            let Some(standing) = self.standing(job_type).await? else {
+                self.agenda.settled(job_type, None, Timestamp::default(), heeded);
+                return Ok(());
+            };
+            let now = self.clock.now();
+            let step = match &standing.definition.declared.spec.expected {
+                _ if standing.revision == 0 => Step { through: now, ..Step::default() },
+                Some(expected) => self.expected_step(&standing, expected, now).await?,
+                None => self.due_step(&standing, now).await?,
+            };
+            if step.through == standing.through {
+                let Standing { definition, through, .. } = standing;
+                self.agenda.settled(job_type, Some(&definition), through, heeded);
+                return Ok(());
+            }
+            let key = RuleKey::new(RuleKind::Schedule, job_type.as_str());
+            let cursor = Cursor { through: step.through };
+            let change = RuleChange {
+                writes: vec![RuleWrite::put(key, standing.revision, &cursor)?],
+                creates: step.creates,
+                commands: step.commands,
+            };
+            match self.write_rules(change).await? {
+                RulesChanged::Done(_) => return Ok(()),
+                // Another server was faster, or the declaration changed.
+                RulesChanged::Missed => {}
+            }
+        }
+        Err(Error::Overloaded)
+    }
+
+    /// How the type stands, read now; `None` if it has no schedule that acts.
+    async fn standing(&self, job_type: &JobType) -> Result<Option<Standing>> {
+        let keys = [RuleKind::Type, RuleKind::Circuit, RuleKind::Schedule]
+            .map(|kind| RuleKey::new(kind, job_type.as_str()));
+        let wanted = keys.to_vec();
+        let found =
+            self.loop_db.read(|store| async move { store.rules_by_key(&wanted).await }).await?;
+        self.registry.heed(&keys[..2], &found)?;
+        let rule = |kind| found.iter().find(|rule: &&Rule| rule.key.kind == kind);
+        let definition = self.registry.definition(job_type);
+        let Some(definition) = definition.filter(|found| found.active_schedule().is_some()) else {
+            return Ok(None);
+        };
+        let (revision, through) = match rule(RuleKind::Schedule) {
+            Some(rule) => (rule.revision, rule.read::<Cursor>()?.through),
+            None => (0, Timestamp::default()),
+        };
+        let mut state = TypeState { schedule_through: through, ..TypeState::default() };
+        if let Some(rule) = rule(RuleKind::Circuit) {
+            state.circuit = rule.read()?;
+        }
+        Ok(Some(Standing { definition, revision, through, state }))
+    }
+
+    /// The runs that are due, and those that came too late.
+    async fn due_step(&self, standing: &Standing, now: Timestamp) -> Result<Step> {
+        let Some(schedule) = standing.definition.active_schedule() else {
+            return Ok(Step { through: standing.through, ..Step::default() });
+        };
+        let declared = &standing.definition.declared;
+        let spec = &declared.spec;
+        let due = schedule.due(&spec.job_type, standing.through, now);
+        let policy = schedule.spec().overlap_policy;
+        let runs = due.times.iter().any(|time| time.lateness == Lateness::Run);
+        let mut others =
+            if runs { self.others(&spec.job_type, policy).await? } else { Others::default() };
+        let nothing = CircuitSpec::default();
+        let refused =
+            skip_at_create(Some(spec), circuit_of(Some(spec), &nothing), &standing.state, now);
+        let mut step = Step { through: due.through, ..Step::default() };
+        for time in due.times {
+            let skipped = match time.lateness {
+                Lateness::Missed => Some(SkipReason::Missed),
+                Lateness::Run if refused.is_some() => refused,
+                Lateness::Run => match policy.decide(others.running, others.pending) {
+                    Overlap::Create | Overlap::Queue => None,
+                    Overlap::Skip => Some(SkipReason::Overlap),
+                    Overlap::CancelThenQueue => {
+                        step.commands.extend(others.jobs.drain(..).map(|job| stop(&job)));
+                        // Those of this very step are others to the next one, and are not yet there.
+                        for earlier in &mut step.creates {
+                            if earlier.job.status.kind() == StateKind::Pending {
+                                let nominal = earlier.job.spec.schedule_time;
+                                *earlier = run(declared, nominal, Some(SkipReason::Overlap), now);
+                            }
+                        }
+                        None
+                    }
+                },
+            };
+            others.pending += u64::from(skipped.is_none());
+            if skipped == Some(SkipReason::Missed) {
+                tell_missed(&spec.job_type, time.nominal.time);
+            }
+            step.creates.push(run(declared, Some(time.nominal.time), skipped, now));
+        }
+        Ok(step)
+    }
+
+    /// Jobs of the type that are not over, as far as the policy wants to know.
+    async fn others(&self, job_type: &JobType, policy: OverlapPolicy) -> Result<Others> {
+        if policy == OverlapPolicy::Allow {
+            return Ok(Others::default());
+        }
+        let filter = JobFilter {
+            types: vec![job_type.clone()],
+            states: vec![StateKind::Pending, StateKind::Running],
+            ..JobFilter::default()
+        };
+        let query = ListQuery { filter, before: None, limit: LOOP_ROWS_MAX, full: false };
+        let jobs = self.loop_db.read(|store| async move { store.list(&query).await }).await?;
+        let running = jobs.iter().filter(|job| job.status.kind() == StateKind::Running).count();
+        let pending = jobs.len() - running;
+        Ok(Others { running: running as u64, pending: pending as u64, jobs })
+    }
+}
+
+#[derive(Default)]
+struct Others {
+    running: u64,
+    pending: u64,
+    jobs: Vec<Job>,
+}
+
+/// Makes way for the run that is due.
+fn stop(job: &Job) -> (JobId, Command) {
+    let command = match job.status.kind() {
+        StateKind::Running => Command::RequestStop {
+            lease_epoch: job.status.lease_epoch,
+            cause: CancelCause::Overlap,
+            reason: "the next run of its schedule is due".to_owned(),
+            grace: CANCEL_GRACE_DEFAULT,
+        },
+        StateKind::Pending
+        | StateKind::Succeeded
+        | StateKind::Failed
+        | StateKind::Cancelled
+        | StateKind::Skipped => Command::Skip { reason: SkipReason::Overlap },
+    };
+    (job.id, command)
+}
+
+/// The job of a nominal time.
+pub(super) fn run(
+    declared: &Declared,
+    nominal: Option<Timestamp>,
+    skipped: Option<SkipReason>,
+    now: Timestamp,
+) -> NewJob {
+    let spec = &declared.spec;
+    let mut rest = JobSpec::new(spec.job_type.clone(), QueueName::default());
+    rest.schedule_time = nominal;
+    rest.payload.clone_from(&declared.payload);
+    let spec = Arc::new(Draft::new(rest).complete(Some(spec)));
+    let origin = Origin {
+        created_by: SCHEDULER.to_owned(),
+        trigger: Trigger::Schedule,
+        category: declared.spec.category.clone(),
+        skipped,
+    };
+    NewJob { fire: nominal.map(Fire::at), ..newborn(&spec, origin, None, None, now) }
+}
+
+/// Tells the operator of a run that did not come.
+pub(super) fn tell_missed(job_type: &JobType, nominal: Timestamp) {
+    let late = nominal.as_micros();
+    tracing::warn!(job.type = %job_type, nominal_us = late, "a scheduled run was missed");
+}

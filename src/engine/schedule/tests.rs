@@ -1,0 +1,403 @@
+//! Servers over one store under a clock that runs ahead.
+
+use std::collections::BTreeMap;
+
+use crate::auth::Caller;
+use crate::domain::job::Trigger;
+use crate::domain::job_type::{Draft, JobTypeSpec};
+use crate::domain::schedule::Schedule;
+use crate::domain::status::{SkipReason, State};
+use crate::domain::validate::Violations;
+use crate::domain::{
+    CancelCause, InstanceId, Job, JobFilter, JobSpec, JobType, QueueName, StateKind, Timestamp,
+    WorkerName,
+};
+use crate::engine::registry::Cursor;
+use crate::engine::{Access, CreateJob, Engine, PutType, Started, Stops, TriggerType, Waiter};
+use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
+use crate::store::memory::MemoryStore;
+use crate::store::{ListQuery, RuleKey, RuleKind, Store};
+use crate::telemetry::Metrics;
+use std::sync::Arc;
+use std::time::Duration;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// A server without its loops: tests take the steps.
+struct Server {
+    engine: Engine,
+    _tasks: (Tasks, Tasks),
+    _stops: (Shutdown, Shutdown),
+}
+
+impl std::ops::Deref for Server {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+fn server(store: &Arc<MemoryStore>) -> Server {
+    let tasks = Tasks::new();
+    let writer = tasks.beside();
+    let (shutdown, closed) = (Shutdown::new(), Shutdown::new());
+    let stops = Stops {
+        tasks: &tasks,
+        writer: &writer,
+        shutdown: shutdown.clone(),
+        closed: closed.clone(),
+    };
+    let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(store);
+    let (clock, metrics, board) = (Clock::new(), Metrics::new(), LoopBoard::default());
+    let access = Access { timeout: Duration::from_secs(10), lanes: 1 };
+    let engine = Engine::start_up(store, clock, access, metrics, board, stops);
+    Server { engine, _tasks: (tasks, writer), _stops: (shutdown, closed) }
+}
+
+fn spec(json: &str) -> JobTypeSpec {
+    serde_json::from_str(json).expect("a definition")
+}
+
+fn name(text: &str) -> JobType {
+    JobType::new(text).expect("a name")
+}
+
+async fn put(server: &Engine, spec: JobTypeSpec) -> bool {
+    let put = PutType { spec, payload: None, revision: 0, validate_only: false };
+    server.put_type(&Caller::anonymous(), put).await.expect("declared").1
+}
+
+async fn jobs_of(store: &MemoryStore, of: &str) -> Vec<Job> {
+    let filter = JobFilter { types: vec![name(of)], ..JobFilter::default() };
+    let query = ListQuery { filter, before: None, limit: usize::MAX, full: false };
+    let mut jobs = store.list(&query).await.expect("a list");
+    jobs.sort_by_key(|job| job.id);
+    jobs
+}
+
+async fn create(server: &Engine, of: &str) -> Job {
+    let draft = Draft::new(JobSpec::new(name(of), QueueName::default()));
+    let create = CreateJob { draft, request: None, validate_only: false };
+    server.create(&Caller::anonymous(), create).await.expect("a job").job
+}
+
+async fn start(server: &Engine, of: &str) -> Result<Started, crate::engine::Error> {
+    let draft = Draft { started: true, ..Draft::new(JobSpec::new(name(of), QueueName::default())) };
+    let waiter = Waiter {
+        caller: Caller::anonymous(),
+        worker_id: WorkerName::new("w").expect("a name"),
+        instance_id: InstanceId::new("").expect("none"),
+        queues: Vec::new(),
+        types: vec![name(of)],
+        max_jobs: 1,
+        lease_ttl: HOUR,
+    };
+    server.start(waiter, CreateJob { draft, request: None, validate_only: false }).await
+}
+
+fn skipped(job: &Job) -> Option<SkipReason> {
+    match job.status.state {
+        State::Skipped { reason } => Some(reason),
+        _ => None,
+    }
+}
+
+/// Ten types like those of a sync service.
+fn a_sync_service() -> Vec<JobTypeSpec> {
+    [
+        r#"{"type": "daily_prices", "category": "sync", "schedule": {"cron": "0 4 * * *", "time_zone": "Europe/Berlin"}}"#,
+        r#"{"type": "dst_daily", "schedule": {"cron": "15 2 * * *", "time_zone": "Europe/Berlin", "overlap_policy": "CANCEL_RUNNING"}}"#,
+        r#"{"type": "workdays", "schedule": {"cron": "30 9,17 * * 1-5", "time_zone": "America/New_York", "jitter": "5m"}}"#,
+        r#"{"type": "weekly_report", "schedule": {"cron": "@weekly", "time_zone": "America/New_York"}}"#,
+        r#"{"type": "monthly_bill", "schedule": {"cron": "0 0 1 * *", "time_zone": "Europe/Berlin"}}"#,
+        r#"{"type": "monthly_check", "schedule": {"cron": "30 1 1 * *", "time_zone": "America/New_York", "catch_up_window": "30days"}}"#,
+        r#"{"type": "ticks", "schedule": {"interval": "6h", "overlap_policy": "ALLOW"}}"#,
+        r#"{"type": "thumbnails", "schedule": {"interval": "8h", "overlap_policy": "QUEUE_ONE"}}"#,
+        r#"{"type": "fragile", "circuit": {"max_failures": 3}, "schedule": {"cron": "@daily"}}"#,
+        r#"{"type": "offsite", "schedule": {"cron": "0 3 * * *", "time_zone": "America/New_York"}, "expected": {"grace_period": "2h"}}"#,
+    ]
+    .map(spec)
+    .to_vec()
+}
+
+fn compiled(spec: &JobTypeSpec) -> Schedule {
+    let mut wrong = Violations::default();
+    spec.schedule.as_ref().expect("one").compile("", &mut wrong).expect("a good one")
+}
+
+async fn cursor(store: &MemoryStore, of: &str) -> Timestamp {
+    let key = RuleKey::new(RuleKind::Schedule, of);
+    let row = store.rules_by_key(&[key]).await.expect("a read").pop().expect("a cursor");
+    row.read::<Cursor>().expect("readable").through
+}
+
+/// Nominal times after `from` up to `to`.
+fn nominal(schedule: &Schedule, from: Timestamp, to: Timestamp) -> Vec<Timestamp> {
+    let next = |after: &Timestamp| schedule.next(*after).filter(|next| *next <= to);
+    std::iter::successors(next(&from), next).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_year_each_nominal_time_has_one_run_or_one_recorded_skip() {
+    let store = Arc::new(MemoryStore::new());
+    let servers = [server(&store), server(&store), server(&store)];
+    let types = a_sync_service();
+    let begin = servers[0].clock().now();
+    for spec in &types {
+        put(&servers[0], spec.clone()).await;
+    }
+    let mut began = BTreeMap::new();
+    for spec in &types {
+        let of = spec.job_type.as_str();
+        began.insert(of, cursor(&store, of).await);
+    }
+    servers[1].load_rules().await.expect("read");
+    servers[2].load_rules().await.expect("read");
+    let year = Duration::from_secs(365 * 24 * 3600);
+    let (mut step, mut away) = (0_u32, false);
+    while servers[0].clock().now().since(begin) < year {
+        let waits = servers.iter().map(|server| server.until_schedule(HOUR * 12));
+        tokio::time::sleep(waits.min().expect("three") + Duration::from_millis(1)).await;
+        if !away && servers[0].clock().now().since(begin) > year / 2 {
+            // Nobody is there for three days.
+            away = true;
+            tokio::time::sleep(HOUR * 72).await;
+        }
+        let ran =
+            futures_util::future::join_all(servers.iter().map(|one| one.run_schedules())).await;
+        assert!(ran.iter().all(Result::is_ok), "{ran:?}");
+        step += 1;
+        live(&store, &servers[step as usize % 3], step).await;
+    }
+    for spec in &types {
+        let of = spec.job_type.as_str();
+        let schedule = compiled(spec);
+        let want = nominal(&schedule, began[of], cursor(&store, of).await);
+        assert!(want.len() >= 11, "{of} fired in that year");
+        let jobs = jobs_of(&store, of).await;
+        let fired: Vec<&Job> =
+            jobs.iter().filter(|job| job.status.trigger == Trigger::Schedule).collect();
+        let mut found: Vec<Timestamp> =
+            fired.iter().filter_map(|job| job.spec.schedule_time).collect();
+        found.sort_unstable();
+        if let Some(expected) = &spec.expected {
+            let came: Vec<Timestamp> = jobs
+                .iter()
+                .filter(|job| job.status.trigger == Trigger::Api)
+                .map(|job| job.status.create_time)
+                .collect();
+            let missed = want.iter().copied().filter(|time| {
+                let end = time.plus(expected.grace_period);
+                !came.iter().any(|run| run >= time && *run <= end)
+            });
+            assert_eq!(found, missed.collect::<Vec<_>>(), "{of}");
+            assert!(fired.iter().all(|job| skipped(job) == Some(SkipReason::Missed)));
+            assert!(!came.is_empty() && !found.is_empty(), "both happened");
+        } else {
+            assert_eq!(found, want, "{of}: each once, and none left out");
+            let missed =
+                fired.iter().filter(|job| skipped(job) == Some(SkipReason::Missed)).count();
+            assert!(missed < fired.len() / 10, "{of}: only what came while nobody was there");
+        }
+    }
+    let overlapped = jobs_of(&store, "daily_prices").await;
+    assert!(overlapped.iter().any(|job| skipped(job) == Some(SkipReason::Overlap)));
+    let ticks = jobs_of(&store, "ticks").await;
+    assert!(ticks.iter().any(|job| skipped(job) == Some(SkipReason::Missed)), "three days away");
+}
+
+/// What goes on beside the schedules: most jobs end, some stay longer; another scheduler runs its own.
+async fn live(store: &MemoryStore, server: &Engine, step: u32) {
+    let filter = JobFilter { states: vec![StateKind::Pending], ..JobFilter::default() };
+    let query = ListQuery { filter, before: None, limit: 1_000, full: false };
+    for (place, job) in (0..).zip(store.list(&query).await.expect("a list")) {
+        // Some runs take so long that the next one meets them.
+        let age = server.clock().now().since(job.status.create_time);
+        let stays = job.spec.job_type.as_str() == "daily_prices" && age < HOUR * 50;
+        if !stays && !(step + place).is_multiple_of(3) {
+            let caller = Caller::anonymous();
+            server.cancel(&caller, job.id, String::new(), None).await.expect("cancelled");
+        }
+    }
+    let (spec, now) = (a_sync_service().pop().expect("the last"), server.clock().now());
+    let schedule = compiled(&spec);
+    let last = nominal(&schedule, now.minus(HOUR), now).pop();
+    if last.is_some_and(|last| last.as_micros() / 86_400_000_000 % 3 != 0) {
+        let had = jobs_of(store, "offsite").await;
+        let of_late = had.iter().any(|job| job.status.create_time >= now.minus(HOUR * 3));
+        if !of_late {
+            create(server, "offsite").await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_run_before_is_asked_to_stop_in_the_commit_of_the_next() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    let hourly =
+        r#"{"type": "sync", "schedule": {"interval": "1h", "overlap_policy": "CANCEL_RUNNING"}}"#;
+    put(&server, spec(hourly)).await;
+    let Ok(Started::Assigned(running)) = start(&server, "sync").await else {
+        panic!("not started")
+    };
+    let waiting = create(&server, "sync").await;
+    tokio::time::sleep(HOUR * 2).await;
+    assert!(server.run_schedules().await.expect("a step") > 0);
+    let jobs = jobs_of(&store, "sync").await;
+    let by_id = |job: &Job| jobs.iter().find(|found| found.id == job.id).expect("there").clone();
+    let asked = by_id(&running.job).status.cancel_request.expect("asked");
+    assert_eq!(asked.cause, CancelCause::Overlap);
+    assert_eq!(skipped(&by_id(&waiting)), Some(SkipReason::Overlap));
+    let fresh = jobs.iter().filter(|job| job.status.trigger == Trigger::Schedule);
+    let fresh: Vec<_> = fresh.filter(|job| job.status.kind() == StateKind::Pending).collect();
+    assert_eq!(fresh.len(), 1, "one waits for its turn: {jobs:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_falls_into_a_pause_is_not_made_up_for() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    let hourly = |more: &str| {
+        spec(&format!(
+            r#"{{"type": "sync", {more} "schedule": {{"interval": "1h", "overlap_policy": "ALLOW"}}}}"#
+        ))
+    };
+    assert!(put(&server, hourly("")).await, "new");
+    assert!(!put(&server, hourly(r#""disabled": true,"#)).await, "changed");
+    tokio::time::sleep(HOUR * 6).await;
+    server.run_schedules().await.expect("a step");
+    assert_eq!(jobs_of(&store, "sync").await, []);
+    put(&server, hourly("")).await;
+    server.run_schedules().await.expect("a step");
+    assert_eq!(jobs_of(&store, "sync").await, []);
+    tokio::time::sleep(HOUR * 2).await;
+    server.run_schedules().await.expect("a step");
+    assert!(!jobs_of(&store, "sync").await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_wakes_the_loop_when_it_is_due_and_not_before() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    assert_eq!(server.until_schedule(HOUR), HOUR);
+    let changed = server.schedules_changed();
+    let told = changed.notified();
+    put(&server, spec(r#"{"type": "sync", "schedule": {"interval": "10m"}}"#)).await;
+    told.await;
+    assert!(server.until_schedule(HOUR) <= Duration::from_secs(600));
+    put(&server, spec(r#"{"type": "sync"}"#)).await;
+    assert_eq!(server.until_schedule(HOUR), HOUR);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disabled_type_is_recorded_and_neither_started_nor_triggered() {
+    use crate::domain::job_type::gate::TriggerRefusal;
+    use crate::engine::Error;
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    put(&server, spec(r#"{"type": "sync", "category": "sync", "disabled": true}"#)).await;
+    let job = create(&server, "sync").await;
+    assert_eq!(skipped(&job), Some(SkipReason::TypeDisabled));
+    assert_eq!(job.status.category.expect("copied").as_str(), "sync");
+    let Ok(Started::Skipped(job)) = start(&server, "sync").await else { panic!("started") };
+    assert_eq!(skipped(&job), Some(SkipReason::TypeDisabled));
+    assert_eq!(
+        store.sessions(Timestamp::default()).await.expect("a read"),
+        [],
+        "it holds no lease"
+    );
+    let trigger = |of: &str| TriggerType {
+        job_type: name(of),
+        payload: None,
+        labels: BTreeMap::new(),
+        request: None,
+        reason: String::new(),
+    };
+    let caller = Caller::anonymous();
+    let refused = server.trigger_type(&caller, trigger("sync")).await;
+    let Err(Error::CannotTrigger { refusal, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(refusal, TriggerRefusal::TypeDisabled);
+    create(&server, "seen").await;
+    let refused = server.trigger_type(&caller, trigger("seen")).await;
+    assert!(matches!(refused, Err(Error::TypeNotDeclared(_))), "{refused:?}");
+    let refused = server.trigger_type(&caller, trigger("unheard_of")).await;
+    assert!(matches!(refused, Err(Error::TypeNotFound(_))), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trigger_is_refused_where_the_job_could_not_run_and_takes_the_defaults_where_it_could() {
+    use crate::domain::job_type::gate::TriggerRefusal;
+    use crate::engine::Error;
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    let caller = Caller::anonymous();
+    let one = r#"{"type": "sync", "max_concurrent": 1, "defaults": {"queue": "bulk", "timeout": "5m", "labels": {"team": "a", "who": "type"}}}"#;
+    put(&server, spec(one)).await;
+    let trigger = TriggerType {
+        job_type: name("sync"),
+        payload: None,
+        labels: [("who".to_owned(), "caller".to_owned())].into(),
+        request: Some(("r".to_owned(), [1; 32])),
+        reason: "to see".to_owned(),
+    };
+    let job = server.trigger_type(&caller, trigger.clone()).await.expect("triggered");
+    assert_eq!((job.status.trigger, job.spec.queue.as_str()), (Trigger::Manual, "bulk"));
+    assert_eq!(job.spec.timeout, Some(Duration::from_secs(300)));
+    assert_eq!(
+        (job.spec.labels["team"].as_str(), job.spec.labels["who"].as_str()),
+        ("a", "caller")
+    );
+    let Ok(Started::Assigned(_)) = start(&server, "sync").await else { panic!("not started") };
+    let again = server.trigger_type(&caller, trigger.clone()).await.expect("the same request");
+    assert_eq!(again.id, job.id);
+    let other = TriggerType { request: None, ..trigger };
+    let refused = server.trigger_type(&caller, other.clone()).await;
+    let Err(Error::CannotTrigger { refusal, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(refusal, TriggerRefusal::AlreadyRunning { running: 1, max_concurrent: 1 });
+    put(&server, spec(r#"{"type": "sync", "defaults": {"queue": "bulk"}}"#)).await;
+    let bulk = QueueName::new("bulk").expect("a name");
+    server.update_queue(&caller, &bulk, |queue| queue.paused = true).await.expect("paused");
+    let refused = server.trigger_type(&caller, other.clone()).await;
+    let Err(Error::CannotTrigger { refusal, .. }) = refused else { panic!("{refused:?}") };
+    assert!(matches!(refusal, TriggerRefusal::QueuePaused { .. }));
+    let refused = start(&server, "sync").await;
+    assert!(matches!(refused, Err(Error::CannotTrigger { .. })), "{refused:?}");
+    server.update_queue(&caller, &bulk, |queue| queue.paused = false).await.expect("resumed");
+    server.trigger_type(&caller, other).await.expect("triggered");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_declaration_is_replaced_by_who_has_seen_it_and_taken_back_by_anybody() {
+    use crate::domain::job_type::TypeOrigin;
+    use crate::engine::Error;
+    let store = Arc::new(MemoryStore::new());
+    let (server, other) = (server(&store), server(&store));
+    let caller = Caller::anonymous();
+    put(&server, spec(r#"{"type": "sync"}"#)).await;
+    put(&server, spec(r#"{"type": "sync"}"#)).await;
+    let held = other.job_type(&caller, &name("sync")).await.expect("there");
+    assert_eq!(
+        (held.revision, held.origin),
+        (1, TypeOrigin::Declared),
+        "the same again is no change"
+    );
+    let change = |revision, description: &str| PutType {
+        spec: JobTypeSpec { description: description.to_owned(), ..held.spec.clone() },
+        payload: None,
+        revision,
+        validate_only: false,
+    };
+    other.put_type(&caller, change(1, "one")).await.expect("changed");
+    let late = server.put_type(&caller, change(1, "two")).await;
+    assert!(matches!(late, Err(Error::TypeChanged { held: 2, presented: 1, .. })), "{late:?}");
+    create(&server, "sync").await;
+    server.delete_type(&caller, &name("sync")).await.expect("taken back");
+    let left = server.job_type(&caller, &name("sync")).await.expect("it has jobs");
+    assert_eq!(left.origin, TypeOrigin::Observed);
+    let again = server.delete_type(&caller, &name("sync")).await;
+    assert!(matches!(again, Err(Error::TypeNotDeclared(_))), "{again:?}");
+    let unknown = server.delete_type(&caller, &name("other")).await;
+    assert!(matches!(unknown, Err(Error::TypeNotFound(_))), "{unknown:?}");
+}

@@ -1,0 +1,97 @@
+//! A job of a declared type, now.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::auth::Caller;
+use crate::domain::circuit::CircuitSpec;
+use crate::domain::job::Trigger;
+use crate::domain::job_type::gate::{self, Standing, TriggerRefusal, circuit_of};
+use crate::domain::job_type::{Draft, TypeState};
+use crate::domain::{Job, JobSpec, JobType, QueueName, StateKind};
+use crate::store::{RequestKey, RuleKey, RuleKind};
+
+use super::create::CreateJob;
+use super::error::{Error, Result};
+use super::{Engine, TypeInfo};
+
+/// A wish for a job of a type.
+#[derive(Debug, Clone)]
+pub struct TriggerType {
+    /// The type.
+    pub job_type: JobType,
+    /// The input; that of the type if unset.
+    pub payload: Option<Bytes>,
+    /// Labels on top of the type's.
+    pub labels: BTreeMap<String, String>,
+    /// The caller's id for the request, and a digest of its body.
+    pub request: Option<(String, [u8; 32])>,
+    /// Why, for people.
+    pub reason: String,
+}
+
+impl Engine {
+    /// Makes a job of a declared type, unless it could not run now.
+    pub async fn trigger_type(&self, caller: &Caller, trigger: TriggerType) -> Result<Job> {
+        if let Some((request_id, fingerprint)) = trigger.request.clone() {
+            let caller = caller.principal().to_owned();
+            let request = RequestKey { caller, request_id, fingerprint };
+            // The job that was made then may be what another one of its type could not run beside.
+            if let Some(known) = self.known_request(&request).await? {
+                return Ok(known);
+            }
+        }
+        let info = self.job_type(caller, &trigger.job_type).await?;
+        self.check_trigger(&info).await?;
+        let mut rest = JobSpec::new(trigger.job_type, QueueName::default());
+        rest.labels = trigger.labels;
+        rest.payload = trigger.payload.or(info.payload);
+        let (draft, request) = (Draft::new(rest), trigger.request);
+        let create = CreateJob { draft, request, validate_only: false };
+        let job = self.born(caller, create, Trigger::Manual, None).await?.job;
+        tracing::info!(
+            job.id = %job.id,
+            job.type = %job.spec.job_type,
+            triggered_by = caller.principal(),
+            reason = trigger.reason,
+            "job type triggered"
+        );
+        Ok(job)
+    }
+
+    /// Whether a job of the type could run now, as far as rules go.
+    async fn check_trigger(&self, info: &TypeInfo) -> Result<()> {
+        let job_type = info.spec.job_type.clone();
+        let queue = info.spec.defaults.queue.clone().unwrap_or_default();
+        let key = RuleKey::new(RuleKind::Queue, queue.as_str());
+        let found = self.fresh_rules(vec![key.clone()]).await?;
+        self.registry.heed(&[key], &found)?;
+        let mut running = 0;
+        if info.spec.max_concurrent > 0 {
+            let counts = self.db.read(|store| async move { store.counts().await }).await?;
+            let of = counts.iter().filter(|count| count.key.job_type == job_type);
+            let stored = of.filter(|count| count.state == StateKind::Running);
+            running = stored.map(|count| count.stored).sum();
+        }
+        let standing = Standing {
+            origin: info.origin,
+            running: u64::try_from(running).unwrap_or_default(),
+            queue_paused: self.registry.book().pause_reason(&queue).map(ToOwned::to_owned),
+        };
+        let circuit = info.circuit.clone().unwrap_or_default();
+        let state = TypeState { circuit, ..TypeState::default() };
+        let nothing = CircuitSpec::default();
+        let circuit = circuit_of(Some(&info.spec), &nothing);
+        let checked = gate::trigger(&info.spec, circuit, &state, standing, self.clock.now());
+        checked.map_err(|refusal| match refusal {
+            TriggerRefusal::TypeNotDeclared => Error::TypeNotDeclared(job_type),
+            TriggerRefusal::TypeDisabled
+            | TriggerRefusal::AlreadyRunning { .. }
+            | TriggerRefusal::QueuePaused { .. }
+            | TriggerRefusal::CircuitOpen { .. } => {
+                Error::CannotTrigger { job_type, queue, refusal }
+            }
+        })
+    }
+}

@@ -1,0 +1,281 @@
+//! The registry of types: declaring, showing, taking back.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+
+use crate::auth::Caller;
+use crate::domain::circuit::{CircuitSpec, CircuitState};
+use crate::domain::job_type::gate::circuit_of;
+use crate::domain::job_type::{JobTypeSpec, TypeOrigin};
+use crate::domain::limits::TYPES_MAX;
+use crate::domain::schedule::{Nominal, Schedule, cursor_after_change};
+use crate::domain::validate::Violations;
+use crate::domain::{Category, JobType, Timestamp};
+use crate::store::{self, Rule, RuleKey, RuleKind, RuleWrite};
+
+use super::Engine;
+use super::error::{Error, Result};
+use super::registry::{Cursor, Declared, Definition, Rulebook};
+
+/// A wish to declare a type.
+#[derive(Debug, Clone)]
+pub struct PutType {
+    /// The declaration as a whole.
+    pub spec: JobTypeSpec,
+    /// The input of its runs that come with none.
+    pub payload: Option<Bytes>,
+    /// The revision that is replaced; 0 for whatever is there.
+    pub revision: i64,
+    /// Only check it.
+    pub validate_only: bool,
+}
+
+/// Which types are meant; an empty field does not filter.
+#[derive(Debug, Clone, Default)]
+pub struct TypeFilter {
+    /// Of these categories.
+    pub categories: Vec<Category>,
+    /// Of these origins.
+    pub origins: Vec<TypeOrigin>,
+}
+
+/// A type as it stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TypeInfo {
+    /// Its definition; that of an observed one says nothing.
+    pub spec: JobTypeSpec,
+    /// The input of its runs that come with none.
+    pub payload: Option<Bytes>,
+    /// Where it comes from.
+    pub origin: TypeOrigin,
+    /// Of the declaration; 0 for an observed one.
+    pub revision: i64,
+    /// When it was declared first, and when that last changed.
+    pub times: Option<(Timestamp, Timestamp)>,
+    /// How its breaker stands, if it has one.
+    pub circuit: Option<CircuitState>,
+}
+
+impl TypeInfo {
+    /// A type that is known from jobs alone.
+    #[must_use]
+    pub fn observed(job_type: JobType) -> Self {
+        Self {
+            spec: JobTypeSpec::new(job_type),
+            payload: None,
+            origin: TypeOrigin::Observed,
+            revision: 0,
+            times: None,
+            circuit: None,
+        }
+    }
+
+    /// A declared type.
+    #[must_use]
+    pub fn declared(definition: &Definition, book: &Rulebook) -> Self {
+        let Declared { spec, payload, create_time, update_time } = definition.declared.clone();
+        let circuit = (circuit_of(Some(&spec), &CircuitSpec::default()).max_failures > 0)
+            .then(|| book.circuits.get(&spec.job_type).cloned().unwrap_or_default());
+        Self {
+            spec,
+            payload,
+            origin: TypeOrigin::Declared,
+            revision: definition.revision,
+            times: Some((create_time, update_time)),
+            circuit,
+        }
+    }
+
+    /// Whether a trigger would make a job of it at all.
+    #[must_use]
+    pub fn can_trigger(&self) -> bool {
+        self.origin == TypeOrigin::Declared && !self.spec.disabled
+    }
+}
+
+fn keys(job_type: &JobType) -> Vec<RuleKey> {
+    [RuleKind::Type, RuleKind::Schedule].map(|kind| RuleKey::new(kind, job_type.as_str())).to_vec()
+}
+
+/// A declaration, and a cursor with the revision of its row.
+type Read = (Option<Definition>, Option<(i64, Cursor)>);
+
+/// The declaration and the cursor among these rows.
+fn read(found: &[Rule]) -> store::Result<Read> {
+    let of = |kind| found.iter().find(move |rule: &&Rule| rule.key.kind == kind);
+    let definition = of(RuleKind::Type).map(Definition::of).transpose()?;
+    let cursor = match of(RuleKind::Schedule) {
+        Some(rule) => Some((rule.revision, rule.read()?)),
+        None => None,
+    };
+    Ok((definition, cursor))
+}
+
+impl Engine {
+    /// Declares a type, or replaces its declaration; answers it as it stands, and whether it is new. What
+    /// is declared already as it is changes nothing.
+    pub async fn put_type(&self, _caller: &Caller, put: PutType) -> Result<(TypeInfo, bool)> {
+        let book = self.registry.book();
+        let mut wrong = Violations::default();
+        put.spec.validate("job_type.", &mut wrong);
+        let quotas: BTreeMap<_, _> =
+            book.quotas.iter().map(|(name, quota)| (name.clone(), quota.what.clone())).collect();
+        put.spec.validate_quotas(&quotas, "job_type.", &mut wrong);
+        wrong.into_result().map_err(Error::Invalid)?;
+        let job_type = put.spec.job_type.clone();
+        let now = self.clock.now();
+        let decide = |found: &[Rule]| {
+            let (held, cursor) = read(found)?;
+            let revision = held.as_ref().map_or(0, |held| held.revision);
+            if put.revision != 0 && put.revision != revision {
+                let (job_type, held) = (job_type.clone(), revision);
+                return Err(Error::TypeChanged { job_type, held, presented: put.revision });
+            }
+            if held.is_none() {
+                self.check_room(&book, &job_type)?;
+            }
+            let before = held.as_ref().map(|held| &held.declared);
+            let same = before.is_some_and(|it| it.spec == put.spec && it.payload == put.payload);
+            if let (Some(held), true) = (&held, same) {
+                return Ok((Vec::new(), (TypeInfo::declared(held, &book), false)));
+            }
+            let declared = Declared {
+                spec: put.spec.clone(),
+                payload: put.payload.clone(),
+                create_time: before.map_or(now, |before| before.create_time),
+                update_time: now,
+            };
+            let row = RuleWrite::put(keys(&job_type).swap_remove(0), revision, &declared)?;
+            let mut writes = vec![row];
+            writes.extend(cursor_write(before, &declared, cursor, now)?);
+            let schedule = None;
+            let definition = Definition { revision: revision + 1, declared, schedule };
+            let writes = if put.validate_only { Vec::new() } else { writes };
+            Ok((writes, (TypeInfo::declared(&definition, &book), held.is_none())))
+        };
+        self.change_rules(keys(&put.spec.job_type), decide).await
+    }
+
+    /// A new declaration counts against the bound on types, unless jobs of it did already.
+    fn check_room(&self, book: &Rulebook, job_type: &JobType) -> Result<()> {
+        if book.types.len() < TYPES_MAX && self.known.takes_type(job_type) {
+            return Ok(());
+        }
+        Err(Error::LimitExceeded { what: "the number of job types", limit: TYPES_MAX as u64 })
+    }
+
+    /// One type.
+    pub async fn job_type(&self, _caller: &Caller, job_type: &JobType) -> Result<TypeInfo> {
+        let mut keys = keys(job_type);
+        keys.push(RuleKey::new(RuleKind::Circuit, job_type.as_str()));
+        let found = self.fresh_rules(keys.clone()).await?;
+        self.registry.heed(&keys, &found)?;
+        if let Some(definition) = self.registry.definition(job_type) {
+            return Ok(TypeInfo::declared(&definition, &self.registry.book()));
+        }
+        let counts = self.db.read(|store| async move { store.counts().await }).await?;
+        if counts.iter().any(|count| count.key.job_type == *job_type) {
+            return Ok(TypeInfo::observed(job_type.clone()));
+        }
+        Err(Error::TypeNotFound(job_type.clone()))
+    }
+
+    /// The category of a type, as it is declared.
+    #[must_use]
+    pub fn category(&self, job_type: &JobType) -> Option<Category> {
+        self.registry.book().spec(job_type)?.category.clone()
+    }
+
+    /// Types that match, by name.
+    pub async fn job_types(&self, _caller: &Caller, filter: &TypeFilter) -> Result<Vec<TypeInfo>> {
+        if self.shared {
+            self.load_rules().await?;
+        }
+        let counts = self.db.read(|store| async move { store.counts().await }).await?;
+        let book = self.registry.book();
+        let seen: BTreeSet<&JobType> = counts.iter().map(|count| &count.key.job_type).collect();
+        let names: BTreeSet<&JobType> = book.types.keys().chain(seen).collect();
+        let types = names.into_iter().map(|name| match book.types.get(name) {
+            Some(definition) => TypeInfo::declared(definition, &book),
+            None => TypeInfo::observed(name.clone()),
+        });
+        let wanted = |info: &TypeInfo| {
+            let category = info.spec.category.as_ref();
+            let of = category.is_some_and(|category| filter.categories.contains(category));
+            (filter.categories.is_empty() || of)
+                && (filter.origins.is_empty() || filter.origins.contains(&info.origin))
+        };
+        Ok(types.filter(wanted).take(TYPES_MAX).collect())
+    }
+
+    /// Takes a declaration back; with jobs, the type is observed from then on.
+    pub async fn delete_type(&self, caller: &Caller, job_type: &JobType) -> Result<()> {
+        let all = [RuleKind::Type, RuleKind::Schedule, RuleKind::Circuit, RuleKind::Rate];
+        let keys = all.map(|kind| RuleKey::new(kind, job_type.as_str())).to_vec();
+        let deleted = |found: &[Rule]| {
+            let declared = found.iter().any(|rule| rule.key.kind == RuleKind::Type);
+            let gone = |rule: &Rule| RuleWrite::delete(rule.key.clone(), rule.revision);
+            Ok((found.iter().filter(|_| declared).map(gone).collect(), declared))
+        };
+        if self.change_rules(keys, deleted).await? {
+            return Ok(());
+        }
+        // Either nobody knows it, or it has nothing to be taken back.
+        self.job_type(caller, job_type).await?;
+        Err(Error::TypeNotDeclared(job_type.clone()))
+    }
+
+    /// When a declared type fires next; nothing if it has no schedule.
+    pub async fn preview_type(
+        &self,
+        caller: &Caller,
+        job_type: &JobType,
+        after: Option<Timestamp>,
+        count: usize,
+    ) -> Result<Vec<Nominal>> {
+        let info = self.job_type(caller, job_type).await?;
+        if info.origin == TypeOrigin::Observed {
+            return Err(Error::TypeNotDeclared(job_type.clone()));
+        }
+        let definition = self.registry.definition(job_type);
+        let schedule = definition.as_ref().and_then(|definition| definition.schedule.as_ref());
+        Ok(schedule
+            .map_or_else(Vec::new, |schedule| self.preview(schedule, job_type, after, count)))
+    }
+
+    /// When a schedule would fire.
+    #[must_use]
+    pub fn preview(
+        &self,
+        schedule: &Schedule,
+        job_type: &JobType,
+        after: Option<Timestamp>,
+        count: usize,
+    ) -> Vec<Nominal> {
+        schedule.fire_times(job_type, after.unwrap_or_else(|| self.clock.now()), count)
+    }
+}
+
+/// Where the cursor stands after the declaration changed. It is written whenever there is a schedule:
+/// whoever fires by the declaration before finds it changed.
+fn cursor_write(
+    before: Option<&Declared>,
+    after: &Declared,
+    cursor: Option<(i64, Cursor)>,
+    now: Timestamp,
+) -> Result<Option<RuleWrite>> {
+    let key = RuleKey::new(RuleKind::Schedule, after.spec.job_type.as_str());
+    let (revision, held) = cursor.map_or((0, None), |(revision, cursor)| (revision, Some(cursor)));
+    let Some(schedule) = &after.spec.schedule else {
+        return Ok(held.map(|_| RuleWrite::delete(key, revision)));
+    };
+    let before = before.filter(|before| {
+        // What falls into the time of a disabled type is not made up for, nor is what another kind of
+        // scheduler was to start.
+        !before.spec.disabled && before.spec.expected.is_some() == after.spec.expected.is_some()
+    });
+    let before = before.and_then(|before| before.spec.schedule.as_ref());
+    let through = held.map_or(now, |held| cursor_after_change(before, schedule, held.through, now));
+    Ok(Some(RuleWrite::put(key, revision, &Cursor { through })?))
+}

@@ -1,0 +1,147 @@
+//! Rules: what is set up rather than done, and how it stands. All kinds of them are rows of one small
+//! table, each with a revision that guards its next write.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::rows::{corrupt, decode, encode};
+use super::{Error, Result};
+
+/// What a rule is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RuleKind {
+    /// A declared type.
+    Type,
+    /// A queue as it was set up.
+    Queue,
+    /// A quota as it was set up.
+    Quota,
+    /// What is used of a quota.
+    QuotaUse,
+    /// How a type's breaker stands.
+    Circuit,
+    /// How far a type's schedule is settled.
+    Schedule,
+    /// How many starts a rate has left.
+    Rate,
+}
+
+impl RuleKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Type,
+        Self::Queue,
+        Self::Quota,
+        Self::QuotaUse,
+        Self::Circuit,
+        Self::Schedule,
+        Self::Rate,
+    ];
+
+    /// Its code; the schemas know it.
+    pub(super) const fn code(self) -> i64 {
+        match self {
+            Self::Type => 0,
+            Self::Queue => 1,
+            Self::Quota => 2,
+            Self::QuotaUse => 3,
+            Self::Circuit => 4,
+            Self::Schedule => 5,
+            Self::Rate => 6,
+        }
+    }
+
+    /// The kind with this code.
+    pub(super) fn of_code(what: &'static str, code: i64) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.code() == code)
+            .ok_or_else(|| corrupt(what, format!("no kind of rule has the code {code}")))
+    }
+}
+
+/// Which rule.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleKey {
+    /// What it is about.
+    pub kind: RuleKind,
+    /// Of which type, queue or quota.
+    pub name: String,
+}
+
+impl RuleKey {
+    /// The rule of this kind and name.
+    #[must_use]
+    pub fn new(kind: RuleKind, name: &str) -> Self {
+        Self { kind, name: name.to_owned() }
+    }
+}
+
+/// A rule as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// Which.
+    pub key: RuleKey,
+    /// Writes so far: the first is 1.
+    pub revision: i64,
+    /// What it says, encoded.
+    pub body: Vec<u8>,
+}
+
+impl Rule {
+    /// What it says.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if it cannot be understood.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
+        decode("rules.body", &self.body)
+    }
+}
+
+/// A write of a rule. If the guard of one of a batch misses, nothing of the batch is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleWrite {
+    /// Which.
+    pub key: RuleKey,
+    /// Revision it must have; 0 if it must not exist.
+    pub expected_revision: i64,
+    /// What it says from then on; `None` if it goes.
+    pub body: Option<Vec<u8>>,
+}
+
+impl RuleWrite {
+    /// A rule that says `what` from now on.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`] if it cannot be encoded.
+    pub fn put<T: Serialize>(key: RuleKey, expected_revision: i64, what: &T) -> Result<Self> {
+        Ok(Self { key, expected_revision, body: Some(encode(what)?) })
+    }
+
+    /// A rule that goes.
+    #[must_use]
+    pub const fn delete(key: RuleKey, expected_revision: i64) -> Self {
+        Self { key, expected_revision, body: None }
+    }
+}
+
+/// The keys of rules that a commit changed, as the change log has them: [[kind, name], …].
+pub(super) fn log_of(writes: &[RuleWrite]) -> Result<String> {
+    let keys: Vec<(i64, &str)> =
+        writes.iter().map(|write| (write.key.kind.code(), write.key.name.as_str())).collect();
+    serde_json::to_string(&keys).map_err(|error| corrupt(LOGGED, error))
+}
+
+/// The keys in a row of the change log.
+pub(super) fn logged(json: &str) -> Result<Vec<RuleKey>> {
+    if json == "[]" {
+        return Ok(Vec::new());
+    }
+    let keys: Vec<(i64, String)> =
+        serde_json::from_str(json).map_err(|error: serde_json::Error| corrupt(LOGGED, error))?;
+    keys.into_iter()
+        .map(|(code, name)| Ok(RuleKey { kind: RuleKind::of_code(LOGGED, code)?, name }))
+        .collect::<Result<_, Error>>()
+}
+
+const LOGGED: &str = "changes.rules";

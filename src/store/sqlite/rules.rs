@@ -1,0 +1,97 @@
+//! Rules: reads, guards, writes.
+
+use sqlx::SqlitePool;
+
+use crate::domain::Timestamp;
+use crate::store::{Batch, Result, Rule, RuleKey, RuleKind, RuleWrite};
+
+use super::error::from_sqlx;
+use super::input::Rows;
+use super::script::{Place, Script};
+
+pub(super) const STATEMENTS: &[&str] = &[OF_KINDS, BY_KEY, MISSES, PUT, DELETE];
+
+const OF_KINDS: &str = "SELECT r.kind, r.name, r.revision, r.body FROM json_each(?1) AS e \
+    CROSS JOIN rules AS r ON r.kind = e.value ORDER BY r.kind, r.name";
+
+const BY_KEY: &str = "SELECT r.kind, r.name, r.revision, r.body FROM jsonb_each(?1) AS e \
+    CROSS JOIN rules AS r ON r.kind = e.value ->> 0 AND r.name = e.value ->> 1";
+
+/// The places of rows [kind, name, revision] whose rule has another revision; 0 is that of none.
+const MISSES: &str = "SELECT e.key FROM jsonb_each(?1) AS e \
+    LEFT JOIN rules AS r ON r.kind = e.value ->> 0 AND r.name = e.value ->> 1 \
+    WHERE coalesce(r.revision, 0) <> e.value ->> 2";
+
+const PUT: &str = "INSERT INTO rules (kind, name, revision, update_time, body) \
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, \
+    substr(?2, value ->> 4, value ->> 5) FROM jsonb_each(?1) WHERE true \
+    ON CONFLICT (kind, name) DO UPDATE SET revision = excluded.revision, \
+    update_time = excluded.update_time, body = excluded.body";
+
+const DELETE: &str = "DELETE FROM rules WHERE (kind, name) IN (\
+    SELECT value ->> 0, value ->> 1 FROM jsonb_each(?1))";
+
+type RuleColumns = (i64, String, i64, Vec<u8>);
+
+fn rule((kind, name, revision, body): RuleColumns) -> Result<Rule> {
+    let kind = RuleKind::of_code("rules.kind", kind)?;
+    Ok(Rule { key: RuleKey { kind, name }, revision, body })
+}
+
+/// Every rule of these kinds, by kind and name.
+pub(super) async fn of_kinds(readers: &SqlitePool, kinds: &[RuleKind]) -> Result<Vec<Rule>> {
+    let codes: std::collections::BTreeSet<i64> = kinds.iter().map(|kind| kind.code()).collect();
+    let codes: Vec<String> = codes.iter().map(ToString::to_string).collect();
+    let found: Vec<RuleColumns> = sqlx::query_as(OF_KINDS)
+        .bind(format!("[{}]", codes.join(",")))
+        .fetch_all(readers)
+        .await
+        .map_err(from_sqlx)?;
+    found.into_iter().map(rule).collect()
+}
+
+/// These rules, as far as they exist, by kind and name.
+pub(super) async fn by_key(readers: &SqlitePool, keys: &[RuleKey]) -> Result<Vec<Rule>> {
+    let keys: std::collections::BTreeSet<&RuleKey> = keys.iter().collect();
+    let mut rows = Rows::default();
+    for key in keys {
+        rows.row().int(key.kind.code()).text(&key.name);
+    }
+    let (json, _) = rows.into_parts();
+    let found: Vec<RuleColumns> =
+        sqlx::query_as(BY_KEY).bind(json).fetch_all(readers).await.map_err(from_sqlx)?;
+    found.into_iter().map(rule).collect()
+}
+
+/// Asks for the places of those rules of a batch whose guard misses.
+pub(super) fn ask(script: &mut Script, batch: &Batch) -> Option<Place> {
+    let mut rows = Rows::default();
+    for RuleWrite { key, expected_revision, .. } in &batch.rules {
+        rows.row().int(key.kind.code()).text(&key.name).int(*expected_revision);
+    }
+    script.add_rows(MISSES, rows)
+}
+
+/// The rules of a batch whose guard missed, by the answer to [`ask`].
+pub(super) fn missed(batch: &Batch, places: &[(i64,)]) -> Vec<RuleKey> {
+    let rule = |(place,): &(i64,)| batch.rules.get(usize::try_from(*place).ok()?);
+    places.iter().filter_map(rule).map(|write| write.key.clone()).collect()
+}
+
+/// Writes rules whose guards all held.
+pub(super) fn write(script: &mut Script, writes: &[RuleWrite], now: Timestamp) {
+    let (mut put, mut gone) = (Rows::default(), Rows::default());
+    for RuleWrite { key, expected_revision, body } in writes {
+        match body {
+            Some(body) => {
+                let row = put.row().int(key.kind.code()).text(&key.name);
+                row.int(expected_revision + 1).int(now.as_micros()).slice(body);
+            }
+            None => {
+                gone.row().int(key.kind.code()).text(&key.name);
+            }
+        }
+    }
+    script.add_rows(PUT, put);
+    script.add_rows(DELETE, gone);
+}

@@ -1,0 +1,163 @@
+"""Types: declared by a file, shown, switched, triggered, and run by their schedule."""
+
+import json
+import os
+import secrets
+import subprocess
+
+import pytest
+
+from server import ROOT, wait_until
+
+OK, USAGE, NOT_FOUND, REFUSED = 0, 2, 3, 4
+
+
+@pytest.fixture
+def jobplane(built, own_server):
+    """Runs the command line against the test's own server."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("JOBPLANE_")}
+    environment["JOBPLANE_ENDPOINT"] = f"http://{own_server.address}"
+
+    def run(*arguments, stdin=None):
+        return subprocess.run(
+            [built, *map(str, arguments)],
+            env=environment,
+            input=stdin or "",
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    return run
+
+
+def state(job):
+    """The state of a job, in short."""
+    return job["status"]["state"].removeprefix("JOB_STATE_")
+
+
+def answer(done):
+    """What a command that went well printed as JSON."""
+    assert done.returncode == OK, done.stderr
+    return json.loads(done.stdout)
+
+
+def apply(jobplane, definitions, *flags):
+    """Applies definitions, and gives the steps."""
+    done = jobplane("apply", "-f", "-", "-o", "json", *flags, stdin=json.dumps(definitions))
+    return [(step["action"], step["kind"], step["name"]) for step in answer(done)["steps"]]
+
+
+def jobs(jobplane, job_type):
+    """The jobs of a type, the newest first."""
+    return answer(jobplane("list", "--type", job_type, "-o", "json")).get("jobs", [])
+
+
+def test_the_example_shows_every_field_and_is_applied_twice(jobplane):
+    example = ROOT / "docs" / "types.yaml"
+    dry = jobplane("apply", "-f", example, "--dry-run")
+    assert dry.returncode == OK, dry.stderr
+    assert "+ type video_sync" in dry.stdout and "would be: 6 created" in dry.stderr
+    assert "types" not in answer(jobplane("types", "-o", "json")), "a dry run changes nothing"
+
+    done = jobplane("apply", "-f", example)
+    assert done.returncode == OK, done.stderr
+    assert "6 created, 0 changed" in done.stderr
+    again = jobplane("apply", "-f", example, "--prune")
+    assert again.returncode == OK, again.stderr
+    assert (again.stdout, "6 as they were" in again.stderr) == ("", True)
+
+    shown = answer(jobplane("types", "video_sync", "-o", "json"))["jobType"]
+    assert shown["schedule"]["timeZone"] == "Europe/Berlin"
+    assert shown["origin"] == "JOB_TYPE_ORIGIN_DECLARED" and shown["canTrigger"]
+    queues = {queue["name"]: queue for queue in answer(jobplane("queues", "-o", "json"))["queues"]}
+    assert queues["bulk"]["maxRunning"] == "20"
+
+
+def test_a_file_is_what_the_server_becomes(jobplane):
+    assert apply(jobplane, {"types": [{"type": "a"}, {"type": "b", "category": "sync"}]}) == [
+        ("create", "type", "a"), ("create", "type", "b"),
+    ]  # fmt: skip
+    changed = {"types": [{"type": "b", "category": "backup"}]}
+    assert apply(jobplane, changed) == [("change", "type", "b")]
+    assert apply(jobplane, changed) == []
+    assert apply(jobplane, changed, "--prune") == [("delete", "type", "a")]
+    listed = answer(jobplane("types", "--category", "backup", "-o", "json"))["jobTypes"]
+    assert [one["type"] for one in listed] == ["b"]
+
+
+def test_what_is_wrong_with_a_file_is_told_at_once(jobplane):
+    wrong = {"types": [{"type": "a", "schedule": {"cron": "61 * * * *"}}, {"type": "b", "colour": 1}]}
+    done = jobplane("apply", "-f", "-", stdin=json.dumps(wrong))
+    assert done.returncode == USAGE
+    assert "types[0].schedule.cron" in done.stderr and "types[1].colour" in done.stderr
+    quota = {"types": [{"type": "a", "quota_costs": {"nobody": 1}}]}
+    done = jobplane("apply", "-f", "-", stdin=json.dumps(quota))
+    assert done.returncode == USAGE and "there is no such quota" in done.stderr, done.stderr
+
+
+def test_a_type_is_triggered_disabled_and_enabled(jobplane):
+    apply(jobplane, {"types": [{
+        "type": "sync", "category": "sync", "max_concurrent": 1,
+        "defaults": {"queue": "bulk", "labels": {"team": "a"}, "payload": {"path": "/data"}},
+    }]})  # fmt: skip
+    done = jobplane("trigger", "sync", "--label", "why=test", "--reason", "to see", "-o", "json")
+    job = answer(done)["job"]
+    assert job["spec"]["queue"] == "bulk" and job["spec"]["payload"] == {"path": "/data"}
+    assert job["spec"]["labels"] == {"team": "a", "why": "test"}
+    assert job["status"]["trigger"] == "JOB_TRIGGER_MANUAL" and job["status"]["category"] == "sync"
+    by_category = answer(jobplane("list", "--category", "sync", "-o", "json"))["jobs"]
+    assert [one["id"] for one in by_category] == [job["id"]]
+
+    assert jobplane("types", "disable", "sync").returncode == OK
+    refused = jobplane("trigger", "sync")
+    assert refused.returncode == REFUSED and "TYPE_DISABLED" in refused.stderr
+    skipped = answer(jobplane("submit", "sync", "-o", "json"))["job"]
+    assert skipped["status"]["state"] == "JOB_STATE_SKIPPED"
+    assert skipped["status"]["skipReason"] == "SKIP_REASON_TYPE_DISABLED"
+    assert jobplane("types", "enable", "sync").returncode == OK
+    assert jobplane("trigger", "sync").returncode == OK
+    assert jobplane("trigger", "unheard-of").returncode == NOT_FOUND
+    shown = jobplane("types", "sync")
+    assert "max_concurrent: 1" in shown.stdout and "SKIPPED" in shown.stdout, shown.stdout
+
+
+def test_nothing_starts_from_a_paused_queue(jobplane):
+    queue = f"q-{secrets.token_hex(4)}"
+    apply(jobplane, {"types": [{"type": "sync", "defaults": {"queue": queue}}]})
+    assert jobplane("queue", "pause", queue, "--reason", "repairs").returncode == OK
+    job = jobplane("submit", "sync").stdout.strip()
+    refused = jobplane("trigger", "sync")
+    assert refused.returncode == REFUSED and "QUEUE_PAUSED" in refused.stderr
+    listed = answer(jobplane("queues", "-o", "json"))["queues"]
+    assert [(one["name"], one["pauseReason"]) for one in listed] == [(queue, "repairs")]
+    assert state(answer(jobplane("get", job, "-o", "json"))["job"]) == "PENDING"
+    assert jobplane("queue", "resume", queue).returncode == OK
+    done = jobplane("queue", "set", queue, "--max-running", "3")
+    assert done.returncode == OK and "at most 3 running" in done.stderr
+
+
+def test_a_schedule_runs_by_itself_once_for_each_time(jobplane, own_server):
+    apply(jobplane, {"types": [
+        {"type": "ticks", "schedule": {"interval": "1s", "overlap_policy": "allow"}},
+        {"type": "alone", "schedule": {"interval": "1s"}},
+    ]})  # fmt: skip
+    wait_until(lambda: len(jobs(jobplane, "ticks")) >= 3, 60, "it fires every second")
+    # A restart neither repeats a time nor leaves one out.
+    address = own_server.address
+    own_server.stop()
+    own_server.start(listen=address)
+    before = len(jobs(jobplane, "ticks"))
+    wait_until(lambda: len(jobs(jobplane, "ticks")) >= before + 2, 60, "it goes on")
+    found = jobs(jobplane, "ticks")
+    times = sorted(job["spec"]["scheduleTime"] for job in found)
+    assert len(set(times)) == len(times), times
+    assert {job["status"]["trigger"] for job in found} == {"JOB_TRIGGER_SCHEDULE"}
+    # Nobody works: the first run waits, and those after it are recorded as skipped.
+    alone = jobs(jobplane, "alone")
+    states = [state(job) for job in alone]
+    assert states.count("PENDING") == 1 and states[-1] == "PENDING", states
+    reasons = {job["status"].get("skipReason") for job in alone if state(job) == "SKIPPED"}
+    assert reasons == {"SKIP_REASON_OVERLAP"}, reasons
+    summary = answer(jobplane("summary", "--type", "ticks", "-o", "json"))["summaries"][0]
+    assert summary["nextFireTime"]
