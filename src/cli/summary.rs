@@ -235,6 +235,11 @@ fn rows(answer: &GetSummaryResponse, now: Timestamp, wide: bool) -> Vec<Vec<Cell
     answer.summaries.iter().map(|summary| row(summary, now, wide)).collect()
 }
 
+/// What is shown where no run is planned.
+fn nothing_comes() -> String {
+    "–".to_owned()
+}
+
 fn row(summary: &Summary, now: Timestamp, wide: bool) -> Vec<Cell> {
     let last = summary.last_job.clone().unwrap_or_default();
     let status = last.status.clone().unwrap_or_default();
@@ -255,7 +260,9 @@ fn row(summary: &Summary, now: Timestamp, wide: bool) -> Vec<Cell> {
         Cell::from(format::span_or_nothing(status.run_duration.as_ref())),
         Cell::from(format::span_or_nothing(summary.typical_run_duration.as_ref())),
         Cell::from(failed.to_string()).painted((failed > 0).then_some(Paint::Red)),
-        Cell::from(ago(summary.next_fire_time.as_ref())),
+        Cell::from(
+            summary.next_fire_time.as_ref().map_or_else(nothing_comes, |at| format::age(at, now)),
+        ),
     ];
     if wide {
         let counted = !summary.counts.is_empty();

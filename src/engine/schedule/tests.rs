@@ -1,5 +1,7 @@
 //! Servers over one store under a clock that runs ahead.
 
+mod types;
+
 use std::collections::BTreeMap;
 
 use crate::auth::Caller;
@@ -13,7 +15,7 @@ use crate::domain::{
     WorkerName,
 };
 use crate::engine::registry::Cursor;
-use crate::engine::{Access, CreateJob, Engine, PutType, Started, Stops, TriggerType, Waiter};
+use crate::engine::{Access, CreateJob, Engine, PutType, Started, Stops, Waiter};
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::memory::MemoryStore;
 use crate::store::{ListQuery, RuleKey, RuleKind, Store};
@@ -289,115 +291,4 @@ async fn a_schedule_wakes_the_loop_when_it_is_due_and_not_before() {
     assert!(server.until_schedule(HOUR) <= Duration::from_secs(600));
     put(&server, spec(r#"{"type": "sync"}"#)).await;
     assert_eq!(server.until_schedule(HOUR), HOUR);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_disabled_type_is_recorded_and_neither_started_nor_triggered() {
-    use crate::domain::job_type::gate::TriggerRefusal;
-    use crate::engine::Error;
-    let store = Arc::new(MemoryStore::new());
-    let server = server(&store);
-    put(&server, spec(r#"{"type": "sync", "category": "sync", "disabled": true}"#)).await;
-    let job = create(&server, "sync").await;
-    assert_eq!(skipped(&job), Some(SkipReason::TypeDisabled));
-    assert_eq!(job.status.category.expect("copied").as_str(), "sync");
-    let Ok(Started::Skipped(job)) = start(&server, "sync").await else { panic!("started") };
-    assert_eq!(skipped(&job), Some(SkipReason::TypeDisabled));
-    assert_eq!(
-        store.sessions(Timestamp::default()).await.expect("a read"),
-        [],
-        "it holds no lease"
-    );
-    let trigger = |of: &str| TriggerType {
-        job_type: name(of),
-        payload: None,
-        labels: BTreeMap::new(),
-        request: None,
-        reason: String::new(),
-    };
-    let caller = Caller::anonymous();
-    let refused = server.trigger_type(&caller, trigger("sync")).await;
-    let Err(Error::CannotTrigger { refusal, .. }) = refused else { panic!("{refused:?}") };
-    assert_eq!(refusal, TriggerRefusal::TypeDisabled);
-    create(&server, "seen").await;
-    let refused = server.trigger_type(&caller, trigger("seen")).await;
-    assert!(matches!(refused, Err(Error::TypeNotDeclared(_))), "{refused:?}");
-    let refused = server.trigger_type(&caller, trigger("unheard_of")).await;
-    assert!(matches!(refused, Err(Error::TypeNotFound(_))), "{refused:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_trigger_is_refused_where_the_job_could_not_run_and_takes_the_defaults_where_it_could() {
-    use crate::domain::job_type::gate::TriggerRefusal;
-    use crate::engine::Error;
-    let store = Arc::new(MemoryStore::new());
-    let server = server(&store);
-    let caller = Caller::anonymous();
-    let one = r#"{"type": "sync", "max_concurrent": 1, "defaults": {"queue": "bulk", "timeout": "5m", "labels": {"team": "a", "who": "type"}}}"#;
-    put(&server, spec(one)).await;
-    let trigger = TriggerType {
-        job_type: name("sync"),
-        payload: None,
-        labels: [("who".to_owned(), "caller".to_owned())].into(),
-        request: Some(("r".to_owned(), [1; 32])),
-        reason: "to see".to_owned(),
-    };
-    let job = server.trigger_type(&caller, trigger.clone()).await.expect("triggered");
-    assert_eq!((job.status.trigger, job.spec.queue.as_str()), (Trigger::Manual, "bulk"));
-    assert_eq!(job.spec.timeout, Some(Duration::from_secs(300)));
-    assert_eq!(
-        (job.spec.labels["team"].as_str(), job.spec.labels["who"].as_str()),
-        ("a", "caller")
-    );
-    let Ok(Started::Assigned(_)) = start(&server, "sync").await else { panic!("not started") };
-    let again = server.trigger_type(&caller, trigger.clone()).await.expect("the same request");
-    assert_eq!(again.id, job.id);
-    let other = TriggerType { request: None, ..trigger };
-    let refused = server.trigger_type(&caller, other.clone()).await;
-    let Err(Error::CannotTrigger { refusal, .. }) = refused else { panic!("{refused:?}") };
-    assert_eq!(refusal, TriggerRefusal::AlreadyRunning { running: 1, max_concurrent: 1 });
-    put(&server, spec(r#"{"type": "sync", "defaults": {"queue": "bulk"}}"#)).await;
-    let bulk = QueueName::new("bulk").expect("a name");
-    server.update_queue(&caller, &bulk, |queue| queue.paused = true).await.expect("paused");
-    let refused = server.trigger_type(&caller, other.clone()).await;
-    let Err(Error::CannotTrigger { refusal, .. }) = refused else { panic!("{refused:?}") };
-    assert!(matches!(refusal, TriggerRefusal::QueuePaused { .. }));
-    let refused = start(&server, "sync").await;
-    assert!(matches!(refused, Err(Error::CannotTrigger { .. })), "{refused:?}");
-    server.update_queue(&caller, &bulk, |queue| queue.paused = false).await.expect("resumed");
-    server.trigger_type(&caller, other).await.expect("triggered");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_declaration_is_replaced_by_who_has_seen_it_and_taken_back_by_anybody() {
-    use crate::domain::job_type::TypeOrigin;
-    use crate::engine::Error;
-    let store = Arc::new(MemoryStore::new());
-    let (server, other) = (server(&store), server(&store));
-    let caller = Caller::anonymous();
-    put(&server, spec(r#"{"type": "sync"}"#)).await;
-    put(&server, spec(r#"{"type": "sync"}"#)).await;
-    let held = other.job_type(&caller, &name("sync")).await.expect("there");
-    assert_eq!(
-        (held.revision, held.origin),
-        (1, TypeOrigin::Declared),
-        "the same again is no change"
-    );
-    let change = |revision, description: &str| PutType {
-        spec: JobTypeSpec { description: description.to_owned(), ..held.spec.clone() },
-        payload: None,
-        revision,
-        validate_only: false,
-    };
-    other.put_type(&caller, change(1, "one")).await.expect("changed");
-    let late = server.put_type(&caller, change(1, "two")).await;
-    assert!(matches!(late, Err(Error::TypeChanged { held: 2, presented: 1, .. })), "{late:?}");
-    create(&server, "sync").await;
-    server.delete_type(&caller, &name("sync")).await.expect("taken back");
-    let left = server.job_type(&caller, &name("sync")).await.expect("it has jobs");
-    assert_eq!(left.origin, TypeOrigin::Observed);
-    let again = server.delete_type(&caller, &name("sync")).await;
-    assert!(matches!(again, Err(Error::TypeNotDeclared(_))), "{again:?}");
-    let unknown = server.delete_type(&caller, &name("other")).await;
-    assert!(matches!(unknown, Err(Error::TypeNotFound(_))), "{unknown:?}");
 }
