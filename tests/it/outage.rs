@@ -326,6 +326,28 @@ async fn a_start_whose_fate_is_unknown_strands_no_job() {
 }
 
 #[tokio::test]
+async fn a_start_that_happens_after_nobody_waits_for_it_strands_no_job() {
+    let server = setup().start().await;
+    let client = server.client();
+    let starts = |batch: &jobplane::store::Batch| {
+        batch.writes.iter().any(|write| write.job.status.session().is_some())
+    };
+    let worker = server.worker("w1").connect().await;
+    server.faults.plan(Fault::Late, starts);
+    let id = client.create(spec("sync")).await.id;
+    let begun = || async { server.faults.happened() };
+    eventually(SOON, "a start is under way", begun).await;
+    // Time for whoever gives the job back without looking whether it was started.
+    let other = client.create(spec("other")).await.id;
+    client.cancel(&other, None).await.expect("cancelled");
+    server.faults.happen().await;
+    let held = worker.expect_assignment().await;
+    assert_eq!((&held.id, held.job.status().attempt), (&id, 1));
+    held.succeed().await.expect("taken");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_session_whose_opening_is_unknown_is_opened_once() {
     let server = setup().start().await;
     let id = server.client().create(spec("sync")).await.id;
