@@ -7,6 +7,7 @@ use jobplane::proto::v1;
 use jobplane::proto::v1::JobState as State;
 use jobplane::proto::v1::report_progress_request::update::{Released, Report, Succeeded};
 use jobplane::runtime::Clock;
+use jobplane::store::JobWrite;
 use tonic::{Code, Status};
 
 use crate::harness::{
@@ -322,6 +323,100 @@ async fn a_start_whose_fate_is_unknown_strands_no_job() {
     let (job, epoch) = client.acquire_one("called").await;
     assert_eq!((&job.id, job.status().attempt), (&id, 1));
     client.complete(&id, epoch).await.expect("taken");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_start_that_happens_after_nobody_waits_for_it_strands_no_job() {
+    let server = setup().start().await;
+    let client = server.client();
+    let starts = |batch: &jobplane::store::Batch| {
+        batch.writes.iter().any(|write| write.job.status.session().is_some())
+    };
+    let worker = server.worker("w1").connect().await;
+    server.faults.plan(Fault::Late, starts);
+    let id = client.create(spec("sync")).await.id;
+    let begun = || async { server.faults.happened() };
+    eventually(SOON, "a start is under way", begun).await;
+    // Time for whoever gives the job back without looking whether it was started.
+    let other = client.create(spec("other")).await.id;
+    client.cancel(&other, None).await.expect("cancelled");
+    server.faults.happen().await;
+    let held = worker.expect_assignment().await;
+    assert_eq!((&held.id, held.job.status().attempt), (&id, 1));
+    held.succeed().await.expect("taken");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn lines_whose_fate_is_unknown_are_kept_once_and_not_refused() {
+    let server = setup().start().await;
+    let client = server.client();
+    let logs_of = async |id: &str| {
+        let query = v1::ListJobLogsRequest { job_id: id.to_owned(), ..Default::default() };
+        client.logs(query).await.entries.len()
+    };
+    for fault in [Fault::AnswerLost, Fault::RequestLost] {
+        let id = client.create(spec("sync")).await.id;
+        let (_, lease_epoch) = client.acquire_one("sync").await;
+        server.faults.plan(fault, |batch| !batch.logs.is_empty());
+        let report = v1::ReportJobRequest {
+            job_id: id.clone(),
+            lease_epoch,
+            logs: lines(["without a number"]),
+            ..Default::default()
+        };
+        client.report(report).await.unwrap_or_else(|why| panic!("{fault:?}: {why}"));
+        assert!(server.faults.happened(), "{fault:?}");
+        assert_eq!(logs_of(&id).await, 1, "{fault:?}");
+        client.complete(&id, lease_epoch).await.expect("taken");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn lines_of_a_lease_that_ended_in_a_commit_of_unknown_fate_are_not_refused() {
+    let server = setup().start().await;
+    let client = server.client();
+    client.create(spec("beacon")).await;
+    let worker = server.worker("w1").slots(2).connect().await;
+    let beacon = worker.expect_assignment().await;
+    for (shine, fault) in
+        [(1.0, Fault::AnswerLost), (2.0, Fault::StoreLost), (3.0, Fault::RequestLost)]
+    {
+        let id = client.create(spec("sync")).await.id;
+        let held = worker.expect_assignment().await;
+        server.faults.plan(Fault::AnswerHeld, |batch| !batch.creates.is_empty());
+        let other = server.client();
+        let request = format!("{fault:?}");
+        let elsewhere = v1::JobSpec { queue: "elsewhere".to_owned(), ..spec("other") };
+        let made = tokio::spawn(async move { other.request(&request, elsewhere).await });
+        let happened = || async { server.faults.happened() };
+        eventually(SOON, "the writer waits", happened).await;
+        server.faults.plan(fault, |batch| {
+            let ends = |write: &JobWrite| write.job.status.kind().is_terminal();
+            !batch.logs.is_empty() && batch.writes.iter().any(ends)
+        });
+        let logs = held.send(Report::Logs(v1::LogBatch { entries: lines(["the last"]) }));
+        let last = held.send(Report::Succeeded(Succeeded::default()));
+        // What was said before this was heard, too.
+        beacon.send(Report::Progress(percent(shine)));
+        let shines = || async { client.get(&beacon.id).await.percent() == Some(shine) };
+        eventually(SOON, "both wait for the writer", shines).await;
+        server.faults.answer();
+        eventually(SOON, "the commit is lost", happened).await;
+        if fault == Fault::StoreLost {
+            let down = || async { client.try_get(&id).await.is_err() };
+            eventually(SOON, "the store is gone", down).await;
+            server.faults.set(Weather::Fair);
+        }
+        worker.settled(logs).await.unwrap_or_else(|why| panic!("{fault:?}: {why:?}"));
+        worker.settled(last).await.unwrap_or_else(|why| panic!("{fault:?}: {why:?}"));
+        let query = v1::ListJobLogsRequest { job_id: id.clone(), ..Default::default() };
+        assert_eq!(client.logs(query).await.entries.len(), 1, "{fault:?}");
+        assert_eq!(client.get(&id).await.state(), State::Succeeded, "{fault:?}");
+        made.await.expect("it ends").expect("a job");
+    }
     server.stop().await;
 }
 

@@ -292,6 +292,28 @@ async fn silently_dead_connection_is_given_up_in_time_and_its_place_is_free() {
 }
 
 #[tokio::test]
+async fn to_look_for_a_batch_over_a_silently_dead_connection_is_given_up_in_time() {
+    let Some(database) = postgres().await else { return };
+    let mut way = Way::to(database.cluster.port()).await;
+    let url = format!("postgres://postgres@127.0.0.1:{}/{}", way.port, database.name);
+    let statement_timeout = Duration::from_millis(500);
+    let options = Options { statement_timeout, ..options(url) };
+    let store = PostgresStore::open(options).await.expect("it opens");
+    // A connection that was used a moment ago is not asked whether it is still there.
+    let id = BatchId(Uuid::now_v7());
+    assert!(!store.has_batch(id).await.expect("an answer"));
+    way.open.send_replace(false);
+    let answer = timeout(PATIENCE, store.has_batch(id)).await.expect("it gives up");
+    assert!(matches!(answer, Err(Error::Unavailable(_))), "{answer:?}");
+    way.open.send_replace(true);
+    until_well(&store).await;
+    assert!(!store.has_batch(id).await.expect("an answer"));
+    store.close().await;
+    way.tasks.shutdown().await;
+    database.remove().await;
+}
+
+#[tokio::test]
 async fn call_dropped_half_way_leaves_its_place_free_and_a_batch_whole() {
     let Some(database) = postgres().await else { return };
     let store =

@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use jobplane::store::postgres::{Listen, Options, PostgresStore};
-use jobplane::store::{Batch, News, Probe, Store as _, Written};
+use jobplane::store::{Batch, Error, News, Probe, Store as _, Written};
 use tokio::time::timeout;
 
-use crate::cluster;
+use crate::cluster::{self, Cluster, Disk};
 use crate::world::{
     at, batch, born, command, given, job_id, job_type, load, open_session, options, postgres,
     progress, queue, session, spec, start, succeed,
@@ -141,4 +141,33 @@ async fn store_works_behind_a_pooler_and_hears_past_it() {
     other.close().await;
     drop(bouncer);
     database.remove().await;
+}
+
+#[tokio::test]
+async fn commit_behind_a_pooler_that_loses_the_database_is_not_called_refused() {
+    let Some(cluster) = Cluster::start(Disk::Lazy) else { return };
+    let Some(bouncer) = Bouncer::before(cluster.port()).await else { return };
+    let name = cluster.create(None).await;
+    let url = format!("postgres://postgres@127.0.0.1:{}/{name}", bouncer.port);
+    let options = Options { pooler: true, listen: Listen::Never, ..options(url) };
+    let store = PostgresStore::open(options).await.expect("it opens");
+    // What is written waits for a standby that never comes, and is committed here already.
+    cluster.run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'".to_owned()).await;
+    cluster.run("SELECT pg_reload_conf()".to_owned()).await;
+    let creates = vec![born(1, spec(), at(0))];
+    let commit = store.commit(Batch { creates, ..batch(at(0)) });
+    let crash = async {
+        let mut looker = cluster.connect("postgres").await;
+        let waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+        while sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut looker).await.expect("a count")
+            == 0
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        cluster.kill();
+    };
+    let (answer, ()) =
+        timeout(PATIENCE, async { tokio::join!(commit, crash) }).await.expect("an end");
+    assert!(matches!(answer, Err(Error::OutcomeUnknown(_))), "{answer:?}");
+    store.close().await;
 }

@@ -47,12 +47,19 @@ enum Round {
     Busy,
 }
 
+/// Starts of which nobody knows whether they happened, and who was told of none.
+struct Unheard {
+    id: BatchId,
+    starts: Vec<Job>,
+}
+
 impl Dispatcher {
     /// Runs until `shutdown` is signalled.
     pub(in super::super) async fn run(self, shutdown: Shutdown) {
         let mut pause = PAUSE_MIN;
+        let mut unheard = Vec::new();
         while !shutdown.is_signalled() {
-            match self.round().await {
+            match self.round(&mut unheard).await {
                 Ok(Round::Busy) => pause = PAUSE_MIN,
                 Ok(Round::Idle) => {
                     pause = PAUSE_MIN;
@@ -81,7 +88,8 @@ impl Dispatcher {
         }
     }
 
-    async fn round(&self) -> store::Result<Round> {
+    async fn round(&self, unheard: &mut Vec<Unheard>) -> store::Result<Round> {
+        self.give_back(unheard).await?;
         let now = self.clock.now();
         self.line.ripen(now);
         let takers = self.sessions.all().into_iter().map(Taker::Stream);
@@ -101,7 +109,7 @@ impl Dispatcher {
             return Ok(Round::Idle);
         }
         let probes = probes(&pairs, &capacities);
-        let answer = self.match_up(&probes, &takers, &capacities, now).await;
+        let answer = self.match_up(&probes, &takers, &capacities, now, unheard).await;
         if answer.is_err() {
             for pair in pairs {
                 self.line.more(pair);
@@ -116,6 +124,7 @@ impl Dispatcher {
         takers: &[Taker],
         capacities: &[Capacity],
         now: crate::domain::Timestamp,
+        unheard: &mut Vec<Unheard>,
     ) -> store::Result<Round> {
         let round = self.store.begin_round(probes.to_vec(), now).await?;
         let candidates = round.candidates();
@@ -148,10 +157,10 @@ impl Dispatcher {
             Err(error) => {
                 for (taker, job) in &starts {
                     self.expect_no_more(job, takers.get(*taker));
-                    // It may have happened: nobody was told of these, so they are given back.
-                    if matches!(error, store::Error::OutcomeUnknown(_)) {
-                        self.release(job);
-                    }
+                }
+                if matches!(error, store::Error::OutcomeUnknown(_)) {
+                    let starts = starts.into_iter().map(|(_, job)| job).collect();
+                    unheard.push(Unheard { id: batch.id, starts });
                 }
                 return Err(error);
             }
@@ -159,6 +168,17 @@ impl Dispatcher {
         self.hand_out(starts, &committed.writes, takers, &befores);
         self.after.committed(&batch, &committed, |job_id| befores.get(&job_id));
         Ok(Round::Busy)
+    }
+
+    /// Gives back what was started although nobody heard of it. Only when that is known: a release that is
+    /// decided while the commit is still under way finds nothing to release, and nobody else would.
+    async fn give_back(&self, unheard: &mut Vec<Unheard>) -> store::Result<()> {
+        while let Some(Unheard { id, .. }) = unheard.last() {
+            let happened = self.store.has_batch(*id).await?;
+            let starts = unheard.pop().map(|unheard| unheard.starts).unwrap_or_default();
+            starts.iter().filter(|_| happened).for_each(|job| self.release(job));
+        }
+        Ok(())
     }
 
     /// Prepares for a job that is about to start: from its commit on, whatever is decided about it

@@ -7,6 +7,7 @@ use crate::store::{Appended, Committed, KeyKind, RuleWrite, Written};
 
 use super::super::error::Error;
 use super::fold::{Desk, Folded, Verdict};
+use super::unheard::lease_and_number;
 use super::work::{Created, Reply, RulesChanged, Work};
 use super::writer::Writer;
 
@@ -136,6 +137,8 @@ impl Writer {
             (Work::Logs { batch, patient, reply }, Verdict::OnJob(answer)) => {
                 if missed(&batch.job_id) {
                     self.repeat(Work::Logs { batch, patient, reply }, times);
+                } else if self.kept.remove(&lease_and_number(&batch)) {
+                    reply.send(Ok(()));
                 } else {
                     reply.send(settled(answer, batch.job_id).map(drop));
                 }

@@ -3,8 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::domain::{BatchId, Job, JobId};
-use crate::store;
+use crate::domain::status::StateKind;
+use crate::domain::{BatchId, Job, JobId, LogBatch};
+use crate::store::{self, Appended};
 
 use super::fold::{Desk, Folded};
 use super::work::{Created, Work};
@@ -16,6 +17,7 @@ pub(super) struct Unheard {
     births: HashSet<JobId>,
     deletes: HashSet<JobId>,
     writes: Vec<Desk>,
+    logs: Vec<LogBatch>,
 }
 
 /// What such a commit did.
@@ -25,7 +27,13 @@ pub(super) struct Heard {
     pub(super) happened: bool,
     born: HashMap<JobId, Job>,
     gone: HashSet<JobId>,
+    /// Lines that were surely kept.
+    logs: Vec<LogBatch>,
 }
+
+/// Lines that were kept by a commit that was heard of late, by job, lease and number: said again, they are
+/// known, although the same commit may have ended their lease.
+pub(super) type Kept = HashSet<(JobId, i64, i64)>;
 
 impl Unheard {
     /// Takes down what `folded` was to do; its work is to be answered elsewhere.
@@ -36,13 +44,15 @@ impl Unheard {
             births: batch.creates.iter().map(|new| new.job.id).collect(),
             deletes: batch.deletes.iter().map(|delete| delete.job.id).collect(),
             writes: written.iter().filter_map(|id| desks.remove(id)).collect(),
+            logs: batch.logs,
         };
         (unheard, work.into_iter().map(|(work, _)| work).collect())
     }
 
     fn jobs(&self) -> Vec<JobId> {
         let writes = self.writes.iter().map(|desk| desk.job.id);
-        self.births.iter().chain(&self.deletes).copied().chain(writes).collect()
+        let logs = self.logs.iter().map(|log| log.job_id);
+        self.births.iter().chain(&self.deletes).copied().chain(writes).chain(logs).collect()
     }
 }
 
@@ -65,6 +75,7 @@ impl Writer {
         };
         let Some(unheard) = self.unheard.take() else { return Ok(Heard::default()) };
         let mut stand: HashMap<JobId, Job> = stand.into_iter().map(|job| (job.id, job)).collect();
+        let logs = kept(unheard.logs, &unheard.writes, &stand);
         for mut desk in unheard.writes {
             match stand.get(&desk.job.id) {
                 Some(job) if is_its_write(job, &desk.job) => self.follow(&mut desk),
@@ -82,13 +93,15 @@ impl Writer {
         for job in stand.values() {
             self.parts.after.born(job);
         }
+        self.parts.after.appended(&logs, &vec![Appended::Done; logs.len()]);
+        self.kept = logs.iter().map(lease_and_number).collect();
         self.parts.after.happened();
-        Ok(Heard { happened: true, born: stand, gone })
+        Ok(Heard { happened: true, born: stand, gone, logs })
     }
 
-    /// Answers the births and deletes that happened; everything else is decided again, where what was
+    /// Answers births, deletes and lines that happened; everything else is decided again, where what was
     /// done is known again.
-    pub(super) fn answer_heard(&mut self, heard: &Heard, work: Vec<Work>, times: &[usize]) {
+    pub(super) fn answer_heard(&mut self, mut heard: Heard, work: Vec<Work>, times: &[usize]) {
         for (piece, times) in work.into_iter().zip(times) {
             match piece {
                 Work::Create { new, reply } => match heard.born.get(&new.job.id) {
@@ -98,10 +111,43 @@ impl Writer {
                 Work::Delete { job_id, reply } if heard.gone.contains(&job_id) => {
                     reply.send(Ok(()));
                 }
+                Work::Logs { batch, patient, reply } => match heard.take_log(&batch) {
+                    // Without a number they would be kept twice.
+                    Some(_) => reply.send(Ok(())),
+                    None => self.repeat(Work::Logs { batch, patient, reply }, *times),
+                },
                 other => self.repeat(other, *times),
             }
         }
     }
+}
+
+impl Heard {
+    fn take_log(&mut self, log: &LogBatch) -> Option<LogBatch> {
+        let same = |kept: &LogBatch| {
+            lease_and_number(kept) == lease_and_number(log) && kept.entries == log.entries
+        };
+        let place = self.logs.iter().position(same)?;
+        Some(self.logs.swap_remove(place))
+    }
+}
+
+pub(super) fn lease_and_number(log: &LogBatch) -> (JobId, i64, i64) {
+    (log.job_id, log.lease_epoch, log.seq)
+}
+
+/// Those whose lease surely held in that commit: it holds still, or the commit itself changed the job as it
+/// then stood.
+fn kept(logs: Vec<LogBatch>, writes: &[Desk], stand: &HashMap<JobId, Job>) -> Vec<LogBatch> {
+    let written: HashMap<JobId, &Job> =
+        writes.iter().map(|desk| (desk.job.id, &desk.job)).collect();
+    let is_kept = |log: &LogBatch| {
+        let Some(job) = stand.get(&log.job_id) else { return false };
+        let status = &job.status;
+        status.kind() == StateKind::Running && status.lease_epoch == log.lease_epoch
+            || written.get(&log.job_id).is_some_and(|written| is_its_write(job, written))
+    };
+    logs.into_iter().filter(is_kept).collect()
 }
 
 /// Whether the job stands as that write left it.

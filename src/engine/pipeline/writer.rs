@@ -19,7 +19,7 @@ use super::super::error::Error;
 use super::Parts;
 use super::fold::fold;
 use super::queue::Queue;
-use super::unheard::Unheard;
+use super::unheard::{Kept, Unheard};
 use super::work::Work;
 
 /// Pause before a failing store is tried again, doubled up to [`PAUSE_MAX`].
@@ -48,6 +48,8 @@ pub(super) struct Writer {
     pub(super) parts: Parts,
     /// The commit before, as long as nobody knows whether it happened.
     pub(super) unheard: Option<Unheard>,
+    /// What the last such commit kept of lines that may be said again.
+    pub(super) kept: Kept,
     /// To be decided before anything new: what missed a guard, and reports that outwait a failure.
     again: Vec<Tried>,
     pause: Duration,
@@ -57,7 +59,14 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(parts: Parts) -> Self {
-        Self { parts, unheard: None, again: Vec::new(), pause: PAUSE_MIN, warned: None }
+        Self {
+            parts,
+            unheard: None,
+            kept: Kept::new(),
+            again: Vec::new(),
+            pause: PAUSE_MIN,
+            warned: None,
+        }
     }
 
     /// Runs until `shutdown` is signalled and the queue of its lane is empty.
@@ -182,14 +191,14 @@ impl Writer {
                 self.unheard = Some(unheard);
                 match self.hear().await {
                     Ok(heard) if heard.happened => {
-                        self.answer_heard(&heard, work, times);
+                        self.answer_heard(heard, work, times);
                         Ok(Settled::Yes)
                     }
                     // It did not happen after all: all of it is decided again, after a pause.
                     Ok(heard) => {
                         self.parts.metrics.store_error(error.kind());
                         self.rest(&error).await;
-                        self.answer_heard(&heard, work, times);
+                        self.answer_heard(heard, work, times);
                         Ok(Settled::Not)
                     }
                     Err(_) => Err((work, error)),

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+
 use crate::store::Error;
 use crate::store::rows::corrupt;
 
@@ -10,10 +12,6 @@ use crate::store::rows::corrupt;
 const DEADLOCK: &str = "40P01";
 const SERIALIZATION: &str = "40001";
 const LOCK_NOT_AVAILABLE: &str = "55P03";
-/// The server ends this connection; it says so at any time, also between a commit and its answer.
-const ADMIN_SHUTDOWN: &str = "57P01";
-const CRASH_SHUTDOWN: &str = "57P02";
-const IDLE_TIMEOUT: &str = "57P05";
 /// Something this server needs is not there, or not ours to use: an operator can give it.
 const NO_PRIVILEGE: &str = "42501";
 const NO_TABLE: &str = "42P01";
@@ -52,12 +50,18 @@ pub(super) fn from_sqlx(error: sqlx::Error) -> Error {
 
 /// The error of what commits: unless the server says why it did not, it may have.
 pub(super) fn unsure(error: sqlx::Error) -> Error {
-    match code(&error).as_deref() {
-        None | Some(ADMIN_SHUTDOWN | CRASH_SHUTDOWN | IDLE_TIMEOUT) => {
-            Error::OutcomeUnknown(Arc::new(error))
-        }
-        Some(_) => from_sqlx(error),
+    if code(&error).is_none() || ends_connection(&error) {
+        return Error::OutcomeUnknown(Arc::new(error));
     }
+    from_sqlx(error)
+}
+
+/// Whether the server, or a pooler before it, ends this connection: that is said at any time, also between
+/// a commit and its answer, whatever the code.
+fn ends_connection(error: &sqlx::Error) -> bool {
+    let database = error.as_database_error();
+    let severity = database.and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    severity.is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic))
 }
 
 /// Whether the same once more may well pass.

@@ -123,7 +123,7 @@ impl Store for PostgresStore {
     }
 
     async fn has_batch(&self, id: BatchId) -> Result<bool> {
-        changes::knows(&self.short_readers, id).await
+        within(&self.short_readers, changes::knows(&self.short_readers, id)).await
     }
 
     async fn origin(&self) -> Result<Origin> {

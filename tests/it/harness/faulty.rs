@@ -41,6 +41,9 @@ pub enum Fault {
     StoreLost,
     /// It happens, and its answer comes when [`Faults::answer`] is called.
     AnswerHeld,
+    /// It is under way when nobody waits for it any more, and happens when [`Faults::happen`] is called or
+    /// somebody looks for it.
+    Late,
     /// It does not happen, and nobody knows.
     RequestLost,
     /// It does not happen, and says so.
@@ -62,7 +65,11 @@ pub struct Faults {
     log_reads: Arc<AtomicUsize>,
     held: watch::Sender<bool>,
     deaf: Arc<AtomicBool>,
+    late: Arc<Mutex<Option<Late>>>,
 }
+
+/// A commit that is still under way.
+type Late = (Arc<dyn Store>, Batch);
 
 impl Default for Faults {
     fn default() -> Self {
@@ -72,6 +79,7 @@ impl Default for Faults {
             log_reads: Arc::default(),
             held: watch::Sender::new(false),
             deaf: Arc::default(),
+            late: Arc::default(),
         }
     }
 }
@@ -90,6 +98,19 @@ impl Faults {
     /// Lets the answer come that was held back.
     pub fn answer(&self) {
         self.held.send_replace(false);
+    }
+
+    /// Lets the commit happen that is still under way, if there is one.
+    pub async fn happen(&self) {
+        let late = self.late.lock().take();
+        if let Some((store, batch)) = late {
+            store.commit(batch).await.expect("it happens");
+        }
+    }
+
+    fn is_late(&self, store: &Arc<dyn Store>, batch: Batch) -> Error {
+        *self.late.lock() = Some((Arc::clone(store), batch));
+        unknown()
     }
 
     /// From now on no hint of another server comes through.
@@ -170,6 +191,7 @@ impl FaultyStore {
 
 struct FaultyRound {
     inner: Box<dyn Round>,
+    store: Arc<dyn Store>,
     faults: Faults,
 }
 
@@ -193,6 +215,10 @@ impl Round for FaultyRound {
             Some(Fault::AnswerHeld) => {
                 let committed = self.inner.commit(batch).await?;
                 Ok(self.faults.hold(committed).await)
+            }
+            Some(Fault::Late) => {
+                self.inner.abandon().await;
+                Err(self.faults.is_late(&self.store, batch))
             }
             Some(Fault::RequestLost) => {
                 self.inner.abandon().await;
@@ -236,6 +262,7 @@ impl Store for FaultyStore {
                 let committed = self.inner.commit(batch).await?;
                 Ok(self.faults.hold(committed).await)
             }
+            Some(Fault::Late) => Err(self.faults.is_late(&self.inner, batch)),
             Some(Fault::RequestLost) => Err(unknown()),
             Some(Fault::Refused) => Err(unavailable()),
             Some(Fault::Panics) => panic!("the disk burns"),
@@ -249,7 +276,8 @@ impl Store for FaultyStore {
     async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>> {
         self.faults.weathered().await?;
         let inner = self.inner.begin_round(probes, now).await?;
-        Ok(Box::new(FaultyRound { inner, faults: self.faults.clone() }))
+        let (store, faults) = (Arc::clone(&self.inner), self.faults.clone());
+        Ok(Box::new(FaultyRound { inner, store, faults }))
     }
 
     async fn load(&self, ids: &[JobId]) -> Result<Vec<Job>> {
@@ -259,6 +287,10 @@ impl Store for FaultyStore {
 
     async fn has_batch(&self, id: BatchId) -> Result<bool> {
         self.faults.weathered().await?;
+        let is_late = self.faults.late.lock().as_ref().is_some_and(|(_, batch)| batch.id == id);
+        if is_late {
+            self.faults.happen().await;
+        }
         self.inner.has_batch(id).await
     }
 
