@@ -195,7 +195,7 @@ impl Loop {
         self.figures()?;
         let job_ids: Vec<u8> = self.jobs.iter().flat_map(|id| *id.as_bytes()).collect();
         let batch_id = Uuid::now_v7();
-        let change = params![batch_id.as_bytes(), now().as_micros(), job_ids, "[]"];
+        let change = params![batch_id.as_bytes(), now().as_micros(), job_ids, "[]", "[]"];
         self.execute(self.statements.insert_change, change)?;
         self.execute("COMMIT", [])?;
         self.step = match self.step {

@@ -42,6 +42,7 @@ described! {
     v1::CreateJobResponse: "CreateJobResponse",
     v1::DeleteJobResponse: "DeleteJobResponse",
     v1::GetJobResponse: "GetJobResponse",
+    v1::ExplainJobResponse: "ExplainJobResponse",
     v1::GetJobTypeResponse: "GetJobTypeResponse",
     v1::GetStatsResponse: "GetStatsResponse",
     v1::GetSummaryResponse: "GetSummaryResponse",

@@ -26,6 +26,7 @@ mod demo;
 mod describe;
 mod each;
 mod exit;
+mod explain;
 mod filter;
 mod find;
 mod format;
@@ -124,6 +125,8 @@ enum Ask {
     Submit(Box<submit::Args>),
     /// Show everything about one job
     Get(get::Args),
+    /// Tell why a job is as it is, and what may be done about it
+    Explain(explain::Args),
     /// List jobs, the newest first
     List(list::Args),
     /// Show what runs now and how far it is
@@ -279,6 +282,7 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
     match command {
         Ask::Submit(args) => submit::run(*args, context, out).await,
         Ask::Get(args) => get::run(args, context, out).await,
+        Ask::Explain(args) => explain::run(args, context, out).await,
         Ask::List(args) => list::run(args, context, out).await,
         Ask::Active(args) => active::run(args, context, out).await,
         Ask::History(args) => history::run(args, context, out).await,

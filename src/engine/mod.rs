@@ -11,6 +11,7 @@ mod create;
 mod db;
 mod dispatch;
 mod error;
+mod explain;
 mod gauges;
 mod health;
 mod history;
@@ -187,11 +188,8 @@ impl Engine {
         let progress = Arc::clone(&live) as Arc<dyn crate::watch::LiveProgress>;
         let feed = if is_shared { Feed::of_shared_store(progress) } else { Feed::new(progress) };
         hub.lead_to(feed.clone());
-        tasks.spawn_vital(
-            "view_feeder",
-            &shutdown,
-            watch_jobs::feed(feed.clone(), shutdown.clone()),
-        );
+        let feeding = watch_jobs::feed(feed.clone(), shutdown.clone());
+        tasks.spawn_vital("view_feeder", &shutdown, feeding);
         let after = Arc::new(After {
             hub: hub.clone(),
             feed: feed.clone(),
@@ -222,9 +220,8 @@ impl Engine {
             // It tells of the last commits, too.
             let telling = herald.clone().run(Arc::clone(&store), closed.clone());
             writer.spawn_vital("herald", &closed, telling);
-            let listening =
-                Arc::clone(&ears).listen(Arc::clone(&store), feed.clone(), shutdown.clone());
-            tasks.spawn_vital("ears", &shutdown, listening);
+            let ears = Arc::clone(&ears).listen(Arc::clone(&store), feed.clone(), shutdown.clone());
+            tasks.spawn_vital("ears", &shutdown, ears);
         }
         let dispatcher = Dispatcher {
             store,

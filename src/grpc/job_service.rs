@@ -1,6 +1,7 @@
 //! JobService: what clients do with jobs. Each group of calls has a file of its own.
 
 mod create;
+mod explain;
 mod list;
 mod one;
 mod stats;
@@ -131,9 +132,10 @@ impl JobService for JobApi {
 
     async fn explain_job(
         &self,
-        _: Request<v1::ExplainJobRequest>,
+        request: Request<v1::ExplainJobRequest>,
     ) -> Result<Response<v1::ExplainJobResponse>, Status> {
-        Err(Status::unimplemented("ExplainJob is not built yet"))
+        let caller = caller(&request);
+        explain::explain(&self.engine, &caller, &request.into_inner()).await.map(Response::new)
     }
 
     async fn get_stats(

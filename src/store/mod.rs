@@ -98,6 +98,8 @@ pub trait Store: Send + Sync + 'static {
     async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>>;
     /// The job that a request id made, if it is known.
     async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>>;
+    /// The job that holds a unique key of a type.
+    async fn unique_holder(&self, job_type: &JobType, key: &str) -> Result<Option<JobId>>;
     /// A page of jobs.
     async fn list(&self, query: &ListQuery) -> Result<Vec<Job>>;
     /// How many jobs match, counted up to `cap`.

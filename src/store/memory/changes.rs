@@ -153,6 +153,7 @@ impl ChangeLog {
         }
     }
 
+    #[expect(clippy::result_large_err, reason = "what it answers instead is made once a call")]
     fn later(&self, position: &Position) -> Result<Vec<&Row>, ChangesSince> {
         let Position::Sequence(after) = *position else { return Err(ChangesSince::TooOld) };
         if after > self.last {
@@ -165,6 +166,7 @@ impl ChangeLog {
         Ok(self.rows.range(after + 1..).map(|(_, row)| row).collect())
     }
 
+    #[expect(clippy::result_large_err, reason = "what it answers instead is made once a call")]
     fn unseen(
         &self,
         transactions: &Transactions,

@@ -235,6 +235,11 @@ impl Store for MemoryStore {
             .map(|key| KnownRequest { job_id: key.holder, fingerprint: key.fingerprint }))
     }
 
+    async fn unique_holder(&self, job_type: &JobType, key: &str) -> Result<Option<JobId>> {
+        let key = (KeyKind::Unique, job_type.to_string(), key.to_owned());
+        Ok(self.tables.lock().keys.get(&key).map(|key| key.holder))
+    }
+
     async fn list(&self, query: &ListQuery) -> Result<Vec<Job>> {
         Ok(self.tables.lock().list(query))
     }

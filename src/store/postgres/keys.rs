@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use uuid::Uuid;
 
-use crate::domain::JobId;
+use crate::domain::{JobId, JobType};
 use crate::store::names::{self, Name};
 use crate::store::rows::{corrupt, key_code};
 use crate::store::{Batch, Committed, Error, KnownRequest, Result};
@@ -15,7 +15,7 @@ use super::error::from_sqlx;
 use super::pool::{Link, Pool};
 use super::write::Names;
 
-pub(super) const STATEMENTS: &[&str] = &[HOLDERS, TAKE, REQUEST];
+pub(super) const STATEMENTS: &[&str] = &[HOLDERS, TAKE, REQUEST, UNIQUE];
 
 /// The places (from 1) of those names that are taken, and by which job.
 const HOLDERS: &str = "SELECT w.place, k.job_id \
@@ -29,6 +29,8 @@ const TAKE: &str = "INSERT INTO job_keys (kind, scope, key, job_id, fingerprint,
     FROM unnest($1::smallint[], $2::text[], $3::text[], $4::uuid[], $5::bytea[], $6::bigint[]) \
     WITH ORDINALITY AS w(kind, scope, key, job_id, fingerprint, create_time, place) \
     ORDER BY place ON CONFLICT DO NOTHING";
+
+const UNIQUE: &str = "SELECT job_id FROM job_keys WHERE kind = 1 AND scope = $1 AND key = $2";
 
 const REQUEST: &str =
     "SELECT job_id, fingerprint FROM job_keys WHERE kind = 0 AND scope = $1 AND key = $2";
@@ -71,6 +73,19 @@ async fn holders<'a>(link: &mut Link, asked: &[Name<'a>]) -> Result<HashMap<Name
     let name = |place: i64| asked.get(usize::try_from(place - 1).ok()?).copied();
     let held = found.into_iter();
     Ok(held.filter_map(|(place, holder)| Some((name(place)?, JobId(holder)))).collect())
+}
+
+/// The job that holds a unique key.
+pub(super) async fn unique_holder(
+    pool: &Pool,
+    job_type: &JobType,
+    key: &str,
+) -> Result<Option<JobId>> {
+    let mut link = pool.read().await?;
+    let query = link.query_scalar::<Uuid>(UNIQUE).bind(job_type.as_str()).bind(key);
+    let found = query.fetch_optional(&mut *link).await.map_err(from_sqlx)?;
+    link.done().await?;
+    Ok(found.map(JobId))
 }
 
 /// The job that a request id made.

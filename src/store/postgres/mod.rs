@@ -150,6 +150,11 @@ impl Store for PostgresStore {
         within(&self.short_readers, keys::request(&self.short_readers, caller, request_id)).await
     }
 
+    async fn unique_holder(&self, job_type: &JobType, key: &str) -> Result<Option<JobId>> {
+        let pool = &self.short_readers;
+        within(pool, keys::unique_holder(pool, job_type, key)).await
+    }
+
     async fn list(&self, query: &ListQuery) -> Result<Vec<Job>> {
         within(&self.readers, list::list(&self.readers, query)).await
     }

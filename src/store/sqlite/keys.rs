@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::domain::JobId;
+use crate::domain::{JobId, JobType};
 use crate::store::names::{self, Name};
 use crate::store::passed::Passed;
 use crate::store::rows::{id, key_code};
@@ -12,7 +12,7 @@ use super::error::from_sqlx;
 use super::input::{Rows, ids};
 use super::script::{Place, Script};
 
-pub(super) const STATEMENTS: &[&str] = &[HOLDERS, TAKE, RELEASE, FORGET, LET_GO, REQUEST];
+pub(super) const STATEMENTS: &[&str] = &[HOLDERS, TAKE, RELEASE, FORGET, LET_GO, REQUEST, UNIQUE];
 
 /// The places of those rows [kind, scope, key] that are taken, and by which job.
 const HOLDERS: &str = "SELECT e.key, k.job_id FROM jsonb_each(?1) AS e \
@@ -34,6 +34,8 @@ const FORGET: &str = "DELETE FROM job_keys INDEXED BY job_keys_job \
 /// Request ids outlive their job; from now on they may be pruned.
 const LET_GO: &str = "UPDATE job_keys INDEXED BY job_keys_job SET job_gone = 1 \
     WHERE kind = 0 AND job_id IN (SELECT unhex(value) FROM json_each(?1))";
+
+const UNIQUE: &str = "SELECT job_id FROM job_keys WHERE kind = 1 AND scope = ?1 AND key = ?2";
 
 const REQUEST: &str =
     "SELECT job_id, fingerprint FROM job_keys WHERE kind = 0 AND scope = ?1 AND key = ?2";
@@ -95,6 +97,21 @@ pub(super) fn release(script: &mut Script, passed: &Passed<'_>) {
     script.add_ids(RELEASE, over);
     script.add_ids(FORGET, ids(passed.deletes().map(|delete| &delete.job.id.0)));
     script.add_ids(LET_GO, ids(passed.deletes().map(|delete| &delete.job.id.0)));
+}
+
+/// The job that holds a unique key.
+pub(super) async fn unique_holder(
+    readers: &sqlx::SqlitePool,
+    job_type: &JobType,
+    key: &str,
+) -> Result<Option<JobId>> {
+    let found: Option<Vec<u8>> = sqlx::query_scalar(UNIQUE)
+        .bind(job_type.as_str())
+        .bind(key)
+        .fetch_optional(readers)
+        .await
+        .map_err(from_sqlx)?;
+    found.map(|bytes| id("job_keys.job_id", &bytes).map(JobId)).transpose()
 }
 
 /// The job that a request id made.

@@ -144,6 +144,10 @@ impl Store for SqliteStore {
         keys::request(self.short_readers(), caller, request_id).await
     }
 
+    async fn unique_holder(&self, job_type: &JobType, key: &str) -> Result<Option<JobId>> {
+        keys::unique_holder(self.short_readers(), job_type, key).await
+    }
+
     async fn list(&self, query: &ListQuery) -> Result<Vec<Job>> {
         list::list(self.readers(), query).await
     }

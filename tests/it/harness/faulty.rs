@@ -314,6 +314,11 @@ impl Store for FaultyStore {
         self.inner.request(caller, request_id).await
     }
 
+    async fn unique_holder(&self, job_type: &JobType, key: &str) -> Result<Option<JobId>> {
+        self.faults.weathered().await?;
+        self.inner.unique_holder(job_type, key).await
+    }
+
     async fn list(&self, query: &ListQuery) -> Result<Vec<Job>> {
         self.faults.weathered().await?;
         self.inner.list(query).await
