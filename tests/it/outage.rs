@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use jobplane::proto::v1;
 use jobplane::proto::v1::JobState as State;
 use jobplane::proto::v1::report_progress_request::update::{Released, Report, Succeeded};
-use jobplane::runtime::Clock;
+use jobplane::runtime::{Clock, Tasks};
 use jobplane::store::JobWrite;
 use tonic::{Code, Status};
 
@@ -390,7 +390,8 @@ async fn lines_of_a_lease_that_ended_in_a_commit_of_unknown_fate_are_not_refused
         let other = server.client();
         let request = format!("{fault:?}");
         let elsewhere = v1::JobSpec { queue: "elsewhere".to_owned(), ..spec("other") };
-        let made = tokio::spawn(async move { other.request(&request, elsewhere).await });
+        let making = async move { other.request(&request, elsewhere).await };
+        let made = Tasks::new().spawn("create", making);
         let happened = || async { server.faults.happened() };
         eventually(SOON, "the writer waits", happened).await;
         server.faults.plan(fault, |batch| {
