@@ -92,10 +92,7 @@ fn kind_from_wire(report: Report, now: Timestamp, wrong: &mut Violations) -> Opt
             Some(UpdateKind::Outcome(Outcome::Failed { error, retry_delay, progress }))
         }
         Report::QuotaUse(_) => {
-            wrong.add(
-                "update.quota_use",
-                "is not counted yet: a start draws its type's quota_costs",
-            );
+            wrong.add("update.quota_use", "is not counted yet: leave it out");
             None
         }
         Report::Cancelled(_) => Some(UpdateKind::Outcome(Outcome::Cancelled)),

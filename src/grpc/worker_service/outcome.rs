@@ -36,6 +36,9 @@ fn reported(request: v1::ReportJobRequest, now: Timestamp) -> Result<JobReport, 
     let mut wrong = Violations::default();
     let of = execution(&request.job_id, request.lease_epoch, &mut wrong);
     let seq = number::position(request.seq, "seq", &mut wrong);
+    if !request.quota_use.is_empty() {
+        wrong.add("quota_use", "is not counted yet: leave it out");
+    }
     let progress = last_progress(request.progress, now, &mut wrong);
     let logs = logs::from_proto(request.logs, now, &mut wrong, "logs");
     let usage =
