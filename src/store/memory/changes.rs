@@ -122,7 +122,7 @@ impl ChangeLog {
         };
         let rows = match rows {
             Ok(rows) => rows,
-            Err(answer) => return answer,
+            Err(answer) => return *answer,
         };
         let (mut ids, mut removed, mut count) = (HashSet::new(), Vec::new(), 0);
         let mut ready: HashMap<(QueueName, JobType), Timestamp> = HashMap::new();
@@ -153,32 +153,32 @@ impl ChangeLog {
         }
     }
 
-    #[expect(clippy::result_large_err, reason = "what it answers instead is made once a call")]
-    fn later(&self, position: &Position) -> Result<Vec<&Row>, ChangesSince> {
-        let Position::Sequence(after) = *position else { return Err(ChangesSince::TooOld) };
+    fn later(&self, position: &Position) -> Result<Vec<&Row>, Box<ChangesSince>> {
+        let Position::Sequence(after) = *position else { return Err(ChangesSince::TooOld.into()) };
         if after > self.last {
-            return Err(ChangesSince::Ahead);
+            return Err(ChangesSince::Ahead.into());
         }
         let oldest = self.rows.keys().next().copied().unwrap_or(self.last + 1);
         if after + 1 < oldest {
-            return Err(ChangesSince::TooOld);
+            return Err(ChangesSince::TooOld.into());
         }
         Ok(self.rows.range(after + 1..).map(|(_, row)| row).collect())
     }
 
-    #[expect(clippy::result_large_err, reason = "what it answers instead is made once a call")]
     fn unseen(
         &self,
         transactions: &Transactions,
         position: &Position,
-    ) -> Result<Vec<&Row>, ChangesSince> {
-        let Position::Snapshot { next, .. } = position else { return Err(ChangesSince::TooOld) };
+    ) -> Result<Vec<&Row>, Box<ChangesSince>> {
+        let Position::Snapshot { next, .. } = position else {
+            return Err(ChangesSince::TooOld.into());
+        };
         if *next > transactions.next {
-            return Err(ChangesSince::Ahead);
+            return Err(ChangesSince::Ahead.into());
         }
         let is_unseen = |number: u64| !position.covers(&Position::Transaction(number));
         if transactions.pruned.iter().any(|number| is_unseen(*number)) {
-            return Err(ChangesSince::TooOld);
+            return Err(ChangesSince::TooOld.into());
         }
         Ok(self.rows.values().filter(|row| is_unseen(row.transaction)).collect())
     }
