@@ -29,7 +29,7 @@ impl Life {
     /// A life that was short, at this moment.
     pub fn at(now: Timestamp, job_type: &str, session: SessionId) -> Result<Self> {
         let mut spec = JobSpec::new(JobType::new(job_type)?, QueueName::default());
-        spec.payload = crate::wire::spec().payload;
+        spec.payload = crate::harness::wire::spec().payload;
         let birth = Birth {
             created_by: "anonymous".to_owned(),
             trigger: Trigger::Api,
@@ -53,6 +53,28 @@ impl Life {
     pub fn finished(&self) -> Job {
         let (spec, status) = (Arc::clone(&self.spec), self.succeeded.clone());
         Job { id: JobId(Uuid::now_v7()), spec, status }
+    }
+}
+
+/// What is done to a batch of jobs next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Step {
+    /// They are made.
+    Create,
+    /// They start.
+    Start,
+    /// They succeed.
+    Succeed,
+}
+
+impl Step {
+    /// The one after it.
+    pub const fn next(self) -> Self {
+        match self {
+            Self::Create => Self::Start,
+            Self::Start => Self::Succeed,
+            Self::Succeed => Self::Create,
+        }
     }
 }
 

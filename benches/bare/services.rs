@@ -22,7 +22,7 @@ use tonic_prost::ProstCodec;
 use jobplane::proto::v1;
 use jobplane::proto::v1::report_progress_response::{Ack, Kind};
 
-use crate::wire::Raw;
+use crate::harness::wire::Raw;
 
 type Answer<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
 type Out<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;

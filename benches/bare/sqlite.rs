@@ -4,24 +4,23 @@
 //! long as the server's. What a server does for a commit and this loop does not: read requests, load jobs, decide,
 //! encode each status, answer, hand over between threads.
 
-use std::io::{BufRead as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use rusqlite::{Connection, params};
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use jobplane::domain::SessionId;
 use jobplane::domain::stats::Tally;
-use jobplane::domain::{SessionId, Timestamp};
 use jobplane::store::Store as _;
 use jobplane::store::sqlite::{Options, SqliteStore, statements};
 
-use super::life::Life;
-use crate::child::database;
-use crate::machine;
-use crate::wire::TYPE;
+use super::life::{Life, Step};
+use super::orders::{Order, Ran, now, obey, the_one};
+use crate::harness::child::database;
+use crate::harness::machine;
+use crate::harness::wire::TYPE;
 
 /// Copied: the store keeps them to itself.
 const PRAGMAS: &str = "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; \
@@ -29,30 +28,6 @@ const PRAGMAS: &str = "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; \
 
 /// Statements a connection keeps prepared.
 const PREPARED_MAX: usize = 32;
-
-/// What the loop is told to do: one line of JSON each.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct Order {
-    /// Transitions in a commit.
-    pub batch: usize,
-    /// How long it runs.
-    pub millis: u64,
-    /// The pause after each commit.
-    pub pause_micros: u64,
-}
-
-/// What came of an order: one line of JSON.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Ran {
-    /// Transitions committed.
-    pub transitions: u64,
-    /// How long it took.
-    pub seconds: f64,
-    /// Processor time for it.
-    pub cpu_seconds: f64,
-    /// How long each commit took.
-    pub commit_micros: Vec<f64>,
-}
 
 /// Obeys the orders on stdin until it ends.
 pub fn run(folder: &Path) -> Result<()> {
@@ -62,13 +37,7 @@ pub fn run(folder: &Path) -> Result<()> {
     connection.execute_batch(PRAGMAS)?;
     connection.set_prepared_statement_cache_capacity(PREPARED_MAX);
     let mut bare = Loop::new(connection)?;
-    for line in std::io::stdin().lock().lines() {
-        let ran = bare.obey(serde_json::from_str(&line?)?)?;
-        let mut out = std::io::stdout().lock();
-        writeln!(out, "{}", serde_json::to_string(&ran)?)?;
-        out.flush()?;
-    }
-    Ok(())
+    obey(|order| bare.obey(order))
 }
 
 /// The store makes its own schema.
@@ -81,20 +50,8 @@ fn make_schema(file: &Path) -> Result<()> {
     })
 }
 
-/// The store's statement that begins so.
 fn statement(beginning: &str) -> Result<&'static str> {
-    let mut found = statements().filter(|text| text.starts_with(beginning));
-    let text = found.next().with_context(|| format!("the store has no statement {beginning:?}"))?;
-    ensure!(found.next().is_none(), "the store has several statements {beginning:?}");
-    Ok(text)
-}
-
-/// What is done to a batch next.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Step {
-    Create,
-    Start,
-    Succeed,
+    the_one(statements(), beginning)
 }
 
 struct Statements {
@@ -198,11 +155,7 @@ impl Loop {
         let change = params![batch_id.as_bytes(), now().as_micros(), job_ids, "[]", "[]"];
         self.execute(self.statements.insert_change, change)?;
         self.execute("COMMIT", [])?;
-        self.step = match self.step {
-            Step::Create => Step::Start,
-            Step::Start => Step::Succeed,
-            Step::Succeed => Step::Create,
-        };
+        self.step = self.step.next();
         Ok(())
     }
 
@@ -315,9 +268,4 @@ fn slice(blob: &mut Vec<u8>, bytes: &[u8]) -> (usize, usize) {
     let start = blob.len() + 1;
     blob.extend_from_slice(bytes);
     (start, bytes.len())
-}
-
-fn now() -> Timestamp {
-    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
-    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
 }

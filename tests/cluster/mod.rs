@@ -54,6 +54,11 @@ impl Cluster {
     /// A new cluster, stopped and removed when it is dropped or this process ends. None if this machine has no
     /// PostgreSQL and may do without.
     pub(crate) fn start(disk: Disk) -> Option<Self> {
+        Self::start_in(&std::env::temp_dir(), disk)
+    }
+
+    /// The same, in a folder of this one.
+    pub(crate) fn start_in(base: &Path, disk: Disk) -> Option<Self> {
         let Some(binaries) = binaries() else {
             let why =
                 "no PostgreSQL: initdb is neither on the PATH nor in /usr/lib/postgresql/*/bin";
@@ -61,7 +66,8 @@ impl Cluster {
             eprintln!("skipped: {why}");
             return None;
         };
-        let folder = tempfile::Builder::new().prefix("jobplane-pg-").tempdir().expect("a folder");
+        let folder =
+            tempfile::Builder::new().prefix("jobplane-pg-").tempdir_in(base).expect("a folder");
         let folder = folder.keep();
         let mut guard = Guard::new(&binaries, &folder);
         guard.order("init").unwrap_or_else(|why| panic!("initdb failed: {why}"));
@@ -87,6 +93,12 @@ impl Cluster {
     /// Where a database of it is.
     pub(crate) fn url(&self, database: &str) -> String {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// The process that started all others of it.
+    pub(crate) fn pid(&self) -> u32 {
+        let file = fs::read_to_string(self.folder.join("data/postmaster.pid")).expect("it runs");
+        file.lines().next().and_then(|pid| pid.parse().ok()).expect("a pid")
     }
 
     /// The port it listens on.

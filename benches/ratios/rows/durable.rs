@@ -11,12 +11,12 @@ use tonic::transport::Channel;
 use jobplane::proto::v1;
 
 use super::Setting;
-use crate::bare::sqlite::{Order, Ran};
-use crate::child::{Server, Sqlite};
-use crate::crew::{Crew, Duty, fill};
-use crate::measure::{Figure, Running, Sample, alone, of_pairs, pairs};
-use crate::wire::{CREATE_ONE, connect, create_one, unary};
-use crate::worker::PATIENCE;
+use crate::bare::orders::{Order, Ran};
+use crate::harness::child::{Loop, Server};
+use crate::harness::crew::{Crew, Duty, fill};
+use crate::harness::measure::{Figure, Running, Sample, alone, of_pairs, pairs};
+use crate::harness::wire::{CREATE_ONE, connect, create_one, unary};
+use crate::harness::worker::PATIENCE;
 
 /// 1,024 slots in all.
 pub const MANY: Duty = Duty { workers: 4, slots: 256, creates: true, pace: None };
@@ -34,7 +34,7 @@ pub fn order(batch: f64, length: Duration) -> Order {
 /// Against the same statements at the same batch size in a tight loop.
 pub async fn transitions(setting: Setting) -> Result<Figure> {
     let ours = Server::ours(setting.places.server)?;
-    let mut bare = Sqlite::start(setting.places.server)?;
+    let mut bare = Loop::sqlite(setting.places.server)?;
     let batch = std::cell::Cell::new(1.0);
     pairs(
         &setting.plan,
@@ -161,7 +161,7 @@ async fn call(channel: Channel, until: tokio::time::Instant) -> Result<u64> {
         let answer = v1::AcquireJobsResponse::decode(answer)?;
         let assignment = answer.assignments.first().context("no job came up")?;
         let complete = v1::CompleteJobRequest {
-            job_id: crate::worker::job_id(assignment)?.to_owned(),
+            job_id: crate::harness::worker::job_id(assignment)?.to_owned(),
             lease_epoch: assignment.lease_epoch,
             ..Default::default()
         };

@@ -15,12 +15,12 @@ use jobplane::proto::v1::report_progress_request::update::Report;
 
 use super::Setting;
 use crate::bare::services::{PUBLISH, WATCH, WATCH_NAIVE};
-use crate::child::Server;
-use crate::crew::fill;
 use crate::frames::{Seen, Watchers};
-use crate::measure::{Figure, Running, Sample, pairs};
-use crate::wire::{Ticks, connect, update};
-use crate::worker::{Mouth, PATIENCE, Word, Worker, open, words};
+use crate::harness::child::Server;
+use crate::harness::crew::fill;
+use crate::harness::measure::{Figure, Running, Sample, pairs};
+use crate::harness::wire::{Ticks, connect, update};
+use crate::harness::worker::{Mouth, PATIENCE, Word, Worker, open, words};
 
 /// Where a job is watched.
 pub const WATCH_JOB: &str = "/jobplane.v1.JobService/WatchJob";

@@ -16,9 +16,9 @@ use jobplane::store::{Batch, NewJob, Store as _};
 
 use super::Setting;
 use crate::bare::life::Life;
-use crate::child::{Server, database, folder};
-use crate::measure::{Figure, Sample, median, pairs};
-use crate::wire::{connect, unary};
+use crate::harness::child::{Server, database, folder};
+use crate::harness::measure::{Figure, Measurable as _, Sample, median, pairs};
+use crate::harness::wire::{connect, unary};
 
 /// Commits that a history is written in, whatever its size.
 const BATCHES: usize = 200;

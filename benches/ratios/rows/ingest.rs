@@ -9,11 +9,11 @@ use jobplane::proto::v1;
 
 use super::Setting;
 use crate::bare::services::{ECHO, SINK};
-use crate::child::Server;
-use crate::crew::fill;
-use crate::measure::{Figure, Running, Sample, pairs};
-use crate::wire::{Ticks, connect};
-use crate::worker::{Worker, open, words};
+use crate::harness::child::Server;
+use crate::harness::crew::fill;
+use crate::harness::measure::{Figure, Running, Sample, pairs};
+use crate::harness::wire::{Ticks, connect};
+use crate::harness::worker::{Worker, open, words};
 
 const JOBS: usize = 100;
 

@@ -12,11 +12,13 @@ use jobplane::proto::v1::report_progress_request::update::{Report, Succeeded};
 use super::Setting;
 use super::durable::{MANY, mixed, order};
 use crate::bare::services::ROUND_TRIP;
-use crate::child::{Server, Sqlite};
-use crate::crew::{Crew, Duty, fill};
-use crate::measure::{Figure, Sample, median, of_pairs, pairs, percentile};
-use crate::wire::{CREATE_ONE, Raw, Ticks, connect, create_one, unary, update};
-use crate::worker::{PATIENCE, Word, Worker};
+use crate::harness::child::{Loop, Server};
+use crate::harness::crew::{Crew, Duty, fill};
+use crate::harness::measure::{
+    Figure, Measurable as _, Sample, median, of_pairs, pairs, percentile,
+};
+use crate::harness::wire::{CREATE_ONE, Raw, Ticks, connect, create_one, unary, update};
+use crate::harness::worker::{PATIENCE, Word, Worker};
 
 /// The bare loop commits this often while it is only a witness.
 const WITNESS_PAUSE: Duration = Duration::from_millis(5);
@@ -25,7 +27,7 @@ const WITNESS_PAUSE: Duration = Duration::from_millis(5);
 /// time, on the processor of the load.
 pub async fn ack_p99(setting: Setting) -> Result<Figure> {
     let ours = Server::ours(setting.places.server)?;
-    let mut witness = Sqlite::start(setting.places.client)?;
+    let mut witness = Loop::sqlite(setting.places.client)?;
     let (peak, _) = mixed(&ours, MANY, setting.plan.block).await?;
     // Three transitions a job.
     let pace = Some(peak.value / 3.0 / 2.0);

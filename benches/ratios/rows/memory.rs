@@ -13,12 +13,12 @@ use jobplane::proto::v1::watch_jobs_response::Event;
 
 use super::Setting;
 use super::fanout::{Audience, Stage, WATCH_JOB, watch_request};
-use crate::child::Server;
-use crate::crew::fill;
-use crate::machine::own_memory;
-use crate::measure::{Figure, Sample, of_alone};
-use crate::wire::{Raw, connect, unary};
-use crate::worker::PATIENCE;
+use crate::harness::child::Server;
+use crate::harness::crew::fill;
+use crate::harness::machine::own_memory;
+use crate::harness::measure::{Figure, Sample, of_alone};
+use crate::harness::wire::{Raw, connect, unary};
+use crate::harness::worker::PATIENCE;
 
 /// Samples: each needs a server of its own.
 const SAMPLES: usize = 3;

@@ -8,14 +8,9 @@ mod latency;
 mod memory;
 mod overload;
 
-use std::pin::Pin;
-
-use anyhow::{Result, bail};
-
-use crate::machine::Places;
-use crate::measure::Figure;
-use crate::options::{Options, Plan};
-use crate::report;
+use crate::harness::machine::Places;
+use crate::harness::options::Plan;
+use crate::harness::table::{Target, rows};
 
 /// What a row is measured with.
 #[derive(Debug, Clone, Copy)]
@@ -26,48 +21,8 @@ pub struct Setting {
     pub places: Places,
 }
 
-/// What a row should come to.
-#[derive(Debug, Clone, Copy)]
-pub enum Target {
-    /// The ratio, or the figure if there is no baseline, is no less.
-    AtLeast(f64),
-    /// It is no more.
-    AtMost(f64),
-    /// About that, for orientation.
-    About(f64),
-    /// It is only told.
-    Report,
-}
-
-type Measured = Pin<Box<dyn Future<Output = Result<Figure>>>>;
-
-/// A row of the table.
-pub struct Row {
-    /// What it is called.
-    pub name: &'static str,
-    /// What is compared with what.
-    pub what: &'static str,
-    /// What both sides are counted in.
-    pub unit: &'static str,
-    /// What it should come to.
-    pub target: Target,
-    measure: fn(Setting) -> Measured,
-}
-
-macro_rules! rows {
-    ($($name:literal, $what:literal, $unit:literal, $target:expr, $measure:expr;)*) => {
-        /// All rows, in the order of the table.
-        pub const ROWS: &[Row] = &[$(Row {
-            name: $name,
-            what: $what,
-            unit: $unit,
-            target: $target,
-            measure: |setting| Box::pin($measure(setting)),
-        }),*];
-    };
-}
-
 rows! {
+    Setting;
     "ticks_ingested", "one session, 64 B ticks of 100 jobs; tonic that decodes and drops them",
         "ticks/s", Target::AtLeast(0.6), ingest::ingested;
     "ticks_acked", "the same until acked; tonic that answers each one",
@@ -106,31 +61,4 @@ rows! {
         "us p50", Target::AtMost(2.0), history::list;
     "goodput_3x", "jobs created in time at three times the load it can take; at its peak",
         "jobs/s", Target::AtLeast(0.9), overload::goodput;
-}
-
-/// Measures the wanted rows; answers whether each came out.
-pub async fn run(options: &Options, places: Places) -> Result<bool> {
-    for name in &options.rows {
-        if !ROWS.iter().any(|row| row.name == name) {
-            bail!("there is no row {name:?}; --list shows those there are");
-        }
-    }
-    let setting = Setting { plan: options.plan(), places };
-    if !options.json {
-        report::head();
-    }
-    let mut all = true;
-    let wanted =
-        |row: &&Row| options.rows.is_empty() || options.rows.iter().any(|name| name == row.name);
-    for row in ROWS.iter().filter(wanted) {
-        match (row.measure)(setting).await {
-            Ok(figure) if options.json => report::json(row, &figure),
-            Ok(figure) => report::line(row, &figure),
-            Err(error) => {
-                all = false;
-                report::failed(row, &error, options.json);
-            }
-        }
-    }
-    Ok(all)
 }

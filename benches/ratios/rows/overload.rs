@@ -9,10 +9,10 @@ use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
 use super::Setting;
-use crate::child::Server;
-use crate::crew::CREATE_BATCH;
-use crate::measure::{Figure, Running, Sample, median, pairs};
-use crate::wire::{CREATE_MANY, connect, create_many, unary_within};
+use crate::harness::child::Server;
+use crate::harness::crew::CREATE_BATCH;
+use crate::harness::measure::{Figure, Running, Sample, median, pairs};
+use crate::harness::wire::{CREATE_MANY, connect, create_many, unary_within};
 
 /// A job that is not made within this time does not count.
 const IN_TIME: Duration = Duration::from_secs(1);

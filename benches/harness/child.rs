@@ -11,8 +11,9 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::bare::sqlite::{Order, Ran};
-use crate::machine;
+use super::machine;
+use super::measure::Measurable;
+use crate::bare::orders::{Order, Ran};
 
 /// A server that does not come up within this time does not come up.
 const UP_WITHIN: Duration = Duration::from_secs(30);
@@ -47,7 +48,7 @@ pub fn make_folders_in(folder: PathBuf) {
 pub fn folder() -> Result<TempDir> {
     let base = FOLDER.get().map_or(Path::new(env!("CARGO_TARGET_TMPDIR")), PathBuf::as_path);
     std::fs::create_dir_all(base)?;
-    let folder = tempfile::Builder::new().prefix("ratios-").tempdir_in(base);
+    let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(base);
     folder.with_context(|| format!("cannot make a folder in {}", base.display()))
 }
 
@@ -62,7 +63,8 @@ pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
     process: Guard,
-    folder: TempDir,
+    /// Of its database, if that is a file.
+    folder: Option<TempDir>,
 }
 
 impl Server {
@@ -73,21 +75,23 @@ impl Server {
 
     /// Starts jobplane on the database in a folder.
     pub fn over(processor: usize, folder: TempDir) -> Result<Self> {
-        let mut command = pinned(processor)?;
-        command.arg(env!("CARGO_BIN_EXE_jobplane")).arg("serve");
-        command.args(["--listen", "127.0.0.1:0", "--log-level", LOG_LEVEL, "--database-url"]);
-        command.arg(format!("sqlite://{}", database(folder.path()).display()));
-        Self::start(command, folder)
+        let url = format!("sqlite://{}", database(folder.path()).display());
+        Self::start(jobplane(processor, &url)?, Some(folder))
+    }
+
+    /// Starts jobplane on a database that is served by others.
+    pub fn on(processor: usize, url: &str) -> Result<Self> {
+        Self::start(jobplane(processor, url)?, None)
     }
 
     /// Starts the bare services.
     pub fn bare(processor: usize) -> Result<Self> {
         let mut command = pinned(processor)?;
         command.arg(std::env::current_exe()?).arg("bare-server");
-        Self::start(command, folder()?)
+        Self::start(command, None)
     }
 
-    fn start(mut command: Command, folder: TempDir) -> Result<Self> {
+    fn start(mut command: Command, folder: Option<TempDir>) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         command.env_remove("JOBPLANE_LISTEN").env_remove("JOBPLANE_DATABASE_URL");
         let mut process = Guard(command.spawn().context("cannot start a server")?);
@@ -120,20 +124,29 @@ impl Server {
         self.process.0.id()
     }
 
-    /// Processor time it has used so far.
-    pub fn cpu_time(&self) -> Result<Duration> {
-        machine::cpu_time(self.pid())
-    }
-
     /// The last commit so far, counted from 1.
     pub fn commits(&self) -> Result<i64> {
-        let file = database(self.folder.path());
+        let folder = self.folder.as_ref().context("its database is no file")?;
+        let file = database(folder.path());
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let connection = rusqlite::Connection::open_with_flags(file, flags)?;
         connection.busy_timeout(Duration::from_secs(5))?;
         let last = "SELECT coalesce(max(sequence), 0) FROM changes";
         Ok(connection.query_row(last, [], |row| row.get(0))?)
     }
+}
+
+impl Measurable for Server {
+    fn cpu_time(&self) -> Result<Duration> {
+        machine::cpu_time(self.pid())
+    }
+}
+
+fn jobplane(processor: usize, url: &str) -> Result<Command> {
+    let mut command = pinned(processor)?;
+    command.arg(env!("CARGO_BIN_EXE_jobplane")).arg("serve");
+    command.args(["--listen", "127.0.0.1:0", "--log-level", LOG_LEVEL, "--database-url", url]);
+    Ok(command)
 }
 
 /// The database in a server's folder.
@@ -149,22 +162,33 @@ fn listening(line: &str) -> Option<SocketAddr> {
     (message == "listening").then(|| fields.get("address")?.as_str()?.parse().ok())?
 }
 
-/// The bare SQLite loop.
-pub struct Sqlite {
+/// A bare loop over a store's statements.
+pub struct Loop {
     orders: ChildStdin,
     answers: BufReader<ChildStdout>,
     _process: Guard,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
-impl Sqlite {
-    /// Starts it on an empty database.
-    pub fn start(processor: usize) -> Result<Self> {
+impl Loop {
+    /// Starts that of SQLite on an empty database.
+    pub fn sqlite(processor: usize) -> Result<Self> {
         let folder = folder()?;
         let mut command = pinned(processor)?;
         command.arg(std::env::current_exe()?).arg("bare-sqlite").arg(folder.path());
+        Self::start(command, Some(folder))
+    }
+
+    /// Starts that of PostgreSQL on an empty database.
+    pub fn postgres(processor: usize, url: &str) -> Result<Self> {
+        let mut command = pinned(processor)?;
+        command.arg(std::env::current_exe()?).args(["bare-postgres", url]);
+        Self::start(command, None)
+    }
+
+    fn start(mut command: Command, folder: Option<TempDir>) -> Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = Guard(command.spawn().context("cannot start the SQLite loop")?);
+        let mut process = Guard(command.spawn().context("cannot start a bare loop")?);
         let orders = process.0.stdin.take().context("a loop without stdin")?;
         let answers = process.0.stdout.take().context("a loop without stdout")?;
         let answers = BufReader::new(answers);
@@ -182,7 +206,7 @@ impl Sqlite {
     pub fn end(&mut self) -> Result<Ran> {
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
-        serde_json::from_str(&line).with_context(|| format!("the SQLite loop said {line:?}"))
+        serde_json::from_str(&line).with_context(|| format!("a bare loop said {line:?}"))
     }
 
     /// Has it run, and waits.

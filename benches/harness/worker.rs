@@ -20,7 +20,7 @@ use jobplane::proto::v1;
 use jobplane::proto::v1::report_progress_request::{Capacity, Hello, Kind as Say};
 use jobplane::proto::v1::report_progress_response::Kind;
 
-use crate::wire::{Put, Raw, TICK_BYTES, Ticks};
+use super::wire::{Put, Raw, TICK_BYTES, Ticks};
 
 /// Messages that wait to be sent.
 const WAITING_MAX: usize = 16_384;

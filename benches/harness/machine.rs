@@ -46,15 +46,33 @@ pub fn run_pinned(processor: usize, command: &[OsString]) -> Result<()> {
 
 /// Processor time a process has used so far.
 pub fn cpu_time(pid: u32) -> Result<Duration> {
+    Ok(cpu_times(pid)?.0)
+}
+
+/// Processor time of a process and its children, those that ended included.
+pub fn cpu_time_of_family(pid: u32) -> Result<Duration> {
+    let (own, ended) = cpu_times(pid)?;
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))?;
+    let children = children.split_whitespace().flat_map(str::parse::<u32>);
+    // One that is gone by now is counted the next time.
+    let children: Duration = children.filter_map(|child| cpu_time(child).ok()).sum();
+    Ok(own + ended + children)
+}
+
+/// Its own, and that of its children that ended.
+fn cpu_times(pid: u32) -> Result<(Duration, Duration)> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
     // The name in parentheses may hold anything; what follows is numbers.
     let numbers = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let mut fields = numbers.split_whitespace().skip(11).map(str::parse::<u64>);
-    let (Some(Ok(user)), Some(Ok(system))) = (fields.next(), fields.next()) else {
+    let fields = numbers.split_whitespace().skip(11).take(4).map(str::parse::<u64>);
+    let Ok([user, system, ended_user, ended_system]) =
+        <[u64; 4]>::try_from(fields.flatten().collect::<Vec<_>>())
+    else {
         bail!("/proc/{pid}/stat reads {stat:?}");
     };
-    let ticks = (user + system) as f64;
-    Ok(Duration::from_secs_f64(ticks / rustix::param::clock_ticks_per_second() as f64))
+    let per_second = rustix::param::clock_ticks_per_second() as f64;
+    let time = |ticks: u64| Duration::from_secs_f64(ticks as f64 / per_second);
+    Ok((time(user + system), time(ended_user + ended_system)))
 }
 
 /// Memory of a process that is its own and present, in bytes.

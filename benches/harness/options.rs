@@ -58,6 +58,12 @@ pub enum Part {
         /// Where its database is
         folder: PathBuf,
     },
+    /// Runs the bare PostgreSQL loop as told on its input
+    #[command(hide = true)]
+    BarePostgres {
+        /// Its database
+        url: String,
+    },
 }
 
 /// How long and how often is measured.

@@ -15,8 +15,8 @@ use jobplane::proto::v1;
 use jobplane::proto::v1::report_progress_request::update::{Report, Succeeded};
 use jobplane::proto::v1::report_progress_response::Kind;
 
-use crate::wire::{CREATE_MANY, connect, create_many, unary, update};
-use crate::worker::{PATIENCE, Word, Worker};
+use super::wire::{CREATE_MANY, connect, create_many, unary, update};
+use super::worker::{PATIENCE, Word, Worker};
 
 /// Jobs in one request of a creator.
 pub const CREATE_BATCH: usize = 100;
@@ -48,6 +48,11 @@ impl Counts {
         self.created.load(Ordering::Relaxed)
             + self.started.load(Ordering::Relaxed)
             + self.succeeded.load(Ordering::Relaxed)
+    }
+
+    /// Jobs that were handed out.
+    pub fn started(&self) -> u64 {
+        self.started.load(Ordering::Relaxed)
     }
 
     /// Jobs whose success is acknowledged.
@@ -224,7 +229,7 @@ async fn work(mut worker: Worker, counts: Arc<Counts>) -> Result<()> {
             Kind::Assignment(assignment) => {
                 counts.started.fetch_add(1, Ordering::Relaxed);
                 seq += 1;
-                let job = (crate::worker::job_id(&assignment)?.to_owned(), assignment.lease_epoch);
+                let job = (super::worker::job_id(&assignment)?.to_owned(), assignment.lease_epoch);
                 worker.mouth.send(succeeded(seq, job)).await?;
             }
             Kind::Ack(ack) => {
@@ -249,7 +254,7 @@ async fn work_at(mut worker: Worker, counts: Arc<Counts>, pace: f64) -> Result<(
             kind = worker.hear() => match kind? {
                 Kind::Assignment(assignment) => {
                     counts.started.fetch_add(1, Ordering::Relaxed);
-                    let id = crate::worker::job_id(&assignment)?.to_owned();
+                    let id = super::worker::job_id(&assignment)?.to_owned();
                     held.push_back((id, assignment.lease_epoch));
                 }
                 Kind::Ack(ack) => {

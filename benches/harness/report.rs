@@ -1,11 +1,11 @@
 //! What is printed: a table for people, or a line of JSON for each row.
 
-use crate::measure::Figure;
-use crate::rows::{ROWS, Row, Target};
+use super::measure::Figure;
+use super::table::{Row, Target};
 
 /// The names of the rows.
-pub fn list() {
-    for row in ROWS {
+pub fn list<S>(rows: &[Row<S>]) {
+    for row in rows {
         println!("{:<26} {}", row.name, row.what);
     }
 }
@@ -19,7 +19,7 @@ pub fn head() {
 }
 
 /// Whether a row came out as it should; unknown if it has no binding target.
-fn met(row: &Row, figure: &Figure) -> Option<bool> {
+fn met<S>(row: &Row<S>, figure: &Figure) -> Option<bool> {
     match row.target {
         Target::AtLeast(bound) => Some(figure.ratio >= bound),
         Target::AtMost(bound) => Some(figure.ratio <= bound),
@@ -27,7 +27,7 @@ fn met(row: &Row, figure: &Figure) -> Option<bool> {
     }
 }
 
-fn mark(row: &Row, figure: &Figure) -> String {
+fn mark<S>(row: &Row<S>, figure: &Figure) -> String {
     let mark = match met(row, figure) {
         Some(true) => " ok",
         Some(false) => " MISSED",
@@ -42,7 +42,7 @@ fn mark(row: &Row, figure: &Figure) -> String {
 }
 
 /// A row of the table.
-pub fn line(row: &Row, figure: &Figure) {
+pub fn line<S>(row: &Row<S>, figure: &Figure) {
     let bare = figure.bare.map(|bare| bare.value);
     let cpu = [Some(figure.ours), figure.bare]
         .map(|side| side.and_then(|side| side.cpu_us).map_or("-".to_owned(), number));
@@ -57,10 +57,13 @@ pub fn line(row: &Row, figure: &Figure) {
         cpu.join(" / "),
         row.unit,
     );
+    if let Some(note) = &figure.note {
+        println!("{:<26} {note}", "");
+    }
 }
 
 /// A row as JSON.
-pub fn json(row: &Row, figure: &Figure) {
+pub fn json<S>(row: &Row<S>, figure: &Figure) {
     let (target, sense) = match row.target {
         Target::AtLeast(bound) => (Some(bound), "at_least"),
         Target::AtMost(bound) => (Some(bound), "at_most"),
@@ -81,12 +84,13 @@ pub fn json(row: &Row, figure: &Figure) {
             "ours": figure.ours.cpu_us,
             "bare": figure.bare.and_then(|bare| bare.cpu_us),
         },
+        "note": figure.note,
     });
     println!("{line}");
 }
 
 /// A row that could not be produced.
-pub fn failed(row: &Row, error: &anyhow::Error, json: bool) {
+pub fn failed<S>(row: &Row<S>, error: &anyhow::Error, json: bool) {
     if json {
         println!("{}", serde_json::json!({"name": row.name, "error": format!("{error:#}")}));
     } else {

@@ -4,9 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use crate::child::Server;
-use crate::options::Plan;
-use crate::worker::PATIENCE;
+use super::options::Plan;
+use super::worker::PATIENCE;
 
 /// One measurement.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +17,7 @@ pub struct Sample {
 }
 
 /// What a row came to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Figure {
     /// Ours, the median.
     pub ours: Sample,
@@ -28,6 +27,15 @@ pub struct Figure {
     pub ratio: f64,
     /// The lowest and the highest of them.
     pub spread: (f64, f64),
+    /// What one should know to read it.
+    pub note: Option<String>,
+}
+
+impl Figure {
+    /// With what one should know to read it.
+    pub fn noting(self, note: String) -> Self {
+        Self { note: Some(note), ..self }
+    }
 }
 
 /// Measures both sides in turns.
@@ -51,6 +59,7 @@ pub fn of_pairs(sides: &[(Sample, Sample)]) -> Figure {
         bare: Some(middle(sides.iter().map(|(_, bare)| *bare))),
         ratio: median(ratios.clone()),
         spread: range(&ratios),
+        note: None,
     }
 }
 
@@ -67,7 +76,7 @@ pub async fn alone(plan: &Plan, mut ours: impl AsyncFnMut() -> Result<Sample>) -
 pub fn of_alone(samples: &[Sample]) -> Figure {
     let values: Vec<f64> = samples.iter().map(|sample| sample.value).collect();
     let ours = middle(samples.iter().copied());
-    Figure { ours, bare: None, ratio: ours.value, spread: range(&values) }
+    Figure { ours, bare: None, ratio: ours.value, spread: range(&values), note: None }
 }
 
 fn middle(samples: impl Iterator<Item = Sample> + Clone) -> Sample {
@@ -96,16 +105,22 @@ fn range(values: &[f64]) -> (f64, f64) {
     (low, high)
 }
 
+/// What is measured.
+pub trait Measurable {
+    /// Processor time it has used so far.
+    fn cpu_time(&self) -> Result<Duration>;
+}
+
 /// A measurement of throughput under way.
 pub struct Running<'a> {
-    server: &'a Server,
+    server: &'a dyn Measurable,
     began: Instant,
     cpu: Duration,
 }
 
 impl<'a> Running<'a> {
     /// Begins now.
-    pub fn begin(server: &'a Server) -> Result<Self> {
+    pub fn begin(server: &'a dyn Measurable) -> Result<Self> {
         Ok(Self { server, cpu: server.cpu_time()?, began: Instant::now() })
     }
 
