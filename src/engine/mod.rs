@@ -155,7 +155,6 @@ impl std::ops::Deref for Engine {
 impl Engine {
     /// Puts the parts together and starts the writers and the dispatcher.
     #[must_use]
-    #[expect(clippy::too_many_lines, reason = "every part is named here, once")]
     pub fn start_up(
         store: Arc<dyn Store>,
         clock: Clock,
