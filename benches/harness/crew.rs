@@ -128,10 +128,28 @@ impl Crew {
     }
 
     /// Lets it finish what it began: a crew that goes away with jobs in its hands leaves the server work for later.
-    pub async fn finish(mut self) {
+    pub async fn finish(self) {
+        self.end(QUIET).await;
+    }
+
+    /// Lets it finish every job that it made; fails if they do not come to their end.
+    pub async fn finish_all(self) -> Result<Arc<Counts>> {
+        let counts = Arc::clone(&self.counts);
+        self.end(PATIENCE).await;
+        let (made, done) = (counts.created.load(Ordering::Relaxed), counts.succeeded());
+        ensure!(made == done, "{done} of {made} jobs are finished, and no more");
+        Ok(counts)
+    }
+
+    /// Waits until nothing has happened for a moment; with jobs that it made and that are not finished, for so long.
+    async fn end(mut self, unfinished: Duration) {
         self.counts.ending.store(true, Ordering::Relaxed);
         let (mut last, mut since) = (self.counts.transitions(), Instant::now());
-        while since.elapsed() < QUIET {
+        loop {
+            let is_open = self.counts.created.load(Ordering::Relaxed) != self.counts.succeeded();
+            if since.elapsed() >= if is_open { unfinished } else { QUIET } {
+                break;
+            }
             tokio::time::sleep(REST).await;
             let now = self.counts.transitions();
             if now != last {
