@@ -129,6 +129,8 @@ pub const WATCH_JOB_INTERVAL_DEFAULT: Duration = Duration::from_millis(100);
 pub const WATCH_JOBS_INTERVAL_DEFAULT: Duration = Duration::from_millis(250);
 /// Jobs that one `WatchJobs` may begin with: its client holds them all.
 pub const WATCH_JOBS_MAX: u64 = 100_000;
+/// Jobs that a watch of many remembers to have taken back: ticks that come late come within moments.
+pub const WATCH_JOBS_GONE_MAX: usize = 1_000;
 /// Matching jobs are counted up to here to say how many too many there are.
 pub const WATCH_JOBS_COUNTED_MAX: u64 = 1_000_000;
 /// Changes a watch is caught up on from the change log; with more, a new snapshot is cheaper.

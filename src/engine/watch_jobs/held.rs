@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::limits::WATCH_JOBS_MAX;
+use crate::domain::limits::{WATCH_JOBS_GONE_MAX, WATCH_JOBS_MAX};
 use crate::domain::{Job, JobId};
 use crate::watch::{Event, Snapshot, Why};
 
@@ -30,6 +30,9 @@ impl Mark {
 #[derive(Default)]
 pub(super) struct Held {
     marks: HashMap<JobId, Mark>,
+    /// Jobs that were taken back of late, with their revision then: a tick of a run that is over may
+    /// still be on its way.
+    gone: HashMap<JobId, i64>,
     /// The client holds nothing else.
     is_all: bool,
 }
@@ -37,7 +40,7 @@ pub(super) struct Held {
 impl Held {
     /// Of a client that holds nothing yet (`is_all`), or that holds what is not known.
     pub(super) fn new(is_all: bool) -> Self {
-        Self { marks: HashMap::new(), is_all }
+        Self { is_all, ..Self::default() }
     }
 
     /// What a durable change means to the client.
@@ -46,7 +49,8 @@ impl Held {
             Event::Upsert(snapshot) => {
                 let mark = Mark::of(&snapshot.job);
                 let known = self.marks.get(&snapshot.job.id);
-                known.is_none_or(|known| *known < mark).then(|| self.upsert(snapshot, mark))
+                let is_news = known.is_none_or(|known| *known < mark);
+                (is_news && !self.is_over(&snapshot)).then(|| self.upsert(snapshot, mark))
             }
             Event::Removed { job_id, why, job } => self.remove(job_id, why, job),
         }
@@ -56,7 +60,14 @@ impl Held {
     pub(super) fn tick(&mut self, snapshot: Arc<Snapshot>) -> Option<Sent> {
         let mark = Mark::of(&snapshot.job);
         let known = self.marks.get(&snapshot.job.id);
-        known.is_none_or(|known| *known <= mark).then(|| self.upsert(snapshot, mark))
+        let is_news = known.is_none_or(|known| *known <= mark);
+        (is_news && !self.is_over(&snapshot)).then(|| self.upsert(snapshot, mark))
+    }
+
+    /// Whether the job was taken back in this state or a later one.
+    fn is_over(&self, snapshot: &Snapshot) -> bool {
+        let gone = self.gone.get(&snapshot.job.id);
+        gone.is_some_and(|revision| *revision >= snapshot.job.status.revision)
     }
 
     fn upsert(&mut self, snapshot: Arc<Snapshot>, mark: Mark) -> Sent {
@@ -66,6 +77,7 @@ impl Held {
             self.is_all = false;
         }
         self.marks.insert(snapshot.job.id, mark);
+        self.gone.remove(&snapshot.job.id);
         Sent::Job(snapshot)
     }
 
@@ -79,6 +91,15 @@ impl Held {
             return None;
         }
         self.marks.remove(&job_id);
+        if self.gone.len() >= WATCH_JOBS_GONE_MAX {
+            self.gone.clear();
+        }
+        // One that is deleted never comes again.
+        let revision = job.as_ref().map_or(i64::MAX, |snapshot| snapshot.job.status.revision);
+        self.gone.insert(job_id, revision);
         Some(Sent::Removed { job_id, why, job })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! What is told, and what is not.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::*;
+use crate::domain::machine::{self, Birth};
+use crate::domain::{JobSpec, JobType, QueueName, Timestamp, Trigger};
+
+fn job(revision: i64) -> Arc<Snapshot> {
+    let job_type = JobType::new("sync").expect("a name");
+    let spec = JobSpec::new(job_type, QueueName::default());
+    let birth = Birth {
+        created_by: "tester".to_owned(),
+        trigger: Trigger::Api,
+        category: None,
+        skipped: None,
+    };
+    let mut status = machine::create(&spec, birth, Timestamp::from_micros(1));
+    status.revision = revision;
+    let id = JobId(Uuid::from_u128(1));
+    Arc::new(Snapshot::of(Job { id, spec: Arc::new(spec), status }))
+}
+
+fn removed(revision: i64) -> Event {
+    let job = job(revision);
+    Event::Removed { job_id: job.job.id, why: Why::Unmatched, job: Some(job) }
+}
+
+#[test]
+fn a_job_that_was_taken_back_does_not_come_again_in_an_older_state() {
+    // A watch that resumes reads the end of a job before its view has come to its start.
+    let mut held = Held::new(false);
+    assert!(held.change(removed(3)).is_some());
+    assert!(held.tick(job(2)).is_none() && held.tick(job(3)).is_none());
+    assert!(held.change(Event::Upsert(job(3))).is_none());
+    // It was retried.
+    assert!(held.change(Event::Upsert(job(4))).is_some());
+    assert!(held.tick(job(4)).is_some());
+    assert!(held.change(removed(5)).is_some());
+    assert!(held.tick(job(4)).is_none());
+}
