@@ -237,7 +237,8 @@ impl Loop {
             .bind(micros)
             .bind(&self.jobs)
             .bind("[]")
-            .bind(ready(self.step, time));
+            .bind(ready(self.step, time))
+            .bind("[]");
         let row = query.fetch_one(&mut self.connection).await?;
         let passed: bool = sqlx::Row::try_get(&row, 0)?;
         ensure!(passed, "a guard missed");
