@@ -20,6 +20,7 @@ class Mirror(threading.Thread):
         self.server, self.schema, self.queue = server, schema, queue
         self.lock = threading.Lock()
         self.jobs, self.marks, self.live = {}, {}, set()
+        self.address = None
         self.token = ""
         self.snapshots = self.resumes = self.resets = 0
         self.wrong = []
@@ -50,6 +51,11 @@ class Mirror(threading.Thread):
         resumed = bool(self.token)
         # What was shown live, ahead of the disk, may be lost with the server that showed it.
         with self.lock:
+            several = hasattr(self.server, "servers")
+            if several and self.address not in (None, stub.address):
+                # Another server may be behind for a moment: see W1 in docs/GUARANTEES.md.
+                self.marks.clear()
+            self.address = stub.address
             for job_id, mark in self.marks.items():
                 self.marks[job_id] = mark[:2] if job_id in self.live else mark
         for message in self.events:
