@@ -38,6 +38,8 @@ pub struct Config {
     pub shutdown_within: Duration,
     /// How connections and streams are kept.
     pub transport: Transport,
+    /// Jobs that may wait in all; 0 = any number. A create beyond it is refused.
+    pub max_pending: u32,
 }
 
 /// A setting that cannot be.
@@ -69,6 +71,7 @@ impl Default for Config {
             periods: Periods::default(),
             shutdown_within: SHUTDOWN_WITHIN,
             transport: Transport::default(),
+            max_pending: 0,
         }
     }
 }

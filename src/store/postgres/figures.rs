@@ -1,5 +1,6 @@
 //! Counters and minute buckets, as they are read: what was folded and what was not yet.
 
+use crate::domain::QueueName;
 use crate::domain::stats::{Bucket, Count, StatKey};
 use crate::store::Result;
 use crate::store::rows::{decode, job_type, queue, state};
@@ -7,13 +8,18 @@ use crate::store::rows::{decode, job_type, queue, state};
 use super::error::from_sqlx;
 use super::pool::Pool;
 
-pub(super) const STATEMENTS: &[&str] = &[COUNTS, BUCKETS];
+pub(super) const STATEMENTS: &[&str] = &[COUNTS, PENDING, BUCKETS];
 
 const COUNTS: &str = "SELECT job_type, queue, state, sum(stored)::bigint, \
     sum(finished_total)::bigint FROM (\
     SELECT job_type, queue, state, stored, finished_total FROM stat_totals UNION ALL \
     SELECT job_type, queue, state, stored, finished_total FROM stat_deltas) AS f \
     GROUP BY job_type, queue, state";
+
+const PENDING: &str = "SELECT queue, sum(stored)::bigint FROM (\
+    SELECT queue, stored FROM stat_totals WHERE state = 0 UNION ALL \
+    SELECT queue, stored FROM stat_deltas WHERE state = 0) AS f \
+    GROUP BY queue HAVING sum(stored) <> 0 ORDER BY queue";
 
 const BUCKETS: &str = "SELECT minute, job_type, queue, tally FROM stat_buckets \
     WHERE minute >= $1 ORDER BY minute, job_type, queue";
@@ -35,6 +41,16 @@ pub(super) async fn counts(pool: &Pool) -> Result<Vec<Count>> {
             Ok(Count { key, state, stored, finished_total })
         })
         .collect()
+}
+
+/// How many jobs wait in each queue.
+pub(super) async fn pending(pool: &Pool) -> Result<Vec<(QueueName, i64)>> {
+    let mut link = pool.read().await?;
+    let query = link.query_as::<(String, i64)>(PENDING);
+    let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    link.done().await?;
+    let named = |(name, count): (String, i64)| Ok((queue("stat_totals.queue", &name)?, count));
+    found.into_iter().map(named).collect()
 }
 
 /// Buckets from a minute on.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::SqlitePool;
 
+use crate::domain::QueueName;
 use crate::domain::limits::TALLIES_KNOWN_MAX;
 use crate::domain::stats::{Bucket, Count, StatKey, Tally};
 use crate::store::Result;
@@ -15,7 +16,7 @@ use super::input::Rows;
 use super::script::{Place, Script};
 
 pub(super) const STATEMENTS: &[&str] =
-    &[UPSERT_TOTALS, SOME_BUCKETS, UPSERT_BUCKETS, TOTALS, BUCKETS];
+    &[UPSERT_TOTALS, SOME_BUCKETS, UPSERT_BUCKETS, TOTALS, PENDING, BUCKETS];
 
 const UPSERT_TOTALS: &str = "INSERT INTO stat_totals (job_type, queue, state, stored, \
     finished_total) \
@@ -32,6 +33,9 @@ const UPSERT_BUCKETS: &str = "INSERT INTO stat_buckets (minute, job_type, queue,
     FROM jsonb_each(?1) WHERE true ON CONFLICT DO UPDATE SET tally = excluded.tally";
 
 const TOTALS: &str = "SELECT job_type, queue, state, stored, finished_total FROM stat_totals";
+
+const PENDING: &str = "SELECT queue, sum(stored) FROM stat_totals WHERE state = 0 \
+    GROUP BY queue HAVING sum(stored) <> 0 ORDER BY queue";
 
 const BUCKETS: &str = "SELECT minute, job_type, queue, tally FROM stat_buckets \
     WHERE minute >= ?1 ORDER BY minute, job_type, queue";
@@ -114,6 +118,14 @@ pub(super) async fn counts(readers: &SqlitePool) -> Result<Vec<Count>> {
             Ok(Count { key, state: state("stat_totals.state", code)?, stored, finished_total })
         })
         .collect()
+}
+
+/// How many jobs wait in each queue.
+pub(super) async fn pending(readers: &SqlitePool) -> Result<Vec<(QueueName, i64)>> {
+    let found: Vec<(String, i64)> =
+        sqlx::query_as(PENDING).fetch_all(readers).await.map_err(from_sqlx)?;
+    let named = |(name, count): (String, i64)| Ok((queue("stat_totals.queue", &name)?, count));
+    found.into_iter().map(named).collect()
 }
 
 /// Buckets from a minute on.
