@@ -42,6 +42,8 @@ pub struct Config {
     pub transport: Transport,
     /// What figures are kept by besides types and queues.
     pub stats: FacetPolicy,
+    /// Jobs that may wait in all; 0 = any number. A create beyond it is refused.
+    pub max_pending: u32,
 }
 
 /// A setting that cannot be.
@@ -74,6 +76,7 @@ impl Default for Config {
             shutdown_within: SHUTDOWN_WITHIN,
             transport: Transport::default(),
             stats: FacetPolicy::default(),
+            max_pending: 0,
         }
     }
 }

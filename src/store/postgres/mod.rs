@@ -220,6 +220,10 @@ impl Store for PostgresStore {
         within(&self.readers, figures::counts(&self.readers)).await
     }
 
+    async fn pending(&self) -> Result<Vec<(QueueName, i64)>> {
+        within(&self.readers, figures::pending(&self.readers)).await
+    }
+
     async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>> {
         within(&self.readers, figures::buckets(&self.readers, from_minute)).await
     }
