@@ -57,6 +57,7 @@ described! {
     v1::LogEntry: "LogEntry",
     v1::LogGap: "LogGap",
     v1::Queue: "Queue",
+    v1::PurgeJobsResponse: "PurgeJobsResponse",
     v1::PutJobTypeResponse: "PutJobTypeResponse",
     v1::RetryJobResponse: "RetryJobResponse",
     v1::TriggerJobTypeResponse: "TriggerJobTypeResponse",

@@ -100,6 +100,9 @@ pub enum Error {
         /// The bound.
         limit: u64,
     },
+    /// What is to be taken away cannot be written down before.
+    #[error("the archive cannot be written, so nothing more is taken away: {0}")]
+    Archive(String),
     /// The same worker process attached again: this attach is over.
     #[error("the worker process attached again elsewhere")]
     SessionSuperseded,

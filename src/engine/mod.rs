@@ -27,6 +27,7 @@ mod queues;
 mod quotas;
 pub mod registry;
 mod replicas;
+mod retention;
 mod schedule;
 pub mod session;
 mod stats;
@@ -61,6 +62,7 @@ pub use pipeline::{Adoption, Created};
 pub use queues::Queue;
 pub use quotas::Quota;
 pub use replicas::set_clock;
+pub use retention::{LOOP as RETENTION_LOOP, PurgeJobs, Scribe, Whole};
 pub use stats::{Figures, Stats, StatsFilter, Window};
 pub use summary::{Summary, SummaryQuery};
 pub use trigger::TriggerType;
@@ -78,6 +80,7 @@ use log_lines::LogLines;
 use pipeline::{After, Cache, Pipeline};
 use registry::Registry;
 use replicas::{Ears, Herald};
+use retention::Keeping;
 use schedule::Agenda;
 use session::Sessions;
 
@@ -142,6 +145,7 @@ pub struct Inner {
     log_lines: Arc<LogLines>,
     ears: Arc<Ears>,
     herald: Herald,
+    keeping: Keeping,
 }
 
 impl std::ops::Deref for Engine {
@@ -262,6 +266,7 @@ impl Engine {
             log_lines,
             ears,
             herald,
+            keeping: Keeping::default(),
         }))
     }
 

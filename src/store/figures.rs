@@ -58,6 +58,11 @@ impl Figures {
         self.delta(key(&delete.job, None), delete.job.status.kind()).stored -= 1;
     }
 
+    /// Counts a job that went, of which only this is known.
+    pub(super) fn gone(&mut self, key: StatKey, state: StateKind) {
+        self.delta(key, state).stored -= 1;
+    }
+
     /// The counters that moved.
     pub(super) fn moved(&self) -> impl Iterator<Item = (&(StatKey, StateKind), &Delta)> {
         self.counts.iter().filter(|(_, delta)| **delta != Delta::default())

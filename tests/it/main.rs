@@ -15,6 +15,7 @@ mod lists;
 mod logs;
 mod outage;
 mod progress;
+mod purge;
 mod races;
 mod readiness;
 mod reattach;

@@ -52,7 +52,17 @@ pub const PURGE_PERIOD_MIN: Duration = Duration::from_secs(60);
 pub const PURGE_PERIOD_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Jobs that one statement of a purge deletes: few enough that the commits between two of them do not
 /// wait long.
-pub const PURGE_BATCH_JOBS: usize = 500;
+pub const PURGE_BATCH_JOBS: usize = 200;
+/// After each batch a purge rests this many times as long as that took: most of the time is others' to write.
+pub const PURGE_REST_SHARE: u32 = 4;
+/// Longest such rest: with it a purge takes some two thousand jobs a second where a batch takes no time at all.
+pub const PURGE_REST_MAX: Duration = Duration::from_millis(100);
+/// A server that runs the purge and dies is taken for dead after this; it renews its hold three times as often.
+pub const PURGE_HOLD: Duration = Duration::from_secs(60);
+/// Text that is pressed into one frame of the archive.
+pub const ARCHIVE_FRAME_BYTES: usize = 4 * 1024 * 1024;
+/// Jobs whose history is read at the same time for the archive.
+pub const ARCHIVE_READS_MAX: usize = 8;
 
 /// Jobs that one step of a bulk command changes.
 pub const BULK_BATCH_JOBS: usize = 100;

@@ -169,7 +169,11 @@ impl Rulebook {
                     self.circuits.insert(name, rule.read()?);
                 }
             }
-            RuleKind::QuotaUse | RuleKind::Schedule | RuleKind::Rate => {}
+            RuleKind::QuotaUse
+            | RuleKind::Schedule
+            | RuleKind::Rate
+            | RuleKind::Retention
+            | RuleKind::Bulk => {}
         }
         Ok(())
     }
@@ -180,7 +184,11 @@ impl Rulebook {
             RuleKind::Queue => self.queues.retain(|name, _| name.as_str() != key.name),
             RuleKind::Quota => self.quotas.retain(|name, _| name.as_str() != key.name),
             RuleKind::Circuit => self.circuits.retain(|name, _| name.as_str() != key.name),
-            RuleKind::QuotaUse | RuleKind::Schedule | RuleKind::Rate => {}
+            RuleKind::QuotaUse
+            | RuleKind::Schedule
+            | RuleKind::Rate
+            | RuleKind::Retention
+            | RuleKind::Bulk => {}
         }
     }
 }

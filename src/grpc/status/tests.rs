@@ -66,6 +66,7 @@ fn every_error() -> Vec<(engine::Error, &'static str)> {
         (E::Invalid(violations(2)), "INVALID_FIELD"),
         (E::LimitExceeded { what: "types", limit: 10_000 }, "LIMIT_EXCEEDED"),
         (E::RateLimited { what: "updates", limit: 1_024 }, "RATE_LIMITED"),
+        (E::Archive("no space".to_owned()), "ARCHIVE_FAILED"),
         (E::SessionSuperseded, "SESSION_SUPERSEDED"),
         (E::Draining, "SERVER_DRAINING"),
         (E::StreamAged, "STREAM_AGED"),
