@@ -108,6 +108,7 @@ impl App {
         engine.recall_last_successes().await.context("the store does not answer")?;
         let found = engine.found().await.context("the store does not answer")?;
         loops::start(&engine, &config.periods, &board, &tasks, &shutdown);
+        tasks.spawn_vital("bulk_runner", &shutdown, engine.clone().run_bulk());
         let probes = Arc::new(Probes::new(engine.clone()));
         let web = web::router(Arc::clone(&probes) as _, metrics.clone(), probes);
         tasks.spawn_vital("server", &shutdown, {

@@ -38,6 +38,9 @@ macro_rules! described {
 }
 
 described! {
+    v1::BulkCancelJobsResponse: "BulkCancelJobsResponse",
+    v1::BulkDeleteJobsResponse: "BulkDeleteJobsResponse",
+    v1::BulkRetryJobsResponse: "BulkRetryJobsResponse",
     v1::CancelJobResponse: "CancelJobResponse",
     v1::CreateJobResponse: "CreateJobResponse",
     v1::DeleteJobResponse: "DeleteJobResponse",

@@ -18,6 +18,7 @@ use crate::telemetry::chain;
 
 mod active;
 mod apply;
+mod bulk;
 mod cancel;
 mod client;
 mod completions;

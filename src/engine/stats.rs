@@ -78,7 +78,11 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 impl StatsFilter {
     fn matches(&self, job_type: &JobType, queue: &QueueName) -> bool {
         !self.is_void
-            && (self.types.is_empty() || self.types.contains(job_type))
+            && (if self.types.is_empty() {
+                !job_type.is_reserved()
+            } else {
+                self.types.contains(job_type)
+            })
             && (self.queues.is_empty() || self.queues.contains(queue))
     }
 

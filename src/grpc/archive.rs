@@ -44,7 +44,7 @@ pub fn line(whole: &Whole, now: Timestamp) -> Result<String, String> {
 }
 
 /// The message, by its true description: a payload is a Struct there.
-fn json(name: &str, message: &impl Message) -> Result<Value, String> {
+pub(super) fn json(name: &str, message: &impl Message) -> Result<Value, String> {
     static POOL: OnceLock<Option<DescriptorPool>> = OnceLock::new();
     let pool = POOL.get_or_init(|| DescriptorPool::decode(DESCRIPTOR_SET).ok());
     let described = pool

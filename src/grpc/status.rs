@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::pb;
 use uuid::Uuid;
 
+use crate::domain::bulk::TooMany;
 use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::machine::{CommandKind, Refusal, table};
 use crate::domain::validate::Violations;
@@ -75,6 +76,11 @@ pub fn to_status(error: engine::Error) -> Status {
         E::LimitExceeded { what, limit } => Answer::quota(Reason::LimitExceeded, what, limit),
         E::TooManyMatch { count, limit } => {
             Answer::quota(Reason::LimitExceeded, "jobs watched at once", limit)
+                .fact("count", count.to_string())
+                .saying(message)
+        }
+        E::MoreThanExpected(TooMany { count, expected_max }) => {
+            Answer::quota(Reason::LimitExceeded, "jobs that were expected", expected_max)
                 .fact("count", count.to_string())
                 .saying(message)
         }
@@ -257,6 +263,7 @@ fn log(error: &engine::Error) {
         | E::Invalid(_)
         | E::LimitExceeded { .. }
         | E::TooManyMatch { .. }
+        | E::MoreThanExpected(_)
         | E::RateLimited { .. }
         | E::Archive(_)
         | E::SessionSuperseded

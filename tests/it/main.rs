@@ -3,6 +3,7 @@
 
 mod acks;
 mod browsers;
+mod bulk;
 mod cancel;
 #[path = "../cluster/mod.rs"]
 mod cluster;

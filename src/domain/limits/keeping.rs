@@ -72,6 +72,12 @@ pub const BULK_RATE_DEFAULT: f64 = 500.0;
 pub const BULK_RATE_MIN: f64 = 0.01;
 /// Fastest pace of a bulk command.
 pub const BULK_RATE_MAX: f64 = 10_000.0;
+/// Bulk commands that one server runs at the same time: each has its own pace.
+pub const BULK_AT_ONCE: usize = 4;
+/// The lease of a bulk command: another server takes it over this long after its own has died.
+pub const BULK_LEASE: Duration = Duration::from_secs(30);
+/// How often a bulk command renews it, tells how far it is, and looks whether it is to stop.
+pub const BULK_REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Jobs that the answer to a bulk command shows.
 pub const BULK_SAMPLE_MAX: usize = 20;
 /// Jobs that one bulk command may be expected to change: more is a matter for several.

@@ -63,6 +63,9 @@ impl Archive {
             job.status.kind().is_terminal() && some.contains(&(job.id, job.status.revision))
         };
         let jobs: Vec<Job> = jobs.into_iter().filter(stands).collect();
+        if jobs.is_empty() {
+            return Ok(Seen::new());
+        }
         let kept = jobs.iter().map(|job| (job.id, job.status.revision)).collect();
         let now = engine.clock.now();
         let mut wholes =

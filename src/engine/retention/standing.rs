@@ -115,6 +115,7 @@ impl Engine {
         }
         let ran = self.run_purge(&settings, now, &mut hold).await;
         if let Err(error) = &ran {
+            self.board.tell(LOOP, format!("last run failed: {error}"));
             // Others need not try what failed here at once.
             let pause = if matches!(error, Error::Archive(_)) { PURGE_HOLD } else { RETRY };
             hold.standing.held = Some((self.replica.id, self.clock.now().plus(pause)));
@@ -137,6 +138,9 @@ impl Engine {
         let through = now.minus(settings.policy.logs);
         if matches!(walked, Ok(true)) {
             walked = walk.logs((hold.standing.logs_through, through), hold).await;
+        }
+        if matches!(walked, Ok(true)) {
+            self.forget_bulk_rows().await?;
         }
         let run = walk.run;
         let ended = matches!(walked, Ok(true));

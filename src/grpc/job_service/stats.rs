@@ -23,7 +23,7 @@ fn refuse(given: &str, field: &str, wrong: &mut Violations) {
 
 fn stats_filter(request: &v1::GetStatsRequest) -> Result<StatsFilter, Status> {
     let mut wrong = Violations::default();
-    let types = names::types(&request.types, "types", &mut wrong);
+    let types = names::known_types(&request.types, "types", &mut wrong);
     let categories = names::categories(&request.categories, "categories", &mut wrong);
     let queues = names::queues(&request.queues, "queues", &mut wrong);
     refuse(&request.owner, "owner", &mut wrong);
@@ -82,7 +82,7 @@ pub(super) async fn summary(
     request: &v1::GetSummaryRequest,
 ) -> Result<v1::GetSummaryResponse, Status> {
     let mut wrong = Violations::default();
-    let types = names::types(&request.types, "types", &mut wrong);
+    let types = names::known_types(&request.types, "types", &mut wrong);
     let categories = names::categories(&request.categories, "categories", &mut wrong);
     let recent_runs = number::recent_runs(request.recent_runs, "recent_runs", &mut wrong);
     let (Some(types), Some(categories), Some(recent_runs)) = (types, categories, recent_runs)

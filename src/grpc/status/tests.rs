@@ -5,6 +5,7 @@ use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::bulk::TooMany;
 use crate::domain::ids::QuotaName;
 use crate::domain::limits::VIOLATIONS_TOLD_MAX;
 use crate::domain::{StateKind, Timestamp};
@@ -65,6 +66,7 @@ fn every_error() -> Vec<(engine::Error, &'static str)> {
         (E::QuotaNotFound(QuotaName::new("api").expect("a name")), "QUOTA_NOT_FOUND"),
         (E::Invalid(violations(2)), "INVALID_FIELD"),
         (E::LimitExceeded { what: "types", limit: 10_000 }, "LIMIT_EXCEEDED"),
+        (E::MoreThanExpected(TooMany { count: 3, expected_max: 2 }), "LIMIT_EXCEEDED"),
         (E::RateLimited { what: "updates", limit: 1_024 }, "RATE_LIMITED"),
         (E::Archive("no space".to_owned()), "ARCHIVE_FAILED"),
         (E::SessionSuperseded, "SESSION_SUPERSEDED"),
