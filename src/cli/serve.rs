@@ -2,6 +2,7 @@
 
 pub(super) mod database;
 mod peers;
+mod retention;
 mod stats;
 mod table;
 mod transport;
@@ -55,6 +56,8 @@ pub struct Args {
     peers: peers::Args,
     #[command(flatten)]
     stats: stats::Args,
+    #[command(flatten)]
+    retention: retention::Args,
 }
 
 /// Runs the server until it is told to stop.
@@ -75,6 +78,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.transport.set(&mut config);
     args.peers.set(&mut config);
     args.stats.set(&mut config);
+    args.retention.set(&mut config);
     app::serve(config).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@
 //! is durable; no request's future runs database work.
 
 mod breakers;
+mod bulk;
 mod create;
 mod db;
 mod defaults;
@@ -29,6 +30,7 @@ mod queues;
 mod quotas;
 pub mod registry;
 mod replicas;
+mod retention;
 mod schedule;
 pub mod session;
 mod stats;
@@ -53,6 +55,7 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::watch::{Feed, Hub};
 
+pub use bulk::{BulkStart, BulkWish};
 pub use create::{Assignment, CreateJob, Started};
 pub use dispatch::Waiter;
 pub use error::{Error, Result};
@@ -64,6 +67,7 @@ pub use pipeline::{Adoption, Created};
 pub use queues::Queue;
 pub use quotas::Quota;
 pub use replicas::set_clock;
+pub use retention::{LOOP as RETENTION_LOOP, PurgeJobs, Scribe, Whole};
 pub use stats::{FacetWindow, Figures, Lately, Stats, StatsFilter, Window};
 pub use summary::{Summary, SummaryQuery};
 pub use trigger::TriggerType;
@@ -81,6 +85,7 @@ use log_lines::LogLines;
 use pipeline::{After, Cache, Pipeline};
 use registry::Registry;
 use replicas::{Ears, Herald};
+use retention::Keeping;
 use schedule::Agenda;
 use session::Sessions;
 
@@ -152,6 +157,7 @@ pub struct Inner {
     ears: Arc<Ears>,
     herald: Herald,
     facets: Option<Arc<FacetPolicy>>,
+    keeping: Keeping,
 }
 
 impl std::ops::Deref for Engine {
@@ -276,6 +282,7 @@ impl Engine {
             ears,
             herald,
             facets,
+            keeping: Keeping::default(),
         }))
     }
 

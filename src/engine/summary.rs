@@ -123,7 +123,7 @@ pub(super) fn by_type(
     let mut summaries = BTreeMap::new();
     let types: BTreeSet<&JobType> = query.types.iter().collect();
     let wanted = |job_type: &JobType| {
-        (types.is_empty() || types.contains(job_type))
+        (if types.is_empty() { !job_type.is_reserved() } else { types.contains(job_type) })
             && (query.categories.is_empty() || book.is_of(job_type, &query.categories))
     };
     for (job_type, definition) in book.types.iter().filter(|(job_type, _)| wanted(job_type)) {

@@ -3,6 +3,7 @@
 
 mod acks;
 mod browsers;
+mod bulk;
 mod cancel;
 #[path = "../cluster/mod.rs"]
 mod cluster;
@@ -18,6 +19,7 @@ mod lists;
 mod logs;
 mod outage;
 mod progress;
+mod purge;
 mod races;
 mod readiness;
 mod reattach;

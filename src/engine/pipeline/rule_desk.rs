@@ -180,7 +180,9 @@ impl RuleDesk {
             | RuleKind::Queue
             | RuleKind::Quota
             | RuleKind::Schedule
-            | RuleKind::Rate => false,
+            | RuleKind::Rate
+            | RuleKind::Retention
+            | RuleKind::Bulk => false,
         }
     }
 

@@ -13,9 +13,9 @@ use jobplane::domain::{
     SessionId, StateKind, Timestamp,
 };
 use jobplane::store::{
-    Batch, Caught, Census, ChangesSince, Committed, Error, KnownRequest, ListQuery, LogQuery, News,
-    Orphan, Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
-    Written,
+    Batch, Caught, Census, ChangesSince, Committed, Ended, EndedQuery, Error, KnownRequest,
+    ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite, Prune, PurgeBatch, Purged, Result,
+    Round, Rule, RuleKey, RuleKind, Store, StoreInfo, Written,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -446,6 +446,26 @@ impl Store for FaultyStore {
     async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
         self.faults.weathered().await?;
         self.inner.rules_by_key(keys).await
+    }
+
+    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+        self.faults.weathered().await?;
+        self.inner.ended(query).await
+    }
+
+    async fn purge(&self, batch: PurgeBatch) -> Result<Purged> {
+        self.faults.weathered().await?;
+        self.inner.purge(batch).await
+    }
+
+    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
+        self.faults.weathered().await?;
+        self.inner.drop_logs(jobs).await
+    }
+
+    async fn shrink(&self) -> Result<u64> {
+        self.faults.weathered().await?;
+        self.inner.shrink().await
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {
