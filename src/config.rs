@@ -7,11 +7,13 @@ use crate::domain::limits::{
     DATABASE_CONNECTIONS_MAX, LEASE_TTL_DEFAULT, POLL_INTERVAL, POLL_INTERVAL_MAX,
     POLL_INTERVAL_MIN, SHUTDOWN_WITHIN,
 };
+use crate::domain::stats::FacetPolicy;
 
 mod database;
 mod origin;
 mod peers;
 mod retention;
+mod stats;
 mod transport;
 
 pub use database::Database;
@@ -42,6 +44,8 @@ pub struct Config {
     pub transport: Transport,
     /// How long jobs and their logs are kept.
     pub retention: Retention,
+    /// What figures are kept by besides types and queues.
+    pub stats: FacetPolicy,
 }
 
 /// A setting that cannot be.
@@ -74,6 +78,7 @@ impl Default for Config {
             shutdown_within: SHUTDOWN_WITHIN,
             transport: Transport::default(),
             retention: Retention::default(),
+            stats: FacetPolicy::default(),
         }
     }
 }
@@ -86,6 +91,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), Invalid> {
         origin::validate(&self.cors_origins)?;
         self.transport.validate()?;
+        stats::validate(&self.stats)?;
         transport::count(
             "database-read-connections",
             self.read_connections.into(),

@@ -3,6 +3,7 @@
 pub(super) mod database;
 mod peers;
 mod retention;
+mod stats;
 mod table;
 mod transport;
 
@@ -50,6 +51,7 @@ pub struct Args {
     peers: peers::Args,
     #[command(flatten)]
     retention: retention::Args,
+    stats: stats::Args,
 }
 
 /// Runs the server until it is told to stop.
@@ -69,6 +71,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.transport.set(&mut config);
     args.peers.set(&mut config);
     args.retention.set(&mut config);
+    args.stats.set(&mut config);
     app::serve(config).await?;
     Ok(ExitCode::SUCCESS)
 }

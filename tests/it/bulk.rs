@@ -132,7 +132,10 @@ async fn more_jobs_than_expected_are_left_alone() {
     let client = server.client();
     made(&client, "sync", 5).await;
     let refused = client.jobs.clone().bulk_cancel_jobs(cancel_of("sync", 4)).await.refusal();
-    assert_eq!((refused.code, refused.reason.as_str()), (Code::ResourceExhausted, "LIMIT_EXCEEDED"));
+    assert_eq!(
+        (refused.code, refused.reason.as_str()),
+        (Code::ResourceExhausted, "LIMIT_EXCEEDED")
+    );
     assert_eq!(refused.fact("count"), "5");
     assert_eq!(in_state(&client, "sync", JobState::Pending).await, 5);
     server.stop().await;
@@ -216,11 +219,8 @@ async fn jobs_that_refuse_are_counted_and_told_in_the_log() {
     let holder = client.create(keyed()).await.id;
     let free = client.create(spec("sync")).await.id;
     client.cancel(&free, None).await.expect("cancelled");
-    let request = v1::BulkRetryJobsRequest {
-        filter: of_type("sync"),
-        expected_max: 9,
-        ..Default::default()
-    };
+    let request =
+        v1::BulkRetryJobsRequest { filter: of_type("sync"), expected_max: 9, ..Default::default() };
     let begun = client.jobs.clone().bulk_retry_jobs(request).await.expect("begun").into_inner();
     let done = ended(&client, begun.job).await;
     assert_eq!((done.state(), counted(&done)), (JobState::Succeeded, (2, 1, 1)));
