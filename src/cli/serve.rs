@@ -58,6 +58,8 @@ pub struct Args {
     stats: stats::Args,
     #[command(flatten)]
     retention: retention::Args,
+    retention: retention::Args,
+    stats: stats::Args,
 }
 
 /// Runs the server until it is told to stop.
@@ -79,6 +81,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.peers.set(&mut config);
     args.stats.set(&mut config);
     args.retention.set(&mut config);
+    args.retention.set(&mut config);
+    args.stats.set(&mut config);
     app::serve(config).await?;
     Ok(ExitCode::SUCCESS)
 }

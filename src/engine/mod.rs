@@ -158,6 +158,8 @@ pub struct Inner {
     herald: Herald,
     facets: Option<Arc<FacetPolicy>>,
     keeping: Keeping,
+    keeping: Keeping,
+    facets: Option<Arc<FacetPolicy>>,
 }
 
 impl std::ops::Deref for Engine {
@@ -283,6 +285,8 @@ impl Engine {
             herald,
             facets,
             keeping: Keeping::default(),
+            keeping: Keeping::default(),
+            facets,
         }))
     }
 
