@@ -48,10 +48,6 @@ pub struct Config {
     pub max_pending: u32,
     /// How long jobs and their logs are kept.
     pub retention: Retention,
-    /// How long jobs and their logs are kept.
-    pub retention: Retention,
-    /// What figures are kept by besides types and queues.
-    pub stats: FacetPolicy,
 }
 
 /// A setting that cannot be.
@@ -86,8 +82,6 @@ impl Default for Config {
             stats: FacetPolicy::default(),
             max_pending: 0,
             retention: Retention::default(),
-            retention: Retention::default(),
-            stats: FacetPolicy::default(),
         }
     }
 }

@@ -58,8 +58,6 @@ pub struct Args {
     stats: stats::Args,
     #[command(flatten)]
     retention: retention::Args,
-    retention: retention::Args,
-    stats: stats::Args,
 }
 
 /// Runs the server until it is told to stop.
@@ -81,8 +79,6 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.peers.set(&mut config);
     args.stats.set(&mut config);
     args.retention.set(&mut config);
-    args.retention.set(&mut config);
-    args.stats.set(&mut config);
     app::serve(config).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -158,8 +158,6 @@ pub struct Inner {
     herald: Herald,
     facets: Option<Arc<FacetPolicy>>,
     keeping: Keeping,
-    keeping: Keeping,
-    facets: Option<Arc<FacetPolicy>>,
 }
 
 impl std::ops::Deref for Engine {
@@ -285,8 +283,6 @@ impl Engine {
             herald,
             facets,
             keeping: Keeping::default(),
-            keeping: Keeping::default(),
-            facets,
         }))
     }
 

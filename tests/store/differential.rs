@@ -89,9 +89,6 @@ enum Step {
     RollUp { age: u64, limit: usize },
     Fold,
     Purge { jobs: Vec<(usize, bool)>, logs: bool },
-    Purge { jobs: Vec<(usize, bool)>, logs: bool },
-    RollUp { age: u64, limit: usize },
-    Fold,
     Wait(u64),
 }
 
@@ -135,10 +132,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Fold),
         1 => (proptest::collection::vec((0..JOBS, any::<bool>()), 0..8), any::<bool>())
             .prop_map(|(jobs, logs)| Step::Purge { jobs, logs }),
-        1 => (proptest::collection::vec((0..JOBS, any::<bool>()), 0..8), any::<bool>())
-            .prop_map(|(jobs, logs)| Step::Purge { jobs, logs }),
-        1 => (0..200_u64, 0..5_usize).prop_map(|(age, limit)| Step::RollUp { age, limit }),
-        1 => Just(Step::Fold),
         2 => (1..50_u64).prop_map(Step::Wait),
     ]
 }
