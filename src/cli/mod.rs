@@ -18,6 +18,7 @@ use crate::telemetry::chain;
 
 mod active;
 mod apply;
+mod bulk;
 mod cancel;
 mod client;
 mod completions;
@@ -44,6 +45,7 @@ mod pages;
 mod paint;
 mod parse;
 mod process;
+mod purge;
 mod queue;
 mod queues;
 mod quota;
@@ -148,6 +150,8 @@ enum Ask {
     Retry(retry::Args),
     /// Delete finished jobs, with their logs and attempts
     Delete(delete::Args),
+    /// Take old jobs away, with their logs and attempts
+    Purge(purge::Args),
     /// Show how many jobs are where, and how the last hour went
     Stats(stats::Args),
     /// Take jobs and run a command for each
@@ -297,6 +301,7 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::Cancel(args) => cancel::run(args, context, out).await,
         Ask::Retry(args) => retry::run(args, context, out).await,
         Ask::Delete(args) => delete::run(args, context, out).await,
+        Ask::Purge(args) => purge::run(args, context, out).await,
         Ask::Stats(args) => stats::run(args, context, out).await,
         Ask::Work(args) => work::run(*args, context, out).await,
         Ask::Top(args) => top::run(args, context, out).await,

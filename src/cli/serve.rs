@@ -2,6 +2,8 @@
 
 pub(super) mod database;
 mod peers;
+mod retention;
+mod stats;
 mod table;
 mod transport;
 
@@ -52,6 +54,10 @@ pub struct Args {
     transport: transport::Args,
     #[command(flatten)]
     peers: peers::Args,
+    #[command(flatten)]
+    stats: stats::Args,
+    #[command(flatten)]
+    retention: retention::Args,
 }
 
 /// Runs the server until it is told to stop.
@@ -71,6 +77,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.database.set(&mut config);
     args.transport.set(&mut config);
     args.peers.set(&mut config);
+    args.stats.set(&mut config);
+    args.retention.set(&mut config);
     app::serve(config).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,6 @@
 //! What a use case may answer instead of its result.
 
+use crate::domain::bulk::TooMany;
 use crate::domain::ids::QuotaName;
 use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::machine::Refusal;
@@ -101,6 +102,9 @@ pub enum Error {
         /// The bound.
         limit: u64,
     },
+    /// More jobs match than the caller expected.
+    #[error("{0}: name as many, or narrow the filter")]
+    MoreThanExpected(TooMany),
     /// Too much is under way at once: later there is room again.
     #[error("{what} are limited to {limit} at a time")]
     RateLimited {
@@ -109,6 +113,9 @@ pub enum Error {
         /// The bound.
         limit: u64,
     },
+    /// What is to be taken away cannot be written down before.
+    #[error("the archive cannot be written, so nothing more is taken away: {0}")]
+    Archive(String),
     /// The same worker process attached again: this attach is over.
     #[error("the worker process attached again elsewhere")]
     SessionSuperseded,

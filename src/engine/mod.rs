@@ -8,6 +8,7 @@
 //! is durable; no request's future runs database work.
 
 mod breakers;
+mod bulk;
 mod create;
 mod db;
 mod defaults;
@@ -29,6 +30,7 @@ mod queues;
 mod quotas;
 pub mod registry;
 mod replicas;
+mod retention;
 mod schedule;
 pub mod session;
 mod stats;
@@ -47,11 +49,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::domain::stats::FacetPolicy;
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::watch::{Feed, Hub};
 
+pub use bulk::{BulkStart, BulkWish};
 pub use create::{Assignment, CreateJob, Started};
 pub use dispatch::Waiter;
 pub use error::{Error, Result};
@@ -63,7 +67,8 @@ pub use pipeline::{Adoption, Created};
 pub use queues::Queue;
 pub use quotas::Quota;
 pub use replicas::set_clock;
-pub use stats::{Figures, Stats, StatsFilter, Window};
+pub use retention::{LOOP as RETENTION_LOOP, PurgeJobs, Scribe, Whole};
+pub use stats::{FacetWindow, Figures, Lately, Stats, StatsFilter, Window};
 pub use summary::{Summary, SummaryQuery};
 pub use trigger::TriggerType;
 pub use types::{PutType, TypeFilter, TypeInfo};
@@ -80,6 +85,7 @@ use log_lines::LogLines;
 use pipeline::{After, Cache, Pipeline};
 use registry::Registry;
 use replicas::{Ears, Herald};
+use retention::Keeping;
 use schedule::Agenda;
 use session::Sessions;
 
@@ -91,12 +97,14 @@ pub struct Nudges {
 }
 
 /// How the store is used.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Access {
     /// How long a caller waits for it.
     pub timeout: Duration,
     /// Writers, if it takes several at once.
     pub lanes: u32,
+    /// What figures are kept by besides types and queues.
+    pub facets: Option<Arc<FacetPolicy>>,
     /// Jobs that may wait in all; 0 = any number.
     pub max_pending: u32,
 }
@@ -148,6 +156,8 @@ pub struct Inner {
     log_lines: Arc<LogLines>,
     ears: Arc<Ears>,
     herald: Herald,
+    facets: Option<Arc<FacetPolicy>>,
+    keeping: Keeping,
 }
 
 impl std::ops::Deref for Engine {
@@ -170,7 +180,7 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes, max_pending } = access;
+        let Access { timeout: store_timeout, lanes, facets, max_pending } = access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
@@ -178,8 +188,7 @@ impl Engine {
         let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
         let registry = Arc::new(Registry::default());
-        let (nudges, health) = (Nudges::default(), Arc::new(Health::default()));
-        let ears = Arc::new(Ears::default());
+        let (nudges, health, ears) = (Nudges::default(), Arc::default(), Arc::new(Ears::default()));
         let herald = if is_shared { Herald::of_shared_store() } else { Herald::default() };
         let sessions = Arc::new(Sessions::new(session::Parts {
             live: Arc::clone(&live),
@@ -206,6 +215,7 @@ impl Engine {
             metrics: metrics.clone(),
             clock: clock.clone(),
             herald: herald.clone(),
+            facets: facets.clone(),
         });
         let pipeline = Pipeline::start(
             &pipeline::Parts {
@@ -271,6 +281,8 @@ impl Engine {
             log_lines,
             ears,
             herald,
+            facets,
+            keeping: Keeping::default(),
         }))
     }
 

@@ -207,6 +207,7 @@ impl Engine {
         let counts = self.db.read(|store| async move { store.counts().await }).await?;
         let book = self.registry.book();
         let seen: BTreeSet<&JobType> = counts.iter().map(|count| &count.key.job_type).collect();
+        let seen = seen.into_iter().filter(|name| !name.is_reserved());
         let names: BTreeSet<&JobType> = book.types.keys().chain(seen).collect();
         let types = names.into_iter().map(|name| match book.types.get(name) {
             Some(definition) => TypeInfo::declared(definition, &book),

@@ -1,6 +1,7 @@
 //! AdminService: what operators look at, and what they set.
 
 mod info;
+mod purge;
 mod workers;
 
 use tonic::{Request, Response, Status};
@@ -70,6 +71,15 @@ impl AdminService for AdminApi {
         let info = self.engine.info(&caller(&request)).await;
         Ok(Response::new(info::to_proto(&info)))
     }
+
+    async fn purge_jobs(
+        &self,
+        request: Request<v1::PurgeJobsRequest>,
+    ) -> Result<Response<v1::PurgeJobsResponse>, Status> {
+        let caller = caller(&request);
+        purge::purge(&self.engine, &caller, request.into_inner()).await.map(Response::new)
+    }
+
     async fn update_queue(
         &self,
         request: Request<v1::UpdateQueueRequest>,

@@ -29,6 +29,7 @@ pub enum Reason {
     RequestIdReused,
     LimitExceeded,
     RateLimited,
+    ArchiveFailed,
     ServerDraining,
     StreamAged,
     StoreUnavailable,
@@ -263,6 +264,15 @@ pub const ROWS: &[Row] = &[
         caller: "Repeat after the time in RetryInfo.",
         operator: "Often: more workers, or fewer reports from each; for callers behind one proxy, raise \
                    `--max-calls-per-peer`, see TRANSPORT.md.",
+    },
+    Row {
+        reason: Reason::ArchiveFailed,
+        name: "ARCHIVE_FAILED",
+        code: Code::Unavailable,
+        details: "RetryInfo",
+        meaning: "The archive (`--archive`) cannot be written. What was not written down was not taken away.",
+        caller: "Try again when the disk of the archive takes files again.",
+        operator: "Look after the folder of the archive: its disk is full, gone or read-only.",
     },
     Row {
         reason: Reason::ServerDraining,

@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::pb;
 use uuid::Uuid;
 
+use crate::domain::bulk::TooMany;
 use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::machine::{CommandKind, Refusal, table};
 use crate::domain::validate::Violations;
@@ -30,6 +31,8 @@ const RETRY_DRAINING: Duration = Duration::from_secs(1);
 const RETRY_AGED: Duration = Duration::from_millis(100);
 /// When to try again if the store fails: sooner only adds to its load.
 const RETRY_STORE: Duration = Duration::from_secs(1);
+/// When to try again if the archive cannot be written: somebody has to look after it first.
+const RETRY_ARCHIVE: Duration = Duration::from_secs(60);
 /// When to try again if too much is under way: a commit or two later.
 const RETRY_RATE: Duration = Duration::from_millis(100);
 
@@ -91,9 +94,15 @@ pub fn to_status(error: engine::Error) -> Status {
                 .fact("count", count.to_string())
                 .saying(message)
         }
+        E::MoreThanExpected(TooMany { count, expected_max }) => {
+            Answer::quota(Reason::LimitExceeded, "jobs that were expected", expected_max)
+                .fact("count", count.to_string())
+                .saying(message)
+        }
         E::RateLimited { what, limit } => {
             Answer::quota(Reason::RateLimited, what, limit).retry(RETRY_RATE)
         }
+        E::Archive(_) => Answer::new(Reason::ArchiveFailed, message).retry(RETRY_ARCHIVE),
         E::SessionSuperseded => Answer::new(Reason::SessionSuperseded, message),
         E::Draining => Answer::new(Reason::ServerDraining, message).retry(RETRY_DRAINING),
         E::StreamAged => Answer::new(Reason::StreamAged, message).retry(RETRY_AGED),
@@ -272,7 +281,9 @@ fn log(error: &engine::Error) {
         | E::LimitExceeded { .. }
         | E::TooManyMatch { .. }
         | E::TooManyPending { .. }
+        | E::MoreThanExpected(_)
         | E::RateLimited { .. }
+        | E::Archive(_)
         | E::SessionSuperseded
         | E::StreamAged
         | E::Store(store::Error::Rejected(_) | store::Error::Corrupt { .. }) => {}

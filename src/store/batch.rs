@@ -2,13 +2,14 @@
 //! became of them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::job::Job;
 use crate::domain::logs::LogBatch;
 use crate::domain::progress::{Progress, ResourceUsage};
 use crate::domain::session::{EndReason, Session};
-use crate::domain::stats::Changes;
+use crate::domain::stats::{Changes, FacetPolicy};
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{BatchId, JobId, Position, QueueName, SessionId, Timestamp};
 
@@ -211,6 +212,8 @@ pub struct Batch {
     pub sessions: Vec<SessionWrite>,
     /// Rules, at most one write for each: if one misses its guard, nothing of the batch is written.
     pub rules: Vec<RuleWrite>,
+    /// What figures are kept by besides types and queues.
+    pub facets: Option<Arc<FacetPolicy>>,
     /// Jobs in `writes` whose change the rules were decided on: if the guard of one of them misses, all
     /// rules do.
     pub rules_hang_on: BTreeSet<JobId>,
@@ -230,6 +233,7 @@ impl Batch {
             progress: Vec::new(),
             sessions: Vec::new(),
             rules: Vec::new(),
+            facets: None,
             rules_hang_on: BTreeSet::new(),
         }
     }

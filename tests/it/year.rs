@@ -60,7 +60,8 @@ impl Server {
             shutdown: shutdown.clone(),
             closed: closed.clone(),
         };
-        let access = Access { timeout: Duration::from_secs(30), lanes: 2, max_pending: 0 };
+        let timeout = Duration::from_secs(30);
+        let access = Access { timeout, lanes: 2, facets: None, max_pending: 0 };
         let (metrics, board) = (Metrics::new(), LoopBoard::default());
         let engine =
             Engine::start_up(Arc::clone(&store), clock.clone(), access, metrics, board, stops);

@@ -2,6 +2,7 @@
 //! several changes of one job folded into one write.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::domain::machine::{self, Applied, Command, Effect, Now, Refusal};
 use crate::domain::stats::Changes;
@@ -61,8 +62,8 @@ pub(super) enum Verdict {
     OnOpen(Opened),
     /// Hangs on the session write at this place.
     OnSession(usize),
-    /// Hangs on the commit as a whole; its creates are these.
-    OnRules(std::ops::Range<usize>),
+    /// Hangs on the commit as a whole; its creates and its deletes are these.
+    OnRules(Range<usize>, Range<usize>),
     /// Hangs on the commit as a whole.
     OnCommit,
     /// Must be decided again on a fresh read: it would write nothing, and nothing of the kind may be
@@ -199,7 +200,12 @@ fn rules_verdict(
         // Refused or done already: the job went on meanwhile.
         let _ = command_verdict(desks, rules, *job_id, command, Now::at(batch.now));
     }
-    Verdict::OnRules(first..batch.creates.len())
+    let gone = batch.deletes.len();
+    for job_id in &change.deletes {
+        // Gone already, or opened again.
+        let _ = delete_verdict(desks, batch, *job_id);
+    }
+    Verdict::OnRules(first..batch.creates.len(), gone..batch.deletes.len())
 }
 
 fn command_verdict(

@@ -177,7 +177,9 @@ impl RuleDesk {
             | RuleKind::Queue
             | RuleKind::Quota
             | RuleKind::Schedule
-            | RuleKind::Rate => false,
+            | RuleKind::Rate
+            | RuleKind::Retention
+            | RuleKind::Bulk => false,
         }
     }
 

@@ -176,7 +176,8 @@ impl Writer {
             Ok(around) => around,
             Err(error) => return Err((work, error)),
         };
-        let batch = Batch::new(BatchId(Uuid::now_v7()), self.parts.clock.now());
+        let mut batch = Batch::new(BatchId(Uuid::now_v7()), self.parts.clock.now());
+        batch.facets.clone_from(&self.parts.after.facets);
         let chance = || rand::random_range(-1.0..=1.0);
         let mut folded = fold(work, read, cached, rules, waiting, batch, chance);
         if let Err(error) = folded.rules.write(&mut folded.batch) {

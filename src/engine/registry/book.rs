@@ -213,7 +213,11 @@ impl Rulebook {
                     self.circuits.insert(name, rule.read()?);
                 }
             }
-            RuleKind::QuotaUse | RuleKind::Schedule | RuleKind::Rate => {}
+            RuleKind::QuotaUse
+            | RuleKind::Schedule
+            | RuleKind::Rate
+            | RuleKind::Retention
+            | RuleKind::Bulk => {}
         }
         Ok(())
     }
@@ -225,7 +229,11 @@ impl Rulebook {
             RuleKind::Queue => self.queues.retain(|name, _| name.as_str() != key.name),
             RuleKind::Quota => self.quotas.retain(|name, _| name.as_str() != key.name),
             RuleKind::Circuit => self.circuits.retain(|name, _| name.as_str() != key.name),
-            RuleKind::QuotaUse | RuleKind::Schedule | RuleKind::Rate => {}
+            RuleKind::QuotaUse
+            | RuleKind::Schedule
+            | RuleKind::Rate
+            | RuleKind::Retention
+            | RuleKind::Bulk => {}
         }
     }
 }

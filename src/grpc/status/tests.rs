@@ -5,6 +5,7 @@ use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::bulk::TooMany;
 use crate::domain::ids::QuotaName;
 use crate::domain::limits::VIOLATIONS_TOLD_MAX;
 use crate::domain::queue::TooManyPending;
@@ -79,7 +80,9 @@ fn every_error() -> Vec<(engine::Error, &'static str)> {
         (E::LimitExceeded { what: "types", limit: 10_000 }, "LIMIT_EXCEEDED"),
         (E::TooManyPending { queue: Some(queue()), full: full() }, "LIMIT_EXCEEDED"),
         (E::TooManyPending { queue: None, full: full() }, "LIMIT_EXCEEDED"),
+        (E::MoreThanExpected(TooMany { count: 3, expected_max: 2 }), "LIMIT_EXCEEDED"),
         (E::RateLimited { what: "updates", limit: 1_024 }, "RATE_LIMITED"),
+        (E::Archive("no space".to_owned()), "ARCHIVE_FAILED"),
         (E::SessionSuperseded, "SESSION_SUPERSEDED"),
         (E::Draining, "SERVER_DRAINING"),
         (E::StreamAged, "STREAM_AGED"),

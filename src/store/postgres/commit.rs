@@ -52,7 +52,7 @@ impl From<Failed> for Error {
 }
 
 impl Failed {
-    fn of(error: sqlx::Error, commits: bool) -> Self {
+    pub(super) fn of(error: sqlx::Error, commits: bool) -> Self {
         if changes::is_unnumbered(&error) {
             Self::Unnumbered(from_sqlx(error))
         } else if write::is_name_taken(&error) {
@@ -243,7 +243,10 @@ fn mark(batch: &Batch, committed: &mut Committed, passing: &HashSet<i64>) {
 }
 
 /// Waits for what commits: without an answer nobody knows.
-async fn committing<T>(pool: &Pool, work: impl Future<Output = Result<T>>) -> Result<T, Failed> {
+pub(super) async fn committing<T>(
+    pool: &Pool,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T, Failed> {
     let answer = timeout(pool.patience(), work).await;
     answer.unwrap_or_else(|_| Err(unheard())).map_err(Failed::from)
 }
