@@ -30,6 +30,7 @@ mod streams;
 mod watch;
 mod watch_jobs;
 mod watch_model;
+mod watch_moves;
 mod watch_resume;
 
 /// The tests of a file on each store that several servers may be over.
