@@ -7,10 +7,12 @@ use crate::domain::limits::{
     DATABASE_CONNECTIONS_MAX, LEASE_TTL_DEFAULT, POLL_INTERVAL, POLL_INTERVAL_MAX,
     POLL_INTERVAL_MIN, SHUTDOWN_WITHIN,
 };
+use crate::domain::stats::FacetPolicy;
 
 mod database;
 mod origin;
 mod peers;
+mod stats;
 mod transport;
 
 pub use database::Database;
@@ -38,6 +40,8 @@ pub struct Config {
     pub shutdown_within: Duration,
     /// How connections and streams are kept.
     pub transport: Transport,
+    /// What figures are kept by besides types and queues.
+    pub stats: FacetPolicy,
 }
 
 /// A setting that cannot be.
@@ -69,6 +73,7 @@ impl Default for Config {
             periods: Periods::default(),
             shutdown_within: SHUTDOWN_WITHIN,
             transport: Transport::default(),
+            stats: FacetPolicy::default(),
         }
     }
 }
@@ -81,6 +86,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), Invalid> {
         origin::validate(&self.cors_origins)?;
         self.transport.validate()?;
+        stats::validate(&self.stats)?;
         transport::count(
             "database-read-connections",
             self.read_connections.into(),

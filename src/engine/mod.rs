@@ -45,6 +45,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::domain::stats::FacetPolicy;
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -61,7 +62,7 @@ pub use pipeline::{Adoption, Created};
 pub use queues::Queue;
 pub use quotas::Quota;
 pub use replicas::set_clock;
-pub use stats::{Figures, Stats, StatsFilter, Window};
+pub use stats::{FacetWindow, Figures, Lately, Stats, StatsFilter, Window};
 pub use summary::{Summary, SummaryQuery};
 pub use trigger::TriggerType;
 pub use types::{PutType, TypeFilter, TypeInfo};
@@ -89,12 +90,14 @@ pub struct Nudges {
 }
 
 /// How the store is used.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Access {
     /// How long a caller waits for it.
     pub timeout: Duration,
     /// Writers, if it takes several at once.
     pub lanes: u32,
+    /// What figures are kept by besides types and queues.
+    pub facets: Option<Arc<FacetPolicy>>,
 }
 
 /// What ends when.
@@ -142,6 +145,7 @@ pub struct Inner {
     log_lines: Arc<LogLines>,
     ears: Arc<Ears>,
     herald: Herald,
+    facets: Option<Arc<FacetPolicy>>,
 }
 
 impl std::ops::Deref for Engine {
@@ -164,7 +168,7 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes } = access;
+        let Access { timeout: store_timeout, lanes, facets } = access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
@@ -172,8 +176,7 @@ impl Engine {
         let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
         let registry = Arc::new(Registry::default());
-        let (nudges, health) = (Nudges::default(), Arc::new(Health::default()));
-        let ears = Arc::new(Ears::default());
+        let (nudges, health, ears) = (Nudges::default(), Arc::default(), Arc::new(Ears::default()));
         let herald = if is_shared { Herald::of_shared_store() } else { Herald::default() };
         let sessions = Arc::new(Sessions::new(session::Parts {
             live: Arc::clone(&live),
@@ -200,6 +203,7 @@ impl Engine {
             metrics: metrics.clone(),
             clock: clock.clone(),
             herald: herald.clone(),
+            facets: facets.clone(),
         });
         let pipeline = Pipeline::start(
             &pipeline::Parts {
@@ -262,6 +266,7 @@ impl Engine {
             log_lines,
             ears,
             herald,
+            facets,
         }))
     }
 

@@ -16,7 +16,7 @@ use crate::store::ListQuery;
 
 use super::error::{Error, Result};
 use super::registry::{Definition, Rulebook};
-use super::stats::first_minute;
+use super::stats::{first_minute, first_minute_of_day};
 use super::{Engine, TypeInfo};
 
 /// A wish for summaries.
@@ -88,7 +88,6 @@ const TYPICAL_OF: usize = RECENT_RUNS_MAX;
 /// Types that are read at the same time.
 const TYPES_AT_ONCE: usize = 8;
 const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The middle one of these run times; of an even number the mean of the two in the middle.
 pub(super) fn median(mut runs: Vec<Duration>) -> Option<Duration> {
@@ -138,7 +137,7 @@ pub(super) fn by_type(
             *summary.counts.entry(count.state).or_default() += count.stored;
         }
     }
-    let (hour, day) = (first_minute(now, HOUR), first_minute(now, DAY));
+    let (hour, day) = (first_minute(now, HOUR), first_minute_of_day(now));
     for bucket in buckets {
         if let Some(summary) = summaries.get_mut(&bucket.key.job_type) {
             let failed = |from| if bucket.minute >= from { bucket.tally.failed } else { 0 };
@@ -153,7 +152,7 @@ impl Engine {
     /// How each type does that is declared or ever had a job, by name.
     pub async fn summaries(&self, _caller: &Caller, query: SummaryQuery) -> Result<Vec<Summary>> {
         let now = self.clock.now();
-        let from = first_minute(now, DAY);
+        let from = first_minute_of_day(now);
         let (counts, buckets) = self
             .db
             .read(

@@ -82,6 +82,7 @@ pub fn start(
         Some(Box::new(move |most| until.until_schedule(most))),
     );
     drive("log_trimmer", periods.logs, step(engine, |e| async move { e.trim_logs().await }), None);
+    drive("stats_roller", periods.prune, step(engine, |e| async move { e.roll_up().await }), None);
     drive("pruner", periods.prune, step(engine, |e| async move { e.prune().await }), None);
     if !engine.is_shared() {
         return;

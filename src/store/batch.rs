@@ -1,13 +1,14 @@
 //! One atomic commit: decisions as data, each with the revision and epoch it was decided on, and what
 //! became of them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::job::Job;
 use crate::domain::logs::LogBatch;
 use crate::domain::progress::{Progress, ResourceUsage};
 use crate::domain::session::{EndReason, Session};
-use crate::domain::stats::Changes;
+use crate::domain::stats::{Changes, FacetPolicy};
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{BatchId, JobId, Position, QueueName, SessionId, Timestamp};
 
@@ -210,6 +211,8 @@ pub struct Batch {
     pub sessions: Vec<SessionWrite>,
     /// Rules, at most one write for each: if one misses its guard, nothing of the batch is written.
     pub rules: Vec<RuleWrite>,
+    /// What figures are kept by besides types and queues.
+    pub facets: Option<Arc<FacetPolicy>>,
 }
 
 impl Batch {
@@ -226,6 +229,7 @@ impl Batch {
             progress: Vec::new(),
             sessions: Vec::new(),
             rules: Vec::new(),
+            facets: None,
         }
     }
 

@@ -33,7 +33,7 @@ use crate::domain::job::Job;
 use crate::domain::limits::LOOP_ROWS_MAX;
 use crate::domain::logs::LogRow;
 use crate::domain::session::Session;
-use crate::domain::stats::{Bucket, Count};
+use crate::domain::stats::{Bucket, Count, Facet, FacetTally};
 use crate::domain::status::{Attempt, State, StateKind};
 use crate::domain::{
     BatchId, InstanceId, JobId, JobType, Origin, Position, QueueName, SessionId, Timestamp,
@@ -46,8 +46,8 @@ pub use batch::{
 pub use error::{Error, Result};
 pub use open::{Migrations, OpenError, Options, is_shared, migrate, open};
 pub use query::{
-    Caught, ChangesSince, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready, RemovedJob,
-    StoreInfo,
+    Caught, Census, ChangesSince, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready,
+    RemovedJob, StoreInfo,
 };
 pub use rules::{Rule, RuleKey, RuleKind, RuleWrite};
 
@@ -129,8 +129,16 @@ pub trait Store: Send + Sync + 'static {
     async fn session(&self, id: SessionId) -> Result<Option<Session>>;
     /// Every counter.
     async fn counts(&self) -> Result<Vec<Count>>;
-    /// Minute buckets from this minute on.
+    /// Buckets from this minute on, and those of whole hours from the hour on that it is in, by minute and
+    /// key.
     async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>>;
+    /// Sums up minutes before this one by their hours; answers how many rows went. Safe to run on every
+    /// server over the store at once.
+    async fn roll_up(&self, before_minute: i64, limit: usize) -> Result<u64>;
+    /// What happened to the jobs of a facet from this slot on, by slot.
+    async fn facet(&self, facet: &Facet, from_slot: i64) -> Result<Vec<(i64, FacetTally)>>;
+    /// Counts the newest jobs that match, at most so many, one by one.
+    async fn census(&self, filter: &JobFilter, now: Timestamp, most: u64) -> Result<Census>;
     /// When the longest waiting due job of each (queue, type) became ready.
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>>;
     /// The newest ended jobs of a type, newest id first, without payloads and results.

@@ -6,11 +6,14 @@ mod browsers;
 mod cancel;
 #[path = "../cluster/mod.rs"]
 mod cluster;
+mod day;
 mod delivery;
 mod figures;
+mod figures_whole;
 mod harness;
 mod leases;
 mod life;
+mod list_filters;
 mod lists;
 mod logs;
 mod outage;
@@ -54,3 +57,32 @@ macro_rules! on_each_shared_store {
     };
 }
 use on_each_shared_store;
+
+/// The tests of a file on each store, each with a server that is not started yet.
+macro_rules! on_each_store {
+    ($($behaviour:ident)*) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                Box::pin(super::$behaviour(crate::harness::Server::setup().in_memory())).await;
+            })*
+        }
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                Box::pin(super::$behaviour(crate::harness::Server::setup())).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                // Without PostgreSQL it says so, where it may do without.
+                let shared = crate::harness::Shared::Postgres;
+                if shared.is_there() {
+                    Box::pin(super::$behaviour(crate::harness::Server::setup().over(shared))).await;
+                }
+            })*
+        }
+    };
+}
+use on_each_store;

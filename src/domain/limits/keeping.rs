@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::TOTAL_SIZE_EXACT_MAX;
+
 /// Shortest period and threshold of the automatic sweep: below it a pause of a worker's garbage
 /// collector or network is taken for the end of its work.
 pub const SWEEP_AFTER_MIN: Duration = Duration::from_secs(60);
@@ -77,5 +79,8 @@ pub const AUDIT_VALUE_BYTES_MAX: usize = 512;
 
 /// Labels by which figures may be kept.
 pub const STAT_LABELS_MAX: usize = 4;
-/// Distinct owners, and values of one label, by which figures are kept; the rest counts as `other`.
-pub const STAT_VALUES_MAX: usize = 1_000;
+/// Minutes that figures of an owner or a label are summed over: fewer, and a busy owner has more rows than
+/// jobs; more, and the last hour is not told apart from the one before.
+pub const STAT_SLOT_MINUTES: i64 = 10;
+/// Jobs of an owner or a label that are counted when somebody asks how many are stored.
+pub const STAT_JOBS_MAX: u64 = TOTAL_SIZE_EXACT_MAX;

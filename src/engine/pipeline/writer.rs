@@ -168,7 +168,8 @@ impl Writer {
         };
         let id = BatchId(Uuid::now_v7());
         let now = self.parts.clock.now();
-        let folded = fold(work, read, cached, id, now, || rand::random_range(-1.0..=1.0));
+        let mut folded = fold(work, read, cached, id, now, || rand::random_range(-1.0..=1.0));
+        folded.batch.facets.clone_from(&self.parts.after.facets);
         if folded.batch.is_empty() {
             self.answer(folded, &Committed::default(), times);
             return Ok(Settled::Yes);

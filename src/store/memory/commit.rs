@@ -61,7 +61,7 @@ impl Tables {
             return Ok(Committed::missed(batch, missed));
         }
         self.write_rules(&batch.rules);
-        let mut figures = Figures::default();
+        let mut figures = Figures::empty(batch);
         // What gives its key back does so after all others have asked for theirs.
         let mut released = Vec::new();
         let running_before: Vec<bool> =
@@ -111,7 +111,7 @@ impl Tables {
         self.jobs.get(&id).is_some_and(|job| is_running(job, lease_epoch))
     }
 
-    fn create(&mut self, new: &NewJob, figures: &mut Figures) -> Written {
+    fn create(&mut self, new: &NewJob, figures: &mut Figures<'_>) -> Written {
         let job = &new.job;
         let request = new
             .request
@@ -136,7 +136,7 @@ impl Tables {
     fn write(
         &mut self,
         write: &JobWrite,
-        figures: &mut Figures,
+        figures: &mut Figures<'_>,
         released: &mut Vec<(KeyName, JobId)>,
     ) -> Written {
         let job = &write.job;
@@ -188,7 +188,7 @@ impl Tables {
         Appended::Done
     }
 
-    fn delete(&mut self, delete: &JobDelete, figures: &mut Figures) -> bool {
+    fn delete(&mut self, delete: &JobDelete, figures: &mut Figures<'_>) -> bool {
         let id = delete.job.id;
         let passes =
             self.jobs.get(&id).is_some_and(|held| held.status.revision == delete.expected_revision);
@@ -229,7 +229,7 @@ impl Tables {
         }
     }
 
-    fn count(&mut self, figures: &Figures) {
+    fn count(&mut self, figures: &Figures<'_>) {
         for (key, delta) in figures.moved() {
             let (stored, finished) = self.counts.entry(key.clone()).or_default();
             *stored += delta.stored;
@@ -237,6 +237,9 @@ impl Tables {
         }
         for (key, tally) in &figures.tallies {
             self.buckets.entry(key.clone()).or_default().merge(tally);
+        }
+        for (key, tally) in &figures.facets {
+            self.facets.entry(key.clone()).or_default().merge(tally);
         }
     }
 }

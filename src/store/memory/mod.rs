@@ -25,7 +25,7 @@ use crate::domain::filter::JobFilter;
 use crate::domain::job::Job;
 use crate::domain::logs::LogRow;
 use crate::domain::session::Session;
-use crate::domain::stats::{Bucket, Count, StatKey, Tally};
+use crate::domain::stats::{Bucket, Count, Facet, FacetTally, StatKey, Tally};
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{
     BatchId, InstanceId, JobId, JobType, Origin, Position, QueueName, SessionId, Timestamp,
@@ -37,8 +37,9 @@ use self::shared::Share;
 use self::turns::{Turn, Turns};
 use super::rows::Flushed;
 use super::{
-    Batch, Caught, ChangesSince, Committed, KeyKind, KnownRequest, ListQuery, LogQuery, News,
-    Orphan, Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    Batch, Caught, Census, ChangesSince, Committed, KeyKind, KnownRequest, ListQuery, LogQuery,
+    News, Orphan, Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store,
+    StoreInfo,
 };
 
 /// A store that forgets everything with its process.
@@ -74,6 +75,10 @@ struct Tables {
     sessions: BTreeMap<SessionId, Session>,
     counts: BTreeMap<(StatKey, StateKind), (i64, i64)>,
     buckets: BTreeMap<(i64, StatKey), Tally>,
+    /// By the hour.
+    hours: BTreeMap<(i64, StatKey), Tally>,
+    /// By slot.
+    facets: BTreeMap<(i64, Facet), FacetTally>,
     changes: ChangeLog,
     rules: BTreeMap<RuleKey, Rule>,
 }
@@ -307,6 +312,19 @@ impl Store for MemoryStore {
 
     async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>> {
         Ok(self.tables.lock().buckets(from_minute))
+    }
+
+    async fn roll_up(&self, before_minute: i64, limit: usize) -> Result<u64> {
+        let _turn = self.turns.rows(std::iter::empty()).await;
+        Ok(self.tables.lock().roll_up(before_minute, limit))
+    }
+
+    async fn facet(&self, facet: &Facet, from_slot: i64) -> Result<Vec<(i64, FacetTally)>> {
+        Ok(self.tables.lock().facet(facet, from_slot))
+    }
+
+    async fn census(&self, filter: &JobFilter, now: Timestamp, most: u64) -> Result<Census> {
+        Ok(self.tables.lock().census(filter, now, most))
     }
 
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>> {

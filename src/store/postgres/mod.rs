@@ -39,15 +39,15 @@ use crate::domain::filter::JobFilter;
 use crate::domain::job::Job;
 use crate::domain::logs::LogRow;
 use crate::domain::session::Session;
-use crate::domain::stats::{Bucket, Count};
+use crate::domain::stats::{Bucket, Count, Facet, FacetTally};
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{
     BatchId, InstanceId, JobId, JobType, Origin, Position, QueueName, SessionId, Timestamp,
 };
 
 use super::{
-    Batch, Caught, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
-    ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    Batch, Caught, Census, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, News,
+    Orphan, Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
 };
 
 use self::error::late;
@@ -222,6 +222,18 @@ impl Store for PostgresStore {
 
     async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>> {
         within(&self.readers, figures::buckets(&self.readers, from_minute)).await
+    }
+
+    async fn roll_up(&self, before_minute: i64, rows: usize) -> Result<u64> {
+        within(&self.readers, fold::roll_up(&self.readers, before_minute, limit(rows))).await
+    }
+
+    async fn facet(&self, facet: &Facet, from_slot: i64) -> Result<Vec<(i64, FacetTally)>> {
+        within(&self.readers, figures::facet(&self.readers, facet, from_slot)).await
+    }
+
+    async fn census(&self, filter: &JobFilter, now: Timestamp, most: u64) -> Result<Census> {
+        within(&self.readers, list::census(&self.readers, filter, now, most)).await
     }
 
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>> {

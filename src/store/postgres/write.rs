@@ -106,6 +106,10 @@ const WRITE: &str = concat!(
     tallied AS (INSERT INTO stat_buckets (minute, job_type, queue, tally) \
     SELECT * FROM unnest($65::bigint[], $66::text[], $67::text[], $68::bytea[]) \
     WHERE (SELECT ok FROM checked)), \
+    faceted AS (INSERT INTO stat_facet_deltas \
+    SELECT f.* FROM jsonb_to_recordset($75::jsonb) AS f(key text, value text, slot bigint, \
+    created bigint, succeeded bigint, failed bigint, cancelled bigint, skipped bigint, \
+    started bigint, waited bigint, ended bigint, ran bigint) WHERE (SELECT ok FROM checked)), \
     noted AS (INSERT INTO changes (batch_id, time, job_ids, removed, ready, rules, transaction, next, \
     under_way) SELECT $69, $70, $71, $72::jsonb, $73::jsonb, $74::jsonb, ",
     transaction!(),

@@ -35,7 +35,8 @@ pub(super) async fn write(
     let mut tallies = std::mem::take(&mut writer.tallies);
     let mut sessions = openings(batch.creates.iter());
     sessions.extend(batch.sessions.iter().cloned());
-    let all = Figures::of(batch.creates.iter(), batch.writes.iter(), batch.deletes.iter());
+    let (creates, writes, deletes) = (&batch.creates, &batch.writes, &batch.deletes);
+    let all = Figures::of(batch, creates.iter(), writes.iter(), deletes.iter());
     let asked = Asked {
         misses: ask_misses(&mut script, batch, seen),
         holders: keys::ask(&mut script, batch),
@@ -94,7 +95,7 @@ impl Asked {
 fn prepare(
     script: &mut Script,
     batch: &Batch,
-    all: Figures,
+    all: Figures<'_>,
     (asked, answers): (Asked, &mut Answers),
     tallies: &mut Tallies,
 ) -> Result<(Committed, Place)> {

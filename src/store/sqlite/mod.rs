@@ -37,15 +37,15 @@ use crate::domain::filter::JobFilter;
 use crate::domain::job::Job;
 use crate::domain::logs::LogRow;
 use crate::domain::session::Session;
-use crate::domain::stats::{Bucket, Count};
+use crate::domain::stats::{Bucket, Count, Facet, FacetTally};
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{
     BatchId, InstanceId, JobId, JobType, Origin, Position, QueueName, SessionId, Timestamp,
 };
 
 use super::{
-    Batch, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, Orphan, Probe, Prune,
-    Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    Batch, Census, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, Orphan, Probe,
+    Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
 };
 
 use self::error::from_sqlx;
@@ -206,6 +206,18 @@ impl Store for SqliteStore {
 
     async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>> {
         figures::buckets(self.readers(), from_minute).await
+    }
+
+    async fn roll_up(&self, before_minute: i64, limit: usize) -> Result<u64> {
+        figures::roll_up(&mut *self.writer.lock().await, before_minute, limit).await
+    }
+
+    async fn facet(&self, facet: &Facet, from_slot: i64) -> Result<Vec<(i64, FacetTally)>> {
+        figures::facet(self.readers(), facet, from_slot).await
+    }
+
+    async fn census(&self, filter: &JobFilter, now: Timestamp, most: u64) -> Result<Census> {
+        list::census(self.readers(), filter, now, most).await
     }
 
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
