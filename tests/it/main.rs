@@ -36,6 +36,7 @@ mod types_rules;
 mod watch;
 mod watch_jobs;
 mod watch_model;
+mod watch_moves;
 mod watch_resume;
 mod year;
 
