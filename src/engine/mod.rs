@@ -7,8 +7,11 @@
 //! Invariants: every use case takes the [`Caller`](crate::auth::Caller); nothing is answered before it
 //! is durable; no request's future runs database work.
 
+mod breakers;
+mod bulk;
 mod create;
 mod db;
+mod defaults;
 mod dispatch;
 mod error;
 mod explain;
@@ -27,6 +30,7 @@ mod queues;
 mod quotas;
 pub mod registry;
 mod replicas;
+mod retention;
 mod schedule;
 pub mod session;
 mod stats;
@@ -51,6 +55,7 @@ use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::watch::{Feed, Hub};
 
+pub use bulk::{BulkStart, BulkWish};
 pub use create::{Assignment, CreateJob, Started};
 pub use dispatch::Waiter;
 pub use error::{Error, Result};
@@ -62,6 +67,7 @@ pub use pipeline::{Adoption, Created};
 pub use queues::Queue;
 pub use quotas::Quota;
 pub use replicas::set_clock;
+pub use retention::{LOOP as RETENTION_LOOP, PurgeJobs, Scribe, Whole};
 pub use stats::{FacetWindow, Figures, Lately, Stats, StatsFilter, Window};
 pub use summary::{Summary, SummaryQuery};
 pub use trigger::TriggerType;
@@ -79,6 +85,7 @@ use log_lines::LogLines;
 use pipeline::{After, Cache, Pipeline};
 use registry::Registry;
 use replicas::{Ears, Herald};
+use retention::Keeping;
 use schedule::Agenda;
 use session::Sessions;
 
@@ -98,6 +105,8 @@ pub struct Access {
     pub lanes: u32,
     /// What figures are kept by besides types and queues.
     pub facets: Option<Arc<FacetPolicy>>,
+    /// Jobs that may wait in all; 0 = any number.
+    pub max_pending: u32,
 }
 
 /// What ends when.
@@ -127,6 +136,8 @@ pub struct Inner {
     pub(crate) tasks: Tasks,
     pub(crate) registry: Arc<Registry>,
     agenda: Agenda,
+    /// Jobs that may wait in all, as this server was told; 0 = any number.
+    max_pending: u32,
     /// Whether others write the store, too.
     shared: bool,
     board: LoopBoard,
@@ -146,6 +157,7 @@ pub struct Inner {
     ears: Arc<Ears>,
     herald: Herald,
     facets: Option<Arc<FacetPolicy>>,
+    keeping: Keeping,
 }
 
 impl std::ops::Deref for Engine {
@@ -168,7 +180,7 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes, facets } = access;
+        let Access { timeout: store_timeout, lanes, facets, max_pending } = access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
@@ -213,6 +225,8 @@ impl Engine {
                 after: Arc::clone(&after),
                 metrics: metrics.clone(),
                 health: Arc::clone(&health),
+                registry: Arc::clone(&registry),
+                max_pending,
             },
             if is_shared { lanes as usize } else { 1 },
             store_timeout,
@@ -248,6 +262,7 @@ impl Engine {
             metrics,
             registry,
             agenda: Agenda::default(),
+            max_pending,
             shared: is_shared,
             shutdown,
             tasks: tasks.clone(),
@@ -267,6 +282,7 @@ impl Engine {
             ears,
             herald,
             facets,
+            keeping: Keeping::default(),
         }))
     }
 

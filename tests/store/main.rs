@@ -15,6 +15,7 @@ mod logs;
 mod outages;
 mod pooler;
 mod postgres;
+mod purge;
 mod rounds;
 mod rules;
 mod servers;

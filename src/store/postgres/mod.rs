@@ -26,6 +26,7 @@ mod open;
 mod place;
 mod pool;
 mod prune;
+mod purge;
 mod read;
 mod round;
 mod rules;
@@ -47,8 +48,9 @@ use crate::domain::{
 };
 
 use super::{
-    Batch, Caught, Census, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, News,
-    Orphan, Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    Batch, Caught, Census, ChangesSince, Committed, Ended, EndedQuery, KnownRequest, ListQuery,
+    LogQuery, News, Orphan, Probe, ProgressWrite, Prune, PurgeBatch, Purged, Result, Round, Rule,
+    RuleKey, RuleKind, Store, StoreInfo,
 };
 
 use self::error::late;
@@ -88,6 +90,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         logs::STATEMENTS,
         news::STATEMENTS,
         prune::STATEMENTS,
+        purge::STATEMENTS,
         read::STATEMENTS,
         round::STATEMENTS,
         rules::STATEMENTS,
@@ -223,6 +226,10 @@ impl Store for PostgresStore {
         within(&self.readers, figures::counts(&self.readers)).await
     }
 
+    async fn pending(&self) -> Result<Vec<(QueueName, i64)>> {
+        within(&self.readers, figures::pending(&self.readers)).await
+    }
+
     async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>> {
         within(&self.readers, figures::buckets(&self.readers, from_minute)).await
     }
@@ -270,6 +277,19 @@ impl Store for PostgresStore {
 
     async fn prune(&self, prune: Prune) -> Result<u64> {
         within(&self.readers, prune::run(&self.readers, prune)).await
+    }
+
+    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+        within(&self.readers, purge::look(&self.readers, query)).await
+    }
+
+    async fn purge(&self, batch: PurgeBatch) -> Result<Purged> {
+        // Beside the lanes: commits do not wait for a connection that it holds.
+        purge::run(&self.readers, &batch).await
+    }
+
+    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
+        within(&self.readers, purge::drop_logs(&self.readers, jobs)).await
     }
 
     async fn time(&self) -> Result<Option<Timestamp>> {
