@@ -11,10 +11,12 @@ use crate::domain::limits::{
 mod database;
 mod origin;
 mod peers;
+mod telling;
 mod transport;
 
 pub use database::Database;
 pub use peers::PeerLimits;
+pub use telling::Telling;
 pub use transport::{Connections, Streams, Transport};
 
 /// Settings of a server. The defaults are those of `jobplane serve`.
@@ -38,6 +40,8 @@ pub struct Config {
     pub shutdown_within: Duration,
     /// How connections and streams are kept.
     pub transport: Transport,
+    /// What is told, and how long it is kept.
+    pub telling: Telling,
 }
 
 /// A setting that cannot be.
@@ -69,6 +73,7 @@ impl Default for Config {
             periods: Periods::default(),
             shutdown_within: SHUTDOWN_WITHIN,
             transport: Transport::default(),
+            telling: Telling::default(),
         }
     }
 }
@@ -81,6 +86,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), Invalid> {
         origin::validate(&self.cors_origins)?;
         self.transport.validate()?;
+        self.telling.validate()?;
         transport::count(
             "database-read-connections",
             self.read_connections.into(),
@@ -112,6 +118,8 @@ pub struct Periods {
     pub poll: Duration,
     /// Schedules are looked at although none is known to be due, in case a hint was lost.
     pub schedules: Duration,
+    /// It is looked how long the oldest ready job of each queue has waited.
+    pub queues: Duration,
     /// Long logs are trimmed.
     pub logs: Duration,
     /// What is past its time is pruned.
@@ -134,6 +142,7 @@ impl Default for Periods {
             deadlines: Duration::from_secs(1),
             poll: POLL_INTERVAL,
             schedules: Duration::from_secs(30),
+            queues: Duration::from_secs(15),
             logs: Duration::from_secs(5),
             prune: Duration::from_secs(60),
             clock: Duration::from_secs(10),

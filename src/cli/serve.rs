@@ -3,6 +3,7 @@
 pub(super) mod database;
 mod peers;
 mod table;
+mod telling;
 mod transport;
 
 use std::net::SocketAddr;
@@ -47,6 +48,8 @@ pub struct Args {
     transport: transport::Args,
     #[command(flatten)]
     peers: peers::Args,
+    #[command(flatten)]
+    telling: telling::Args,
 }
 
 /// Runs the server until it is told to stop.
@@ -65,6 +68,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.database.set(&mut config);
     args.transport.set(&mut config);
     args.peers.set(&mut config);
+    args.telling.set(&mut config);
     app::serve(config).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -31,6 +31,7 @@ mod schedule;
 pub mod session;
 mod stats;
 mod summary;
+mod telling;
 mod trigger;
 mod types;
 mod unary;
@@ -45,6 +46,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::config::Telling;
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -88,13 +90,15 @@ pub struct Nudges {
     pub session_ended: Arc<Notify>,
 }
 
-/// How the store is used.
+/// How the store is used, and what is told in it.
 #[derive(Debug, Clone, Copy)]
 pub struct Access {
     /// How long a caller waits for it.
     pub timeout: Duration,
     /// Writers, if it takes several at once.
     pub lanes: u32,
+    /// What is told, and for how long.
+    pub telling: Telling,
 }
 
 /// What ends when.
@@ -142,6 +146,8 @@ pub struct Inner {
     log_lines: Arc<LogLines>,
     ears: Arc<Ears>,
     herald: Herald,
+    telling: Telling,
+    late: telling::Late,
 }
 
 impl std::ops::Deref for Engine {
@@ -164,7 +170,7 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes } = access;
+        let Access { timeout: store_timeout, lanes, telling } = access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
@@ -185,11 +191,7 @@ impl Engine {
             ended: Arc::clone(&nudges.session_ended),
             ears: Arc::clone(&ears),
         }));
-        let progress = Arc::clone(&live) as Arc<dyn crate::watch::LiveProgress>;
-        let feed = if is_shared { Feed::of_shared_store(progress) } else { Feed::new(progress) };
-        hub.lead_to(feed.clone());
-        let feeding = watch_jobs::feed(feed.clone(), shutdown.clone());
-        tasks.spawn_vital("view_feeder", &shutdown, feeding);
+        let feed = start_feed(is_shared, &live, &hub, tasks, &shutdown);
         let after = Arc::new(After {
             hub: hub.clone(),
             feed: feed.clone(),
@@ -209,6 +211,7 @@ impl Engine {
                 after: Arc::clone(&after),
                 metrics: metrics.clone(),
                 health: Arc::clone(&health),
+                wanted: telling.wanted,
             },
             if is_shared { lanes as usize } else { 1 },
             store_timeout,
@@ -262,6 +265,8 @@ impl Engine {
             log_lines,
             ears,
             herald,
+            telling,
+            late: telling::Late::default(),
         }))
     }
 
@@ -324,4 +329,20 @@ impl Engine {
     pub fn hub(&self) -> &Hub {
         &self.hub
     }
+}
+
+/// What those who watch many jobs hear from, with the task that feeds it.
+fn start_feed(
+    is_shared: bool,
+    live: &Arc<Live>,
+    hub: &Hub,
+    tasks: &Tasks,
+    shutdown: &Shutdown,
+) -> Feed {
+    let progress = Arc::clone(live) as Arc<dyn crate::watch::LiveProgress>;
+    let feed = if is_shared { Feed::of_shared_store(progress) } else { Feed::new(progress) };
+    hub.lead_to(feed.clone());
+    let feeding = watch_jobs::feed(feed.clone(), shutdown.clone());
+    tasks.spawn_vital("view_feeder", shutdown, feeding);
+    feed
 }

@@ -82,6 +82,12 @@ pub fn start(
         Some(Box::new(move |most| until.until_schedule(most))),
     );
     drive("log_trimmer", periods.logs, step(engine, |e| async move { e.trim_logs().await }), None);
+    drive(
+        "queue_watchdog",
+        periods.queues,
+        step(engine, |e| async move { e.watch_queue_ages().await }),
+        None,
+    );
     drive("pruner", periods.prune, step(engine, |e| async move { e.prune().await }), None);
     if !engine.is_shared() {
         return;

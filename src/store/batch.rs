@@ -11,6 +11,7 @@ use crate::domain::stats::Changes;
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{BatchId, JobId, Position, QueueName, SessionId, Timestamp};
 
+use super::events::{AuditWrite, EventWrite};
 use super::rules::{RuleKey, RuleWrite};
 
 /// The names that must be unique.
@@ -210,6 +211,10 @@ pub struct Batch {
     pub sessions: Vec<SessionWrite>,
     /// Rules, at most one write for each: if one misses its guard, nothing of the batch is written.
     pub rules: Vec<RuleWrite>,
+    /// What is told with it.
+    pub events: Vec<EventWrite>,
+    /// Who did what in it.
+    pub audit: Vec<AuditWrite>,
 }
 
 impl Batch {
@@ -226,6 +231,8 @@ impl Batch {
             progress: Vec::new(),
             sessions: Vec::new(),
             rules: Vec::new(),
+            events: Vec::new(),
+            audit: Vec::new(),
         }
     }
 
@@ -239,6 +246,8 @@ impl Batch {
             && self.progress.is_empty()
             && self.sessions.is_empty()
             && self.rules.is_empty()
+            && self.events.is_empty()
+            && self.audit.is_empty()
     }
 }
 
@@ -280,6 +289,8 @@ pub struct Committed {
     pub logs: Vec<Appended>,
     /// Of each session write: whether it applied.
     pub sessions: Vec<bool>,
+    /// Of each event: whether it was written.
+    pub events: Vec<bool>,
     /// Rules whose guard missed: then nothing was written, and all else is missed too.
     pub missed_rules: Vec<RuleKey>,
     /// Its place in the change log; none if the batch was empty or missed a rule, and maybe none if it
@@ -296,6 +307,7 @@ impl Committed {
             deletes: vec![false; batch.deletes.len()],
             logs: vec![Appended::Missed; batch.logs.len()],
             sessions: vec![false; batch.sessions.len()],
+            events: vec![false; batch.events.len()],
             missed_rules,
             position: None,
         }

@@ -16,6 +16,7 @@ use crate::domain::{JobType, Timestamp};
 
 use super::commits::Commits;
 use super::connections::Connections;
+use super::events::Events;
 use super::jobs::{Finished, Jobs, QueueDepth};
 use super::logs;
 use super::rpcs::Rpcs;
@@ -37,6 +38,7 @@ struct Instruments {
     commits: Commits,
     rpcs: Rpcs,
     connections: Connections,
+    events: Events,
     workers: Gauge,
     watchers: Gauge,
     views: Gauge,
@@ -64,12 +66,14 @@ impl Metrics {
         let commits = Commits::register(&mut registry);
         let rpcs = Rpcs::register(&mut registry);
         let connections = Connections::register(&mut registry);
+        let events = Events::register(&mut registry);
         Self(Arc::new(Instruments {
             registry,
             jobs,
             commits,
             rpcs,
             connections,
+            events,
             workers,
             watchers,
             views,
@@ -80,6 +84,11 @@ impl Metrics {
     /// Counts a job that came to its end.
     pub fn job_finished(&self, job: &Finished<'_>) {
         self.0.jobs.finished(job);
+    }
+
+    /// Counts an event that was written, by its name.
+    pub fn event(&self, name: &'static str) {
+        self.0.events.told(name);
     }
 
     /// Notes when a job of a type last succeeded, for instance as the store remembers it.

@@ -86,7 +86,7 @@ impl Writer {
     ) {
         let missed = |id: &JobId| matches!(fate.get(id), Some(Written::Missed));
         match (piece, verdict) {
-            (Work::Create { new, reply }, Verdict::OnCreate(place)) => {
+            (Work::Create { new, reply, .. }, Verdict::OnCreate(place)) => {
                 let answer = match committed.creates.get(place) {
                     Some(Written::Done) => Ok(Created { job: new.job, existing: false }),
                     Some(Written::KeyTaken { kind, holder }) => {
@@ -97,15 +97,17 @@ impl Writer {
                 reply.send(answer);
             }
             (Work::Command { job_id, command, patient, reply }, Verdict::OnJob(answer)) => {
-                match fate.get(&job_id) {
-                    Some(Written::Missed) => {
-                        self.repeat(Work::Command { job_id, command, patient, reply }, times);
-                    }
-                    Some(Written::KeyTaken { kind, holder }) => match answer {
-                        Ok(Some(job)) => reply.send(Err(taken(*kind, *holder, &job))),
-                        other => reply.send(settled(other, job_id)),
-                    },
-                    Some(Written::Done) | None => reply.send(settled(answer, job_id)),
+                if missed(&job_id) {
+                    self.repeat(Work::Command { job_id, command, patient, reply }, times);
+                } else {
+                    reply.send(commanded(answer, job_id, fate.get(&job_id)));
+                }
+            }
+            (Work::Deed { job_id, command, deed, reply }, Verdict::OnJob(answer)) => {
+                if missed(&job_id) {
+                    self.repeat(Work::Deed { job_id, command, deed, reply }, times);
+                } else {
+                    reply.send(commanded(answer, job_id, fate.get(&job_id)));
                 }
             }
             (Work::Fence { of, reply }, Verdict::OnJob(answer)) => {
@@ -115,15 +117,15 @@ impl Writer {
                     reply.send(settled(answer, of.job_id));
                 }
             }
-            (Work::Delete { job_id, reply }, Verdict::OnDelete(place)) => {
+            (Work::Delete { job_id, deed, reply }, Verdict::OnDelete(place)) => {
                 if committed.deletes.get(place) == Some(&true) {
                     self.parts.after.deleted(job_id);
                     reply.send(Ok(()));
                 } else {
-                    self.repeat(Work::Delete { job_id, reply }, times);
+                    self.repeat(Work::Delete { job_id, deed, reply }, times);
                 }
             }
-            (Work::Delete { reply, job_id }, Verdict::OnJob(answer)) => {
+            (Work::Delete { reply, job_id, .. }, Verdict::OnJob(answer)) => {
                 reply.send(settled(answer, job_id).map(drop));
             }
             (Work::Logs { batch, patient, reply }, Verdict::OnLogs(place)) => {
@@ -154,8 +156,14 @@ impl Writer {
                     self.repeat(again, times);
                 }
             }
-            (Work::Session { reply, .. }, Verdict::OnSession(place)) => {
+            (
+                Work::Session { reply, .. } | Work::Expire { reply, .. },
+                Verdict::OnSession(place),
+            ) => {
                 reply.send(Ok(committed.sessions.get(place) == Some(&true)));
+            }
+            (Work::Note { reply, .. }, Verdict::OnNote(events)) => {
+                reply.send(Ok(committed.events.get(events).unwrap_or_default().to_vec()));
             }
             (Work::Progress { reply, .. }, Verdict::OnCommit) => reply.send(Ok(())),
             (Work::Rules { change, reply }, Verdict::OnRules(creates)) => {
@@ -175,6 +183,20 @@ impl Writer {
                 self.repeat(piece, times);
             }
         }
+    }
+}
+
+/// The answer to a command whose write did not miss.
+fn commanded(
+    answer: Result<Option<Job>, Error>,
+    job_id: JobId,
+    fate: Option<&Written>,
+) -> Result<Job, Error> {
+    match (fate, answer) {
+        (Some(Written::KeyTaken { kind, holder }), Ok(Some(job))) => {
+            Err(taken(*kind, *holder, &job))
+        }
+        (_, answer) => settled(answer, job_id),
     }
 }
 

@@ -3,11 +3,15 @@
 
 use std::collections::HashMap;
 
+use crate::domain::audit::{AuditEvent, Deed};
+use crate::domain::event::{Event, Wanted, of_change};
 use crate::domain::machine::{self, Applied, Command, Effect, Now, Refusal};
 use crate::domain::stats::Changes;
 use crate::domain::status::{Attempt, StateKind};
-use crate::domain::{BatchId, Job, JobId, JobStatus};
-use crate::store::{Batch, JobDelete, JobWrite, KeyChange, RuleWrite, SessionWrite, holds_key};
+use crate::domain::{BatchId, Job, JobId, JobStatus, Timestamp};
+use crate::store::{
+    Batch, Cause, JobDelete, JobWrite, KeyChange, NewJob, RuleWrite, SessionWrite, holds_key,
+};
 
 use super::super::error::Error;
 use super::work::{Adoption, Opened, RuleChange, Work};
@@ -20,6 +24,8 @@ pub(super) struct Desk {
     pub(super) effects: Vec<Effect>,
     superseded: Vec<Attempt>,
     changes: Changes,
+    events: Vec<Event>,
+    audit: Vec<AuditEvent>,
     deleted: bool,
 }
 
@@ -32,6 +38,8 @@ impl Desk {
             effects: Vec::new(),
             superseded: Vec::new(),
             changes: Changes::default(),
+            events: Vec::new(),
+            audit: Vec::new(),
             deleted: false,
         }
     }
@@ -61,6 +69,8 @@ pub(super) enum Verdict {
     OnSession(usize),
     /// Hangs on the commit as a whole; its creates are these.
     OnRules(std::ops::Range<usize>),
+    /// Hangs on the commit as a whole; its events are these.
+    OnNote(std::ops::Range<usize>),
     /// Hangs on the commit as a whole.
     OnCommit,
     /// Must be decided again on a fresh read: it would write nothing, and nothing of the kind may be
@@ -78,27 +88,36 @@ pub(super) struct Folded {
     pub(super) work: Vec<(Work, Verdict)>,
 }
 
+/// Under what a batch is decided.
+pub(super) struct Moment {
+    pub(super) id: BatchId,
+    pub(super) now: Timestamp,
+    pub(super) wanted: Wanted,
+}
+
 /// Decides `work` on the jobs read.
 pub(super) fn fold(
     work: Vec<Work>,
     read: Vec<Job>,
     cached: Vec<Job>,
-    id: BatchId,
-    now: crate::domain::Timestamp,
+    moment: &Moment,
     mut chance: impl FnMut() -> f64,
 ) -> Folded {
     let mut desks: HashMap<JobId, Desk> = HashMap::with_capacity(read.len() + cached.len());
     desks.extend(cached.into_iter().map(|job| (job.id, Desk::new(job, true))));
     desks.extend(read.into_iter().map(|job| (job.id, Desk::new(job, false))));
-    let mut batch = Batch::new(id, now);
+    let mut batch = Batch::new(moment.id, moment.now);
     let mut decided = Vec::with_capacity(work.len());
     for piece in work {
-        let verdict = decide(&piece, &mut desks, &mut batch, now, &mut chance);
+        let verdict = decide(&piece, &mut desks, &mut batch, moment, &mut chance);
         decided.push((piece, verdict));
     }
     let mut written = Vec::new();
     for (job_id, desk) in &mut desks {
         if desk.is_changed() && !desk.deleted {
+            let cause = Cause::Write(batch.writes.len());
+            desk.events.drain(..).for_each(|event| batch.tell(cause, event));
+            desk.audit.drain(..).for_each(|event| batch.record(cause, event));
             batch.writes.push(write_of(desk));
             written.push(*job_id);
         }
@@ -112,23 +131,32 @@ fn decide(
     piece: &Work,
     desks: &mut HashMap<JobId, Desk>,
     batch: &mut Batch,
-    now: crate::domain::Timestamp,
+    moment: &Moment,
     chance: &mut impl FnMut() -> f64,
 ) -> Verdict {
+    let now = moment.now;
     match piece {
-        Work::Create { new, .. } => {
-            batch.creates.push((**new).clone());
-            Verdict::OnCreate(batch.creates.len() - 1)
+        Work::Create { new, deed, .. } => {
+            let place = create(batch, new, moment.wanted);
+            if let Some(deed) = deed {
+                let event = deed.done_to(&new.job, None, Some(&new.job.status), now);
+                batch.record(Cause::Create(place), event);
+            }
+            Verdict::OnCreate(place)
         }
         Work::Command { job_id, command, .. } => {
             let at = Now { time: now, chance: chance() };
-            command_verdict(desks, *job_id, command, at)
+            command_verdict(desks, *job_id, command, None, (at, moment.wanted))
+        }
+        Work::Deed { job_id, command, deed, .. } => {
+            let at = Now { time: now, chance: chance() };
+            command_verdict(desks, *job_id, command, Some(deed), (at, moment.wanted))
         }
         Work::Fence { of, .. } => match fence(desks, of) {
             Some(answer) => Verdict::OnJob(answer.map(Some)),
             None => Verdict::Again,
         },
-        Work::Delete { job_id, .. } => delete_verdict(desks, batch, *job_id),
+        Work::Delete { job_id, deed, .. } => delete_verdict(desks, batch, *job_id, deed),
         Work::Logs { batch: lines, .. } => {
             let of = Adoption { job_id: lines.job_id, lease_epoch: lines.lease_epoch };
             match fence(desks, &of) {
@@ -148,7 +176,7 @@ fn decide(
             let mut opened = settled.clone().unwrap_or_default();
             for of in running {
                 let adopt = Command::Adopt { lease_epoch: of.lease_epoch, session: session.id };
-                match adoption(desks, of, adopt, now) {
+                match adoption(desks, of, adopt, moment) {
                     Ok(job) => opened.adopted.push(job),
                     Err(Some(reason)) => opened.revoked.push((of.clone(), reason)),
                     Err(None) => {}
@@ -160,7 +188,18 @@ fn decide(
             batch.sessions.push(write.clone());
             Verdict::OnSession(batch.sessions.len() - 1)
         }
-        Work::Rules { change, .. } => rules_verdict(change, desks, batch, now),
+        Work::Expire { session, lost, .. } => {
+            let place = batch.sessions.len();
+            batch.sessions.push(SessionWrite::Expire { id: *session });
+            batch.tell(Cause::Session(place), (**lost).clone());
+            Verdict::OnSession(place)
+        }
+        Work::Note { events, audit, .. } => {
+            let first = batch.events.len();
+            note(batch, events, audit);
+            Verdict::OnNote(first..batch.events.len())
+        }
+        Work::Rules { change, .. } => rules_verdict(change, desks, batch, moment),
         Work::Progress { rows, .. } => {
             batch.progress.extend(rows.iter().cloned());
             Verdict::OnCommit
@@ -168,11 +207,31 @@ fn decide(
     }
 }
 
+/// Adds a create with what is told of it; answers its place.
+fn create(batch: &mut Batch, new: &NewJob, wanted: Wanted) -> usize {
+    let place = batch.creates.len();
+    if let Some(event) = of_change(None, &new.job, &[], wanted) {
+        batch.tell(Cause::Create(place), event);
+    }
+    batch.creates.push(new.clone());
+    place
+}
+
+/// Adds what hangs on the batch as a whole.
+fn note(batch: &mut Batch, events: &[Event], audit: &[AuditEvent]) {
+    for event in events {
+        batch.tell(Cause::Batch, event.clone());
+    }
+    for event in audit {
+        batch.record(Cause::Batch, event.clone());
+    }
+}
+
 fn rules_verdict(
     change: &RuleChange,
     desks: &mut HashMap<JobId, Desk>,
     batch: &mut Batch,
-    now: crate::domain::Timestamp,
+    moment: &Moment,
 ) -> Verdict {
     let taken = |write: &RuleWrite| batch.rules.iter().any(|other| other.key == write.key);
     if change.writes.iter().any(taken) {
@@ -181,10 +240,14 @@ fn rules_verdict(
     }
     batch.rules.extend(change.writes.iter().cloned());
     let first = batch.creates.len();
-    batch.creates.extend(change.creates.iter().cloned());
+    for new in &change.creates {
+        create(batch, new, moment.wanted);
+    }
+    note(batch, &change.events, &change.audit);
+    let at = Now::at(moment.now);
     for (job_id, command) in &change.commands {
         // Refused or done already: the job went on meanwhile.
-        let _ = command_verdict(desks, *job_id, command, Now::at(now));
+        let _ = command_verdict(desks, *job_id, command, None, (at, moment.wanted));
     }
     Verdict::OnRules(first..batch.creates.len())
 }
@@ -193,14 +256,19 @@ fn command_verdict(
     desks: &mut HashMap<JobId, Desk>,
     job_id: JobId,
     command: &Command,
-    now: Now,
+    deed: Option<&Deed>,
+    (now, wanted): (Now, Wanted),
 ) -> Verdict {
     let Some(desk) = desks.get_mut(&job_id).filter(|desk| !desk.deleted) else {
         return Verdict::OnJob(Err(Error::JobNotFound(job_id)));
     };
     match machine::apply(&desk.job.spec, &desk.job.status, command.clone(), now) {
         Ok(Applied::Changed(transition)) => {
-            desk.take(*transition);
+            if let Some(deed) = deed {
+                let (before, after) = (&desk.job.status, &transition.status);
+                desk.audit.push(deed.done_to(&desk.job, Some(before), Some(after), now.time));
+            }
+            desk.take(*transition, wanted);
             Verdict::OnJob(Ok(Some(desk.job.clone())))
         }
         Ok(Applied::Unchanged) | Err(_) if desk.from_cache => Verdict::Again,
@@ -210,9 +278,10 @@ fn command_verdict(
 }
 
 impl Desk {
-    fn take(&mut self, transition: machine::Transition) {
+    fn take(&mut self, transition: machine::Transition, wanted: Wanted) {
         self.changes.record(Some(&self.job.status), &transition.status);
-        self.job.status = transition.status;
+        let before = std::mem::replace(&mut self.job.status, transition.status);
+        self.events.extend(of_change(Some(&before), &self.job, &transition.effects, wanted));
         self.effects.extend(transition.effects);
         self.superseded.extend(transition.superseded);
     }
@@ -237,7 +306,12 @@ const fn stale(status: &JobStatus, presented: i64) -> Refusal {
     Refusal::StaleLease { held: status.lease_epoch, presented, state: status.kind() }
 }
 
-fn delete_verdict(desks: &mut HashMap<JobId, Desk>, batch: &mut Batch, job_id: JobId) -> Verdict {
+fn delete_verdict(
+    desks: &mut HashMap<JobId, Desk>,
+    batch: &mut Batch,
+    job_id: JobId,
+    deed: &Deed,
+) -> Verdict {
     let Some(desk) = desks.get_mut(&job_id).filter(|desk| !desk.deleted) else {
         return Verdict::OnJob(Err(Error::JobNotFound(job_id)));
     };
@@ -248,6 +322,8 @@ fn delete_verdict(desks: &mut HashMap<JobId, Desk>, batch: &mut Batch, job_id: J
         return Verdict::OnJob(Err(Error::NotOver(job_id)));
     }
     desk.deleted = true;
+    let event = deed.done_to(&desk.base, Some(&desk.base.status), None, batch.now);
+    batch.record(Cause::Delete(batch.deletes.len()), event);
     batch
         .deletes
         .push(JobDelete { expected_revision: desk.base.status.revision, job: desk.base.clone() });
@@ -260,14 +336,14 @@ fn adoption(
     desks: &mut HashMap<JobId, Desk>,
     of: &Adoption,
     adopt: Command,
-    now: crate::domain::Timestamp,
+    moment: &Moment,
 ) -> Result<Job, Option<String>> {
     let Some(desk) = desks.get_mut(&of.job_id).filter(|desk| !desk.deleted) else {
         return Err(Some("there is no such job".to_owned()));
     };
-    match machine::apply(&desk.job.spec, &desk.job.status, adopt, Now::at(now)) {
+    match machine::apply(&desk.job.spec, &desk.job.status, adopt, Now::at(moment.now)) {
         Ok(Applied::Changed(transition)) => {
-            desk.take(*transition);
+            desk.take(*transition, moment.wanted);
             Ok(desk.job.clone())
         }
         Ok(Applied::Unchanged) => Ok(desk.job.clone()),

@@ -27,6 +27,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::domain::Job;
+use crate::domain::event::Wanted;
 use crate::runtime::{Clock, Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -50,6 +51,8 @@ pub(super) struct Parts {
     pub(super) after: Arc<After>,
     pub(super) metrics: Metrics,
     pub(super) health: Arc<Health>,
+    /// Which events are told that are not worth a row unless somebody asks for them.
+    pub(super) wanted: Wanted,
 }
 
 impl Parts {

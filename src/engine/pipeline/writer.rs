@@ -17,7 +17,7 @@ use crate::telemetry::chain;
 
 use super::super::error::Error;
 use super::Parts;
-use super::fold::fold;
+use super::fold::{Moment, fold};
 use super::queue::Queue;
 use super::unheard::{Kept, Unheard};
 use super::work::Work;
@@ -168,7 +168,8 @@ impl Writer {
         };
         let id = BatchId(Uuid::now_v7());
         let now = self.parts.clock.now();
-        let folded = fold(work, read, cached, id, now, || rand::random_range(-1.0..=1.0));
+        let moment = Moment { id, now, wanted: self.parts.wanted };
+        let folded = fold(work, read, cached, &moment, || rand::random_range(-1.0..=1.0));
         if folded.batch.is_empty() {
             self.answer(folded, &Committed::default(), times);
             return Ok(Settled::Yes);

@@ -104,15 +104,14 @@ impl Engine {
     pub(super) async fn change_rules<T: Send>(
         &self,
         keys: Vec<RuleKey>,
-        decide: impl Fn(&[Rule]) -> Result<(Vec<RuleWrite>, T)> + Send + Sync,
+        decide: impl Fn(&[Rule]) -> Result<(RuleChange, T)> + Send + Sync,
     ) -> Result<T> {
         for _ in 0..=GUARD_REPEATS_MAX {
             let found = self.fresh_rules(keys.clone()).await?;
-            let (writes, outcome) = decide(&found)?;
-            if writes.is_empty() {
+            let (change, outcome) = decide(&found)?;
+            if change.writes.is_empty() {
                 return Ok(outcome);
             }
-            let change = RuleChange { writes, ..RuleChange::default() };
             match self.write_rules(change).await? {
                 RulesChanged::Done(_) => return Ok(outcome),
                 RulesChanged::Missed => {}

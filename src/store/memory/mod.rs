@@ -9,6 +9,7 @@
 
 mod changes;
 mod commit;
+mod events;
 mod logs;
 mod read;
 mod rules;
@@ -33,12 +34,14 @@ use crate::domain::{
 use crate::runtime::Clock;
 
 use self::changes::ChangeLog;
+use self::events::Told;
 use self::shared::Share;
 use self::turns::{Turn, Turns};
 use super::rows::Flushed;
 use super::{
-    Batch, Caught, ChangesSince, Committed, KeyKind, KnownRequest, ListQuery, LogQuery, News,
-    Orphan, Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    AuditQuery, Batch, Caught, ChangesSince, Committed, EventPage, EventQuery, KeyKind,
+    KnownRequest, ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite, Prune, Result, Round,
+    Rule, RuleKey, RuleKind, Store, StoreInfo, StoredAudit,
 };
 
 /// A store that forgets everything with its process.
@@ -76,6 +79,7 @@ struct Tables {
     buckets: BTreeMap<(i64, StatKey), Tally>,
     changes: ChangeLog,
     rules: BTreeMap<RuleKey, Rule>,
+    told: Told,
 }
 
 impl MemoryStore {
@@ -328,6 +332,15 @@ impl Store for MemoryStore {
 
     async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
         Ok(self.tables.lock().rules(|key| keys.contains(key)))
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Option<EventPage>> {
+        let tables = self.tables.lock();
+        Ok(tables.told.events(query, &tables.changes.position()))
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<StoredAudit>> {
+        Ok(self.tables.lock().told.audit(query))
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {

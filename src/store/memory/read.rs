@@ -220,6 +220,7 @@ impl Tables {
         left = prune.limit;
         let before = prune.buckets_before.minute();
         self.buckets.retain(|(minute, _), _| goes(*minute < before, &mut left));
+        gone += self.told.prune(&prune);
         gone
     }
 }

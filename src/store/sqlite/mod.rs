@@ -10,6 +10,7 @@
 mod changes;
 mod commit;
 mod error;
+mod events;
 mod figures;
 mod input;
 mod jobs;
@@ -44,8 +45,9 @@ use crate::domain::{
 };
 
 use super::{
-    Batch, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, Orphan, Probe, Prune,
-    Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    AuditQuery, Batch, ChangesSince, Committed, EventPage, EventQuery, KnownRequest, ListQuery,
+    LogQuery, Orphan, Probe, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    StoredAudit,
 };
 
 use self::error::from_sqlx;
@@ -78,6 +80,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         &[VERSION, PING, SIZE, CHECKPOINT],
         changes::STATEMENTS,
         commit::STATEMENTS,
+        events::STATEMENTS,
         figures::STATEMENTS,
         jobs::STATEMENTS,
         keys::STATEMENTS,
@@ -227,6 +230,14 @@ impl Store for SqliteStore {
 
     async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
         rules::by_key(self.short_readers(), keys).await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Option<EventPage>> {
+        events::page(self.readers(), query).await
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<StoredAudit>> {
+        events::audit(self.readers(), query).await
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {

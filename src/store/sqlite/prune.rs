@@ -4,7 +4,7 @@ use crate::store::{Prune, Result};
 
 use super::writer::Writer;
 
-pub(super) const STATEMENTS: &[&str] = &[CHANGES, SESSIONS, REQUESTS, BUCKETS];
+pub(super) const STATEMENTS: &[&str] = &[CHANGES, SESSIONS, REQUESTS, BUCKETS, EVENTS, AUDIT];
 
 /// Of the oldest rows those before the first that is young enough: a hole in the log would look like no
 /// change.
@@ -24,6 +24,13 @@ const BUCKETS: &str = "DELETE FROM stat_buckets WHERE (minute, job_type, queue) 
     SELECT minute, job_type, queue FROM stat_buckets WHERE minute < ?1 \
     ORDER BY minute, job_type, queue LIMIT ?2 + 0)";
 
+/// Of the oldest rows: they were written in this order, so there are hardly older ones behind younger ones.
+const EVENTS: &str = "DELETE FROM events WHERE time < ?1 AND position IN (\
+    SELECT position FROM events ORDER BY position LIMIT ?2 + 0)";
+
+const AUDIT: &str = "DELETE FROM audit_events WHERE position IN (\
+    SELECT position FROM audit_events WHERE time < ?1 ORDER BY time, position LIMIT ?2 + 0)";
+
 /// Answers how many rows went.
 pub(super) async fn run(writer: &mut Writer, prune: Prune) -> Result<u64> {
     let mut script = writer.begin().await?;
@@ -33,6 +40,8 @@ pub(super) async fn run(writer: &mut Writer, prune: Prune) -> Result<u64> {
         (SESSIONS, prune.sessions_before.as_micros()),
         (REQUESTS, prune.requests_before.as_micros()),
         (BUCKETS, prune.buckets_before.minute()),
+        (EVENTS, prune.events_before.as_micros()),
+        (AUDIT, prune.audit_before.as_micros()),
     ] {
         places.push(script.add(statement));
         script.bind(before).bind(super::limit(prune.limit));

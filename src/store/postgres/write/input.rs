@@ -14,6 +14,7 @@ use crate::store::{Batch, KeyChange, Result};
 
 use super::super::bound::Bound;
 use super::super::changes::Entry;
+use super::super::events;
 
 use self::history::History;
 use self::jobs::{Jobs, Statuses};
@@ -116,6 +117,7 @@ pub(super) struct Input<'a> {
     batch: Uuid,
     time: i64,
     entry: Entry,
+    told: events::Columns,
 }
 
 impl<'a> Input<'a> {
@@ -138,20 +140,23 @@ impl<'a> Input<'a> {
             batch: passed.batch.id.0,
             time: passed.batch.now.as_micros(),
             entry: Entry::of(passed)?,
+            told: events::Columns::of(passed.events(), passed.audit())?,
         })
     }
 
     pub(super) fn bind(self, query: Bound) -> Bound {
         let query = self.statuses.bind(self.jobs.bind(query));
         let query = self.history.bind(self.progress.bind(query));
-        self.figures
+        let query = self
+            .figures
             .bind(query.bind(self.gone).bind(self.released))
             .bind(self.batch)
             .bind(self.time)
             .bind(self.entry.job_ids)
             .bind(self.entry.removed)
             .bind(self.entry.ready)
-            .bind(self.entry.rules)
+            .bind(self.entry.rules);
+        self.told.bind(query)
     }
 }
 
