@@ -1,5 +1,6 @@
 //! AdminService: what operators look at, and what they set.
 
+mod events;
 mod info;
 mod workers;
 
@@ -70,6 +71,23 @@ impl AdminService for AdminApi {
         let info = self.engine.info(&caller(&request)).await;
         Ok(Response::new(info::to_proto(&info)))
     }
+
+    async fn list_events(
+        &self,
+        request: Request<v1::ListEventsRequest>,
+    ) -> Result<Response<v1::ListEventsResponse>, Status> {
+        let caller = caller(&request);
+        events::events(&self.engine, &caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_audit_events(
+        &self,
+        request: Request<v1::ListAuditEventsRequest>,
+    ) -> Result<Response<v1::ListAuditEventsResponse>, Status> {
+        let caller = caller(&request);
+        events::audit(&self.engine, &caller, request.into_inner()).await.map(Response::new)
+    }
+
     async fn update_queue(
         &self,
         request: Request<v1::UpdateQueueRequest>,

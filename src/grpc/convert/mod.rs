@@ -12,6 +12,7 @@ pub mod attempt;
 pub mod cancel;
 pub mod enums;
 pub mod error;
+pub mod event;
 pub mod filter;
 pub mod ids;
 pub mod job;
