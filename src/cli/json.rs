@@ -38,16 +38,20 @@ macro_rules! described {
 }
 
 described! {
+    v1::AuditEvent: "AuditEvent",
     v1::CancelJobResponse: "CancelJobResponse",
     v1::CreateJobResponse: "CreateJobResponse",
     v1::DeleteJobResponse: "DeleteJobResponse",
     v1::GetJobResponse: "GetJobResponse",
+    v1::Event: "Event",
     v1::ExplainJobResponse: "ExplainJobResponse",
     v1::GetJobTypeResponse: "GetJobTypeResponse",
     v1::GetStatsResponse: "GetStatsResponse",
     v1::GetSummaryResponse: "GetSummaryResponse",
     v1::Job: "Job",
     v1::JobType: "JobType",
+    v1::ListAuditEventsResponse: "ListAuditEventsResponse",
+    v1::ListEventsResponse: "ListEventsResponse",
     v1::ListJobAttemptsResponse: "ListJobAttemptsResponse",
     v1::ListJobLogsResponse: "ListJobLogsResponse",
     v1::ListJobTypesResponse: "ListJobTypesResponse",

@@ -18,6 +18,7 @@ use crate::telemetry::chain;
 
 mod active;
 mod apply;
+mod audit;
 mod cancel;
 mod client;
 mod completions;
@@ -25,6 +26,7 @@ mod delete;
 mod demo;
 mod describe;
 mod each;
+mod events;
 mod exit;
 mod explain;
 mod filter;
@@ -157,6 +159,10 @@ enum Ask {
     Workers(workers::Args),
     /// Show where jobs wait
     Queues(queues::Args),
+    /// Show what happened, and follow what happens
+    Events(events::Args),
+    /// Show who did what to which job, type or queue
+    Audit(audit::Args),
     /// Pause a queue, resume it, or set its limits
     Queue(queue::Args),
     /// Declare types, queues and quotas as a file says, and show what that changes
@@ -299,6 +305,8 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::Top(args) => top::run(args, context, out).await,
         Ask::Workers(args) => workers::run(args, context, out).await,
         Ask::Queues(args) => queues::run(args, context, out).await,
+        Ask::Events(args) => events::run(args, context, out).await,
+        Ask::Audit(args) => audit::run(args, context, out).await,
         Ask::Queue(args) => queue::run(args, context, out).await,
         Ask::Apply(args) => Box::pin(apply::run(args, context, out)).await,
         Ask::Types(args) => Box::pin(types::run(args, context, out)).await,

@@ -36,6 +36,7 @@ named! {
     AttemptOutcome: "ATTEMPT_OUTCOME_" [],
     CancelCause: "CANCEL_CAUSE_" [],
     ErrorOrigin: "ERROR_ORIGIN_" [],
+    EventSeverity: "EVENT_SEVERITY_" [],
     JobState: "JOB_STATE_" ["pending", "running", "succeeded", "failed", "cancelled", "skipped"],
     JobTrigger: "JOB_TRIGGER_" [],
     JobTypeOrigin: "JOB_TYPE_ORIGIN_" [],
