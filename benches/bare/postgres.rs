@@ -77,7 +77,7 @@ impl Loop {
                 "SELECT j.id, j.spec, j.payload, s.status, s.result, NULL::bytea FROM unnest",
             )?,
             session,
-            spec: rmp_serde::to_vec_named(life.spec.as_ref())?,
+            spec: life.asked()?,
             statuses: [pending?, running?, succeeded?],
             tally: rmp_serde::to_vec_named(&Tally::default())?,
             life,
@@ -238,6 +238,8 @@ impl Loop {
             .bind(&self.jobs)
             .bind("[]")
             .bind(ready(self.step, time))
+            .bind("[]")
+            // Figures by owner and label: not asked for.
             .bind("[]")
             // Events and the audit.
             .bind(none::<i64>())

@@ -79,6 +79,8 @@ actions! {
     PutQuota = "put_quota", "PutQuota";
     /// A quota was taken away.
     DeleteQuota = "delete_quota", "DeleteQuota";
+    /// What holds for every type changed.
+    UpdateDefaults = "update_defaults", "UpdateDefaults";
     /// A worker is to be emptied.
     DrainWorker = "drain_worker", "DrainWorker";
     /// Stuck jobs were swept by hand. Each of them is audited, too.
@@ -115,6 +117,8 @@ pub enum AuditSubject {
     },
     /// Many jobs: what came of it stands in `after`.
     Jobs,
+    /// What holds for the whole server.
+    Server,
 }
 
 /// Fields with their values as people read them.
@@ -151,7 +155,8 @@ impl AuditEvent {
             AuditSubject::Queue(_)
             | AuditSubject::Quota(_)
             | AuditSubject::Worker { .. }
-            | AuditSubject::Jobs => None,
+            | AuditSubject::Jobs
+            | AuditSubject::Server => None,
         }
     }
 
@@ -164,7 +169,8 @@ impl AuditEvent {
             | AuditSubject::Queue(_)
             | AuditSubject::Quota(_)
             | AuditSubject::Worker { .. }
-            | AuditSubject::Jobs => None,
+            | AuditSubject::Jobs
+            | AuditSubject::Server => None,
         }
     }
 }

@@ -143,7 +143,7 @@ impl Engine {
 
     /// Lets go of a job that is over, with its log and history.
     pub async fn delete(&self, caller: &Caller, job_id: JobId) -> Result<()> {
-        let deed = Box::new(Deed::new(caller.principal(), AuditAction::DeleteJob));
+        let deed = Some(Box::new(Deed::new(caller.principal(), AuditAction::DeleteJob)));
         self.pipeline.ask(|reply| Work::Delete { job_id, deed, reply }).await
     }
 
@@ -185,7 +185,7 @@ impl Engine {
 /// would be wrong: it neither shows nor takes from the others.
 fn counted(filter: &JobFilter, counts: &[Count]) -> u64 {
     let of = |count: &&Count| {
-        (filter.types.is_empty() || filter.types.contains(&count.key.job_type))
+        filter.takes_type(&count.key.job_type)
             && (filter.queues.is_empty() || filter.queues.contains(&count.key.queue))
             && (filter.states.is_empty() || filter.states.contains(&count.state))
     };

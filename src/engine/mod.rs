@@ -7,8 +7,11 @@
 //! Invariants: every use case takes the [`Caller`](crate::auth::Caller); nothing is answered before it
 //! is durable; no request's future runs database work.
 
+mod breakers;
+mod bulk;
 mod create;
 mod db;
+mod defaults;
 mod dispatch;
 mod error;
 mod explain;
@@ -27,6 +30,7 @@ mod queues;
 mod quotas;
 pub mod registry;
 mod replicas;
+mod retention;
 mod schedule;
 pub mod session;
 mod stats;
@@ -47,11 +51,13 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::config::Telling;
+use crate::domain::stats::FacetPolicy;
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::watch::{Feed, Hub};
 
+pub use bulk::{BulkStart, BulkWish};
 pub use create::{Assignment, CreateJob, Started};
 pub use dispatch::Waiter;
 pub use error::{Error, Result};
@@ -63,7 +69,8 @@ pub use pipeline::{Adoption, Created};
 pub use queues::Queue;
 pub use quotas::Quota;
 pub use replicas::set_clock;
-pub use stats::{Figures, Stats, StatsFilter, Window};
+pub use retention::{LOOP as RETENTION_LOOP, PurgeJobs, Scribe, Whole};
+pub use stats::{FacetWindow, Figures, Lately, Stats, StatsFilter, Window};
 pub use summary::{Summary, SummaryQuery};
 pub use trigger::TriggerType;
 pub use types::{PutType, TypeFilter, TypeInfo};
@@ -80,6 +87,7 @@ use log_lines::LogLines;
 use pipeline::{After, Cache, Pipeline};
 use registry::Registry;
 use replicas::{Ears, Herald};
+use retention::Keeping;
 use schedule::Agenda;
 use session::Sessions;
 
@@ -91,7 +99,7 @@ pub struct Nudges {
 }
 
 /// How the store is used, and what is told in it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Access {
     /// How long a caller waits for it.
     pub timeout: Duration,
@@ -99,6 +107,10 @@ pub struct Access {
     pub lanes: u32,
     /// What is told, and for how long.
     pub telling: Telling,
+    /// What figures are kept by besides types and queues.
+    pub facets: Option<Arc<FacetPolicy>>,
+    /// Jobs that may wait in all; 0 = any number.
+    pub max_pending: u32,
 }
 
 /// What ends when.
@@ -128,6 +140,8 @@ pub struct Inner {
     pub(crate) tasks: Tasks,
     pub(crate) registry: Arc<Registry>,
     agenda: Agenda,
+    /// Jobs that may wait in all, as this server was told; 0 = any number.
+    max_pending: u32,
     /// Whether others write the store, too.
     shared: bool,
     board: LoopBoard,
@@ -148,6 +162,8 @@ pub struct Inner {
     herald: Herald,
     telling: Telling,
     late: telling::Late,
+    facets: Option<Arc<FacetPolicy>>,
+    keeping: Keeping,
 }
 
 impl std::ops::Deref for Engine {
@@ -170,7 +186,7 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes, telling } = access;
+        let Access { timeout: store_timeout, lanes, telling, facets, max_pending } = access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
@@ -178,8 +194,7 @@ impl Engine {
         let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
         let registry = Arc::new(Registry::default());
-        let (nudges, health) = (Nudges::default(), Arc::new(Health::default()));
-        let ears = Arc::new(Ears::default());
+        let (nudges, health, ears) = (Nudges::default(), Arc::default(), Arc::new(Ears::default()));
         let herald = if is_shared { Herald::of_shared_store() } else { Herald::default() };
         let sessions = Arc::new(Sessions::new(session::Parts {
             live: Arc::clone(&live),
@@ -202,6 +217,7 @@ impl Engine {
             metrics: metrics.clone(),
             clock: clock.clone(),
             herald: herald.clone(),
+            facets: facets.clone(),
         });
         let pipeline = Pipeline::start(
             &pipeline::Parts {
@@ -212,6 +228,8 @@ impl Engine {
                 metrics: metrics.clone(),
                 health: Arc::clone(&health),
                 wanted: telling.wanted,
+                registry: Arc::clone(&registry),
+                max_pending,
             },
             if is_shared { lanes as usize } else { 1 },
             store_timeout,
@@ -247,6 +265,7 @@ impl Engine {
             metrics,
             registry,
             agenda: Agenda::default(),
+            max_pending,
             shared: is_shared,
             shutdown,
             tasks: tasks.clone(),
@@ -267,6 +286,8 @@ impl Engine {
             herald,
             telling,
             late: telling::Late::default(),
+            facets,
+            keeping: Keeping::default(),
         }))
     }
 

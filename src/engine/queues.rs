@@ -46,12 +46,12 @@ pub(super) fn by_name(
             oldest_pending_age: None,
         }));
     };
-    for count in counts {
+    for count in counts.iter().filter(|count| !count.key.queue.is_reserved()) {
         queue(&count.key.queue, &|queue| {
             *queue.counts.entry(count.state).or_default() += count.stored;
         });
     }
-    for (name, _, ready) in oldest {
+    for (name, _, ready) in oldest.iter().filter(|(name, ..)| !name.is_reserved()) {
         queue(name, &|queue| {
             queue.oldest_pending_age = queue.oldest_pending_age.max(Some(now.since(*ready)));
         });
@@ -109,7 +109,7 @@ impl Engine {
             let deed = Deed::new(caller.principal(), AuditAction::UpdateQueue);
             let subject = AuditSubject::Queue(name.clone());
             let before = before.unwrap_or_default();
-            let change = RuleChange { writes, ..RuleChange::default() };
+            let change = RuleChange::from(writes);
             Ok((
                 change.as_deed(&deed, subject, Some(&before), Some(&settings), self.clock.now()),
                 (),

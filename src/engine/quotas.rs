@@ -71,7 +71,7 @@ impl Engine {
             let writes = vec![RuleWrite::put(key.clone(), revision, &spec)?];
             let deed = Deed::new(caller.principal(), AuditAction::PutQuota);
             let subject = AuditSubject::Quota(name.to_string());
-            let change = RuleChange { writes, ..RuleChange::default() };
+            let change = RuleChange::from(writes);
             let change =
                 change.as_deed(&deed, subject, before.as_ref(), Some(&spec), self.clock.now());
             Ok((change, held.is_none()))
@@ -103,10 +103,10 @@ impl Engine {
             let before = held.ok_or_else(|| Error::QuotaNotFound(name.clone()))?;
             let before = before.read::<QuotaSpec>()?;
             let gone = |rule: &Rule| RuleWrite::delete(rule.key.clone(), rule.revision);
-            let writes = found.iter().map(gone).collect();
+            let writes: Vec<_> = found.iter().map(gone).collect();
             let deed = Deed::new(caller.principal(), AuditAction::DeleteQuota);
             let subject = AuditSubject::Quota(name.to_string());
-            let change = RuleChange { writes, ..RuleChange::default() };
+            let change = RuleChange::from(writes);
             Ok((change.as_deed(&deed, subject, Some(&before), None, self.clock.now()), ()))
         };
         self.change_rules(keys.to_vec(), decide).await

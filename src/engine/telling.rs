@@ -6,6 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::auth::Caller;
+use crate::domain::audit::AuditEvent;
 use crate::domain::event::{Event, Facts};
 use crate::domain::{Origin, QueueName, Timestamp};
 use crate::store::{AuditQuery, EventPage, EventQuery, StoredAudit};
@@ -44,6 +45,15 @@ impl Engine {
         self.db.read(move |store| async move { store.audit(&query).await }).await
     }
 
+    /// Tells and records what hangs on no other change; answers of each event whether it was not told before.
+    pub(super) async fn note(
+        &self,
+        events: Vec<Event>,
+        audit: Vec<AuditEvent>,
+    ) -> Result<Vec<bool>> {
+        self.pipeline.ask(|reply| Work::Note { events, audit, reply }).await
+    }
+
     /// Which store it is: what was read of the events of another one says nothing here.
     pub async fn origin(&self) -> Result<Origin> {
         self.db.read(|store| async move { store.origin().await }).await
@@ -74,8 +84,7 @@ impl Engine {
         }
         let events = new.iter().map(|(queue, age)| late_event(queue, *age, threshold, now));
         let events = events.collect();
-        let told =
-            self.pipeline.ask(|reply| Work::Note { events, audit: Vec::new(), reply }).await?;
+        let told = self.note(events, Vec::new()).await?;
         for ((queue, age), _) in new.iter().zip(told).filter(|(_, told)| *told) {
             tracing::warn!(
                 queue.name = %queue,

@@ -2,52 +2,20 @@
 //! several changes of one job folded into one write.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::domain::audit::{AuditEvent, Deed};
 use crate::domain::event::{Event, Wanted, of_change};
-use crate::domain::machine::{self, Applied, Command, Effect, Now, Refusal};
-use crate::domain::stats::Changes;
-use crate::domain::status::{Attempt, StateKind};
-use crate::domain::{BatchId, Job, JobId, JobStatus, Timestamp};
-use crate::store::{
-    Batch, Cause, JobDelete, JobWrite, KeyChange, NewJob, RuleWrite, SessionWrite, holds_key,
-};
+use crate::domain::machine::{self, Applied, Command, Now, Refusal};
+use crate::domain::status::StateKind;
+use crate::domain::{Job, JobId, JobStatus};
+use crate::store::{Batch, Cause, JobDelete, NewJob, RuleWrite, SessionWrite};
 
 use super::super::error::Error;
+use super::desk::{Desk, Rules, write_of};
+use super::rule_desk::RuleDesk;
+use super::waiting::Waiting;
 use super::work::{Adoption, Opened, RuleChange, Work};
-
-/// A job within a batch: as it was read, and as it stands after the work so far.
-pub(super) struct Desk {
-    pub(super) base: Job,
-    pub(super) from_cache: bool,
-    pub(super) job: Job,
-    pub(super) effects: Vec<Effect>,
-    superseded: Vec<Attempt>,
-    changes: Changes,
-    events: Vec<Event>,
-    audit: Vec<AuditEvent>,
-    deleted: bool,
-}
-
-impl Desk {
-    fn new(job: Job, from_cache: bool) -> Self {
-        Self {
-            base: job.clone(),
-            from_cache,
-            job,
-            effects: Vec::new(),
-            superseded: Vec::new(),
-            changes: Changes::default(),
-            events: Vec::new(),
-            audit: Vec::new(),
-            deleted: false,
-        }
-    }
-
-    fn is_changed(&self) -> bool {
-        self.job.status.revision != self.base.status.revision
-    }
-}
 
 /// What was decided of one piece of work; it holds only if the commit says so.
 #[expect(
@@ -67,10 +35,10 @@ pub(super) enum Verdict {
     OnOpen(Opened),
     /// Hangs on the session write at this place.
     OnSession(usize),
-    /// Hangs on the commit as a whole; its creates are these.
-    OnRules(std::ops::Range<usize>),
     /// Hangs on the commit as a whole; its events are these.
-    OnNote(std::ops::Range<usize>),
+    OnNote(Range<usize>),
+    /// Hangs on the commit as a whole; its creates and its deletes are these.
+    OnRules(Range<usize>, Range<usize>),
     /// Hangs on the commit as a whole.
     OnCommit,
     /// Must be decided again on a fresh read: it would write nothing, and nothing of the kind may be
@@ -86,13 +54,8 @@ pub(super) struct Folded {
     pub(super) written: Vec<JobId>,
     /// Each piece of work with its verdict.
     pub(super) work: Vec<(Work, Verdict)>,
-}
-
-/// Under what a batch is decided.
-pub(super) struct Moment {
-    pub(super) id: BatchId,
-    pub(super) now: Timestamp,
-    pub(super) wanted: Wanted,
+    /// Breakers and quotas after it.
+    pub(super) rules: RuleDesk,
 }
 
 /// Decides `work` on the jobs read.
@@ -100,16 +63,19 @@ pub(super) fn fold(
     work: Vec<Work>,
     read: Vec<Job>,
     cached: Vec<Job>,
-    moment: &Moment,
+    (mut rules, mut waiting): (RuleDesk, Option<Waiting>),
+    mut batch: Batch,
+    wanted: Wanted,
     mut chance: impl FnMut() -> f64,
 ) -> Folded {
     let mut desks: HashMap<JobId, Desk> = HashMap::with_capacity(read.len() + cached.len());
     desks.extend(cached.into_iter().map(|job| (job.id, Desk::new(job, true))));
     desks.extend(read.into_iter().map(|job| (job.id, Desk::new(job, false))));
-    let mut batch = Batch::new(moment.id, moment.now);
     let mut decided = Vec::with_capacity(work.len());
     for piece in work {
-        let verdict = decide(&piece, &mut desks, &mut batch, moment, &mut chance);
+        let room = waiting.as_mut();
+        let rules = (&mut rules, wanted);
+        let verdict = decide(&piece, &mut desks, rules, room, &mut batch, &mut chance);
         decided.push((piece, verdict));
     }
     let mut written = Vec::new();
@@ -124,20 +90,24 @@ pub(super) fn fold(
     }
     // What a job's own write says of its progress is newer than what was to be flushed.
     batch.progress.retain(|row| !desks.get(&row.job_id).is_some_and(Desk::is_changed));
-    Folded { batch, desks, written, work: decided }
+    Folded { batch, desks, written, work: decided, rules }
 }
 
 fn decide(
     piece: &Work,
     desks: &mut HashMap<JobId, Desk>,
+    rules: Rules<'_>,
+    room: Option<&mut Waiting>,
     batch: &mut Batch,
-    moment: &Moment,
     chance: &mut impl FnMut() -> f64,
 ) -> Verdict {
-    let now = moment.now;
+    let now = batch.now;
     match piece {
         Work::Create { new, deed, .. } => {
-            let place = create(batch, new, moment.wanted);
+            if let Some(Err(full)) = room.map(|room| room.take(&new.job)) {
+                return Verdict::OnJob(Err(full));
+            }
+            let place = create(batch, new, rules.1);
             if let Some(deed) = deed {
                 let event = deed.done_to(&new.job, None, Some(&new.job.status), now);
                 batch.record(Cause::Create(place), event);
@@ -146,17 +116,17 @@ fn decide(
         }
         Work::Command { job_id, command, .. } => {
             let at = Now { time: now, chance: chance() };
-            command_verdict(desks, *job_id, command, None, (at, moment.wanted))
+            command_verdict(desks, rules, *job_id, command, None, at)
         }
         Work::Deed { job_id, command, deed, .. } => {
             let at = Now { time: now, chance: chance() };
-            command_verdict(desks, *job_id, command, Some(deed), (at, moment.wanted))
+            command_verdict(desks, rules, *job_id, command, Some(deed), at)
         }
         Work::Fence { of, .. } => match fence(desks, of) {
             Some(answer) => Verdict::OnJob(answer.map(Some)),
             None => Verdict::Again,
         },
-        Work::Delete { job_id, deed, .. } => delete_verdict(desks, batch, *job_id, deed),
+        Work::Delete { job_id, deed, .. } => delete_verdict(desks, batch, *job_id, deed.as_deref()),
         Work::Logs { batch: lines, .. } => {
             let of = Adoption { job_id: lines.job_id, lease_epoch: lines.lease_epoch };
             match fence(desks, &of) {
@@ -176,7 +146,7 @@ fn decide(
             let mut opened = settled.clone().unwrap_or_default();
             for of in running {
                 let adopt = Command::Adopt { lease_epoch: of.lease_epoch, session: session.id };
-                match adoption(desks, of, adopt, moment) {
+                match adoption(desks, (&mut *rules.0, rules.1), of, adopt, now) {
                     Ok(job) => opened.adopted.push(job),
                     Err(Some(reason)) => opened.revoked.push((of.clone(), reason)),
                     Err(None) => {}
@@ -199,7 +169,7 @@ fn decide(
             note(batch, events, audit);
             Verdict::OnNote(first..batch.events.len())
         }
-        Work::Rules { change, .. } => rules_verdict(change, desks, batch, moment),
+        Work::Rules { change, .. } => rules_verdict(change, desks, rules, batch),
         Work::Progress { rows, .. } => {
             batch.progress.extend(rows.iter().cloned());
             Verdict::OnCommit
@@ -230,10 +200,14 @@ fn note(batch: &mut Batch, events: &[Event], audit: &[AuditEvent]) {
 fn rules_verdict(
     change: &RuleChange,
     desks: &mut HashMap<JobId, Desk>,
+    rules: Rules<'_>,
     batch: &mut Batch,
-    moment: &Moment,
 ) -> Verdict {
-    let taken = |write: &RuleWrite| batch.rules.iter().any(|other| other.key == write.key);
+    let taken = |write: &RuleWrite| {
+        // What goes may go beside what changes it.
+        (rules.0.holds(&write.key) && write.body.is_some())
+            || batch.rules.iter().any(|other| other.key == write.key)
+    };
     if change.writes.iter().any(taken) {
         // Decided on the same revision as another one before it: in a batch of its own it misses.
         return Verdict::Again;
@@ -241,49 +215,52 @@ fn rules_verdict(
     batch.rules.extend(change.writes.iter().cloned());
     let first = batch.creates.len();
     for new in &change.creates {
-        create(batch, new, moment.wanted);
+        create(batch, new, rules.1);
     }
     note(batch, &change.events, &change.audit);
-    let at = Now::at(moment.now);
+    let at = Now::at(batch.now);
     for (job_id, command) in &change.commands {
         // Refused or done already: the job went on meanwhile.
-        let _ = command_verdict(desks, *job_id, command, None, (at, moment.wanted));
+        let rules = (&mut *rules.0, rules.1);
+        let _ = command_verdict(desks, rules, *job_id, command, change.deed.as_ref(), at);
     }
-    Verdict::OnRules(first..batch.creates.len())
+    let gone = batch.deletes.len();
+    for job_id in &change.deletes {
+        // Gone already, or opened again.
+        let _ = delete_verdict(desks, batch, *job_id, change.deed.as_ref());
+    }
+    Verdict::OnRules(first..batch.creates.len(), gone..batch.deletes.len())
 }
 
 fn command_verdict(
     desks: &mut HashMap<JobId, Desk>,
+    rules: Rules<'_>,
     job_id: JobId,
     command: &Command,
     deed: Option<&Deed>,
-    (now, wanted): (Now, Wanted),
+    now: Now,
 ) -> Verdict {
     let Some(desk) = desks.get_mut(&job_id).filter(|desk| !desk.deleted) else {
         return Verdict::OnJob(Err(Error::JobNotFound(job_id)));
     };
-    match machine::apply(&desk.job.spec, &desk.job.status, command.clone(), now) {
+    let applied = machine::apply(&desk.job.spec, &desk.job.status, command.clone(), now);
+    if applied.is_ok()
+        && let Err(error) = rules.0.check(&desk.job.status, command)
+    {
+        return Verdict::OnJob(Err(error));
+    }
+    match applied {
         Ok(Applied::Changed(transition)) => {
             if let Some(deed) = deed {
                 let (before, after) = (&desk.job.status, &transition.status);
                 desk.audit.push(deed.done_to(&desk.job, Some(before), Some(after), now.time));
             }
-            desk.take(*transition, wanted);
+            desk.take(*transition, rules);
             Verdict::OnJob(Ok(Some(desk.job.clone())))
         }
         Ok(Applied::Unchanged) | Err(_) if desk.from_cache => Verdict::Again,
         Ok(Applied::Unchanged) => Verdict::OnJob(Ok(Some(desk.job.clone()))),
         Err(refusal) => Verdict::OnJob(Err(Error::Refused { job_id, refusal })),
-    }
-}
-
-impl Desk {
-    fn take(&mut self, transition: machine::Transition, wanted: Wanted) {
-        self.changes.record(Some(&self.job.status), &transition.status);
-        let before = std::mem::replace(&mut self.job.status, transition.status);
-        self.events.extend(of_change(Some(&before), &self.job, &transition.effects, wanted));
-        self.effects.extend(transition.effects);
-        self.superseded.extend(transition.superseded);
     }
 }
 
@@ -310,7 +287,7 @@ fn delete_verdict(
     desks: &mut HashMap<JobId, Desk>,
     batch: &mut Batch,
     job_id: JobId,
-    deed: &Deed,
+    deed: Option<&Deed>,
 ) -> Verdict {
     let Some(desk) = desks.get_mut(&job_id).filter(|desk| !desk.deleted) else {
         return Verdict::OnJob(Err(Error::JobNotFound(job_id)));
@@ -322,8 +299,10 @@ fn delete_verdict(
         return Verdict::OnJob(Err(Error::NotOver(job_id)));
     }
     desk.deleted = true;
-    let event = deed.done_to(&desk.base, Some(&desk.base.status), None, batch.now);
-    batch.record(Cause::Delete(batch.deletes.len()), event);
+    if let Some(deed) = deed {
+        let event = deed.done_to(&desk.base, Some(&desk.base.status), None, batch.now);
+        batch.record(Cause::Delete(batch.deletes.len()), event);
+    }
     batch
         .deletes
         .push(JobDelete { expected_revision: desk.base.status.revision, job: desk.base.clone() });
@@ -334,16 +313,17 @@ fn delete_verdict(
 /// is neither: the report, sent again, is taken as known).
 fn adoption(
     desks: &mut HashMap<JobId, Desk>,
+    rules: Rules<'_>,
     of: &Adoption,
     adopt: Command,
-    moment: &Moment,
+    now: crate::domain::Timestamp,
 ) -> Result<Job, Option<String>> {
     let Some(desk) = desks.get_mut(&of.job_id).filter(|desk| !desk.deleted) else {
         return Err(Some("there is no such job".to_owned()));
     };
-    match machine::apply(&desk.job.spec, &desk.job.status, adopt, Now::at(moment.now)) {
+    match machine::apply(&desk.job.spec, &desk.job.status, adopt, Now::at(now)) {
         Ok(Applied::Changed(transition)) => {
-            desk.take(*transition, moment.wanted);
+            desk.take(*transition, rules);
             Ok(desk.job.clone())
         }
         Ok(Applied::Unchanged) => Ok(desk.job.clone()),
@@ -353,25 +333,5 @@ fn adoption(
             let own_report = status.lease_epoch == of.lease_epoch && reported;
             Err((!own_report).then(|| refusal.to_string()))
         }
-    }
-}
-
-fn write_of(desk: &mut Desk) -> JobWrite {
-    let (base, job) = (&desk.base.status, &desk.job.status);
-    let keyed = !desk.job.spec.unique_key.is_empty();
-    let key = match (holds_key(&base.state), holds_key(&job.state)) {
-        (true, false) if keyed => KeyChange::Release,
-        (false, true) if keyed => KeyChange::Take,
-        _ => KeyChange::None,
-    };
-    JobWrite {
-        expected_revision: base.revision,
-        expected_epoch: base.lease_epoch,
-        state_before: base.kind(),
-        queue_before: base.effective.queue.clone(),
-        job: desk.job.clone(),
-        superseded: std::mem::take(&mut desk.superseded),
-        key,
-        changes: std::mem::take(&mut desk.changes),
     }
 }

@@ -14,10 +14,13 @@
 mod after;
 mod answer;
 mod cache;
+mod desk;
 mod fold;
 mod lane;
 mod queue;
+mod rule_desk;
 mod unheard;
+mod waiting;
 mod work;
 mod writer;
 
@@ -34,12 +37,14 @@ use crate::telemetry::Metrics;
 
 use super::error::{Error, Result};
 use super::health::Health;
+use super::registry::Registry;
 
 use queue::Queue;
 
 pub use after::After;
 pub(super) use cache::Cache;
 pub use lane::Lane;
+pub(super) use waiting::Waiting;
 pub use work::{Adoption, Created, Opened, Reply, RuleChange, RulesChanged, Work};
 
 /// What a writer works with.
@@ -53,6 +58,9 @@ pub(super) struct Parts {
     pub(super) health: Arc<Health>,
     /// Which events are told that are not worth a row unless somebody asks for them.
     pub(super) wanted: Wanted,
+    pub(super) registry: Arc<Registry>,
+    /// Jobs that may wait in all, as this server was told; 0 = any number.
+    pub(super) max_pending: u32,
 }
 
 impl Parts {

@@ -68,10 +68,20 @@ pub struct RuleChange {
     pub creates: Vec<NewJob>,
     /// Commands to jobs; those that a job does not allow any more are left out.
     pub commands: Vec<(JobId, Command)>,
+    /// Whose commands and deletes these are: each is recorded.
+    pub deed: Option<Deed>,
     /// What is told with it.
     pub events: Vec<Event>,
     /// Who did it.
     pub audit: Vec<AuditEvent>,
+    /// Jobs to be deleted; those that are not over any more are left out.
+    pub deletes: Vec<JobId>,
+}
+
+impl From<Vec<RuleWrite>> for RuleChange {
+    fn from(writes: Vec<RuleWrite>) -> Self {
+        Self { writes, ..Self::default() }
+    }
 }
 
 impl RuleChange {
@@ -147,8 +157,8 @@ pub enum Work {
     Delete {
         /// The job.
         job_id: JobId,
-        /// Whose deed it is.
-        deed: Box<Deed>,
+        /// Recorded, if it is somebody's deed.
+        deed: Option<Box<Deed>>,
         /// The answer.
         reply: Reply<()>,
     },
@@ -228,7 +238,7 @@ impl Work {
             Self::Progress { rows, .. } => rows.len() * OVERHEAD,
             Self::Rules { change, .. } => {
                 let bodies = change.writes.iter().filter_map(|write| write.body.as_ref());
-                let jobs = change.creates.len() + change.commands.len();
+                let jobs = change.creates.len() + change.commands.len() + change.deletes.len();
                 let jobs = jobs + change.events.len() + change.audit.len();
                 bodies.map(Vec::len).sum::<usize>() + jobs * OVERHEAD
             }
@@ -261,6 +271,7 @@ impl Work {
             Self::Rules { change, .. } => {
                 let job = change.creates.first().map(|new| new.job.id);
                 let job = job.or_else(|| change.commands.first().map(|(job_id, _)| *job_id));
+                let job = job.or_else(|| change.deletes.first().copied());
                 Lane::of_job(job.unwrap_or(JobId(Uuid::nil())))
             }
             Self::Progress { rows, .. } => {
@@ -298,6 +309,7 @@ impl Work {
             Self::Open { running, .. } => running.iter().for_each(|of| note(of.job_id, false)),
             Self::Rules { change, .. } => {
                 change.commands.iter().for_each(|(job_id, _)| note(*job_id, false));
+                change.deletes.iter().for_each(|job_id| note(*job_id, false));
             }
             Self::Create { .. }
             | Self::Session { .. }

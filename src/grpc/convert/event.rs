@@ -150,7 +150,7 @@ pub fn deed_to_proto(stored: &StoredAudit) -> v1::AuditEvent {
             deed.worker_id.clone_from(worker_id);
             deed.instance_id.clone_from(instance_id);
         }
-        AuditSubject::Jobs => {}
+        AuditSubject::Jobs | AuditSubject::Server => {}
     }
     deed
 }

@@ -11,7 +11,9 @@ mod changes;
 mod commit;
 mod events;
 mod logs;
+mod purge;
 mod read;
+mod round;
 mod rules;
 mod shared;
 mod turns;
@@ -26,7 +28,7 @@ use crate::domain::filter::JobFilter;
 use crate::domain::job::Job;
 use crate::domain::logs::LogRow;
 use crate::domain::session::Session;
-use crate::domain::stats::{Bucket, Count, StatKey, Tally};
+use crate::domain::stats::{Bucket, Count, Facet, FacetTally, StatKey, Tally};
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{
     BatchId, InstanceId, JobId, JobType, Origin, Position, QueueName, SessionId, Timestamp,
@@ -35,13 +37,15 @@ use crate::runtime::Clock;
 
 use self::changes::ChangeLog;
 use self::events::Told;
+use self::round::{MemoryRound, Transaction};
 use self::shared::Share;
-use self::turns::{Turn, Turns};
+use self::turns::Turns;
 use super::rows::Flushed;
 use super::{
-    AuditQuery, Batch, Caught, ChangesSince, Committed, EventPage, EventQuery, KeyKind,
-    KnownRequest, ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite, Prune, Result, Round,
-    Rule, RuleKey, RuleKind, Store, StoreInfo, StoredAudit,
+    AuditQuery, Batch, Caught, Census, ChangesSince, Committed, Ended, EndedQuery, EventPage,
+    EventQuery, KeyKind, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite,
+    Prune, PurgeBatch, Purged, RemovedJob, Result, Round, Rule, RuleKey, RuleKind, Store,
+    StoreInfo, StoredAudit,
 };
 
 /// A store that forgets everything with its process.
@@ -77,6 +81,10 @@ struct Tables {
     sessions: BTreeMap<SessionId, Session>,
     counts: BTreeMap<(StatKey, StateKind), (i64, i64)>,
     buckets: BTreeMap<(i64, StatKey), Tally>,
+    /// By the hour.
+    hours: BTreeMap<(i64, StatKey), Tally>,
+    /// By slot.
+    facets: BTreeMap<(i64, Facet), FacetTally>,
     changes: ChangeLog,
     rules: BTreeMap<RuleKey, Rule>,
     told: Told,
@@ -119,52 +127,8 @@ impl MemoryStore {
 
     /// A commit begins, and makes its changes later.
     fn begin(&self) -> Transaction {
-        Transaction { tables: Arc::clone(&self.tables), number: self.tables.lock().changes.begin() }
+        Transaction::new(Arc::clone(&self.tables))
     }
-}
-
-/// The number of a commit under way; it is made, or is not, when this is dropped.
-struct Transaction {
-    tables: Arc<Mutex<Tables>>,
-    number: u64,
-}
-
-impl Transaction {
-    fn commit(self, batch: &Batch, now: Timestamp) -> Result<Committed> {
-        let mut tables = self.tables.lock();
-        let answer = tables.commit(batch, self.number, now);
-        // What it did and that it is over become visible as one.
-        tables.changes.end(self.number);
-        answer
-    }
-}
-
-impl Drop for Transaction {
-    fn drop(&mut self) {
-        self.tables.lock().changes.end(self.number);
-    }
-}
-
-struct MemoryRound {
-    transaction: Transaction,
-    /// The store's clock, if it has one.
-    now: Option<Timestamp>,
-    candidates: Vec<Job>,
-    _turn: Turn,
-}
-
-#[async_trait]
-impl Round for MemoryRound {
-    fn candidates(&self) -> &[Job] {
-        &self.candidates
-    }
-
-    async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed> {
-        let Self { transaction, now, .. } = *self;
-        transaction.commit(&batch, now.unwrap_or(batch.now))
-    }
-
-    async fn abandon(self: Box<Self>) {}
 }
 
 #[async_trait]
@@ -227,7 +191,7 @@ impl Store for MemoryStore {
             }
         }
         let now = self.share.as_ref().map(Share::now);
-        Ok(Box::new(MemoryRound { transaction, now, candidates, _turn: turn }))
+        Ok(Box::new(MemoryRound::new(transaction, now, candidates, turn)))
     }
 
     async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>> {
@@ -313,6 +277,19 @@ impl Store for MemoryStore {
         Ok(self.tables.lock().buckets(from_minute))
     }
 
+    async fn roll_up(&self, before_minute: i64, limit: usize) -> Result<u64> {
+        let _turn = self.turns.rows(std::iter::empty()).await;
+        Ok(self.tables.lock().roll_up(before_minute, limit))
+    }
+
+    async fn facet(&self, facet: &Facet, from_slot: i64) -> Result<Vec<(i64, FacetTally)>> {
+        Ok(self.tables.lock().facet(facet, from_slot))
+    }
+
+    async fn census(&self, filter: &JobFilter, now: Timestamp, most: u64) -> Result<Census> {
+        Ok(self.tables.lock().census(filter, now, most))
+    }
+
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
         Ok(self.tables.lock().oldest_pending(now))
     }
@@ -346,6 +323,23 @@ impl Store for MemoryStore {
     async fn prune(&self, prune: Prune) -> Result<u64> {
         let _turn = self.turns.rows(std::iter::empty()).await;
         Ok(self.tables.lock().prune(prune))
+    }
+
+    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+        Ok(self.tables.lock().ended(query))
+    }
+
+    async fn purge(&self, purge: PurgeBatch) -> Result<Purged> {
+        let batch = self.tables.lock().purge(&purge);
+        let committed = self.commit(batch.clone()).await?;
+        let gone = batch.deletes.iter().zip(&committed.deletes).filter(|(_, gone)| **gone);
+        let removed: Vec<RemovedJob> = gone.map(|(gone, _)| RemovedJob::of(&gone.job)).collect();
+        Ok(Purged { position: committed.position.filter(|_| !removed.is_empty()), removed })
+    }
+
+    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
+        let _turn = self.turns.rows(std::iter::empty()).await;
+        Ok(self.tables.lock().drop_logs(jobs))
     }
 
     async fn progress(&self, ids: &[JobId]) -> Result<Vec<ProgressWrite>> {

@@ -191,6 +191,10 @@ pub(super) async fn write_within(
             let passing: Vec<(i64,)> = passing.map_err(|error| Failed::of(error, false))?;
             mark(batch, &mut committed, &passing.into_iter().map(|(place,)| place).collect());
         }
+        let missed = batch.rules_missed_by(&committed.writes);
+        if !missed.is_empty() {
+            return Ok(Committed::missed(batch, missed));
+        }
         keys::take(link, batch, &mut committed).await?;
         let no_guards = Guards::default();
         write_passed(link, batch, &mut committed, &no_guards).await?;
@@ -246,7 +250,10 @@ fn mark(batch: &Batch, committed: &mut Committed, passing: &HashSet<i64>) {
 }
 
 /// Waits for what commits: without an answer nobody knows.
-async fn committing<T>(pool: &Pool, work: impl Future<Output = Result<T>>) -> Result<T, Failed> {
+pub(super) async fn committing<T>(
+    pool: &Pool,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T, Failed> {
     let answer = timeout(pool.patience(), work).await;
     answer.unwrap_or_else(|_| Err(unheard())).map_err(Failed::from)
 }

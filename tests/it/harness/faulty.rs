@@ -1,21 +1,22 @@
 //! A store that fails when it is told to.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use jobplane::domain::filter::JobFilter;
 use jobplane::domain::logs::LogRow;
-use jobplane::domain::stats::{Bucket, Count};
+use jobplane::domain::stats::{Bucket, Count, Facet, FacetTally};
 use jobplane::domain::{
     Attempt, BatchId, InstanceId, Job, JobId, JobType, Origin, Position, QueueName, Session,
     SessionId, StateKind, Timestamp,
 };
 use jobplane::store::{
-    AuditQuery, Batch, Caught, ChangesSince, Committed, Error, EventPage, EventQuery, KnownRequest,
-    ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey,
-    RuleKind, Store, StoreInfo, StoredAudit, Written,
+    AuditQuery, Batch, Caught, Census, ChangesSince, Committed, Ended, EndedQuery, Error,
+    EventPage, EventQuery, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite,
+    Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    StoredAudit, Written,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -55,6 +56,17 @@ pub enum Fault {
     Panics,
 }
 
+/// Reads whose answers can be held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Read {
+    /// Which change log it is: asked before where it is.
+    Origin,
+    /// Jobs by their ids.
+    Load,
+    /// How far running jobs are.
+    Progress,
+}
+
 /// Which commits are meant.
 pub type Aim = fn(&Batch) -> bool;
 
@@ -67,6 +79,11 @@ pub struct Faults {
     held: watch::Sender<bool>,
     deaf: Arc<AtomicBool>,
     late: Arc<Mutex<Option<Late>>>,
+    /// Reads whose answers are held back.
+    reads: watch::Sender<HashSet<Read>>,
+    /// Answers that wait.
+    unanswered: Arc<Mutex<Vec<Read>>>,
+    timeless: Arc<AtomicBool>,
 }
 
 /// A commit that is still under way.
@@ -81,6 +98,9 @@ impl Default for Faults {
             held: watch::Sender::new(false),
             deaf: Arc::default(),
             late: Arc::default(),
+            reads: watch::Sender::default(),
+            unanswered: Arc::default(),
+            timeless: Arc::default(),
         }
     }
 }
@@ -114,9 +134,47 @@ impl Faults {
         unknown()
     }
 
+    /// From now on such reads see what is there, and their answers wait until they are let go.
+    pub fn hold_back(&self, read: Read) {
+        self.reads.send_modify(|held| _ = held.insert(read));
+    }
+
+    /// Lets the answers of such reads come.
+    pub fn let_go(&self, read: Read) {
+        self.reads.send_modify(|held| _ = held.remove(&read));
+    }
+
+    /// How many answers of such reads wait.
+    pub fn held_back(&self, read: Read) -> usize {
+        self.unanswered.lock().iter().filter(|waiting| **waiting == read).count()
+    }
+
+    async fn answered<T>(&self, read: Read, answer: Result<T>) -> Result<T> {
+        let mut held = self.reads.subscribe();
+        if held.borrow().contains(&read) {
+            self.unanswered.lock().push(read);
+            // The sender is here, so the channel is open.
+            let _ = held.wait_for(|held| !held.contains(&read)).await;
+            let mut unanswered = self.unanswered.lock();
+            let at = unanswered.iter().position(|waiting| *waiting == read);
+            unanswered.swap_remove(at.expect("it waited"));
+        }
+        answer
+    }
+
     /// From now on no hint of another server comes through.
     pub fn lose_hints(&self) {
         self.deaf.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on the store has no clock of its own.
+    pub fn lose_time(&self) {
+        self.timeless.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the store has no clock of its own.
+    pub fn is_timeless(&self) -> bool {
+        self.timeless.load(Ordering::Relaxed)
     }
 
     async fn hold(&self, committed: Committed) -> Committed {
@@ -283,7 +341,7 @@ impl Store for FaultyStore {
 
     async fn load(&self, ids: &[JobId]) -> Result<Vec<Job>> {
         self.faults.weathered().await?;
-        self.inner.load(ids).await
+        self.faults.answered(Read::Load, self.inner.load(ids).await).await
     }
 
     async fn has_batch(&self, id: BatchId) -> Result<bool> {
@@ -297,7 +355,7 @@ impl Store for FaultyStore {
 
     async fn origin(&self) -> Result<Origin> {
         self.faults.weathered().await?;
-        self.inner.origin().await
+        self.faults.answered(Read::Origin, self.inner.origin().await).await
     }
 
     async fn position(&self) -> Result<Position> {
@@ -396,6 +454,21 @@ impl Store for FaultyStore {
         self.inner.buckets(from_minute).await
     }
 
+    async fn roll_up(&self, before_minute: i64, limit: usize) -> Result<u64> {
+        self.faults.writable().await?;
+        self.inner.roll_up(before_minute, limit).await
+    }
+
+    async fn facet(&self, facet: &Facet, from_slot: i64) -> Result<Vec<(i64, FacetTally)>> {
+        self.faults.weathered().await?;
+        self.inner.facet(facet, from_slot).await
+    }
+
+    async fn census(&self, filter: &JobFilter, now: Timestamp, most: u64) -> Result<Census> {
+        self.faults.weathered().await?;
+        self.inner.census(filter, now, most).await
+    }
+
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
         self.faults.weathered().await?;
         self.inner.oldest_pending(now).await
@@ -431,6 +504,26 @@ impl Store for FaultyStore {
         self.inner.audit(query).await
     }
 
+    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+        self.faults.weathered().await?;
+        self.inner.ended(query).await
+    }
+
+    async fn purge(&self, batch: PurgeBatch) -> Result<Purged> {
+        self.faults.weathered().await?;
+        self.inner.purge(batch).await
+    }
+
+    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
+        self.faults.weathered().await?;
+        self.inner.drop_logs(jobs).await
+    }
+
+    async fn shrink(&self) -> Result<u64> {
+        self.faults.weathered().await?;
+        self.inner.shrink().await
+    }
+
     async fn prune(&self, prune: Prune) -> Result<u64> {
         self.faults.weathered().await?;
         self.inner.prune(prune).await
@@ -443,7 +536,7 @@ impl Store for FaultyStore {
 
     async fn progress(&self, ids: &[JobId]) -> Result<Vec<ProgressWrite>> {
         self.faults.weathered().await?;
-        self.inner.progress(ids).await
+        self.faults.answered(Read::Progress, self.inner.progress(ids).await).await
     }
 
     async fn log_ends(&self, ids: &[JobId]) -> Result<Vec<(JobId, i64)>> {
@@ -462,6 +555,9 @@ impl Store for FaultyStore {
 
     async fn time(&self) -> Result<Option<Timestamp>> {
         self.faults.weathered().await?;
+        if self.faults.is_timeless() {
+            return Ok(None);
+        }
         self.inner.time().await
     }
 
