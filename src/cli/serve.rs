@@ -51,6 +51,7 @@ pub struct Args {
     peers: peers::Args,
     #[command(flatten)]
     retention: retention::Args,
+    #[command(flatten)]
     stats: stats::Args,
 }
 

@@ -43,6 +43,14 @@ impl<'a> Figures<'a> {
         }
     }
 
+    /// What jobs add that went, of which only this is known.
+    pub(super) fn of_gone(gone: impl Iterator<Item = (StatKey, StateKind)>) -> Self {
+        let (counts, tallies, facets) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        let mut figures = Self { counts, tallies, facets, policy: None };
+        gone.for_each(|(key, state)| figures.delta(key, state).stored -= 1);
+        figures
+    }
+
     /// What these parts of a batch add.
     pub(super) fn of<'p>(
         batch: &'a Batch,
@@ -73,11 +81,6 @@ impl<'a> Figures<'a> {
     /// Counts a job that went.
     pub(super) fn delete(&mut self, delete: &JobDelete) {
         self.delta(key(&delete.job, None), delete.job.status.kind()).stored -= 1;
-    }
-
-    /// Counts a job that went, of which only this is known.
-    pub(super) fn gone(&mut self, key: StatKey, state: StateKind) {
-        self.delta(key, state).stored -= 1;
     }
 
     /// The counters that moved.
