@@ -42,10 +42,12 @@ pub struct Config {
     pub shutdown_within: Duration,
     /// How connections and streams are kept.
     pub transport: Transport,
-    /// How long jobs and their logs are kept.
-    pub retention: Retention,
     /// What figures are kept by besides types and queues.
     pub stats: FacetPolicy,
+    /// Jobs that may wait in all; 0 = any number. A create beyond it is refused.
+    pub max_pending: u32,
+    /// How long jobs and their logs are kept.
+    pub retention: Retention,
 }
 
 /// A setting that cannot be.
@@ -77,8 +79,9 @@ impl Default for Config {
             periods: Periods::default(),
             shutdown_within: SHUTDOWN_WITHIN,
             transport: Transport::default(),
-            retention: Retention::default(),
             stats: FacetPolicy::default(),
+            max_pending: 0,
+            retention: Retention::default(),
         }
     }
 }

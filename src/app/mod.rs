@@ -92,6 +92,7 @@ impl App {
                 timeout: config.store_timeout,
                 lanes: config.database.lanes,
                 facets: config.stats.kept(),
+                max_pending: config.max_pending,
             },
             metrics.clone(),
             board.clone(),

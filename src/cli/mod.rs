@@ -48,6 +48,7 @@ mod process;
 mod purge;
 mod queue;
 mod queues;
+mod quota;
 mod relay;
 mod retry;
 mod run;
@@ -163,6 +164,8 @@ enum Ask {
     Queues(queues::Args),
     /// Pause a queue, resume it, or set its limits
     Queue(queue::Args),
+    /// Show what is left of quotas
+    Quota(quota::Args),
     /// Declare types, queues and quotas as a file says, and show what that changes
     Apply(apply::Args),
     /// Show types of jobs, or one with its definition and last runs; enable or disable one
@@ -305,6 +308,7 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::Workers(args) => workers::run(args, context, out).await,
         Ask::Queues(args) => queues::run(args, context, out).await,
         Ask::Queue(args) => queue::run(args, context, out).await,
+        Ask::Quota(args) => quota::run(args, context, out).await,
         Ask::Apply(args) => Box::pin(apply::run(args, context, out)).await,
         Ask::Types(args) => Box::pin(types::run(args, context, out)).await,
         Ask::Trigger(args) => Box::pin(trigger::run(*args, context, out)).await,

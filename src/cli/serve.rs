@@ -14,6 +14,7 @@ use clap::ValueEnum;
 
 use crate::app;
 use crate::config::Config;
+use crate::domain::limits::CAP_MAX;
 use crate::telemetry::logs;
 
 pub use table::render as render_settings;
@@ -43,6 +44,10 @@ pub struct Args {
     /// What is logged: a level, or levels by module (`info,jobplane::engine=debug`)
     #[arg(long, env = "JOBPLANE_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
     pub log_level: String,
+    /// Refuse further jobs while so many wait in all; 0 = any number
+    #[arg(long, env = "JOBPLANE_MAX_PENDING", value_name = "N", default_value = "0")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=i64::from(CAP_MAX)))]
+    pub max_pending: u32,
     #[command(flatten)]
     database: database::Args,
     #[command(flatten)]
@@ -50,9 +55,9 @@ pub struct Args {
     #[command(flatten)]
     peers: peers::Args,
     #[command(flatten)]
-    retention: retention::Args,
-    #[command(flatten)]
     stats: stats::Args,
+    #[command(flatten)]
+    retention: retention::Args,
 }
 
 /// Runs the server until it is told to stop.
@@ -68,11 +73,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let _log = logs::init(format, &args.log_level)?;
     let mut config =
         Config { listen: args.listen, database_url: args.url.database_url, ..Config::default() };
+    config.max_pending = args.max_pending;
     args.database.set(&mut config);
     args.transport.set(&mut config);
     args.peers.set(&mut config);
-    args.retention.set(&mut config);
     args.stats.set(&mut config);
+    args.retention.set(&mut config);
     app::serve(config).await?;
     Ok(ExitCode::SUCCESS)
 }

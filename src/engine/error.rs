@@ -4,6 +4,7 @@ use crate::domain::bulk::TooMany;
 use crate::domain::ids::QuotaName;
 use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::machine::Refusal;
+use crate::domain::queue::TooManyPending;
 use crate::domain::validate::Violations;
 use crate::domain::{JobId, JobType, QueueName};
 use crate::store;
@@ -84,6 +85,14 @@ pub enum Error {
         what: &'static str,
         /// The bound.
         limit: u64,
+    },
+    /// As many jobs wait as may.
+    #[error("{}: {full}", .queue.as_ref().map_or("the server".to_owned(), |queue| format!("queue {queue}")))]
+    TooManyPending {
+        /// The queue that is full; all of them together if unset.
+        queue: Option<QueueName>,
+        /// How many wait, and how many may.
+        full: TooManyPending,
     },
     /// More jobs match than one watch may begin with.
     #[error("{count} jobs match, a watch is limited to {limit}: narrow the filter")]

@@ -7,9 +7,11 @@
 //! Invariants: every use case takes the [`Caller`](crate::auth::Caller); nothing is answered before it
 //! is durable; no request's future runs database work.
 
+mod breakers;
 mod bulk;
 mod create;
 mod db;
+mod defaults;
 mod dispatch;
 mod error;
 mod explain;
@@ -103,6 +105,8 @@ pub struct Access {
     pub lanes: u32,
     /// What figures are kept by besides types and queues.
     pub facets: Option<Arc<FacetPolicy>>,
+    /// Jobs that may wait in all; 0 = any number.
+    pub max_pending: u32,
 }
 
 /// What ends when.
@@ -132,6 +136,8 @@ pub struct Inner {
     pub(crate) tasks: Tasks,
     pub(crate) registry: Arc<Registry>,
     agenda: Agenda,
+    /// Jobs that may wait in all, as this server was told; 0 = any number.
+    max_pending: u32,
     /// Whether others write the store, too.
     shared: bool,
     board: LoopBoard,
@@ -150,8 +156,8 @@ pub struct Inner {
     log_lines: Arc<LogLines>,
     ears: Arc<Ears>,
     herald: Herald,
-    keeping: Keeping,
     facets: Option<Arc<FacetPolicy>>,
+    keeping: Keeping,
 }
 
 impl std::ops::Deref for Engine {
@@ -174,7 +180,7 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes, facets } = access;
+        let Access { timeout: store_timeout, lanes, facets, max_pending } = access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
@@ -219,6 +225,8 @@ impl Engine {
                 after: Arc::clone(&after),
                 metrics: metrics.clone(),
                 health: Arc::clone(&health),
+                registry: Arc::clone(&registry),
+                max_pending,
             },
             if is_shared { lanes as usize } else { 1 },
             store_timeout,
@@ -254,6 +262,7 @@ impl Engine {
             metrics,
             registry,
             agenda: Agenda::default(),
+            max_pending,
             shared: is_shared,
             shutdown,
             tasks: tasks.clone(),
@@ -272,8 +281,8 @@ impl Engine {
             log_lines,
             ears,
             herald,
-            keeping: Keeping::default(),
             facets,
+            keeping: Keeping::default(),
         }))
     }
 

@@ -14,10 +14,11 @@ use crate::domain::stats::{Bucket, Count};
 use crate::domain::{Category, Job, JobFilter, JobType, StateKind, Timestamp};
 use crate::store::ListQuery;
 
+use super::Engine;
 use super::error::{Error, Result};
 use super::registry::{Definition, Rulebook};
 use super::stats::{first_minute, first_minute_of_day};
-use super::{Engine, TypeInfo};
+use super::types::circuit;
 
 /// A wish for summaries.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -66,7 +67,7 @@ impl Summary {
         now: Timestamp,
     ) -> Self {
         let schedule = definition.and_then(|definition| definition.active_schedule());
-        let circuit = definition.and_then(|it| TypeInfo::declared(it, book).circuit);
+        let circuit = circuit(job_type, book);
         Self {
             job_type: job_type.clone(),
             declared: definition.map(|definition| definition.declared.spec.clone()),

@@ -163,7 +163,7 @@ pub const ROWS: &[Row] = &[
         reason: Reason::CircuitOpen,
         name: "CIRCUIT_OPEN",
         code: Code::FailedPrecondition,
-        details: "metadata type, next_probe_time_micros; PreconditionFailure",
+        details: "metadata type, next_probe_time, next_probe_time_micros; PreconditionFailure, RetryInfo",
         meaning: "The type failed so often that it is left alone for a while.",
         caller: "Try again at the time in the metadata.",
         operator: "See why its jobs fail; it closes with the first that succeeds.",
@@ -245,10 +245,14 @@ pub const ROWS: &[Row] = &[
         reason: Reason::LimitExceeded,
         name: "LIMIT_EXCEEDED",
         code: Code::ResourceExhausted,
-        details: "metadata what, limit; QuotaFailure",
-        meaning: "A bound of the service is reached: the size of a message, the number of types.",
-        caller: "Ask for less. Do not repeat the call unchanged.",
-        operator: "Nothing; GetServerInfo lists the bounds.",
+        details: "metadata what, limit; QuotaFailure; with a full queue or server metadata queue, pending; \
+                  RetryInfo",
+        meaning: "A bound is reached: the size of a message, the number of types, the jobs that may wait \
+                  in a queue or in all.",
+        caller: "With RetryInfo repeat after that time. Else ask for less, and do not repeat the call \
+                 unchanged.",
+        operator: "Where jobs wait: more workers, or a larger max_pending. Else nothing; GetServerInfo lists \
+                   the bounds.",
     },
     Row {
         reason: Reason::RateLimited,

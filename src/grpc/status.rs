@@ -11,6 +11,7 @@ use crate::domain::bulk::TooMany;
 use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::machine::{CommandKind, Refusal, table};
 use crate::domain::validate::Violations;
+use crate::domain::written;
 use crate::domain::{JobId, JobType, QueueName};
 use crate::engine;
 use crate::store;
@@ -34,6 +35,11 @@ const RETRY_STORE: Duration = Duration::from_secs(1);
 const RETRY_ARCHIVE: Duration = Duration::from_secs(60);
 /// When to try again if too much is under way: a commit or two later.
 const RETRY_RATE: Duration = Duration::from_millis(100);
+
+/// When to try again if as many jobs wait as may: some must start before.
+const RETRY_FULL: Duration = Duration::from_secs(5);
+/// A breaker's probe may come up at any moment from now on: not sooner than this.
+const RETRY_PROBE: Duration = Duration::from_secs(1);
 
 /// The status of an error, with all its facts. Logs the error if the fault is the service's.
 #[must_use]
@@ -74,6 +80,15 @@ pub fn to_status(error: engine::Error) -> Status {
         }
         E::Invalid(violations) => Answer::violations(&violations),
         E::LimitExceeded { what, limit } => Answer::quota(Reason::LimitExceeded, what, limit),
+        E::TooManyPending { queue, full } => {
+            let limit = u64::from(full.max_pending);
+            let answer = match &queue {
+                Some(queue) => Answer::full(&format!("queue:{queue}"), limit, message)
+                    .fact("queue", queue.as_str()),
+                None => Answer::full("server", limit, message),
+            };
+            answer.fact("pending", full.pending.to_string()).retry(RETRY_FULL)
+        }
         E::TooManyMatch { count, limit } => {
             Answer::quota(Reason::LimitExceeded, "jobs watched at once", limit)
                 .fact("count", count.to_string())
@@ -192,10 +207,12 @@ fn cannot_trigger(
         TriggerRefusal::QueuePaused { .. } => {
             answer(Reason::QueuePaused).fact("queue", queue.as_str()).unmet("queue", queue)
         }
-        TriggerRefusal::CircuitOpen { next_probe_time } => {
+        TriggerRefusal::CircuitOpen { next_probe_time, wait } => {
             let micros = next_probe_time.as_micros().to_string();
             answer(Reason::CircuitOpen)
                 .fact("next_probe_time_micros", micros)
+                .fact("next_probe_time", written::moment_shown(*next_probe_time))
+                .retry((*wait).max(RETRY_PROBE))
                 .unmet("type", job_type)
         }
     }
@@ -263,6 +280,7 @@ fn log(error: &engine::Error) {
         | E::Invalid(_)
         | E::LimitExceeded { .. }
         | E::TooManyMatch { .. }
+        | E::TooManyPending { .. }
         | E::MoreThanExpected(_)
         | E::RateLimited { .. }
         | E::Archive(_)

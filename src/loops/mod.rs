@@ -81,6 +81,12 @@ pub fn start(
         Some(engine.schedules_changed()),
         Some(Box::new(move |most| until.until_schedule(most))),
     );
+    drive(
+        "breaker_keeper",
+        periods.poll,
+        step(engine, |e| async move { e.settle_probes().await }),
+        None,
+    );
     drive("log_trimmer", periods.logs, step(engine, |e| async move { e.trim_logs().await }), None);
     drive("stats_roller", periods.prune, step(engine, |e| async move { e.roll_up().await }), None);
     drive("pruner", periods.prune, step(engine, |e| async move { e.prune().await }), None);

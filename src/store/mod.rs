@@ -131,6 +131,16 @@ pub trait Store: Send + Sync + 'static {
     async fn session(&self, id: SessionId) -> Result<Option<Session>>;
     /// Every counter.
     async fn counts(&self) -> Result<Vec<Count>>;
+    /// How many jobs wait in each queue where some do, as the counters say.
+    async fn pending(&self) -> Result<Vec<(QueueName, i64)>> {
+        let mut pending = std::collections::BTreeMap::new();
+        for count in self.counts().await? {
+            if count.state == StateKind::Pending && count.stored != 0 {
+                *pending.entry(count.key.queue).or_default() += count.stored;
+            }
+        }
+        Ok(pending.into_iter().collect())
+    }
     /// Buckets from this minute on, and those of whole hours from the hour on that it is in, by minute and
     /// key.
     async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>>;

@@ -32,10 +32,13 @@ mod session;
 mod shutdown;
 mod small_frames;
 mod streams;
+mod types_rules;
 mod watch;
 mod watch_jobs;
 mod watch_model;
+mod watch_moves;
 mod watch_resume;
+mod year;
 
 /// The tests of a file on each store that several servers may be over.
 macro_rules! on_each_shared_store {

@@ -86,9 +86,9 @@ enum Step {
     Round { probes: Vec<(usize, usize, usize)>, ending: u8 },
     Trim { job: usize, epoch: i64, head: u64, tail: u64 },
     Prune { age: u64, limit: usize },
-    Purge { jobs: Vec<(usize, bool)>, logs: bool },
     RollUp { age: u64, limit: usize },
     Fold,
+    Purge { jobs: Vec<(usize, bool)>, logs: bool },
     Wait(u64),
 }
 
@@ -128,10 +128,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..JOBS, 0..2_i64, 0..4_u64, 0..4_u64)
             .prop_map(|(job, epoch, head, tail)| Step::Trim { job, epoch, head, tail }),
         1 => (0..200_u64, 0..5_usize).prop_map(|(age, limit)| Step::Prune { age, limit }),
-        1 => (proptest::collection::vec((0..JOBS, any::<bool>()), 0..8), any::<bool>())
-            .prop_map(|(jobs, logs)| Step::Purge { jobs, logs }),
         1 => (0..200_u64, 0..5_usize).prop_map(|(age, limit)| Step::RollUp { age, limit }),
         1 => Just(Step::Fold),
+        1 => (proptest::collection::vec((0..JOBS, any::<bool>()), 0..8), any::<bool>())
+            .prop_map(|(jobs, logs)| Step::Purge { jobs, logs }),
         2 => (1..50_u64).prop_map(Step::Wait),
     ]
 }

@@ -1,7 +1,7 @@
 //! One run of a bulk command: step by step, at its pace, until there is nothing left, it is told to stop, or it is
 //! somebody else's.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -174,6 +174,7 @@ impl Run<'_> {
             progress: Some(self.row.state.progress(self.row.spec.action)),
             logs: std::mem::take(&mut self.lines),
             usage: None,
+            used: BTreeMap::new(),
             lease_ttl: None,
         };
         match self.engine.report(&self.caller, report).await {

@@ -19,7 +19,8 @@ impl Writer {
             self.answer_missed(folded, committed, times);
             return;
         }
-        let Folded { batch, mut desks, written, work } = folded;
+        let Folded { batch, mut desks, written, work, rules } = folded;
+        rules.written(&self.parts.registry);
         let fate: HashMap<JobId, Written> =
             written.iter().copied().zip(committed.writes.iter().copied()).collect();
         for (job_id, outcome) in &fate {
@@ -111,6 +112,7 @@ impl Writer {
                 };
                 reply.send(answer);
             }
+            (Work::Create { reply, .. }, Verdict::OnJob(Err(full))) => reply.send(Err(full)),
             (Work::Command { job_id, command, patient, reply }, Verdict::OnJob(answer)) => {
                 match fate.get(&job_id) {
                     Some(Written::Missed) => {

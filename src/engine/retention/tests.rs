@@ -40,7 +40,8 @@ fn a_purge_by_hand_means_nothing_that_is_not_over() {
 fn server(store: Arc<dyn Store>, clock: Clock, tasks: &Tasks) -> Engine {
     let (shutdown, closed) = (Shutdown::new(), Shutdown::new());
     let stops = Stops { tasks, writer: tasks, shutdown, closed };
-    let access = Access { timeout: Duration::from_secs(10), lanes: 1, facets: None };
+    let timeout = Duration::from_secs(10);
+    let access = Access { timeout, lanes: 1, facets: None, max_pending: 0 };
     let board = LoopBoard::default();
     board.announce(LOOP, Duration::from_secs(1));
     let server = Engine::start_up(store, clock, access, Metrics::new(), board, stops);

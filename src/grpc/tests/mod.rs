@@ -40,6 +40,7 @@ impl Server {
                 timeout: crate::config::Config::default().store_timeout,
                 lanes: 1,
                 facets: None,
+                max_pending: 0,
             },
             Metrics::new(),
             board.clone(),

@@ -189,6 +189,10 @@ pub(super) async fn write_within(
             let passing: Vec<(i64,)> = passing.map_err(|error| Failed::of(error, false))?;
             mark(batch, &mut committed, &passing.into_iter().map(|(place,)| place).collect());
         }
+        let missed = batch.rules_missed_by(&committed.writes);
+        if !missed.is_empty() {
+            return Ok(Committed::missed(batch, missed));
+        }
         keys::take(link, batch, &mut committed).await?;
         let no_guards = Guards::default();
         committed.position = write_passed(link, batch, &committed, &no_guards).await?;

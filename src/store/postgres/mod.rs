@@ -14,6 +14,7 @@ mod commit;
 mod error;
 mod figures;
 mod fold;
+mod hosts;
 mod info;
 mod keys;
 mod leases;
@@ -221,6 +222,10 @@ impl Store for PostgresStore {
 
     async fn counts(&self) -> Result<Vec<Count>> {
         within(&self.readers, figures::counts(&self.readers)).await
+    }
+
+    async fn pending(&self) -> Result<Vec<(QueueName, i64)>> {
+        within(&self.readers, figures::pending(&self.readers)).await
     }
 
     async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>> {

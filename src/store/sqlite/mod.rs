@@ -207,6 +207,10 @@ impl Store for SqliteStore {
         figures::counts(self.readers()).await
     }
 
+    async fn pending(&self) -> Result<Vec<(QueueName, i64)>> {
+        figures::pending(self.readers()).await
+    }
+
     async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>> {
         figures::buckets(self.readers(), from_minute).await
     }

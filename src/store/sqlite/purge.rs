@@ -103,10 +103,11 @@ pub(super) async fn run(writer: &mut Writer, batch: &PurgeBatch) -> Result<Purge
         }
     };
     let mut script = writer.resume()?;
-    let sums = Figures::of_gone(removed.iter().map(|(gone, state)| {
+    let mut sums = Figures::default();
+    for (gone, state) in &removed {
         let key = StatKey { job_type: gone.job_type.clone(), queue: gone.queue.clone() };
-        (key, *state)
-    }));
+        sums.gone(key, *state);
+    }
     let removed: Vec<RemovedJob> = removed.into_iter().map(|(gone, _)| gone).collect();
     let gone = ids(removed.iter().map(|gone| &gone.id.0));
     jobs::forget(&mut script, &gone);
