@@ -9,11 +9,13 @@ use crate::domain::limits::{
 };
 
 mod database;
+mod house;
 mod origin;
 mod peers;
 mod transport;
 
 pub use database::Database;
+pub use house::House;
 pub use peers::PeerLimits;
 pub use transport::{Connections, Streams, Transport};
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub shutdown_within: Duration,
     /// How connections and streams are kept.
     pub transport: Transport,
+    /// How the house is kept.
+    pub house: House,
 }
 
 /// A setting that cannot be.
@@ -69,6 +73,7 @@ impl Default for Config {
             periods: Periods::default(),
             shutdown_within: SHUTDOWN_WITHIN,
             transport: Transport::default(),
+            house: House::default(),
         }
     }
 }
@@ -81,6 +86,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), Invalid> {
         origin::validate(&self.cors_origins)?;
         self.transport.validate()?;
+        self.house.validate()?;
         transport::count(
             "database-read-connections",
             self.read_connections.into(),

@@ -42,6 +42,7 @@ named! {
     LogLevel: "LOG_LEVEL_" ["debug", "info", "warning", "error"],
     Priority: "PRIORITY_" ["low", "normal", "high", "urgent"],
     SkipReason: "SKIP_REASON_" [],
+    SweepBasis: "SWEEP_BASIS_" ["start", "progress"],
     UniquePolicy: "UNIQUE_POLICY_" ["reject", "return-existing"],
     WorkerState: "WORKER_STATE_" ["online", "draining", "lost"],
 }

@@ -1,6 +1,7 @@
 //! `jobplane serve`: runs the server.
 
 pub(super) mod database;
+mod house;
 mod peers;
 mod table;
 mod transport;
@@ -47,6 +48,8 @@ pub struct Args {
     transport: transport::Args,
     #[command(flatten)]
     peers: peers::Args,
+    #[command(flatten)]
+    house: house::Args,
 }
 
 /// Runs the server until it is told to stop.
@@ -65,6 +68,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.database.set(&mut config);
     args.transport.set(&mut config);
     args.peers.set(&mut config);
+    args.house.set(&mut config);
     app::serve(config).await?;
     Ok(ExitCode::SUCCESS)
 }

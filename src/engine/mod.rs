@@ -10,6 +10,7 @@
 mod create;
 mod db;
 mod dispatch;
+mod drain;
 mod error;
 mod explain;
 mod gauges;
@@ -37,6 +38,7 @@ mod unary;
 mod upkeep;
 mod watch;
 mod watch_jobs;
+mod watchdog;
 mod workers;
 
 use std::sync::Arc;
@@ -45,6 +47,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::config::House;
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -52,6 +55,7 @@ use crate::watch::{Feed, Hub};
 
 pub use create::{Assignment, CreateJob, Started};
 pub use dispatch::Waiter;
+pub use drain::{DrainWorker, WhichWorker};
 pub use error::{Error, Result};
 pub use health::Health;
 pub use info::ServerInfo;
@@ -67,6 +71,7 @@ pub use trigger::TriggerType;
 pub use types::{PutType, TypeFilter, TypeInfo};
 pub use unary::{JobReport, Reported};
 pub use watch_jobs::{JobsWatch, Resume, Sent, Start, WatchJobs};
+pub use watchdog::{SweepQuery, Swept};
 pub use workers::{Worker, WorkerFilter, WorkerState, Workforce, percent};
 
 use db::Db;
@@ -80,6 +85,7 @@ use registry::Registry;
 use replicas::{Ears, Herald};
 use schedule::Agenda;
 use session::Sessions;
+use watchdog::Keeping;
 
 /// What lets background loops act before their period is over.
 #[derive(Clone, Default)]
@@ -89,12 +95,14 @@ pub struct Nudges {
 }
 
 /// How the store is used.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Access {
     /// How long a caller waits for it.
     pub timeout: Duration,
     /// Writers, if it takes several at once.
     pub lanes: u32,
+    /// How the house is kept.
+    pub house: House,
 }
 
 /// What ends when.
@@ -126,6 +134,7 @@ pub struct Inner {
     agenda: Agenda,
     /// Whether others write the store, too.
     shared: bool,
+    keeping: Keeping,
     board: LoopBoard,
     nudges: Nudges,
     health: Arc<Health>,
@@ -164,16 +173,15 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes } = access;
+        let Access { timeout: store_timeout, lanes, house } = access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
         let (hub, line) = (Hub::default(), Line::default());
-        let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
+        let (live, cache) = (Arc::new(Live::new(&house)), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
-        let registry = Arc::new(Registry::default());
+        let (registry, ears) = (Arc::new(Registry::default()), Arc::new(Ears::default()));
         let (nudges, health) = (Nudges::default(), Arc::new(Health::default()));
-        let ears = Arc::new(Ears::default());
         let herald = if is_shared { Herald::of_shared_store() } else { Herald::default() };
         let sessions = Arc::new(Sessions::new(session::Parts {
             live: Arc::clone(&live),
@@ -184,6 +192,7 @@ impl Engine {
             db: loop_db.clone(),
             ended: Arc::clone(&nudges.session_ended),
             ears: Arc::clone(&ears),
+            registry: Arc::clone(&registry),
         }));
         let progress = Arc::clone(&live) as Arc<dyn crate::watch::LiveProgress>;
         let feed = if is_shared { Feed::of_shared_store(progress) } else { Feed::new(progress) };
@@ -245,6 +254,7 @@ impl Engine {
             registry,
             agenda: Agenda::default(),
             shared: is_shared,
+            keeping: Keeping::new(house),
             shutdown,
             tasks: tasks.clone(),
             board,
@@ -281,6 +291,18 @@ impl Engine {
     #[must_use]
     pub fn nudges(&self) -> &Nudges {
         &self.nudges
+    }
+
+    /// Signalled when a job used more than it may for too long.
+    #[must_use]
+    pub fn limits_exceeded(&self) -> Arc<Notify> {
+        Arc::clone(&self.live.exceeds)
+    }
+
+    /// Pause between two sweeps.
+    #[must_use]
+    pub fn sweep_period(&self) -> Duration {
+        self.keeping.house.sweep.period
     }
 
     /// How the store does.

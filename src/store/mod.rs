@@ -20,6 +20,7 @@ mod open;
 mod passed;
 pub mod postgres;
 mod query;
+mod quiet;
 mod rows;
 mod rules;
 pub mod sqlite;

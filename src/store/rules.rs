@@ -24,11 +24,13 @@ pub enum RuleKind {
     Schedule,
     /// How many starts a rate has left.
     Rate,
+    /// A worker process that is to leave.
+    Drain,
 }
 
 impl RuleKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Type,
         Self::Queue,
         Self::Quota,
@@ -36,6 +38,7 @@ impl RuleKind {
         Self::Circuit,
         Self::Schedule,
         Self::Rate,
+        Self::Drain,
     ];
 
     /// Its code; the schemas know it.
@@ -48,6 +51,7 @@ impl RuleKind {
             Self::Circuit => 4,
             Self::Schedule => 5,
             Self::Rate => 6,
+            Self::Drain => 7,
         }
     }
 
@@ -65,7 +69,7 @@ impl RuleKind {
 pub struct RuleKey {
     /// What it is about.
     pub kind: RuleKind,
-    /// Of which type, queue or quota.
+    /// Of which type, queue, quota or process.
     pub name: String,
 }
 

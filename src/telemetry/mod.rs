@@ -18,5 +18,5 @@ mod rpcs;
 mod tests;
 
 pub use chain::chain;
-pub use jobs::{Finished, QueueDepth};
+pub use jobs::{Finished, Found, QueueDepth};
 pub use metrics::{CONTENT_TYPE, Metrics};

@@ -7,6 +7,7 @@ mod cancel;
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod delivery;
+mod drain;
 mod figures;
 mod harness;
 mod leases;
@@ -31,6 +32,7 @@ mod watch;
 mod watch_jobs;
 mod watch_model;
 mod watch_resume;
+mod watchdogs;
 
 /// The tests of a file on each store that several servers may be over.
 macro_rules! on_each_shared_store {

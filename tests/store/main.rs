@@ -14,6 +14,7 @@ mod logs;
 mod outages;
 mod pooler;
 mod postgres;
+mod quiet;
 mod rounds;
 mod rules;
 mod servers;

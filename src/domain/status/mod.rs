@@ -1,9 +1,10 @@
 //! How a job stands. Data that only one state has lives in that state.
 //!
 //! Owns: the states ([`State`]) and the whole status ([`JobStatus`]); the wish that a job stop
-//! (`cancel`) and what became of its executions (`execution`).
+//! (`cancel`), what became of its executions (`execution`) and what watchdogs noted (`attention`).
 //! Does not own: which state follows which (`machine`).
 
+mod attention;
 mod cancel;
 mod execution;
 
@@ -19,6 +20,7 @@ use super::progress::{Progress, ResourceUsage};
 use super::quota::QuotaDraw;
 use super::time::Timestamp;
 
+pub use attention::Attention;
 pub use cancel::{CancelCause, CancelRequest};
 pub use execution::{Attempt, ErrorOrigin, Execution, JobError, Outcome, Report};
 
@@ -214,6 +216,9 @@ pub struct JobStatus {
     /// What went wrong in the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
+    /// What the watchdogs have noted of its last execution.
+    #[serde(default, skip_serializing_if = "Attention::is_none")]
+    pub attention: Attention,
     /// What its last execution draws from outside quotas.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quota_draws: BTreeMap<QuotaName, QuotaDraw>,
@@ -227,14 +232,15 @@ impl JobStatus {
     }
 
     /// The next moment at which the clock alone changes something: a waiting job's `expire_time`
-    /// before its first start, a running job's timeout, or the end of its grace.
+    /// before its first start, a running job's timeout, the moment to look whether it is stuck, or the
+    /// end of its grace.
     #[must_use]
     pub fn deadline(&self, expire_time: Option<Timestamp>) -> Option<Timestamp> {
         match self.state {
             State::Pending { .. } => expire_time.filter(|time| self.may_expire(*time)),
             State::Running { timeout_time, .. } => match &self.cancel_request {
                 Some(request) => Some(request.end_time()),
-                None => timeout_time,
+                None => timeout_time.into_iter().chain(self.attention.look_time).min(),
             },
             State::Succeeded | State::Failed | State::Cancelled | State::Skipped { .. } => None,
         }

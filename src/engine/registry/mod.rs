@@ -24,7 +24,8 @@ use super::pipeline::{RuleChange, RulesChanged, Work};
 pub use book::{Cursor, Declared, Definition, Known, Rulebook};
 
 /// The kinds of rules that every server knows by heart.
-const KNOWN: [RuleKind; 4] = [RuleKind::Type, RuleKind::Queue, RuleKind::Quota, RuleKind::Circuit];
+const KNOWN: [RuleKind; 5] =
+    [RuleKind::Type, RuleKind::Queue, RuleKind::Quota, RuleKind::Circuit, RuleKind::Drain];
 
 /// What this server knows of what is set up.
 #[derive(Default)]
@@ -71,6 +72,7 @@ impl Engine {
         }
         self.agenda.plan_all(&book, &rules)?;
         self.registry.replace(book);
+        self.tell_all_drains();
         Ok(())
     }
 
@@ -91,6 +93,7 @@ impl Engine {
         let keys: Vec<RuleKey> = keys.into_iter().collect();
         let found = self.fresh_rules(keys.clone()).await?;
         self.registry.heed(&keys, &found)?;
+        self.tell_drains(&keys);
         self.agenda.heed(&self.registry.book(), &keys, &found)
     }
 
@@ -134,6 +137,7 @@ impl Engine {
         let answer = self.pipeline.ask(work).await?;
         if matches!(answer, RulesChanged::Done(_)) {
             self.registry.heed(&keys, &rules)?;
+            self.tell_drains(&keys);
             self.agenda.heed(&self.registry.book(), &keys, &rules)?;
         }
         Ok(answer)

@@ -36,7 +36,11 @@ impl Server {
         let engine = Engine::start_up(
             Arc::new(MemoryStore::new()),
             Clock::new(),
-            Access { timeout: crate::config::Config::default().store_timeout, lanes: 1 },
+            Access {
+                timeout: crate::config::Config::default().store_timeout,
+                lanes: 1,
+                house: crate::config::House::default(),
+            },
             Metrics::new(),
             board.clone(),
             Stops {

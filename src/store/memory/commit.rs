@@ -144,7 +144,11 @@ impl Tables {
             held.status.revision == write.expected_revision
                 && held.status.lease_epoch == write.expected_epoch
         });
-        if !passes {
+        let moved = write.quiet_since.is_some_and(|since| {
+            let flushed = self.progress.get(&job.id);
+            flushed.is_some_and(|flushed| flushed.is_active_after(write.expected_epoch, since))
+        });
+        if !passes || moved {
             return Written::Missed;
         }
         match (write.key, unique_key(job)) {
