@@ -238,6 +238,8 @@ impl Loop {
             .bind(&self.jobs)
             .bind("[]")
             .bind(ready(self.step, time))
+            .bind("[]")
+            // Figures by owner and label: not asked for.
             .bind("[]");
         let row = query.fetch_one(&mut self.connection).await?;
         let passed: bool = sqlx::Row::try_get(&row, 0)?;

@@ -157,7 +157,7 @@ impl Engine {
     pub async fn settle_drains(&self) -> Result<u64> {
         let (book, now) = (self.registry.book(), self.clock.now());
         let due: Vec<&Drain> = {
-            let mut looks = self.keeping.drain_looks.lock();
+            let mut looks = self.watchdogs.drain_looks.lock();
             looks.retain(|key, _| book.drains.contains_key(key));
             let next = |drain: &Drain| looks.get(&drain.process.key()).copied();
             let drains = book.drains.values().map(|known| &known.what);
@@ -178,7 +178,7 @@ impl Engine {
             }
             // Once it is empty it stays so, unless it attaches anew with what it had.
             let rest = if taken > 0 { Duration::ZERO } else { EMPTY_LOOKED_AT_EVERY };
-            self.keeping.drain_looks.lock().insert(drain.process.key(), now.plus(rest));
+            self.watchdogs.drain_looks.lock().insert(drain.process.key(), now.plus(rest));
             count += taken;
         }
         Ok(count)

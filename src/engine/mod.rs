@@ -7,8 +7,11 @@
 //! Invariants: every use case takes the [`Caller`](crate::auth::Caller); nothing is answered before it
 //! is durable; no request's future runs database work.
 
+mod breakers;
+mod bulk;
 mod create;
 mod db;
+mod defaults;
 mod dispatch;
 mod drain;
 mod error;
@@ -28,6 +31,7 @@ mod queues;
 mod quotas;
 pub mod registry;
 mod replicas;
+mod retention;
 mod schedule;
 pub mod session;
 mod stats;
@@ -48,11 +52,13 @@ use tokio::sync::Notify;
 use uuid::Uuid;
 
 use crate::config::House;
+use crate::domain::stats::FacetPolicy;
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::watch::{Feed, Hub};
 
+pub use bulk::{BulkStart, BulkWish};
 pub use create::{Assignment, CreateJob, Started};
 pub use dispatch::Waiter;
 pub use drain::{DrainWorker, WhichWorker};
@@ -65,7 +71,8 @@ pub use pipeline::{Adoption, Created};
 pub use queues::Queue;
 pub use quotas::Quota;
 pub use replicas::set_clock;
-pub use stats::{Figures, Stats, StatsFilter, Window};
+pub use retention::{LOOP as RETENTION_LOOP, PurgeJobs, Scribe, Whole};
+pub use stats::{FacetWindow, Figures, Lately, Stats, StatsFilter, Window};
 pub use summary::{Summary, SummaryQuery};
 pub use trigger::TriggerType;
 pub use types::{PutType, TypeFilter, TypeInfo};
@@ -83,9 +90,10 @@ use log_lines::LogLines;
 use pipeline::{After, Cache, Pipeline};
 use registry::Registry;
 use replicas::{Ears, Herald};
+use retention::Keeping;
 use schedule::Agenda;
 use session::Sessions;
-use watchdog::Keeping;
+use watchdog::Watchdogs;
 
 /// What lets background loops act before their period is over.
 #[derive(Clone, Default)]
@@ -103,6 +111,10 @@ pub struct Access {
     pub lanes: u32,
     /// How the house is kept.
     pub house: House,
+    /// What figures are kept by besides types and queues.
+    pub facets: Option<Arc<FacetPolicy>>,
+    /// Jobs that may wait in all; 0 = any number.
+    pub max_pending: u32,
 }
 
 /// What ends when.
@@ -132,9 +144,11 @@ pub struct Inner {
     pub(crate) tasks: Tasks,
     pub(crate) registry: Arc<Registry>,
     agenda: Agenda,
+    /// Jobs that may wait in all, as this server was told; 0 = any number.
+    max_pending: u32,
     /// Whether others write the store, too.
     shared: bool,
-    keeping: Keeping,
+    watchdogs: Watchdogs,
     board: LoopBoard,
     nudges: Nudges,
     health: Arc<Health>,
@@ -151,6 +165,8 @@ pub struct Inner {
     log_lines: Arc<LogLines>,
     ears: Arc<Ears>,
     herald: Herald,
+    facets: Option<Arc<FacetPolicy>>,
+    keeping: Keeping,
 }
 
 impl std::ops::Deref for Engine {
@@ -173,15 +189,15 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes, house } = access;
+        let Access { timeout: store_timeout, lanes, house, facets, max_pending } = access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
         let (hub, line) = (Hub::default(), Line::default());
         let (live, cache) = (Arc::new(Live::new(&house)), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
-        let (registry, ears) = (Arc::new(Registry::default()), Arc::new(Ears::default()));
-        let (nudges, health) = (Nudges::default(), Arc::new(Health::default()));
+        let registry = Arc::new(Registry::default());
+        let (nudges, health, ears) = (Nudges::default(), Arc::default(), Arc::new(Ears::default()));
         let herald = if is_shared { Herald::of_shared_store() } else { Herald::default() };
         let sessions = Arc::new(Sessions::new(session::Parts {
             live: Arc::clone(&live),
@@ -209,6 +225,7 @@ impl Engine {
             metrics: metrics.clone(),
             clock: clock.clone(),
             herald: herald.clone(),
+            facets: facets.clone(),
         });
         let pipeline = Pipeline::start(
             &pipeline::Parts {
@@ -218,6 +235,8 @@ impl Engine {
                 after: Arc::clone(&after),
                 metrics: metrics.clone(),
                 health: Arc::clone(&health),
+                registry: Arc::clone(&registry),
+                max_pending,
             },
             if is_shared { lanes as usize } else { 1 },
             store_timeout,
@@ -253,8 +272,9 @@ impl Engine {
             metrics,
             registry,
             agenda: Agenda::default(),
+            max_pending,
             shared: is_shared,
-            keeping: Keeping::new(house),
+            watchdogs: Watchdogs::new(house),
             shutdown,
             tasks: tasks.clone(),
             board,
@@ -272,6 +292,8 @@ impl Engine {
             log_lines,
             ears,
             herald,
+            facets,
+            keeping: Keeping::default(),
         }))
     }
 
@@ -302,7 +324,7 @@ impl Engine {
     /// Pause between two sweeps.
     #[must_use]
     pub fn sweep_period(&self) -> Duration {
-        self.keeping.house.sweep.period
+        self.watchdogs.house.sweep.period
     }
 
     /// How the store does.

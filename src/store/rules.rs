@@ -26,11 +26,15 @@ pub enum RuleKind {
     Rate,
     /// A worker process that is to leave.
     Drain,
+    /// When old jobs are taken away, and how far that is.
+    Retention,
+    /// A bulk command: what is asked, and how far it is.
+    Bulk,
 }
 
 impl RuleKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Type,
         Self::Queue,
         Self::Quota,
@@ -39,6 +43,8 @@ impl RuleKind {
         Self::Schedule,
         Self::Rate,
         Self::Drain,
+        Self::Retention,
+        Self::Bulk,
     ];
 
     /// Its code; the schemas know it.
@@ -52,6 +58,8 @@ impl RuleKind {
             Self::Schedule => 5,
             Self::Rate => 6,
             Self::Drain => 7,
+            Self::Retention => 10,
+            Self::Bulk => 11,
         }
     }
 

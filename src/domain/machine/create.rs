@@ -58,6 +58,7 @@ pub fn create(spec: &JobSpec, birth: Birth, now: Timestamp) -> JobStatus {
         result: None,
         error: None,
         attention: Attention::default(),
+        skip_until: None,
         quota_draws: BTreeMap::new(),
     }
 }

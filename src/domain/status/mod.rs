@@ -147,6 +147,21 @@ impl SkipReason {
     }
 }
 
+/// A run that a policy refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Skip {
+    /// Which policy.
+    pub reason: SkipReason,
+    /// When one may be tried again, if that is known.
+    pub until: Option<Timestamp>,
+}
+
+impl From<SkipReason> for Skip {
+    fn from(reason: SkipReason) -> Self {
+        Self { reason, until: None }
+    }
+}
+
 /// What a retry rule may have changed; filters and counters go by these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Effective {
@@ -219,6 +234,9 @@ pub struct JobStatus {
     /// What the watchdogs have noted of its last execution.
     #[serde(default, skip_serializing_if = "Attention::is_none")]
     pub attention: Attention,
+    /// When the policy that refused it lets one be tried again, as far as was known then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip_until: Option<Timestamp>,
     /// What its last execution draws from outside quotas.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quota_draws: BTreeMap<QuotaName, QuotaDraw>,

@@ -133,6 +133,7 @@ impl Dispatcher {
         let picked = admission::pick(&waiting, capacities);
         self.mark_rest(probes, &waiting, &picked);
         let mut batch = Batch::new(BatchId(Uuid::now_v7()), now);
+        batch.facets.clone_from(&self.after.facets);
         let mut starts: Vec<(usize, Job)> = Vec::with_capacity(picked.len());
         for (at, taker) in picked {
             let (Some(job), Some(to)) = (candidates.get(at), takers.get(taker)) else { continue };

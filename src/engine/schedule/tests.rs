@@ -1,5 +1,8 @@
 //! Servers over one store under a clock that runs ahead.
 
+mod bounds;
+mod breakers;
+mod quotas;
 mod types;
 
 use std::collections::BTreeMap;
@@ -56,6 +59,8 @@ fn server(store: &Arc<MemoryStore>) -> Server {
         timeout: Duration::from_secs(10),
         lanes: 1,
         house: crate::config::House::default(),
+        facets: None,
+        max_pending: 0,
     };
     let engine = Engine::start_up(store, clock, access, metrics, board, stops);
     Server { engine, _tasks: (tasks, writer), _stops: (shutdown, closed) }

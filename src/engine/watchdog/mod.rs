@@ -23,14 +23,14 @@ pub use sweep::{SweepQuery, Swept};
 use slow::Typicals;
 
 /// What the keepers of the house go by, and remember.
-pub(super) struct Keeping {
+pub(super) struct Watchdogs {
     pub(super) house: House,
     typicals: Typicals,
     /// When which worker that was to leave is looked at next, by the key of its process.
     pub(super) drain_looks: Mutex<HashMap<String, Timestamp>>,
 }
 
-impl Keeping {
+impl Watchdogs {
     pub(super) fn new(house: House) -> Self {
         Self { house, typicals: Typicals::default(), drain_looks: Mutex::default() }
     }

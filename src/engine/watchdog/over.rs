@@ -11,7 +11,7 @@ use super::super::pipeline::Work;
 impl Engine {
     /// Asks jobs to stop that used more than their limits for too long.
     pub async fn enforce_limits(&self) -> Result<u64> {
-        let policy = &self.keeping.house.usage;
+        let policy = &self.watchdogs.house.usage;
         let exceeded = self.live.take_exceeded(LOOP_ROWS_MAX);
         let count = exceeded.len() as u64;
         let asks = exceeded.into_iter().map(|found| async move {

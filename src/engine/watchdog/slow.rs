@@ -81,15 +81,15 @@ impl Engine {
     /// Learns what runs take, and tells once of each that takes unusually long.
     pub async fn watch_slow(&self) -> Result<u64> {
         let now = self.clock.now();
-        let from = self.keeping.typicals.learned.lock().wanted(now);
+        let from = self.watchdogs.typicals.learned.lock().wanted(now);
         let buckets =
             self.loop_db.read(move |store| async move { store.buckets(from).await }).await?;
         let typicals = {
-            let mut learned = self.keeping.typicals.learned.lock();
+            let mut learned = self.watchdogs.typicals.learned.lock();
             learned.learn(&buckets, now);
             Arc::new(learned.typicals())
         };
-        *self.keeping.typicals.known.write() = Arc::clone(&typicals);
+        *self.watchdogs.typicals.known.write() = Arc::clone(&typicals);
         let slow = self.live.take_slow(now, |job_type| typicals.get(job_type)?.slow_after());
         let notes = slow.into_iter().map(|(job_id, lease_epoch)| {
             let typicals = Arc::clone(&typicals);
@@ -146,7 +146,7 @@ impl Engine {
         job.status.session()?;
         let execution = job.status.execution.as_ref()?;
         let derived = job.status.progress.derive(execution.start_time, self.clock.now());
-        let typicals = self.keeping.typicals.known();
+        let typicals = self.watchdogs.typicals.known();
         typical::remaining(&derived, typicals.get(&job.spec.job_type), &job.spec)
     }
 }

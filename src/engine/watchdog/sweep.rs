@@ -72,7 +72,8 @@ impl Engine {
             while let Some(jobs) = self.page(state, &sweep.types, swept.cutoff_time, before).await?
             {
                 before = jobs.last().map(|job| job.id);
-                let found = jobs.iter().filter_map(|job| sweep.look(job, now)).collect();
+                let found =
+                    jobs.iter().filter(is_work).filter_map(|job| sweep.look(job, now)).collect();
                 let done = if validate_only {
                     found
                 } else {
@@ -101,12 +102,13 @@ impl Engine {
     /// Finds running jobs that are stuck by what the configuration says, and those that are slow and that
     /// nobody reported of here. Answers how many.
     pub async fn sweep_stuck(&self) -> Result<u64> {
-        let (now, typicals) = (self.clock.now(), self.keeping.typicals.known());
-        let watch = Watch::new(&self.keeping.house.sweep);
+        let (now, typicals) = (self.clock.now(), self.watchdogs.typicals.known());
+        let watch = Watch::new(&self.watchdogs.house.sweep);
         let (mut count, mut before) = (0, None);
         while let Some(jobs) = self.page(StateKind::Running, &[], now, before).await? {
             before = jobs.last().map(|job| job.id);
-            let found = jobs.iter().filter_map(|job| watch.sweep(job, now)).collect();
+            let found =
+                jobs.iter().filter(is_work).filter_map(|job| watch.sweep(job, now)).collect();
             count += self.act_on(found, "", "").await?.len() as u64;
             count += self.note_slow_among(&typicals, &jobs, now).await?;
         }
@@ -171,4 +173,9 @@ impl Engine {
         }
         Ok(done)
     }
+}
+
+/// Whether it is no command that the server itself runs: that ends by itself, or is cancelled.
+fn is_work(job: &&Job) -> bool {
+    !job.spec.job_type.is_reserved()
 }

@@ -40,6 +40,8 @@ impl Server {
                 timeout: crate::config::Config::default().store_timeout,
                 lanes: 1,
                 house: crate::config::House::default(),
+                facets: None,
+                max_pending: 0,
             },
             Metrics::new(),
             board.clone(),

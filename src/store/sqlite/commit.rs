@@ -40,7 +40,8 @@ pub(super) async fn write(
     let mut tallies = std::mem::take(&mut writer.tallies);
     let mut sessions = openings(batch.creates.iter());
     sessions.extend(batch.sessions.iter().cloned());
-    let all = Figures::of(batch.creates.iter(), batch.writes.iter(), batch.deletes.iter());
+    let (creates, writes, deletes) = (&batch.creates, &batch.writes, &batch.deletes);
+    let all = Figures::of(batch, creates.iter(), writes.iter(), deletes.iter());
     let asked = Asked {
         misses: ask_misses(&mut script, batch, seen),
         progress: ask_progress(&mut script, batch),
@@ -54,15 +55,27 @@ pub(super) async fn write(
         answers = writer.run(script).await?;
         script = writer.resume()?;
     }
+    let mut misses: HashSet<i64> = match asked.misses {
+        Some(place) => answers.rows::<(i64,)>(place)?.into_iter().map(|(place,)| place).collect(),
+        None => HashSet::new(),
+    };
+    if let Some(place) = asked.progress {
+        // Writes are counted first.
+        let moved = quiet::moved(batch, answers.rows(place)?)?;
+        misses.extend(moved.into_iter().filter_map(|place| i64::try_from(place).ok()));
+    }
     if let Some(place) = asked.rules {
-        let missed = rules::missed(batch, &answers.rows::<(i64,)>(place)?);
+        let mut missed = rules::missed(batch, &answers.rows::<(i64,)>(place)?);
+        if missed.is_empty() {
+            missed = batch.rules_missed_by(&guarded(batch, &misses).writes);
+        }
         if !missed.is_empty() {
             writer.tallies = tallies;
             writer.rollback().await;
             return Ok(Committed::missed(batch, missed));
         }
     }
-    let written = prepare(&mut script, batch, all, (asked, &mut answers), &mut tallies);
+    let written = prepare(&mut script, batch, all, (asked, &mut answers), &misses, &mut tallies);
     let (mut committed, place) = match written {
         Ok(written) => written,
         Err(error) => {
@@ -102,20 +115,12 @@ impl Asked {
 fn prepare(
     script: &mut Script,
     batch: &Batch,
-    all: Figures,
+    all: Figures<'_>,
     (asked, answers): (Asked, &mut Answers),
+    misses: &HashSet<i64>,
     tallies: &mut Tallies,
 ) -> Result<(Committed, Place)> {
-    let mut missed: HashSet<i64> = match asked.misses {
-        Some(place) => answers.rows::<(i64,)>(place)?.into_iter().map(|(place,)| place).collect(),
-        None => HashSet::new(),
-    };
-    if let Some(place) = asked.progress {
-        // Writes are counted first.
-        let moved = quiet::moved(batch, answers.rows(place)?)?;
-        missed.extend(moved.into_iter().filter_map(|place| i64::try_from(place).ok()));
-    }
-    let mut committed = guarded(batch, &missed);
+    let mut committed = guarded(batch, misses);
     let holders = match asked.holders {
         Some(place) => keys::holders(batch, answers.rows(place)?)?,
         None => HashMap::new(),

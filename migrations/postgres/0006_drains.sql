@@ -1,3 +1,0 @@
--- Kinds of rules are 0 TYPE, 1 QUEUE, 2 QUOTA, 3 QUOTA_USE, 4 CIRCUIT, 5 SCHEDULE, 6 RATE, 7 DRAIN.
-ALTER TABLE rules DROP CONSTRAINT rules_kind_check;
-ALTER TABLE rules ADD CONSTRAINT rules_kind_check CHECK (kind BETWEEN 0 AND 7);
