@@ -37,6 +37,7 @@ mod types_rules;
 mod watch;
 mod watch_jobs;
 mod watch_model;
+mod watch_moves;
 mod watch_resume;
 mod watchdogs;
 mod year;

@@ -14,6 +14,7 @@ mod commit;
 mod error;
 mod figures;
 mod fold;
+mod hosts;
 mod info;
 mod keys;
 mod leases;
