@@ -57,6 +57,7 @@ pub struct Args {
     peers: peers::Args,
     #[command(flatten)]
     house: house::Args,
+    #[command(flatten)]
     stats: stats::Args,
     #[command(flatten)]
     retention: retention::Args,

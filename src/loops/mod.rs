@@ -15,7 +15,6 @@ use tokio::sync::Notify;
 use crate::config::Periods;
 use crate::domain::limits::SLOW_PERIOD;
 use crate::engine::{Engine, RETENTION_LOOP, Result};
-use crate::engine::{Engine, Result};
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 
 use driver::{Driver, Rest, Step};

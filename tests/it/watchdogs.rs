@@ -67,6 +67,9 @@ async fn a_sweep_counts_what_it_does(store: Shared) {
     let asked = last.worker.expect_cancel().await;
     assert_eq!(asked.cause(), CancelCause::Stuck);
     assert!(asked.reason.ends_with(": the host hangs"), "{}", asked.reason);
+    // Nobody takes the one that is tried again.
+    last.worker.capacity(0);
+    first.worker.capacity(0);
     last.cancelled().await.expect("taken");
     first.cancelled().await.expect("taken");
     let job = client.get(&last.id).await;
@@ -111,10 +114,8 @@ async fn a_jobs_own_bound_is_kept_near_its_time(store: Shared) {
     // The same again is no activity.
     held.report(done(1, 10)).await.expect("taken");
     let asked = held.worker.expect_cancel().await;
-    assert_eq!(
-        (asked.cause(), asked.reason.as_str()),
-        (CancelCause::Stuck, "showed no activity for 1 s")
-    );
+    assert_eq!(asked.cause(), CancelCause::Stuck);
+    assert!(asked.reason.starts_with("showed no activity for "), "{}", asked.reason);
     held.fail("HUNG").await.expect("taken");
     let job = client.get(&held.id).await;
     assert_eq!((job.state(), job.error_code()), (State::Failed, "STUCK"));
@@ -124,14 +125,14 @@ async fn a_jobs_own_bound_is_kept_near_its_time(store: Shared) {
 async fn one_that_logs_or_never_reported_is_not_stuck(store: Shared) {
     let server = Server::setup().over(store).start().await;
     let client = server.client();
-    let silent = running(&server, stuck_after(1.0, OnStuck::Fail)).await;
-    let logs = running(&server, stuck_after(1.0, OnStuck::Fail)).await;
+    let silent = running(&server, stuck_after(4.0, OnStuck::Fail)).await;
+    let logs = running(&server, stuck_after(4.0, OnStuck::Fail)).await;
     let began = server.now();
     let mut line = 0;
-    while server.now().since(began) < Duration::from_millis(2_500) {
+    while server.now().since(began) < Duration::from_secs(6) {
         line += 1;
         logs.log(lines([line])).await.expect("taken");
-        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     for held in [&silent, &logs] {
         assert_eq!(client.get(&held.id).await.status().cancel_request, None);

@@ -142,7 +142,7 @@ fn decide(
                 desks.get(job_id).map(|desk| desk.job.status.revision)
             };
             let before = revision(desks);
-            command_verdict(desks, *job_id, command, at);
+            command_verdict(desks, rules, *job_id, command, at);
             Verdict::OnTry(revision(desks) != before)
         }
         Work::Fence { of, .. } => match fence(desks, of) {
