@@ -241,7 +241,7 @@ impl JobRow {
         let Read { mut spec, created_by, trigger, category, create_time } = asked;
         spec.payload = self.payload.map(Bytes::from);
         let status: JobStatus = decode("job_status.status", &self.status)?;
-        let mut status = JobStatus { created_by, trigger, category, create_time, ..status };
+        let mut status = JobStatus { category, created_by, trigger, create_time, ..status };
         status.result = self.result.map(Bytes::from);
         if let Some(flushed) = self.flushed {
             decode::<Flushed>("job_progress.data", &flushed)?.overlay(&mut status);

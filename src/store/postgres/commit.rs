@@ -246,7 +246,8 @@ fn mark(batch: &Batch, committed: &mut Committed, passing: &HashSet<i64>) {
         }
     }
     for gone in &mut committed.deletes {
-        *gone = passes();
+        // The guard is asked for each place, also of one that is held back already.
+        *gone &= passes();
     }
     for appended in &mut committed.logs {
         if !passes() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::domain::{Job, JobId, Position};
 use crate::store::figures::Figures;
-use crate::store::passed::Passed;
+use crate::store::passed::{Passed, first_deletes};
 use crate::store::quiet;
 use crate::store::{Appended, Batch, Committed, NewJob, Result, SessionWrite, Written};
 
@@ -168,7 +168,7 @@ fn guarded(batch: &Batch, missed: &HashSet<i64>) -> Committed {
             .iter()
             .map(|_| if passes() { Written::Done } else { Written::Missed })
             .collect(),
-        deletes: batch.deletes.iter().map(|_| passes()).collect(),
+        deletes: first_deletes(batch).map(|is_first| passes() && is_first).collect(),
         logs: batch
             .logs
             .iter()
