@@ -10,6 +10,7 @@ use crate::domain::limits::{
 use crate::domain::stats::FacetPolicy;
 
 mod database;
+mod house;
 mod origin;
 mod peers;
 mod retention;
@@ -18,6 +19,7 @@ mod telling;
 mod transport;
 
 pub use database::Database;
+pub use house::House;
 pub use peers::PeerLimits;
 pub use retention::Retention;
 pub use telling::Telling;
@@ -46,6 +48,8 @@ pub struct Config {
     pub transport: Transport,
     /// What is told, and how long it is kept.
     pub telling: Telling,
+    /// How the house is kept.
+    pub house: House,
     /// What figures are kept by besides types and queues.
     pub stats: FacetPolicy,
     /// Jobs that may wait in all; 0 = any number. A create beyond it is refused.
@@ -84,6 +88,7 @@ impl Default for Config {
             shutdown_within: SHUTDOWN_WITHIN,
             transport: Transport::default(),
             telling: Telling::default(),
+            house: House::default(),
             stats: FacetPolicy::default(),
             max_pending: 0,
             retention: Retention::default(),
@@ -100,6 +105,7 @@ impl Config {
         origin::validate(&self.cors_origins)?;
         self.transport.validate()?;
         self.telling.validate()?;
+        self.house.validate()?;
         stats::validate(&self.stats)?;
         transport::count(
             "database-read-connections",

@@ -45,6 +45,8 @@ described! {
     v1::CancelJobResponse: "CancelJobResponse",
     v1::CreateJobResponse: "CreateJobResponse",
     v1::DeleteJobResponse: "DeleteJobResponse",
+    v1::DrainWorkerResponse: "DrainWorkerResponse",
+    v1::SweepStuckJobsResponse: "SweepStuckJobsResponse",
     v1::GetJobResponse: "GetJobResponse",
     v1::Event: "Event",
     v1::ExplainJobResponse: "ExplainJobResponse",

@@ -1,6 +1,7 @@
 //! `jobplane serve`: runs the server.
 
 pub(super) mod database;
+mod house;
 mod peers;
 mod retention;
 mod stats;
@@ -56,6 +57,8 @@ pub struct Args {
     #[command(flatten)]
     peers: peers::Args,
     #[command(flatten)]
+    house: house::Args,
+    #[command(flatten)]
     stats: stats::Args,
     #[command(flatten)]
     retention: retention::Args,
@@ -81,6 +84,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.transport.set(&mut config);
     args.peers.set(&mut config);
     args.telling.set(&mut config);
+    args.house.set(&mut config);
     args.stats.set(&mut config);
     args.retention.set(&mut config);
     app::serve(config).await?;

@@ -13,6 +13,7 @@ mod create;
 mod db;
 mod defaults;
 mod dispatch;
+mod drain;
 mod error;
 mod explain;
 mod gauges;
@@ -42,6 +43,7 @@ mod unary;
 mod upkeep;
 mod watch;
 mod watch_jobs;
+mod watchdog;
 mod workers;
 
 use std::sync::Arc;
@@ -50,7 +52,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::config::Telling;
+use crate::config::{House, Telling};
 use crate::domain::stats::FacetPolicy;
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
@@ -60,6 +62,7 @@ use crate::watch::{Feed, Hub};
 pub use bulk::{BulkStart, BulkWish};
 pub use create::{Assignment, CreateJob, Started};
 pub use dispatch::Waiter;
+pub use drain::{DrainWorker, WhichWorker};
 pub use error::{Error, Result};
 pub use health::Health;
 pub use info::ServerInfo;
@@ -76,6 +79,7 @@ pub use trigger::TriggerType;
 pub use types::{PutType, TypeFilter, TypeInfo};
 pub use unary::{JobReport, Reported};
 pub use watch_jobs::{JobsWatch, Resume, Sent, Start, WatchJobs};
+pub use watchdog::{SweepQuery, Swept};
 pub use workers::{Worker, WorkerFilter, WorkerState, Workforce, percent};
 
 use db::Db;
@@ -90,6 +94,7 @@ use replicas::{Ears, Herald};
 use retention::Keeping;
 use schedule::Agenda;
 use session::Sessions;
+use watchdog::Watchdogs;
 
 /// What lets background loops act before their period is over.
 #[derive(Clone, Default)]
@@ -107,6 +112,8 @@ pub struct Access {
     pub lanes: u32,
     /// What is told, and for how long.
     pub telling: Telling,
+    /// How the house is kept.
+    pub house: House,
     /// What figures are kept by besides types and queues.
     pub facets: Option<Arc<FacetPolicy>>,
     /// Jobs that may wait in all; 0 = any number.
@@ -144,6 +151,7 @@ pub struct Inner {
     max_pending: u32,
     /// Whether others write the store, too.
     shared: bool,
+    watchdogs: Watchdogs,
     board: LoopBoard,
     nudges: Nudges,
     health: Arc<Health>,
@@ -186,12 +194,12 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes, telling, facets, max_pending } = access;
+        let Access { timeout: store_timeout, lanes, telling, house, facets, max_pending } = access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
         let (hub, line) = (Hub::default(), Line::default());
-        let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
+        let (live, cache) = (Arc::new(Live::new(&house)), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
         let registry = Arc::new(Registry::default());
         let (nudges, health, ears) = (Nudges::default(), Arc::default(), Arc::new(Ears::default()));
@@ -205,6 +213,7 @@ impl Engine {
             db: loop_db.clone(),
             ended: Arc::clone(&nudges.session_ended),
             ears: Arc::clone(&ears),
+            registry: Arc::clone(&registry),
         }));
         let feed = start_feed(is_shared, &live, &hub, tasks, &shutdown);
         let after = Arc::new(After {
@@ -267,6 +276,7 @@ impl Engine {
             agenda: Agenda::default(),
             max_pending,
             shared: is_shared,
+            watchdogs: Watchdogs::new(house),
             shutdown,
             tasks: tasks.clone(),
             board,
@@ -307,6 +317,18 @@ impl Engine {
     #[must_use]
     pub fn nudges(&self) -> &Nudges {
         &self.nudges
+    }
+
+    /// Signalled when a job used more than it may for too long.
+    #[must_use]
+    pub fn limits_exceeded(&self) -> Arc<Notify> {
+        Arc::clone(&self.live.exceeds)
+    }
+
+    /// Pause between two sweeps.
+    #[must_use]
+    pub fn sweep_period(&self) -> Duration {
+        self.watchdogs.house.sweep.period
     }
 
     /// How the store does.

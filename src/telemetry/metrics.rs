@@ -18,7 +18,7 @@ use crate::domain::{JobType, Timestamp};
 use super::commits::Commits;
 use super::connections::Connections;
 use super::events::Events;
-use super::jobs::{Finished, Jobs, QueueDepth};
+use super::jobs::{Finished, Found, Jobs, QueueDepth};
 use super::logs;
 use super::rpcs::Rpcs;
 use super::rules::{QuotaLevel, Rules};
@@ -94,6 +94,11 @@ impl Metrics {
     /// Counts an event that was written, by its name.
     pub fn event(&self, name: &'static str) {
         self.0.events.told(name);
+    }
+
+    /// Counts a running job that a watchdog found.
+    pub fn job_found(&self, job_type: &JobType, found: Found) {
+        self.0.jobs.found(job_type, found);
     }
 
     /// Notes when a job of a type last succeeded, for instance as the store remembers it.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::domain::audit::Deed;
+use crate::domain::limits::GUARD_REPEATS_MAX;
 use crate::domain::{Job, JobId};
 use crate::store::{Appended, Batch, Committed, KeyKind, RuleWrite, Written};
 
@@ -133,6 +134,17 @@ impl Writer {
                     self.repeat(Work::Deed { job_id, command, deed, reply }, times);
                 } else {
                     reply.send(commanded(answer, job_id, fate.get(&job_id)));
+                }
+            }
+            (Work::Try { job_id, command, deed, reply }, Verdict::OnTry(done)) => {
+                match fate.get(&job_id) {
+                    // It moves each time it is looked at.
+                    Some(Written::Missed) if times >= GUARD_REPEATS_MAX => reply.send(Ok(false)),
+                    Some(Written::Missed) => {
+                        self.repeat(Work::Try { job_id, command, deed, reply }, times);
+                    }
+                    Some(Written::KeyTaken { .. }) => reply.send(Ok(false)),
+                    Some(Written::Done) | None => reply.send(Ok(done)),
                 }
             }
             (Work::Fence { of, reply }, Verdict::OnJob(answer)) => {

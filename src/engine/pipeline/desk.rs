@@ -70,6 +70,7 @@ pub(super) fn write_of(desk: &mut Desk) -> JobWrite {
     JobWrite {
         expected_revision: base.revision,
         expected_epoch: base.lease_epoch,
+        quiet_since: desk.effects.iter().filter_map(Effect::quiet_since).min(),
         state_before: base.kind(),
         queue_before: base.effective.queue.clone(),
         job: desk.job.clone(),

@@ -25,6 +25,8 @@ use super::work::{Adoption, Opened, RuleChange, Work};
 pub(super) enum Verdict {
     /// Hangs on the write of its job, with this answer.
     OnJob(Result<Option<Job>, Error>),
+    /// Hangs on the write of its job: whether it does anything.
+    OnTry(bool),
     /// Hangs on the create at this place.
     OnCreate(usize),
     /// Hangs on the delete at this place.
@@ -121,6 +123,15 @@ fn decide(
         Work::Deed { job_id, command, deed, .. } => {
             let at = Now { time: now, chance: chance() };
             command_verdict(desks, rules, *job_id, command, Some(deed), at)
+        }
+        Work::Try { job_id, command, deed, .. } => {
+            let at = Now { time: now, chance: chance() };
+            let revision = |desks: &HashMap<JobId, Desk>| {
+                desks.get(job_id).map(|desk| desk.job.status.revision)
+            };
+            let before = revision(desks);
+            command_verdict(desks, rules, *job_id, command, deed.as_deref(), at);
+            Verdict::OnTry(revision(desks) != before)
         }
         Work::Fence { of, .. } => match fence(desks, of) {
             Some(answer) => Verdict::OnJob(answer.map(Some)),

@@ -33,6 +33,7 @@ pub(super) fn asks(work: &[Work], book: &Rulebook, max_pending: u32) -> bool {
         Work::Create { new, .. } => takes_room(&new.job, book, max_pending),
         Work::Command { .. }
         | Work::Deed { .. }
+        | Work::Try { .. }
         | Work::Fence { .. }
         | Work::Delete { .. }
         | Work::Logs { .. }

@@ -146,6 +146,18 @@ pub enum Work {
         /// The answer.
         reply: Reply<Job>,
     },
+    /// A command of the server's own to a job, if the job still allows it; answers whether it did
+    /// anything. What does not stand as it was found is no error.
+    Try {
+        /// The job.
+        job_id: JobId,
+        /// The command.
+        command: Command,
+        /// Recorded, if it is somebody's deed.
+        deed: Option<Box<Deed>>,
+        /// The answer.
+        reply: Reply<bool>,
+    },
     /// Nothing changes: the job as it is, if it runs under this lease.
     Fence {
         /// The job and its lease.
@@ -245,6 +257,7 @@ impl Work {
             Self::Note { events, audit, .. } => (events.len() + audit.len()) * OVERHEAD,
             Self::Command { .. }
             | Self::Deed { .. }
+            | Self::Try { .. }
             | Self::Fence { .. }
             | Self::Delete { .. }
             | Self::Open { .. }
@@ -260,6 +273,7 @@ impl Work {
             Self::Create { new, .. } => Lane::of_job(new.job.id),
             Self::Command { job_id, .. }
             | Self::Deed { job_id, .. }
+            | Self::Try { job_id, .. }
             | Self::Delete { job_id, .. } => Lane::of_job(*job_id),
             Self::Fence { of, .. } => Lane::of_job(of.job_id),
             Self::Logs { batch, .. } => Lane::of_job(batch.job_id),
@@ -289,6 +303,7 @@ impl Work {
             Self::Progress { .. } => true,
             Self::Create { .. }
             | Self::Deed { .. }
+            | Self::Try { .. }
             | Self::Fence { .. }
             | Self::Delete { .. }
             | Self::Open { .. }
@@ -304,7 +319,7 @@ impl Work {
         match self {
             Self::Command { job_id, .. } | Self::Deed { job_id, .. } => note(*job_id, true),
             Self::Logs { batch, .. } => note(batch.job_id, true),
-            Self::Delete { job_id, .. } => note(*job_id, false),
+            Self::Try { job_id, .. } | Self::Delete { job_id, .. } => note(*job_id, false),
             Self::Fence { of, .. } => note(of.job_id, false),
             Self::Open { running, .. } => running.iter().for_each(|of| note(of.job_id, false)),
             Self::Rules { change, .. } => {
@@ -330,7 +345,9 @@ impl Work {
             | Self::Logs { reply, .. }
             | Self::Progress { reply, .. } => reply.send(Err(error)),
             Self::Open { reply, .. } => reply.send(Err(error)),
-            Self::Session { reply, .. } | Self::Expire { reply, .. } => reply.send(Err(error)),
+            Self::Session { reply, .. } | Self::Expire { reply, .. } | Self::Try { reply, .. } => {
+                reply.send(Err(error));
+            }
             Self::Note { reply, .. } => reply.send(Err(error)),
             Self::Rules { reply, .. } => reply.send(Err(error)),
         }

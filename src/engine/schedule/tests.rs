@@ -60,6 +60,7 @@ fn server(store: &Arc<MemoryStore>) -> Server {
         timeout: Duration::from_secs(10),
         lanes: 1,
         telling: Telling::default(),
+        house: crate::config::House::default(),
         facets: None,
         max_pending: 0,
     };
