@@ -178,6 +178,7 @@ impl RuleDesk {
             | RuleKind::Quota
             | RuleKind::Schedule
             | RuleKind::Rate
+            | RuleKind::Drain
             | RuleKind::Retention
             | RuleKind::Bulk => false,
         }

@@ -25,7 +25,8 @@ use super::pipeline::{RuleChange, RulesChanged, Work};
 pub use book::{Cursor, DEFAULTS, Declared, Definition, Known, Rulebook};
 
 /// The kinds of rules that every server knows by heart.
-const KNOWN: [RuleKind; 4] = [RuleKind::Type, RuleKind::Queue, RuleKind::Quota, RuleKind::Circuit];
+const KNOWN: [RuleKind; 5] =
+    [RuleKind::Type, RuleKind::Queue, RuleKind::Quota, RuleKind::Circuit, RuleKind::Drain];
 
 /// What this server knows of what is set up.
 #[derive(Default)]
@@ -99,6 +100,7 @@ impl Engine {
         }
         self.agenda.plan_all(&book, &rules)?;
         self.registry.replace(book);
+        self.tell_all_drains();
         Ok(())
     }
 
@@ -119,6 +121,7 @@ impl Engine {
         let keys: Vec<RuleKey> = keys.into_iter().collect();
         let found = self.fresh_rules(keys.clone()).await?;
         self.registry.heed(&keys, &found)?;
+        self.tell_drains(&keys);
         self.agenda.heed(&self.registry.book(), &keys, &found)
     }
 
@@ -162,6 +165,7 @@ impl Engine {
         let answer = self.pipeline.ask(work).await?;
         if matches!(answer, RulesChanged::Done(_)) {
             self.registry.heed(&keys, &rules)?;
+            self.tell_drains(&keys);
             self.agenda.heed(&self.registry.book(), &keys, &rules)?;
         }
         Ok(answer)

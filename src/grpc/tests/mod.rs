@@ -39,6 +39,7 @@ impl Server {
             Access {
                 timeout: crate::config::Config::default().store_timeout,
                 lanes: 1,
+                house: crate::config::House::default(),
                 facets: None,
                 max_pending: 0,
             },

@@ -18,6 +18,8 @@ use super::{changes, news};
 
 /// Connections for short reads: loops and commits use them, each for a moment.
 const SHORT_READ_CONNECTIONS: u32 = 4;
+/// Connections for reading on in the change log: one for what concerns this server, one for its views.
+const LOG_READ_CONNECTIONS: u32 = 2;
 /// What an answer may take on top of the database's own bound for a statement: the way.
 const WAY: Duration = Duration::from_secs(1);
 
@@ -169,7 +171,8 @@ impl PostgresStore {
         let store = Self {
             lanes: pool(options.lanes + 1, hot.clone()),
             readers: pool(options.read_connections, cold),
-            short_readers: pool(SHORT_READ_CONNECTIONS, hot),
+            short_readers: pool(SHORT_READ_CONNECTIONS, hot.clone()),
+            log_readers: pool(LOG_READ_CONNECTIONS, hot),
             news: news::Exchange::new(pool(1, lazily), listening),
             clock: options.clock,
             version,
