@@ -147,7 +147,7 @@ enum Ask {
     Retry(retry::Args),
     /// Delete finished jobs, with their logs and attempts
     Delete(delete::Args),
-    /// Show how many jobs are where, and how the last hour went
+    /// Show how many jobs are where, and how the last minute, hour and day went
     Stats(stats::Args),
     /// Take jobs and run a command for each
     Work(Box<work::Args>),

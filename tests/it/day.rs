@@ -30,12 +30,12 @@ const TYPES: usize = 50;
 /// Those that have a schedule: on the hour.
 const SCHEDULED: [usize; 2] = [3, 33];
 const QUEUES: [&str; 3] = ["mail", "sync", "backup"];
-const STEPS: usize = 46;
-const STEP: Duration = Duration::from_secs(30 * 60);
+const STEPS: usize = 23;
+const STEP: Duration = Duration::from_secs(60 * 60);
 /// Two steps are longer, three are not.
-const TIMEOUT: f64 = 45.0 * 60.0;
-const JOBS_A_STEP: usize = 7;
-const RUNS_A_STEP: usize = 8;
+const TIMEOUT: f64 = 90.0 * 60.0;
+const JOBS_A_STEP: usize = 14;
+const RUNS_A_STEP: usize = 16;
 
 fn type_name(number: usize) -> String {
     format!("type-{number:02}")
@@ -60,10 +60,11 @@ async fn a_day_of_life_is_counted_and_told_as_it_was(setup: Setup) {
     let seed = rand::random();
     println!("seed: {seed}");
     let clock = Clock::new();
-    let brisk = Duration::from_millis(50);
+    let brisk = Duration::from_millis(20);
     let server = setup
         .in_its_own_time(clock.clone())
         .with(|config| {
+            config.periods.poll = 5 * brisk;
             config.periods.schedules = brisk;
             config.periods.prune = 4 * brisk;
             config.stats = FacetPolicy { by_owner: true, by_labels: Vec::new() };
@@ -105,7 +106,9 @@ impl Day {
         for number in 0..TYPES {
             let name = type_name(number);
             let times = Some(v1::schedule::Times::Cron("0 * * * *".to_owned()));
-            let schedule = v1::Schedule { times, ..v1::Schedule::default() };
+            // A run is made good however little of the step before was left.
+            let catch_up_window = seconds(2.0 * 3_600.0);
+            let schedule = v1::Schedule { times, catch_up_window, ..v1::Schedule::default() };
             let defaults = v1::JobDefaults {
                 queue: queue_of(&name).to_owned(),
                 timeout: seconds(TIMEOUT),
@@ -245,7 +248,7 @@ impl Day {
         let Some(job_type) = ready.choose(&mut self.chance) else { return };
         let fate = self.chance.random_range(0..10);
         // Who will be lost has a short lease, all others one that outlasts the day.
-        let lease_ttl = seconds(if fate == 9 { 600.0 } else { 86_400.0 });
+        let lease_ttl = seconds(if fate == 9 { 1_800.0 } else { 86_400.0 });
         let request = v1::AcquireJobsRequest {
             worker_id: format!("worker-{}", fate % 3),
             types: vec![job_type.clone()],

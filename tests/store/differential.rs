@@ -479,6 +479,9 @@ impl World<'_> {
                 same!(recent(&job_type(name), state, 3));
             }
         }
+        for name in TYPES {
+            same!(alive(&job_type(name), 3));
+        }
         same!(oldest_pending(now) by Clone::clone);
         same!(buckets(0));
         same!(buckets(at(self.seconds.saturating_sub(90)).minute()));

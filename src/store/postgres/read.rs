@@ -2,7 +2,9 @@
 
 use uuid::Uuid;
 
-use crate::domain::job::Job;
+use crate::domain::admission;
+use crate::domain::job::{Job, Priority};
+use crate::domain::limits::LINE_LOOKED_AT_MAX;
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{JobId, JobType, QueueName, SessionId, Timestamp};
 use crate::store::Result;
@@ -12,7 +14,7 @@ use super::error::from_sqlx;
 use super::pool::{Link, Pool};
 
 pub(super) const STATEMENTS: &[&str] =
-    &[LOAD, HELD, ATTEMPTS, DUE, NEXT_DEADLINE, OLDEST_PENDING, RECENT];
+    &[LOAD, HELD, ATTEMPTS, DUE, NEXT_DEADLINE, OLDEST_PENDING, ALIVE, RECENT];
 
 /// Progress by a look for each job, never by a join: the table is empty at one moment and large at the
 /// next, and a plan made while it was empty would walk it whole.
@@ -34,8 +36,23 @@ const DUE: &str = "SELECT id FROM job_status WHERE deadline IS NOT NULL AND dead
 const NEXT_DEADLINE: &str = "SELECT min(deadline) FROM job_status WHERE deadline IS NOT NULL";
 
 /// Walks the ready index alone.
-const OLDEST_PENDING: &str = "SELECT queue, job_type, min(schedule_time) FROM job_status \
-    WHERE state = 0 AND schedule_time <= $1 GROUP BY queue, job_type";
+const OLDEST_PENDING: &str = "SELECT t.queue, t.job_type, f.oldest FROM (\
+    SELECT queue, job_type FROM (SELECT queue, job_type, stored FROM stat_totals WHERE state = 0 \
+    UNION ALL SELECT queue, job_type, stored FROM stat_deltas WHERE state = 0) AS c \
+    GROUP BY queue, job_type HAVING sum(stored) > 0) AS t CROSS JOIN LATERAL (\
+    SELECT min(schedule_time) AS oldest FROM (SELECT schedule_time FROM job_status \
+    WHERE state = 0 AND queue = t.queue AND job_type = t.job_type AND ready_key <= $2 \
+    AND schedule_time <= $1 ORDER BY ready_key, id LIMIT $3) AS s) AS f WHERE f.oldest IS NOT NULL";
+
+/// The running ones, and the last in line of each queue; and of these the newest.
+const ALIVE: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, \
+    (SELECT p.data FROM job_progress AS p WHERE p.id = j.id) FROM (SELECT id FROM (\
+    (SELECT id FROM job_status WHERE state = 1 AND job_type = $1 ORDER BY id DESC LIMIT $2) \
+    UNION ALL SELECT l.id FROM (SELECT queue FROM stat_totals WHERE job_type = $1 AND state = 0 \
+    UNION SELECT queue FROM stat_deltas WHERE job_type = $1 AND state = 0) AS t CROSS JOIN LATERAL (\
+    SELECT id FROM job_status WHERE state = 0 AND queue = t.queue AND job_type = $1 \
+    ORDER BY ready_key DESC, id DESC LIMIT $3) AS l) AS f ORDER BY id DESC LIMIT $2) AS n \
+    JOIN jobs AS j ON j.id = n.id JOIN job_status AS s ON s.id = n.id ORDER BY n.id DESC";
 
 /// The newest of each ending, then the newest of these: no ending is walked further than needed.
 const RECENT: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, NULL::bytea \
@@ -123,7 +140,9 @@ pub(super) async fn oldest_pending(
     now: Timestamp,
 ) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
     let mut link = pool.read().await?;
+    let latest_key = admission::ready_key(now, Priority::Low).max(now);
     let query = link.query_as::<(String, String, i64)>(OLDEST_PENDING).bind(now.as_micros());
+    let query = query.bind(latest_key.as_micros()).bind(super::limit(LINE_LOOKED_AT_MAX));
     let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
     link.done().await?;
     found
@@ -152,6 +171,16 @@ pub(super) async fn recent(
         .collect();
     let mut link = pool.read().await?;
     let query = link.query_as(RECENT).bind(job_type.as_str()).bind(endings).bind(limit);
+    let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    link.done().await?;
+    jobs(found)
+}
+
+/// The newest jobs of a type that are not over.
+pub(super) async fn alive(pool: &Pool, job_type: &JobType, limit: i64) -> Result<Vec<Job>> {
+    let mut link = pool.read().await?;
+    let query = link.query_as(ALIVE).bind(job_type.as_str()).bind(limit);
+    let query = query.bind(limit.max(super::limit(LINE_LOOKED_AT_MAX)));
     let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
     link.done().await?;
     jobs(found)
