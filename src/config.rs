@@ -10,13 +10,17 @@ use crate::domain::limits::{
 use crate::domain::stats::FacetPolicy;
 
 mod database;
+mod house;
 mod origin;
 mod peers;
+mod retention;
 mod stats;
 mod transport;
 
 pub use database::Database;
+pub use house::House;
 pub use peers::PeerLimits;
+pub use retention::Retention;
 pub use transport::{Connections, Streams, Transport};
 
 /// Settings of a server. The defaults are those of `jobplane serve`.
@@ -40,8 +44,14 @@ pub struct Config {
     pub shutdown_within: Duration,
     /// How connections and streams are kept.
     pub transport: Transport,
+    /// How the house is kept.
+    pub house: House,
     /// What figures are kept by besides types and queues.
     pub stats: FacetPolicy,
+    /// Jobs that may wait in all; 0 = any number. A create beyond it is refused.
+    pub max_pending: u32,
+    /// How long jobs and their logs are kept.
+    pub retention: Retention,
 }
 
 /// A setting that cannot be.
@@ -73,7 +83,10 @@ impl Default for Config {
             periods: Periods::default(),
             shutdown_within: SHUTDOWN_WITHIN,
             transport: Transport::default(),
+            house: House::default(),
             stats: FacetPolicy::default(),
+            max_pending: 0,
+            retention: Retention::default(),
         }
     }
 }
@@ -86,6 +99,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), Invalid> {
         origin::validate(&self.cors_origins)?;
         self.transport.validate()?;
+        self.house.validate()?;
         stats::validate(&self.stats)?;
         transport::count(
             "database-read-connections",
@@ -94,6 +108,7 @@ impl Config {
             DATABASE_CONNECTIONS_MAX.into(),
         )?;
         self.database.validate()?;
+        self.retention.validate()?;
         let (least, most) = (POLL_INTERVAL_MIN, POLL_INTERVAL_MAX);
         transport::span("poll-interval", self.periods.poll, least, most)?;
         transport::span("shutdown-within", self.shutdown_within, SECOND, HOUR)
@@ -122,6 +137,8 @@ pub struct Periods {
     pub logs: Duration,
     /// What is past its time is pruned.
     pub prune: Duration,
+    /// It is looked whether old jobs are to be taken away.
+    pub retention: Duration,
     /// The clock of a store that several servers share is looked at.
     pub clock: Duration,
     /// Figures that commits left in such a store are summed up.
@@ -142,6 +159,7 @@ impl Default for Periods {
             schedules: Duration::from_secs(30),
             logs: Duration::from_secs(5),
             prune: Duration::from_secs(60),
+            retention: Duration::from_secs(30),
             clock: Duration::from_secs(10),
             fold: Duration::from_secs(1),
             lease_grace: LEASE_TTL_DEFAULT,

@@ -105,12 +105,31 @@ async fn deep(channel: &Channel, after: usize) -> Result<v1::ListJobsRequest> {
     Ok(v1::ListJobsRequest { page_size: 0, ..request })
 }
 
-/// Writes so many jobs that have succeeded and a tenth of it that wait, by the store itself.
-pub async fn fill(store: &dyn Store, jobs: usize) -> Result<()> {
+/// Jobs to be written.
+#[derive(Debug, Clone, Copy)]
+pub struct History {
+    /// Those that have succeeded.
+    pub over: usize,
+    /// Those that wait.
+    pub waiting: usize,
+    /// When it ends.
+    pub long_ago: Duration,
+}
+
+impl History {
+    /// So many that have succeeded, and a tenth of it that wait, until now.
+    pub const fn of(jobs: usize) -> Self {
+        Self { over: jobs, waiting: jobs / OVER_TO_WAITING, long_ago: Duration::ZERO }
+    }
+}
+
+/// Writes jobs by the store itself, and closes it.
+pub async fn fill(store: &dyn Store, history: History) -> Result<()> {
+    let History { over, waiting, long_ago } = history;
     let session = SessionId(Uuid::now_v7());
     for number in 0..BATCHES {
         let since = std::time::UNIX_EPOCH.elapsed()?;
-        let ago = Duration::from_secs(60 * (number % MINUTES) as u64);
+        let ago = long_ago + Duration::from_secs(60 * (number % MINUTES) as u64);
         let now = i64::try_from(since.saturating_sub(ago).as_micros())?;
         let now = Timestamp::from_micros(now);
         let lives: Vec<Life> = (0..TYPES)
@@ -119,10 +138,9 @@ pub async fn fill(store: &dyn Store, jobs: usize) -> Result<()> {
         let mut labelled = Life::at(now, "bench.type_0", session)?;
         let (key, value) = LABEL;
         Arc::make_mut(&mut labelled.spec).labels.insert(key.to_owned(), value.to_owned());
-        let (over, waiting) = (jobs / BATCHES, jobs / OVER_TO_WAITING / BATCHES);
         let mut batch = Batch::new(BatchId(Uuid::now_v7()), now);
-        batch.creates = lives.iter().cycle().take(over).map(born).collect();
-        batch.creates.extend(lives.iter().cycle().take(waiting).map(waits));
+        batch.creates = lives.iter().cycle().take(over / BATCHES).map(born).collect();
+        batch.creates.extend(lives.iter().cycle().take(waiting / BATCHES).map(waits));
         batch.creates.extend((0..LABELLED).map(|_| born(&labelled)));
         store.commit(batch).await.context("a history that cannot be written")?;
     }

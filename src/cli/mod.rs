@@ -18,12 +18,14 @@ use crate::telemetry::chain;
 
 mod active;
 mod apply;
+mod bulk;
 mod cancel;
 mod client;
 mod completions;
 mod delete;
 mod demo;
 mod describe;
+mod drain;
 mod each;
 mod exit;
 mod explain;
@@ -44,8 +46,10 @@ mod pages;
 mod paint;
 mod parse;
 mod process;
+mod purge;
 mod queue;
 mod queues;
+mod quota;
 mod relay;
 mod retry;
 mod run;
@@ -55,6 +59,7 @@ mod stats;
 mod status;
 mod submit;
 mod summary;
+mod sweep;
 mod table;
 mod top;
 mod trigger;
@@ -105,7 +110,7 @@ enum Command {
     /// See it all at work: a server, workers and real jobs, here and for half a minute
     Demo(demo::Args),
     /// Run the server
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Bring a database's schema up to date, without a server
     Migrate(migrate::Args),
     /// Run a command as a job: its output, progress, usage and end are seen by all who watch
@@ -147,6 +152,8 @@ enum Ask {
     Retry(retry::Args),
     /// Delete finished jobs, with their logs and attempts
     Delete(delete::Args),
+    /// Take old jobs away, with their logs and attempts
+    Purge(purge::Args),
     /// Show how many jobs are where, and how the last minute, hour and day went
     Stats(stats::Args),
     /// Take jobs and run a command for each
@@ -155,10 +162,16 @@ enum Ask {
     Top(top::Args),
     /// Show who runs jobs
     Workers(workers::Args),
+    /// Empty a worker: it gets no more jobs, finishes what it holds, and leaves
+    Drain(drain::Args),
+    /// Find jobs that are stuck, and have them stopped or told of
+    Sweep(sweep::Args),
     /// Show where jobs wait
     Queues(queues::Args),
     /// Pause a queue, resume it, or set its limits
     Queue(queue::Args),
+    /// Show what is left of quotas
+    Quota(quota::Args),
     /// Declare types, queues and quotas as a file says, and show what that changes
     Apply(apply::Args),
     /// Show types of jobs, or one with its definition and last runs; enable or disable one
@@ -252,7 +265,7 @@ async fn run(cli: Cli) -> ExitCode {
             };
         }
         Command::Serve(args) => {
-            return serve::run(args).await.unwrap_or_else(|error| {
+            return serve::run(*args).await.unwrap_or_else(|error| {
                 output::warn(&format!("error: {}", chain(error.as_ref())));
                 ExitCode::FAILURE
             });
@@ -294,12 +307,16 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::Cancel(args) => cancel::run(args, context, out).await,
         Ask::Retry(args) => retry::run(args, context, out).await,
         Ask::Delete(args) => delete::run(args, context, out).await,
+        Ask::Purge(args) => purge::run(args, context, out).await,
         Ask::Stats(args) => stats::run(args, context, out).await,
         Ask::Work(args) => work::run(*args, context, out).await,
         Ask::Top(args) => top::run(args, context, out).await,
         Ask::Workers(args) => workers::run(args, context, out).await,
+        Ask::Drain(args) => drain::run(args, context, out).await,
+        Ask::Sweep(args) => sweep::run(args, context, out).await,
         Ask::Queues(args) => queues::run(args, context, out).await,
         Ask::Queue(args) => queue::run(args, context, out).await,
+        Ask::Quota(args) => quota::run(args, context, out).await,
         Ask::Apply(args) => Box::pin(apply::run(args, context, out)).await,
         Ask::Types(args) => Box::pin(types::run(args, context, out)).await,
         Ask::Trigger(args) => Box::pin(trigger::run(*args, context, out)).await,

@@ -35,13 +35,17 @@ macro_rules! named {
 named! {
     AttemptOutcome: "ATTEMPT_OUTCOME_" [],
     CancelCause: "CANCEL_CAUSE_" [],
+    CircuitState: "CIRCUIT_STATE_" [],
     ErrorOrigin: "ERROR_ORIGIN_" [],
     JobState: "JOB_STATE_" ["pending", "running", "succeeded", "failed", "cancelled", "skipped"],
     JobTrigger: "JOB_TRIGGER_" [],
     JobTypeOrigin: "JOB_TYPE_ORIGIN_" [],
     LogLevel: "LOG_LEVEL_" ["debug", "info", "warning", "error"],
     Priority: "PRIORITY_" ["low", "normal", "high", "urgent"],
+    QuotaExhausted: "QUOTA_EXHAUSTED_" [],
+    QuotaPeriod: "QUOTA_PERIOD_" [],
     SkipReason: "SKIP_REASON_" [],
+    SweepBasis: "SWEEP_BASIS_" ["start", "progress"],
     UniquePolicy: "UNIQUE_POLICY_" ["reject", "return-existing"],
     WorkerState: "WORKER_STATE_" ["online", "draining", "lost"],
 }

@@ -1,7 +1,9 @@
 //! `jobplane serve`: runs the server.
 
 pub(super) mod database;
+mod house;
 mod peers;
+mod retention;
 mod stats;
 mod table;
 mod transport;
@@ -13,6 +15,7 @@ use clap::ValueEnum;
 
 use crate::app;
 use crate::config::Config;
+use crate::domain::limits::CAP_MAX;
 use crate::telemetry::logs;
 
 pub use table::render as render_settings;
@@ -42,6 +45,10 @@ pub struct Args {
     /// What is logged: a level, or levels by module (`info,jobplane::engine=debug`)
     #[arg(long, env = "JOBPLANE_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
     pub log_level: String,
+    /// Refuse further jobs while so many wait in all; 0 = any number
+    #[arg(long, env = "JOBPLANE_MAX_PENDING", value_name = "N", default_value = "0")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=i64::from(CAP_MAX)))]
+    pub max_pending: u32,
     #[command(flatten)]
     database: database::Args,
     #[command(flatten)]
@@ -49,7 +56,11 @@ pub struct Args {
     #[command(flatten)]
     peers: peers::Args,
     #[command(flatten)]
+    house: house::Args,
+    #[command(flatten)]
     stats: stats::Args,
+    #[command(flatten)]
+    retention: retention::Args,
 }
 
 /// Runs the server until it is told to stop.
@@ -65,10 +76,13 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let _log = logs::init(format, &args.log_level)?;
     let mut config =
         Config { listen: args.listen, database_url: args.url.database_url, ..Config::default() };
+    config.max_pending = args.max_pending;
     args.database.set(&mut config);
     args.transport.set(&mut config);
     args.peers.set(&mut config);
+    args.house.set(&mut config);
     args.stats.set(&mut config);
+    args.retention.set(&mut config);
     app::serve(config).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -80,6 +80,11 @@ macro_rules! short_names {
 }
 pub(crate) use short_names;
 
+/// Whether a value is what stands for it where it is left out.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 struct SpanVisitor;
 
 impl Visitor<'_> for SpanVisitor {
@@ -220,6 +225,12 @@ fn moment(text: &str) -> Result<Timestamp, String> {
 #[must_use]
 pub fn moment_text(at: Timestamp) -> Option<String> {
     jiff::Timestamp::from_microsecond(at.as_micros()).ok().map(|at| at.to_string())
+}
+
+/// A moment as people read it: RFC 3339 where any calendar has it.
+#[must_use]
+pub fn moment_shown(at: Timestamp) -> String {
+    moment_text(at).unwrap_or_else(|| "no time that can be named".to_owned())
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! What a use case may answer instead of its result.
 
+use crate::domain::bulk::TooMany;
 use crate::domain::ids::QuotaName;
 use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::machine::Refusal;
+use crate::domain::queue::TooManyPending;
 use crate::domain::validate::Violations;
-use crate::domain::{JobId, JobType, QueueName};
+use crate::domain::{JobId, JobType, QueueName, WorkerName};
 use crate::store;
 
 /// Facts for the caller; `grpc/status.rs` alone makes a status of them.
@@ -61,6 +63,17 @@ pub enum Error {
     /// No such quota.
     #[error("there is no quota {0}")]
     QuotaNotFound(QuotaName),
+    /// No such worker is there.
+    #[error("there is no worker {0}")]
+    WorkerNotFound(String),
+    /// The worker is to leave and gets no more jobs.
+    #[error("the worker {worker_id} is to leave and gets no more jobs")]
+    WorkerDraining {
+        /// Its name.
+        worker_id: WorkerName,
+        /// Why, in the words of who asked; may be empty.
+        reason: String,
+    },
     /// The request id was used before with another body.
     #[error("the request id was used before with another body, for job {job_id}")]
     RequestIdReused {
@@ -84,6 +97,14 @@ pub enum Error {
         /// The bound.
         limit: u64,
     },
+    /// As many jobs wait as may.
+    #[error("{}: {full}", .queue.as_ref().map_or("the server".to_owned(), |queue| format!("queue {queue}")))]
+    TooManyPending {
+        /// The queue that is full; all of them together if unset.
+        queue: Option<QueueName>,
+        /// How many wait, and how many may.
+        full: TooManyPending,
+    },
     /// More jobs match than one watch may begin with.
     #[error("{count} jobs match, a watch is limited to {limit}: narrow the filter")]
     TooManyMatch {
@@ -92,6 +113,9 @@ pub enum Error {
         /// The bound.
         limit: u64,
     },
+    /// More jobs match than the caller expected.
+    #[error("{0}: name as many, or narrow the filter")]
+    MoreThanExpected(TooMany),
     /// Too much is under way at once: later there is room again.
     #[error("{what} are limited to {limit} at a time")]
     RateLimited {
@@ -100,6 +124,9 @@ pub enum Error {
         /// The bound.
         limit: u64,
     },
+    /// What is to be taken away cannot be written down before.
+    #[error("the archive cannot be written, so nothing more is taken away: {0}")]
+    Archive(String),
     /// The same worker process attached again: this attach is over.
     #[error("the worker process attached again elsewhere")]
     SessionSuperseded,

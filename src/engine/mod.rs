@@ -7,9 +7,13 @@
 //! Invariants: every use case takes the [`Caller`](crate::auth::Caller); nothing is answered before it
 //! is durable; no request's future runs database work.
 
+mod breakers;
+mod bulk;
 mod create;
 mod db;
+mod defaults;
 mod dispatch;
+mod drain;
 mod error;
 mod explain;
 mod gauges;
@@ -27,6 +31,7 @@ mod queues;
 mod quotas;
 pub mod registry;
 mod replicas;
+mod retention;
 mod schedule;
 pub mod session;
 mod stats;
@@ -37,6 +42,7 @@ mod unary;
 mod upkeep;
 mod watch;
 mod watch_jobs;
+mod watchdog;
 mod workers;
 
 use std::sync::Arc;
@@ -45,14 +51,17 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::config::House;
 use crate::domain::stats::FacetPolicy;
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::watch::{Feed, Hub};
 
+pub use bulk::{BulkStart, BulkWish};
 pub use create::{Assignment, CreateJob, Started};
 pub use dispatch::Waiter;
+pub use drain::{DrainWorker, WhichWorker};
 pub use error::{Error, Result};
 pub use health::Health;
 pub use info::ServerInfo;
@@ -62,12 +71,14 @@ pub use pipeline::{Adoption, Created};
 pub use queues::Queue;
 pub use quotas::Quota;
 pub use replicas::set_clock;
+pub use retention::{LOOP as RETENTION_LOOP, PurgeJobs, Scribe, Whole};
 pub use stats::{FacetWindow, Figures, Lately, Stats, StatsFilter, Window};
 pub use summary::{Summary, SummaryQuery};
 pub use trigger::TriggerType;
 pub use types::{PutType, TypeFilter, TypeInfo};
 pub use unary::{JobReport, Reported};
 pub use watch_jobs::{JobsWatch, Resume, Sent, Start, WatchJobs};
+pub use watchdog::{SweepQuery, Swept};
 pub use workers::{Worker, WorkerFilter, WorkerState, Workforce, percent};
 
 use db::Db;
@@ -79,8 +90,10 @@ use log_lines::LogLines;
 use pipeline::{After, Cache, Pipeline};
 use registry::Registry;
 use replicas::{Ears, Herald};
+use retention::Keeping;
 use schedule::Agenda;
 use session::Sessions;
+use watchdog::Watchdogs;
 
 /// What lets background loops act before their period is over.
 #[derive(Clone, Default)]
@@ -96,8 +109,12 @@ pub struct Access {
     pub timeout: Duration,
     /// Writers, if it takes several at once.
     pub lanes: u32,
+    /// How the house is kept.
+    pub house: House,
     /// What figures are kept by besides types and queues.
     pub facets: Option<Arc<FacetPolicy>>,
+    /// Jobs that may wait in all; 0 = any number.
+    pub max_pending: u32,
 }
 
 /// What ends when.
@@ -127,8 +144,11 @@ pub struct Inner {
     pub(crate) tasks: Tasks,
     pub(crate) registry: Arc<Registry>,
     agenda: Agenda,
+    /// Jobs that may wait in all, as this server was told; 0 = any number.
+    max_pending: u32,
     /// Whether others write the store, too.
     shared: bool,
+    watchdogs: Watchdogs,
     board: LoopBoard,
     nudges: Nudges,
     health: Arc<Health>,
@@ -146,6 +166,7 @@ pub struct Inner {
     ears: Arc<Ears>,
     herald: Herald,
     facets: Option<Arc<FacetPolicy>>,
+    keeping: Keeping,
 }
 
 impl std::ops::Deref for Engine {
@@ -168,12 +189,12 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes, facets } = access;
+        let Access { timeout: store_timeout, lanes, house, facets, max_pending } = access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
         let (hub, line) = (Hub::default(), Line::default());
-        let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
+        let (live, cache) = (Arc::new(Live::new(&house)), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
         let registry = Arc::new(Registry::default());
         let (nudges, health, ears) = (Nudges::default(), Arc::default(), Arc::new(Ears::default()));
@@ -187,6 +208,7 @@ impl Engine {
             db: loop_db.clone(),
             ended: Arc::clone(&nudges.session_ended),
             ears: Arc::clone(&ears),
+            registry: Arc::clone(&registry),
         }));
         let progress = Arc::clone(&live) as Arc<dyn crate::watch::LiveProgress>;
         let feed = if is_shared { Feed::of_shared_store(progress) } else { Feed::new(progress) };
@@ -213,6 +235,8 @@ impl Engine {
                 after: Arc::clone(&after),
                 metrics: metrics.clone(),
                 health: Arc::clone(&health),
+                registry: Arc::clone(&registry),
+                max_pending,
             },
             if is_shared { lanes as usize } else { 1 },
             store_timeout,
@@ -248,7 +272,9 @@ impl Engine {
             metrics,
             registry,
             agenda: Agenda::default(),
+            max_pending,
             shared: is_shared,
+            watchdogs: Watchdogs::new(house),
             shutdown,
             tasks: tasks.clone(),
             board,
@@ -267,6 +293,7 @@ impl Engine {
             ears,
             herald,
             facets,
+            keeping: Keeping::default(),
         }))
     }
 
@@ -286,6 +313,18 @@ impl Engine {
     #[must_use]
     pub fn nudges(&self) -> &Nudges {
         &self.nudges
+    }
+
+    /// Signalled when a job used more than it may for too long.
+    #[must_use]
+    pub fn limits_exceeded(&self) -> Arc<Notify> {
+        Arc::clone(&self.live.exceeds)
+    }
+
+    /// Pause between two sweeps.
+    #[must_use]
+    pub fn sweep_period(&self) -> Duration {
+        self.watchdogs.house.sweep.period
     }
 
     /// How the store does.

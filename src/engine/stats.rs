@@ -101,7 +101,11 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 impl StatsFilter {
     fn matches(&self, job_type: &JobType, queue: &QueueName) -> bool {
         !self.is_void
-            && (self.types.is_empty() || self.types.contains(job_type))
+            && (if self.types.is_empty() {
+                !job_type.is_reserved()
+            } else {
+                self.types.contains(job_type)
+            })
             && (self.queues.is_empty() || self.queues.contains(queue))
     }
 

@@ -13,10 +13,11 @@ use crate::domain::limits::{RECENT_RUNS_MAX, SUMMARY_TYPES_MAX};
 use crate::domain::stats::{Bucket, Count};
 use crate::domain::{Category, Job, JobType, StateKind, Timestamp};
 
+use super::Engine;
 use super::error::{Error, Result};
 use super::registry::{Definition, Rulebook};
 use super::stats::{first_minute, first_minute_of_day};
-use super::{Engine, TypeInfo};
+use super::types::circuit;
 
 /// A wish for summaries.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -65,7 +66,7 @@ impl Summary {
         now: Timestamp,
     ) -> Self {
         let schedule = definition.and_then(|definition| definition.active_schedule());
-        let circuit = definition.and_then(|it| TypeInfo::declared(it, book).circuit);
+        let circuit = circuit(job_type, book);
         Self {
             job_type: job_type.clone(),
             declared: definition.map(|definition| definition.declared.spec.clone()),
@@ -121,7 +122,7 @@ pub(super) fn by_type(
     let mut summaries = BTreeMap::new();
     let types: BTreeSet<&JobType> = query.types.iter().collect();
     let wanted = |job_type: &JobType| {
-        (types.is_empty() || types.contains(job_type))
+        (if types.is_empty() { !job_type.is_reserved() } else { types.contains(job_type) })
             && (query.categories.is_empty() || book.is_of(job_type, &query.categories))
     };
     for (job_type, definition) in book.types.iter().filter(|(job_type, _)| wanted(job_type)) {

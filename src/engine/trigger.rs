@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::auth::Caller;
-use crate::domain::circuit::CircuitSpec;
 use crate::domain::job::Trigger;
-use crate::domain::job_type::gate::{self, Standing, TriggerRefusal, circuit_of};
+use crate::domain::job_type::gate::{self, Standing, TriggerRefusal};
 use crate::domain::job_type::{Draft, TypeState};
 use crate::domain::{Job, JobSpec, JobType, QueueName, StateKind};
 use crate::store::{RequestKey, RuleKey, RuleKind};
@@ -81,9 +80,8 @@ impl Engine {
         };
         let circuit = info.circuit.clone().unwrap_or_default();
         let state = TypeState { circuit, ..TypeState::default() };
-        let nothing = CircuitSpec::default();
-        let circuit = circuit_of(Some(&info.spec), &nothing);
-        let checked = gate::trigger(&info.spec, circuit, &state, standing, self.clock.now());
+        let breaker = self.registry.book().breaker(&job_type);
+        let checked = gate::trigger(&info.spec, &breaker, &state, standing, self.clock.now());
         checked.map_err(|refusal| match refusal {
             TriggerRefusal::TypeNotDeclared => Error::TypeNotDeclared(job_type),
             TriggerRefusal::TypeDisabled

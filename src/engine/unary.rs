@@ -1,11 +1,13 @@
 //! The twins of the worker stream for scripts: one call at a time, each assignment in a session of its
 //! own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::auth::Caller;
+use crate::domain::ids::QuotaName;
 use crate::domain::limits::REPORT_INTERVAL_UNWATCHED;
-use crate::domain::machine::Refusal;
+use crate::domain::machine::{Command, Refusal};
 use crate::domain::{CancelRequest, Job, JobId, LogBatch, LogEntry, Progress, ResourceUsage};
 use crate::store::SessionWrite;
 
@@ -33,6 +35,8 @@ pub struct JobReport {
     pub logs: Vec<LogEntry>,
     /// What it uses.
     pub usage: Option<ResourceUsage>,
+    /// What it used of quotas so far.
+    pub used: BTreeMap<QuotaName, u64>,
     /// The lease from now on, if it is to change.
     pub lease_ttl: Option<Duration>,
 }
@@ -56,21 +60,29 @@ impl Engine {
         }
         // Who would wait in vain for a store that does not answer is told so.
         self.db.read(|store| async move { store.ping().await }).await?;
-        let lease_ttl = waiter.lease_ttl;
+        let (lease_ttl, process) = (waiter.lease_ttl, waiter.process());
+        self.may_work(&process)?;
         let mut place = self.waiters.join(waiter, &self.sessions);
         self.line.wake();
         let jobs = tokio::select! {
             jobs = place.jobs(wait) => jobs,
             () = self.shutdown.signalled() => return Err(Error::Draining),
         };
+        if jobs.is_empty() {
+            self.may_work(&process)?;
+        }
         Ok(jobs.into_iter().map(|job| Assignment { job, lease_ttl }).collect())
     }
 
     /// Takes a report and renews the lease.
     pub async fn report(&self, _caller: &Caller, report: JobReport) -> Result<Reported> {
-        let JobReport { job_id, lease_epoch, seq, progress, logs, usage, lease_ttl } = report;
+        let JobReport { job_id, lease_epoch, seq, progress, logs, usage, used, lease_ttl } = report;
+        if !used.is_empty() {
+            self.command(job_id, Command::ReportUse { lease_epoch, used }).await?;
+        }
         let of = Adoption { job_id, lease_epoch };
         let fence = self.pipeline.ask(|reply| Work::Fence { of, reply });
+        let says_lines = !logs.is_empty();
         let job = if logs.is_empty() {
             fence.await?
         } else {
@@ -82,6 +94,9 @@ impl Engine {
         };
         let cell = self.live.open(&job);
         let now = self.clock.now();
+        if says_lines {
+            self.live.active(&cell, now);
+        }
         if let Some(progress) = progress {
             self.live.tick(&cell, seq, Tick::Progress(progress), now, &self.hub);
         }
@@ -131,6 +146,24 @@ impl Engine {
             state: job.status.kind(),
         };
         Err(Error::Refused { job_id: job.id, refusal })
+    }
+
+    /// Takes the end of an execution, with what it used of quotas.
+    pub async fn finish_used(
+        &self,
+        caller: &Caller,
+        (job_id, lease_epoch): (JobId, i64),
+        used: BTreeMap<QuotaName, u64>,
+        outcome: Outcome,
+    ) -> Result<Job> {
+        if !used.is_empty() {
+            match self.command(job_id, Command::ReportUse { lease_epoch, used }).await {
+                // An end that is told again comes after its use was settled: its own answer counts.
+                Ok(_) | Err(Error::Refused { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.finish(caller, job_id, lease_epoch, outcome).await
     }
 
     /// Takes the end of an execution.

@@ -14,6 +14,8 @@ pub enum Reason {
     RequestIdSpent,
     TypeNotFound,
     QuotaNotFound,
+    WorkerNotFound,
+    WorkerDraining,
     TypeNotDeclared,
     TypeDisabled,
     AlreadyRunning,
@@ -29,6 +31,7 @@ pub enum Reason {
     RequestIdReused,
     LimitExceeded,
     RateLimited,
+    ArchiveFailed,
     ServerDraining,
     StreamAged,
     StoreUnavailable,
@@ -123,6 +126,24 @@ pub const ROWS: &[Row] = &[
         operator: "Nothing.",
     },
     Row {
+        reason: Reason::WorkerNotFound,
+        name: "WORKER_NOT_FOUND",
+        code: Code::NotFound,
+        details: "metadata worker",
+        meaning: "No worker of this name or instance is there: none is attached, holds a job, or waits for one.",
+        caller: "See who is there with ListWorkers.",
+        operator: "Nothing.",
+    },
+    Row {
+        reason: Reason::WorkerDraining,
+        name: "WORKER_DRAINING",
+        code: Code::FailedPrecondition,
+        details: "metadata worker_id, reason; PreconditionFailure",
+        meaning: "An operator wants this worker empty (DrainWorker): it gets no more jobs.",
+        caller: "Finish what you hold, and end. A new process with an instance_id of its own gets jobs.",
+        operator: "Nothing, if the drain was meant.",
+    },
+    Row {
         reason: Reason::TypeNotDeclared,
         name: "TYPE_NOT_DECLARED",
         code: Code::FailedPrecondition,
@@ -162,7 +183,7 @@ pub const ROWS: &[Row] = &[
         reason: Reason::CircuitOpen,
         name: "CIRCUIT_OPEN",
         code: Code::FailedPrecondition,
-        details: "metadata type, next_probe_time_micros; PreconditionFailure",
+        details: "metadata type, next_probe_time, next_probe_time_micros; PreconditionFailure, RetryInfo",
         meaning: "The type failed so often that it is left alone for a while.",
         caller: "Try again at the time in the metadata.",
         operator: "See why its jobs fail; it closes with the first that succeeds.",
@@ -244,10 +265,14 @@ pub const ROWS: &[Row] = &[
         reason: Reason::LimitExceeded,
         name: "LIMIT_EXCEEDED",
         code: Code::ResourceExhausted,
-        details: "metadata what, limit; QuotaFailure",
-        meaning: "A bound of the service is reached: the size of a message, the number of types.",
-        caller: "Ask for less. Do not repeat the call unchanged.",
-        operator: "Nothing; GetServerInfo lists the bounds.",
+        details: "metadata what, limit; QuotaFailure; with a full queue or server metadata queue, pending; \
+                  RetryInfo",
+        meaning: "A bound is reached: the size of a message, the number of types, the jobs that may wait \
+                  in a queue or in all.",
+        caller: "With RetryInfo repeat after that time. Else ask for less, and do not repeat the call \
+                 unchanged.",
+        operator: "Where jobs wait: more workers, or a larger max_pending. Else nothing; GetServerInfo lists \
+                   the bounds.",
     },
     Row {
         reason: Reason::RateLimited,
@@ -259,6 +284,15 @@ pub const ROWS: &[Row] = &[
         caller: "Repeat after the time in RetryInfo.",
         operator: "Often: more workers, or fewer reports from each; for callers behind one proxy, raise \
                    `--max-calls-per-peer`, see TRANSPORT.md.",
+    },
+    Row {
+        reason: Reason::ArchiveFailed,
+        name: "ARCHIVE_FAILED",
+        code: Code::Unavailable,
+        details: "RetryInfo",
+        meaning: "The archive (`--archive`) cannot be written. What was not written down was not taken away.",
+        caller: "Try again when the disk of the archive takes files again.",
+        operator: "Look after the folder of the archive: its disk is full, gone or read-only.",
     },
     Row {
         reason: Reason::ServerDraining,

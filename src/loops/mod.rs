@@ -13,7 +13,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::config::Periods;
-use crate::engine::{Engine, Result};
+use crate::domain::limits::SLOW_PERIOD;
+use crate::engine::{Engine, RETENTION_LOOP, Result};
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 
 use driver::{Driver, Rest, Step};
@@ -81,9 +82,18 @@ pub fn start(
         Some(engine.schedules_changed()),
         Some(Box::new(move |most| until.until_schedule(most))),
     );
+    watchdogs(engine, periods, &drive);
+    drive(
+        "breaker_keeper",
+        periods.poll,
+        step(engine, |e| async move { e.settle_probes().await }),
+        None,
+    );
     drive("log_trimmer", periods.logs, step(engine, |e| async move { e.trim_logs().await }), None);
     drive("stats_roller", periods.prune, step(engine, |e| async move { e.roll_up().await }), None);
     drive("pruner", periods.prune, step(engine, |e| async move { e.prune().await }), None);
+    let retain = step(engine, |e| async move { e.retain().await });
+    drive(RETENTION_LOOP, periods.retention, retain, None);
     if !engine.is_shared() {
         return;
     }
@@ -107,6 +117,38 @@ pub fn start(
         None,
     );
     drive("stats_folder", periods.fold, step(engine, |e| async move { e.fold().await }), None);
+}
+
+/// The loops that look after running jobs and those who have them.
+fn watchdogs(
+    engine: &Engine,
+    periods: &Periods,
+    drive: &impl Fn(&'static str, Duration, Step, Option<Arc<Notify>>),
+) {
+    drive(
+        "limit_watchdog",
+        periods.deadlines,
+        step(engine, |e| async move { e.enforce_limits().await }),
+        Some(engine.limits_exceeded()),
+    );
+    drive(
+        "stuck_sweeper",
+        engine.sweep_period(),
+        step(engine, |e| async move { e.sweep_stuck().await }),
+        None,
+    );
+    drive(
+        "drain_keeper",
+        periods.leases,
+        step(engine, |e| async move { e.settle_drains().await }),
+        None,
+    );
+    drive(
+        "slow_watchdog",
+        SLOW_PERIOD,
+        step(engine, |e| async move { e.watch_slow().await }),
+        None,
+    );
 }
 
 fn step<F, Fut>(engine: &Engine, run: F) -> Step

@@ -1,6 +1,7 @@
 //! One atomic commit: decisions as data, each with the revision and epoch it was decided on, and what
 //! became of them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,6 +96,8 @@ pub struct JobWrite {
     pub expected_revision: i64,
     /// Lease epoch the job must have.
     pub expected_epoch: i64,
+    /// Its flushed progress must show no activity after this moment.
+    pub quiet_since: Option<Timestamp>,
     /// The state it has then (for the counters).
     pub state_before: StateKind,
     /// The effective queue it has then (for the counters).
@@ -213,6 +216,9 @@ pub struct Batch {
     pub rules: Vec<RuleWrite>,
     /// What figures are kept by besides types and queues.
     pub facets: Option<Arc<FacetPolicy>>,
+    /// Jobs in `writes` whose change the rules were decided on: if the guard of one of them misses, all
+    /// rules do.
+    pub rules_hang_on: BTreeSet<JobId>,
 }
 
 impl Batch {
@@ -230,6 +236,7 @@ impl Batch {
             sessions: Vec::new(),
             rules: Vec::new(),
             facets: None,
+            rules_hang_on: BTreeSet::new(),
         }
     }
 
@@ -243,6 +250,15 @@ impl Batch {
             && self.progress.is_empty()
             && self.sessions.is_empty()
             && self.rules.is_empty()
+    }
+
+    /// Its rules, if one of the writes that they were decided on is among those that missed.
+    pub(super) fn rules_missed_by(&self, writes: &[Written]) -> Vec<RuleKey> {
+        let on = |id: &JobId| self.rules_hang_on.contains(id);
+        let written = self.writes.iter().map(|write| &write.job.id).zip(writes);
+        let missed = written.into_iter().any(|(id, written)| on(id) && *written != Written::Done);
+        let rules = self.rules.iter().filter(|_| missed);
+        rules.map(|write| write.key.clone()).collect()
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) struct Delta {
 }
 
 /// Sums of what passed.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Figures<'a> {
     /// By key and state.
     pub counts: BTreeMap<(StatKey, StateKind), Delta>,
@@ -35,12 +35,7 @@ pub(super) struct Figures<'a> {
 impl<'a> Figures<'a> {
     /// What a batch adds of which nothing passed yet.
     pub(super) fn empty(batch: &'a Batch) -> Self {
-        Self {
-            counts: BTreeMap::new(),
-            tallies: BTreeMap::new(),
-            facets: BTreeMap::new(),
-            policy: batch.facets.as_deref(),
-        }
+        Self { policy: batch.facets.as_deref(), ..Self::default() }
     }
 
     /// What these parts of a batch add.
@@ -73,6 +68,11 @@ impl<'a> Figures<'a> {
     /// Counts a job that went.
     pub(super) fn delete(&mut self, delete: &JobDelete) {
         self.delta(key(&delete.job, None), delete.job.status.kind()).stored -= 1;
+    }
+
+    /// Counts a job that went, of which only this is known.
+    pub(super) fn gone(&mut self, key: StatKey, state: StateKind) {
+        self.delta(key, state).stored -= 1;
     }
 
     /// The counters that moved.

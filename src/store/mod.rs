@@ -19,7 +19,9 @@ mod names;
 mod open;
 mod passed;
 pub mod postgres;
+mod purge;
 mod query;
+mod quiet;
 mod rows;
 mod rules;
 pub mod sqlite;
@@ -45,6 +47,7 @@ pub use batch::{
 };
 pub use error::{Error, Result};
 pub use open::{Migrations, OpenError, Options, is_shared, migrate, open};
+pub use purge::{Ended, EndedLine, EndedQuery, PurgeBatch, Purged};
 pub use query::{
     Caught, Census, ChangesSince, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready,
     RemovedJob, StoreInfo,
@@ -129,6 +132,16 @@ pub trait Store: Send + Sync + 'static {
     async fn session(&self, id: SessionId) -> Result<Option<Session>>;
     /// Every counter.
     async fn counts(&self) -> Result<Vec<Count>>;
+    /// How many jobs wait in each queue where some do, as the counters say.
+    async fn pending(&self) -> Result<Vec<(QueueName, i64)>> {
+        let mut pending = std::collections::BTreeMap::new();
+        for count in self.counts().await? {
+            if count.state == StateKind::Pending && count.stored != 0 {
+                *pending.entry(count.key.queue).or_default() += count.stored;
+            }
+        }
+        Ok(pending.into_iter().collect())
+    }
     /// Buckets from this minute on, and those of whole hours from the hour on that it is in, by minute and
     /// key.
     async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>>;
@@ -140,7 +153,7 @@ pub trait Store: Send + Sync + 'static {
     /// Counts the newest jobs that match, at most so many, one by one.
     async fn census(&self, filter: &JobFilter, now: Timestamp, most: u64) -> Result<Census>;
     /// When the longest waiting due job of each (queue, type) became ready, of those
-    /// [first in line](crate::domain::limits::LINE_LOOKED_AT_MAX).
+    /// [first in line](crate::domain::limits::OLDEST_LOOK_MAX).
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>>;
     /// The newest jobs of a type that are not over, newest id first, without payloads; of those that wait,
     /// of those [last in line](crate::domain::limits::LINE_LOOKED_AT_MAX).
@@ -173,6 +186,18 @@ pub trait Store: Send + Sync + 'static {
     async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>>;
     /// Takes away what is past its time; answers how many rows went.
     async fn prune(&self, prune: Prune) -> Result<u64>;
+    /// A page of jobs that are over, in the order of its line.
+    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>>;
+    /// Takes jobs away that are over as they were seen, with their progress, attempts, logs, labels and names;
+    /// request ids stay. Safe to run on every server over the store at once.
+    async fn purge(&self, batch: PurgeBatch) -> Result<Purged>;
+    /// Takes away the logs of jobs that are over as they were seen; answers how many rows went.
+    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64>;
+    /// Gives some of the room that is not used any more back to the system; answers how many pages, none when
+    /// there is nothing more to give.
+    async fn shrink(&self) -> Result<u64> {
+        Ok(0)
+    }
     /// Whether other servers may be over the same store: then not all that happens in it is known
     /// without asking, and its clock is the one that counts.
     fn is_shared(&self) -> bool {

@@ -13,10 +13,12 @@ mod labels;
 pub mod logs;
 mod metrics;
 mod rpcs;
+mod rules;
 
 #[cfg(test)]
 mod tests;
 
 pub use chain::chain;
-pub use jobs::{Finished, QueueDepth};
+pub use jobs::{Finished, Found, QueueDepth};
 pub use metrics::{CONTENT_TYPE, Metrics};
+pub use rules::QuotaLevel;

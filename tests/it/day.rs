@@ -96,6 +96,7 @@ async fn a_day_of_life_is_counted_and_told_as_it_was(setup: Setup) {
     day.settle().await;
     day.fire().await;
     checks::check(&day.server, &day.model).await;
+    day.purge().await;
     day.server.stop_with(day.client).await;
 }
 
@@ -199,6 +200,9 @@ impl Day {
             }
             (still, _) => self.paused = still,
         }
+        if self.chance.random_ratio(1, 3) {
+            self.sweep().await;
+        }
         if let Some(id) = self.pick(|life| life.state == State::Pending, 2) {
             let job = self.client.cancel(&id, None).await.expect("cancelled");
             self.model.ended(&job, State::Cancelled, false);
@@ -217,11 +221,34 @@ impl Day {
         }
     }
 
+    async fn sweep(&mut self) {
+        let request = v1::SweepStuckJobsRequest {
+            threshold: seconds(30.0 * 60.0),
+            ..v1::SweepStuckJobsRequest::default()
+        };
+        let answer = self.client.admin.clone().sweep_stuck_jobs(request).await;
+        let mut swept = answer.expect("swept").into_inner().job_ids;
+        swept.sort();
+        assert_eq!(swept, self.model.stuck_since_earlier());
+        swept.iter().for_each(|id| self.model.asked_to_stop(id));
+    }
+
     async fn pause(&mut self, queue: &str, paused: bool) {
         let queue = v1::Queue { name: queue.to_owned(), paused, ..v1::Queue::default() };
         let update_mask = Some(prost_types::FieldMask { paths: vec!["paused".to_owned()] });
         let request = v1::UpdateQueueRequest { queue: Some(queue), update_mask };
         self.client.admin.clone().update_queue(request).await.expect("it is changed");
+    }
+
+    /// Two days later, all that was over by now goes, and nothing else.
+    async fn purge(&mut self) {
+        let finished = checks::finished(&self.client).await;
+        self.clock.follow(self.clock.now().plus(Duration::from_secs(48 * 3_600)));
+        let request = v1::PurgeJobsRequest { days_to_keep: 1, ..v1::PurgeJobsRequest::default() };
+        let answer = self.client.admin.clone().purge_jobs(request).await;
+        let gone = answer.expect("purged").into_inner().count;
+        assert_eq!(gone, self.model.purged());
+        checks::check_after_purge(&self.client, &self.model, finished).await;
     }
 
     /// One of the jobs that are so, once in `of` times.

@@ -3,11 +3,13 @@
 
 mod acks;
 mod browsers;
+mod bulk;
 mod cancel;
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod day;
 mod delivery;
+mod drain;
 mod figures;
 mod figures_whole;
 mod harness;
@@ -18,6 +20,7 @@ mod lists;
 mod logs;
 mod outage;
 mod progress;
+mod purge;
 mod races;
 mod readiness;
 mod reattach;
@@ -30,10 +33,14 @@ mod session;
 mod shutdown;
 mod small_frames;
 mod streams;
+mod types_rules;
 mod watch;
 mod watch_jobs;
 mod watch_model;
+mod watch_moves;
 mod watch_resume;
+mod watchdogs;
+mod year;
 
 /// The tests of a file on each store that several servers may be over.
 macro_rules! on_each_shared_store {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jobplane::domain::logs::LogRow;
 use jobplane::domain::machine::{Command, ReleaseReason};
+use jobplane::domain::retention::Terminal;
 use jobplane::domain::stats::{Facet, FacetPolicy, slot_of};
 use jobplane::domain::{
     EndReason, Job, JobFilter, JobId, JobSpec, Position, Priority, StateKind, Timestamp,
@@ -15,8 +16,8 @@ use jobplane::domain::{
 use jobplane::store::memory::MemoryStore;
 use jobplane::store::postgres::{Options, PostgresStore};
 use jobplane::store::{
-    Batch, ChangesSince, Committed, Fire, JobWrite, ListQuery, LogQuery, NewJob, Probe, Prune,
-    RuleKey, RuleKind, RuleWrite, SessionWrite, Store,
+    Batch, ChangesSince, Committed, EndedLine, EndedQuery, Fire, JobWrite, ListQuery, LogQuery,
+    NewJob, Probe, Prune, PurgeBatch, RuleKey, RuleKind, RuleWrite, SessionWrite, Store,
 };
 use proptest::prelude::*;
 
@@ -87,6 +88,7 @@ enum Step {
     Prune { age: u64, limit: usize },
     RollUp { age: u64, limit: usize },
     Fold,
+    Purge { jobs: Vec<(usize, bool)>, logs: bool },
     Wait(u64),
 }
 
@@ -128,6 +130,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..200_u64, 0..5_usize).prop_map(|(age, limit)| Step::Prune { age, limit }),
         1 => (0..200_u64, 0..5_usize).prop_map(|(age, limit)| Step::RollUp { age, limit }),
         1 => Just(Step::Fold),
+        1 => (proptest::collection::vec((0..JOBS, any::<bool>()), 0..8), any::<bool>())
+            .prop_map(|(jobs, logs)| Step::Purge { jobs, logs }),
         2 => (1..50_u64).prop_map(Step::Wait),
     ]
 }
@@ -168,6 +172,7 @@ impl World<'_> {
             schedule_time: (delay > 0).then(|| now.plus(Duration::from_secs(delay))),
             timeout: kind.is_multiple_of(2).then(|| Duration::from_secs(15)),
             expire_time: (kind == 5).then(|| now.plus(Duration::from_secs(60))),
+            retention: (kind == 3).then(|| Duration::from_secs(86_400)),
             unique_key: keys.1.map(|key| format!("key {key}")).unwrap_or_default(),
             ..spec()
         };
@@ -352,8 +357,37 @@ impl World<'_> {
                 self.model.prune(prune).await.expect("a prune");
                 self.store.prune(prune).await.expect("a prune");
             }
+            Step::Purge { jobs, logs } => self.purge(jobs, logs).await,
             Step::Wait(seconds) => self.seconds += seconds,
         }
+    }
+
+    /// Whatever is named goes only if it is over and as it was seen (J13).
+    async fn purge(&mut self, jobs: Vec<(usize, bool)>, logs: bool) {
+        let mut named = BTreeMap::new();
+        for (job, stale) in jobs {
+            if let Some(job) = self.job(job).await {
+                named.insert(job.id, (job.status.revision - i64::from(stale), job));
+            }
+        }
+        let seen: Vec<(JobId, i64)> =
+            named.iter().map(|(id, (revision, _))| (*id, *revision)).collect();
+        if logs {
+            let want = self.model.drop_logs(&seen).await.expect("dropped");
+            assert_eq!(self.store.drop_logs(&seen).await.expect("dropped"), want);
+            return;
+        }
+        let purge = PurgeBatch { id: batch(self.now()).id, now: self.now(), jobs: seen };
+        let want = self.model.purge(purge.clone()).await.expect("a purge");
+        let mut found = self.store.purge(purge).await.expect("a purge");
+        found.removed.sort_by_key(|gone| gone.id);
+        assert_eq!(found.removed, want.removed);
+        assert_eq!(found.position.is_some(), want.position.is_some());
+        for gone in &want.removed {
+            let (revision, job) = &named[&gone.id];
+            assert!(job.status.kind().is_terminal() && job.status.revision == *revision);
+        }
+        self.note_place().await;
     }
 
     async fn round(&mut self, probes: Vec<(usize, usize, usize)>, ending: u8) {
@@ -478,6 +512,17 @@ impl World<'_> {
             for state in [None, Some(StateKind::Failed), Some(StateKind::Cancelled)] {
                 same!(recent(&job_type(name), state, 3));
             }
+            for state in Terminal::ALL {
+                let job_type = job_type(name);
+                let line = EndedLine::OfType { job_type, state, from: at(5), before: now };
+                let page = same!(ended(&EndedQuery { line: line.clone(), after: None, limit: 2 }));
+                let after = page.last().map(|last| last.place(&line));
+                same!(ended(&EndedQuery { line: line.clone(), after, limit: 2 }));
+            }
+        }
+        for before in [now, now.plus(Duration::from_secs(86_400))] {
+            let line = EndedLine::OwnWord { before };
+            same!(ended(&EndedQuery { line: line.clone(), after: None, limit: 5 }));
         }
         for name in TYPES {
             same!(alive(&job_type(name), 3));

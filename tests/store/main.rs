@@ -15,6 +15,8 @@ mod logs;
 mod outages;
 mod pooler;
 mod postgres;
+mod purge;
+mod quiet;
 mod rounds;
 mod rules;
 mod servers;

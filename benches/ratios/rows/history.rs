@@ -1,5 +1,7 @@
 //! Questions about many jobs.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use tempfile::TempDir;
 
@@ -7,7 +9,7 @@ use jobplane::store::sqlite::{Options, SqliteStore};
 
 use super::Setting;
 use crate::harness::child::{Server, database, folder};
-use crate::harness::history::{FEW, Question, fill};
+use crate::harness::history::{FEW, History, Question, fill};
 use crate::harness::measure::{Figure, pairs};
 use crate::harness::wire::connect;
 
@@ -52,10 +54,19 @@ async fn ask(setting: Setting, question: Question) -> Result<Figure> {
     .await
 }
 
-/// A database of so many jobs.
+/// A database of so many jobs that are over, and others that wait.
 async fn filled(jobs: usize) -> Result<TempDir> {
+    written(History::of(jobs)).await
+}
+
+/// A database of so many jobs that came to their end so long ago.
+pub async fn ended(jobs: usize, long_ago: Duration) -> Result<TempDir> {
+    written(History { over: jobs, waiting: 0, long_ago }).await
+}
+
+async fn written(history: History) -> Result<TempDir> {
     let folder = folder()?;
     let url = database(folder.path()).display().to_string();
-    fill(&SqliteStore::open(Options { url, read_pool: 1 }).await?, jobs).await?;
+    fill(&SqliteStore::open(Options { url, read_pool: 1 }).await?, history).await?;
     Ok(folder)
 }

@@ -7,7 +7,7 @@ use jobplane::store::postgres::{Options, PostgresStore};
 
 use super::Setting;
 use crate::harness::child::Server;
-use crate::harness::history::{FEW, Question, fill};
+use crate::harness::history::{FEW, History, Question, fill};
 use crate::harness::measure::{Figure, pairs};
 use crate::harness::wire::connect;
 
@@ -55,8 +55,8 @@ async fn ask(setting: Setting, question: Question) -> Result<Figure> {
 /// A server over a database of so many jobs, tidied up as PostgreSQL does by itself some minutes later.
 async fn server(setting: &Setting, jobs: usize) -> Result<Server> {
     let url = setting.postgres.database().await;
-    fill(&PostgresStore::open(Options { url: url.clone(), ..Options::default() }).await?, jobs)
-        .await?;
+    let options = Options { url: url.clone(), ..Options::default() };
+    fill(&PostgresStore::open(options).await?, History::of(jobs)).await?;
     let mut connection = PgConnection::connect(&url).await?;
     connection.execute("VACUUM ANALYZE").await?;
     connection.close().await?;

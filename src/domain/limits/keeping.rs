@@ -26,6 +26,21 @@ pub const USAGE_SUSTAIN_DEFAULT: Duration = Duration::from_secs(30);
 /// Longest such time.
 pub const USAGE_SUSTAIN_MAX: Duration = Duration::from_secs(3600);
 
+/// How exactly lines of a log are known as activity after a crash of the server, or by another one: they
+/// are written down no more often. Reports of progress are known to a flush.
+pub const ACTIVITY_EXACT: Duration = Duration::from_secs(1);
+/// Pause between two looks for runs that take unusually long, and at what is usual.
+pub const SLOW_PERIOD: Duration = Duration::from_secs(30);
+/// Jobs that a sweep acts on at a time: commits of others do not wait long for them.
+pub const SWEEP_AT_ONCE: usize = 100;
+
+/// Time between the end of a worker's grace and the moment its jobs are taken back: what it says at the end
+/// of it has to arrive.
+pub const DRAIN_MARGIN: Duration = Duration::from_secs(2);
+/// How long it is known that a worker was to leave after it is gone: should it have been cut off only, it
+/// gets no jobs when it is back.
+pub const DRAIN_KEPT: Duration = Duration::from_secs(24 * 3600);
+
 /// Runs that a type must have on record before one is called slow: with fewer, the 95th percentile is
 /// the longest of them.
 pub const SLOW_RUNS_MIN: u64 = 20;
@@ -54,7 +69,17 @@ pub const PURGE_PERIOD_MIN: Duration = Duration::from_secs(60);
 pub const PURGE_PERIOD_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Jobs that one statement of a purge deletes: few enough that the commits between two of them do not
 /// wait long.
-pub const PURGE_BATCH_JOBS: usize = 500;
+pub const PURGE_BATCH_JOBS: usize = 200;
+/// After each batch a purge rests this many times as long as that took: most of the time is others' to write.
+pub const PURGE_REST_SHARE: u32 = 4;
+/// Longest such rest: with it a purge takes some two thousand jobs a second where a batch takes no time at all.
+pub const PURGE_REST_MAX: Duration = Duration::from_millis(100);
+/// A server that runs the purge and dies is taken for dead after this; it renews its hold three times as often.
+pub const PURGE_HOLD: Duration = Duration::from_secs(60);
+/// Text that is pressed into one frame of the archive.
+pub const ARCHIVE_FRAME_BYTES: usize = 4 * 1024 * 1024;
+/// Jobs whose history is read at the same time for the archive.
+pub const ARCHIVE_READS_MAX: usize = 8;
 
 /// Jobs that one step of a bulk command changes.
 pub const BULK_BATCH_JOBS: usize = 100;
@@ -64,6 +89,12 @@ pub const BULK_RATE_DEFAULT: f64 = 500.0;
 pub const BULK_RATE_MIN: f64 = 0.01;
 /// Fastest pace of a bulk command.
 pub const BULK_RATE_MAX: f64 = 10_000.0;
+/// Bulk commands that one server runs at the same time: each has its own pace.
+pub const BULK_AT_ONCE: usize = 4;
+/// The lease of a bulk command: another server takes it over this long after its own has died.
+pub const BULK_LEASE: Duration = Duration::from_secs(30);
+/// How often a bulk command renews it, tells how far it is, and looks whether it is to stop.
+pub const BULK_REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Jobs that the answer to a bulk command shows.
 pub const BULK_SAMPLE_MAX: usize = 20;
 /// Jobs that one bulk command may be expected to change: more is a matter for several.
@@ -79,8 +110,8 @@ pub const AUDIT_VALUE_BYTES_MAX: usize = 512;
 
 /// Labels by which figures may be kept.
 pub const STAT_LABELS_MAX: usize = 4;
-/// Jobs at the front of a line among which the oldest is looked for, and at its end the newest: a line goes by
-/// readiness and priority, so only priorities that differ, or the wish for a later time, can put it further off.
+/// Jobs at the end of a line among which the newest is looked for: a line goes by readiness and priority, so only
+/// a higher priority can put it further off.
 pub const LINE_LOOKED_AT_MAX: usize = 100;
 /// Minutes that figures of an owner or a label are summed over: fewer, and a busy owner has more rows than
 /// jobs; more, and the last hour is not told apart from the one before.

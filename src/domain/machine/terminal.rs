@@ -32,6 +32,8 @@ pub(super) fn apply(status: &JobStatus, command: &Command, now: Now) -> Result<A
         | Command::Cancel { .. }
         | Command::RequestStop { .. }
         | Command::StopStuck { .. }
+        | Command::NoteStuck { .. }
+        | Command::NoteSlow { .. }
         | Command::Expire { .. }
         | Command::Skip { .. } => Err(refusal),
     }
@@ -53,6 +55,7 @@ fn reopen(status: &JobStatus, wanted: Timestamp, now: Now) -> Transition {
     next.resource_usage = None;
     next.releases = 0;
     next.execution = None;
+    next.skip_until = None;
     Transition {
         status: next,
         superseded: status.last_attempt(),

@@ -65,6 +65,8 @@ pub struct RuleChange {
     pub creates: Vec<NewJob>,
     /// Commands to jobs; those that a job does not allow any more are left out.
     pub commands: Vec<(JobId, Command)>,
+    /// Jobs to be deleted; those that are not over any more are left out.
+    pub deletes: Vec<JobId>,
 }
 
 /// What became of a change of rules.
@@ -77,10 +79,6 @@ pub enum RulesChanged {
 }
 
 /// One piece of work for the writer.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most work is a command, moved once into the queue; a box would cost each one an allocation"
-)]
 pub enum Work {
     /// A job is born.
     Create {
@@ -99,6 +97,16 @@ pub enum Work {
         patient: bool,
         /// The answer.
         reply: Reply<Job>,
+    },
+    /// A command of the server's own to a job, if the job still allows it; answers whether it did
+    /// anything. What does not stand as it was found is no error.
+    Try {
+        /// The job.
+        job_id: JobId,
+        /// The command.
+        command: Command,
+        /// The answer.
+        reply: Reply<bool>,
     },
     /// Nothing changes: the job as it is, if it runs under this lease.
     Fence {
@@ -172,10 +180,11 @@ impl Work {
             Self::Progress { rows, .. } => rows.len() * OVERHEAD,
             Self::Rules { change, .. } => {
                 let bodies = change.writes.iter().filter_map(|write| write.body.as_ref());
-                let jobs = change.creates.len() + change.commands.len();
+                let jobs = change.creates.len() + change.commands.len() + change.deletes.len();
                 bodies.map(Vec::len).sum::<usize>() + jobs * OVERHEAD
             }
             Self::Command { .. }
+            | Self::Try { .. }
             | Self::Fence { .. }
             | Self::Delete { .. }
             | Self::Open { .. }
@@ -188,7 +197,9 @@ impl Work {
     pub(super) fn lane(&self) -> Lane {
         match self {
             Self::Create { new, .. } => Lane::of_job(new.job.id),
-            Self::Command { job_id, .. } | Self::Delete { job_id, .. } => Lane::of_job(*job_id),
+            Self::Command { job_id, .. }
+            | Self::Try { job_id, .. }
+            | Self::Delete { job_id, .. } => Lane::of_job(*job_id),
             Self::Fence { of, .. } => Lane::of_job(of.job_id),
             Self::Logs { batch, .. } => Lane::of_job(batch.job_id),
             Self::Open { session, .. } => Lane::of_session(session.id),
@@ -197,6 +208,7 @@ impl Work {
             Self::Rules { change, .. } => {
                 let job = change.creates.first().map(|new| new.job.id);
                 let job = job.or_else(|| change.commands.first().map(|(job_id, _)| *job_id));
+                let job = job.or_else(|| change.deletes.first().copied());
                 Lane::of_job(job.unwrap_or(JobId(Uuid::nil())))
             }
             Self::Progress { rows, .. } => {
@@ -213,6 +225,7 @@ impl Work {
             | Self::Session { patient, .. } => *patient,
             Self::Progress { .. } => true,
             Self::Create { .. }
+            | Self::Try { .. }
             | Self::Fence { .. }
             | Self::Delete { .. }
             | Self::Open { .. }
@@ -226,11 +239,12 @@ impl Work {
         match self {
             Self::Command { job_id, .. } => note(*job_id, true),
             Self::Logs { batch, .. } => note(batch.job_id, true),
-            Self::Delete { job_id, .. } => note(*job_id, false),
+            Self::Try { job_id, .. } | Self::Delete { job_id, .. } => note(*job_id, false),
             Self::Fence { of, .. } => note(of.job_id, false),
             Self::Open { running, .. } => running.iter().for_each(|of| note(of.job_id, false)),
             Self::Rules { change, .. } => {
                 change.commands.iter().for_each(|(job_id, _)| note(*job_id, false));
+                change.deletes.iter().for_each(|job_id| note(*job_id, false));
             }
             Self::Create { .. } | Self::Session { .. } | Self::Progress { .. } => {}
         }
@@ -245,7 +259,7 @@ impl Work {
             | Self::Logs { reply, .. }
             | Self::Progress { reply, .. } => reply.send(Err(error)),
             Self::Open { reply, .. } => reply.send(Err(error)),
-            Self::Session { reply, .. } => reply.send(Err(error)),
+            Self::Session { reply, .. } | Self::Try { reply, .. } => reply.send(Err(error)),
             Self::Rules { reply, .. } => reply.send(Err(error)),
         }
     }

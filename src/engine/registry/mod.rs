@@ -14,6 +14,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use crate::domain::JobType;
+use crate::domain::circuit::CircuitState;
 use crate::domain::limits::GUARD_REPEATS_MAX;
 use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
 
@@ -21,10 +22,11 @@ use super::Engine;
 use super::error::{Error, Result};
 use super::pipeline::{RuleChange, RulesChanged, Work};
 
-pub use book::{Cursor, Declared, Definition, Known, Rulebook};
+pub use book::{Cursor, DEFAULTS, Declared, Definition, Known, Rulebook};
 
 /// The kinds of rules that every server knows by heart.
-const KNOWN: [RuleKind; 4] = [RuleKind::Type, RuleKind::Queue, RuleKind::Quota, RuleKind::Circuit];
+const KNOWN: [RuleKind; 5] =
+    [RuleKind::Type, RuleKind::Queue, RuleKind::Quota, RuleKind::Circuit, RuleKind::Drain];
 
 /// What this server knows of what is set up.
 #[derive(Default)]
@@ -54,6 +56,33 @@ impl Registry {
         found.iter().try_for_each(|rule| book.take(rule)).map_err(Error::from)
     }
 
+    /// The same, of what cannot be asked for again: a row that cannot be read is left out.
+    pub(super) fn note(&self, keys: &[RuleKey], found: &[Rule]) {
+        if let Err(error) = self.heed(keys, found) {
+            tracing::error!(error = &error as &dyn std::error::Error, "a rule cannot be read");
+        }
+    }
+
+    /// Takes up how breakers stand by commits of this server, which may be heard of in another order
+    /// than they happened.
+    pub(super) fn heed_circuits<'a>(
+        &self,
+        changed: impl Iterator<Item = (&'a JobType, &'a CircuitState)>,
+    ) {
+        let mut changed = changed.peekable();
+        if changed.peek().is_none() {
+            return;
+        }
+        let mut held = self.0.write();
+        let book = Arc::make_mut(&mut held);
+        for (job_type, state) in changed {
+            let known = book.circuits.get(job_type).map_or(0, |known| known.revision);
+            if known < state.revision {
+                book.circuits.insert(job_type.clone(), state.clone());
+            }
+        }
+    }
+
     fn replace(&self, book: Rulebook) {
         *self.0.write() = Arc::new(book);
     }
@@ -71,6 +100,7 @@ impl Engine {
         }
         self.agenda.plan_all(&book, &rules)?;
         self.registry.replace(book);
+        self.tell_all_drains();
         Ok(())
     }
 
@@ -91,6 +121,7 @@ impl Engine {
         let keys: Vec<RuleKey> = keys.into_iter().collect();
         let found = self.fresh_rules(keys.clone()).await?;
         self.registry.heed(&keys, &found)?;
+        self.tell_drains(&keys);
         self.agenda.heed(&self.registry.book(), &keys, &found)
     }
 
@@ -134,6 +165,7 @@ impl Engine {
         let answer = self.pipeline.ask(work).await?;
         if matches!(answer, RulesChanged::Done(_)) {
             self.registry.heed(&keys, &rules)?;
+            self.tell_drains(&keys);
             self.agenda.heed(&self.registry.book(), &keys, &rules)?;
         }
         Ok(answer)

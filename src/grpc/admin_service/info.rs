@@ -44,7 +44,8 @@ fn one_loop(status: &LoopStatus) -> Loop {
         last_run_time: status.last_run_time.map(time::to_proto),
         last_result: match &status.last_result {
             None => String::new(),
-            Some(Ok(_)) => "ok".to_owned(),
+            Some(Ok(_)) if status.said.is_empty() => "ok".to_owned(),
+            Some(Ok(_)) => format!("ok, {}", status.said),
             Some(Err(error)) => error.clone(),
         },
     }
@@ -80,6 +81,9 @@ fn bounds() -> BTreeMap<String, i64> {
         ("slots_max", limits::SLOTS_MAX as usize),
         ("struct_depth_max", limits::STRUCT_DEPTH_MAX),
         ("summary_types_max", limits::SUMMARY_TYPES_MAX),
+        ("sweep_job_ids_max", limits::SWEEP_IDS_MAX),
+        ("sweep_threshold_minutes_max", limits::SWEEP_BY_HAND_MINUTES_MAX as usize),
+        ("sweep_threshold_minutes_min", limits::SWEEP_BY_HAND_MINUTES_MIN as usize),
         ("text_bytes_max", limits::TEXT_BYTES_MAX),
         ("types_max", limits::TYPES_MAX),
         ("unacked_bytes_max", limits::UNACKED_BYTES_MAX),

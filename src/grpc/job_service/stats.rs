@@ -37,7 +37,7 @@ fn label(given: &str, wrong: &mut Violations) -> Option<(String, String)> {
 
 fn stats_filter(request: &v1::GetStatsRequest) -> Result<StatsFilter, Status> {
     let mut wrong = Violations::default();
-    let types = names::types(&request.types, "types", &mut wrong);
+    let types = names::known_types(&request.types, "types", &mut wrong);
     let categories = names::categories(&request.categories, "categories", &mut wrong);
     let queues = names::queues(&request.queues, "queues", &mut wrong);
     let owner = text::indexed(request.owner.clone(), "owner", &mut wrong);
@@ -104,7 +104,7 @@ pub(super) async fn summary(
     request: &v1::GetSummaryRequest,
 ) -> Result<v1::GetSummaryResponse, Status> {
     let mut wrong = Violations::default();
-    let types = names::types(&request.types, "types", &mut wrong);
+    let types = names::known_types(&request.types, "types", &mut wrong);
     let categories = names::categories(&request.categories, "categories", &mut wrong);
     let recent_runs = number::recent_runs(request.recent_runs, "recent_runs", &mut wrong);
     let (Some(types), Some(categories), Some(recent_runs)) = (types, categories, recent_runs)

@@ -39,7 +39,9 @@ impl Server {
             Access {
                 timeout: crate::config::Config::default().store_timeout,
                 lanes: 1,
+                house: crate::config::House::default(),
                 facets: None,
+                max_pending: 0,
             },
             Metrics::new(),
             board.clone(),

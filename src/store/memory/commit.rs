@@ -56,7 +56,12 @@ impl Tables {
         if self.changes.knows(batch.id) {
             return Err(rejected("a batch with this id was committed"));
         }
-        let missed = self.missed_rules(&batch.rules);
+        let mut missed = self.missed_rules(&batch.rules);
+        if missed.is_empty() {
+            let passes = |write| if self.passes(write) { Written::Done } else { Written::Missed };
+            let writes: Vec<Written> = batch.writes.iter().map(passes).collect();
+            missed = batch.rules_missed_by(&writes);
+        }
         if !missed.is_empty() {
             return Ok(Committed::missed(batch, missed));
         }
@@ -133,6 +138,18 @@ impl Tables {
         Written::Done
     }
 
+    fn passes(&self, write: &JobWrite) -> bool {
+        let stands = self.jobs.get(&write.job.id).is_some_and(|held| {
+            held.status.revision == write.expected_revision
+                && held.status.lease_epoch == write.expected_epoch
+        });
+        let moved = write.quiet_since.is_some_and(|since| {
+            let flushed = self.progress.get(&write.job.id);
+            flushed.is_some_and(|flushed| flushed.is_active_after(write.expected_epoch, since))
+        });
+        stands && !moved
+    }
+
     fn write(
         &mut self,
         write: &JobWrite,
@@ -140,11 +157,7 @@ impl Tables {
         released: &mut Vec<(KeyName, JobId)>,
     ) -> Written {
         let job = &write.job;
-        let passes = self.jobs.get(&job.id).is_some_and(|held| {
-            held.status.revision == write.expected_revision
-                && held.status.lease_epoch == write.expected_epoch
-        });
-        if !passes {
+        if !self.passes(write) {
             return Written::Missed;
         }
         match (write.key, unique_key(job)) {

@@ -10,6 +10,7 @@
 mod changes;
 mod commit;
 mod logs;
+mod purge;
 mod read;
 mod rules;
 mod shared;
@@ -37,9 +38,9 @@ use self::shared::Share;
 use self::turns::{Turn, Turns};
 use super::rows::Flushed;
 use super::{
-    Batch, Caught, Census, ChangesSince, Committed, KeyKind, KnownRequest, ListQuery, LogQuery,
-    News, Orphan, Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store,
-    StoreInfo,
+    Batch, Caught, Census, ChangesSince, Committed, Ended, EndedQuery, KeyKind, KnownRequest,
+    ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite, Prune, PurgeBatch, Purged, RemovedJob,
+    Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
 };
 
 /// A store that forgets everything with its process.
@@ -361,6 +362,23 @@ impl Store for MemoryStore {
     async fn prune(&self, prune: Prune) -> Result<u64> {
         let _turn = self.turns.rows(std::iter::empty()).await;
         Ok(self.tables.lock().prune(prune))
+    }
+
+    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+        Ok(self.tables.lock().ended(query))
+    }
+
+    async fn purge(&self, purge: PurgeBatch) -> Result<Purged> {
+        let batch = self.tables.lock().purge(&purge);
+        let committed = self.commit(batch.clone()).await?;
+        let gone = batch.deletes.iter().zip(&committed.deletes).filter(|(_, gone)| **gone);
+        let removed: Vec<RemovedJob> = gone.map(|(gone, _)| RemovedJob::of(&gone.job)).collect();
+        Ok(Purged { position: committed.position.filter(|_| !removed.is_empty()), removed })
+    }
+
+    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
+        let _turn = self.turns.rows(std::iter::empty()).await;
+        Ok(self.tables.lock().drop_logs(jobs))
     }
 
     async fn progress(&self, ids: &[JobId]) -> Result<Vec<ProgressWrite>> {

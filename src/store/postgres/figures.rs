@@ -1,5 +1,6 @@
 //! Counters, buckets and figures of facets, as they are read: what was folded and what was not yet.
 
+use crate::domain::QueueName;
 use crate::domain::stats::{Bucket, Count, Facet, FacetTally, StatKey, Tally, hour_of};
 use crate::store::Result;
 use crate::store::figures;
@@ -8,7 +9,7 @@ use crate::store::rows::{corrupt, decode, job_type, queue, state};
 use super::error::from_sqlx;
 use super::pool::Pool;
 
-pub(super) const STATEMENTS: &[&str] = &[COUNTS, BUCKETS, FACET];
+pub(super) const STATEMENTS: &[&str] = &[COUNTS, PENDING, BUCKETS, FACET];
 
 const COUNTS: &str = "SELECT job_type, queue, state, sum(stored)::bigint, \
     sum(finished_total)::bigint FROM (\
@@ -24,6 +25,11 @@ const FACET: &str = "SELECT slot, ARRAY[sum(created), sum(succeeded), sum(failed
     SELECT * FROM stat_facets WHERE key = $1 AND value = $2 AND slot >= $3 UNION ALL \
     SELECT * FROM stat_facet_deltas WHERE key = $1 AND value = $2 AND slot >= $3) AS f \
     GROUP BY slot ORDER BY slot";
+
+const PENDING: &str = "SELECT queue, sum(stored)::bigint FROM (\
+    SELECT queue, stored FROM stat_totals WHERE state = 0 UNION ALL \
+    SELECT queue, stored FROM stat_deltas WHERE state = 0) AS f \
+    GROUP BY queue HAVING sum(stored) <> 0 ORDER BY queue";
 
 /// Every counter.
 pub(super) async fn counts(pool: &Pool) -> Result<Vec<Count>> {
@@ -42,6 +48,16 @@ pub(super) async fn counts(pool: &Pool) -> Result<Vec<Count>> {
             Ok(Count { key, state, stored, finished_total })
         })
         .collect()
+}
+
+/// How many jobs wait in each queue.
+pub(super) async fn pending(pool: &Pool) -> Result<Vec<(QueueName, i64)>> {
+    let mut link = pool.read().await?;
+    let query = link.query_as::<(String, i64)>(PENDING);
+    let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    link.done().await?;
+    let named = |(name, count): (String, i64)| Ok((queue("stat_totals.queue", &name)?, count));
+    found.into_iter().map(named).collect()
 }
 
 type BucketRow = (i64, String, String, Vec<u8>);

@@ -104,6 +104,10 @@ fn push_walk(builder: &mut Builder, filter: &JobFilter, before: Option<JobId>, w
     push_texts(builder, filter, walk);
     push_labels(builder, filter, walk, id);
     in_list(builder, "s.job_type", filter.types.iter().map(JobType::as_str));
+    if filter.types.is_empty() && !filter.takes_reserved() {
+        // The server's own begin with "jobplane."; the slash comes next to the point.
+        builder.push(" AND (s.job_type < 'jobplane.' OR s.job_type >= 'jobplane/')");
+    }
     in_list(builder, "s.queue", filter.queues.iter().map(QueueName::as_str));
     in_list(builder, "j.category", filter.categories.iter().map(Category::as_str));
     let triggers = filter.triggers.iter().map(|trigger| trigger_code(*trigger)).collect();

@@ -14,6 +14,7 @@ mod commit;
 mod error;
 mod figures;
 mod fold;
+mod hosts;
 mod info;
 mod keys;
 mod leases;
@@ -25,6 +26,7 @@ mod open;
 mod place;
 mod pool;
 mod prune;
+mod purge;
 mod read;
 mod round;
 mod rules;
@@ -46,8 +48,9 @@ use crate::domain::{
 };
 
 use super::{
-    Batch, Caught, Census, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, News,
-    Orphan, Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    Batch, Caught, Census, ChangesSince, Committed, Ended, EndedQuery, KnownRequest, ListQuery,
+    LogQuery, News, Orphan, Probe, ProgressWrite, Prune, PurgeBatch, Purged, Result, Round, Rule,
+    RuleKey, RuleKind, Store, StoreInfo,
 };
 
 use self::error::late;
@@ -65,6 +68,8 @@ pub struct PostgresStore {
     /// For reads of a few rows by their key or from the front of an index: commits and leases wait for
     /// these, and so they never wait behind a list.
     short_readers: Pool,
+    /// For reading on in the change log: whatever its size, from its end and by plans made once.
+    log_readers: Pool,
     news: news::Exchange,
     clock: LeaseClock,
     version: String,
@@ -85,6 +90,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         logs::STATEMENTS,
         news::STATEMENTS,
         prune::STATEMENTS,
+        purge::STATEMENTS,
         read::STATEMENTS,
         round::STATEMENTS,
         rules::STATEMENTS,
@@ -135,11 +141,11 @@ impl Store for PostgresStore {
     }
 
     async fn changes_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
-        within(&self.readers, changes::since(&self.readers, position, limit)).await
+        within(&self.log_readers, changes::since(&self.log_readers, position, limit)).await
     }
 
     async fn catch_up(&self, position: &Position, limit: usize) -> Result<Caught> {
-        within(&self.readers, catch_up::catch_up(&self.readers, position, limit)).await
+        within(&self.log_readers, catch_up::catch_up(&self.log_readers, position, limit)).await
     }
 
     async fn load(&self, ids: &[JobId]) -> Result<Vec<Job>> {
@@ -220,6 +226,10 @@ impl Store for PostgresStore {
         within(&self.readers, figures::counts(&self.readers)).await
     }
 
+    async fn pending(&self) -> Result<Vec<(QueueName, i64)>> {
+        within(&self.readers, figures::pending(&self.readers)).await
+    }
+
     async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>> {
         within(&self.readers, figures::buckets(&self.readers, from_minute)).await
     }
@@ -273,6 +283,19 @@ impl Store for PostgresStore {
         within(&self.readers, prune::run(&self.readers, prune)).await
     }
 
+    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+        within(&self.readers, purge::look(&self.readers, query)).await
+    }
+
+    async fn purge(&self, batch: PurgeBatch) -> Result<Purged> {
+        // Beside the lanes: commits do not wait for a connection that it holds.
+        purge::run(&self.readers, &batch).await
+    }
+
+    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
+        within(&self.readers, purge::drop_logs(&self.readers, jobs)).await
+    }
+
     async fn time(&self) -> Result<Option<Timestamp>> {
         within(&self.short_readers, info::time(&self.short_readers)).await
     }
@@ -302,6 +325,7 @@ impl Store for PostgresStore {
         self.news.close().await;
         self.readers.close().await;
         self.short_readers.close().await;
+        self.log_readers.close().await;
         self.lanes.close().await;
     }
 }

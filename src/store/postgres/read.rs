@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use crate::domain::admission;
-use crate::domain::job::{Job, Priority};
-use crate::domain::limits::LINE_LOOKED_AT_MAX;
+use crate::domain::job::Job;
+use crate::domain::limits::{LINE_LOOKED_AT_MAX, OLDEST_LOOK_MAX};
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{JobId, JobType, QueueName, SessionId, Timestamp};
 use crate::store::Result;
@@ -35,14 +35,20 @@ const DUE: &str = "SELECT id FROM job_status WHERE deadline IS NOT NULL AND dead
 
 const NEXT_DEADLINE: &str = "SELECT min(deadline) FROM job_status WHERE deadline IS NOT NULL";
 
-/// Walks the ready index alone.
-const OLDEST_PENDING: &str = "SELECT t.queue, t.job_type, f.oldest FROM (\
-    SELECT queue, job_type FROM (SELECT queue, job_type, stored FROM stat_totals WHERE state = 0 \
-    UNION ALL SELECT queue, job_type, stored FROM stat_deltas WHERE state = 0) AS c \
-    GROUP BY queue, job_type HAVING sum(stored) > 0) AS t CROSS JOIN LATERAL (\
+/// Leaps from line to line in the ready index, and looks at the front of each: claim order is that of the
+/// time but for priorities, so the longest waiting one is found there, unless so many that came later go
+/// before it.
+const OLDEST_PENDING: &str = "WITH RECURSIVE lines AS (\
+    (SELECT queue, job_type FROM job_status WHERE state = 0 ORDER BY queue, job_type LIMIT 1) \
+    UNION ALL SELECT n.queue, n.job_type FROM lines AS l CROSS JOIN LATERAL (\
+    SELECT queue, job_type FROM job_status \
+    WHERE state = 0 AND (queue, job_type) > (l.queue, l.job_type) \
+    ORDER BY queue, job_type LIMIT 1) AS n) \
+    SELECT l.queue, l.job_type, f.oldest FROM lines AS l CROSS JOIN LATERAL (\
     SELECT min(schedule_time) AS oldest FROM (SELECT schedule_time FROM job_status \
-    WHERE state = 0 AND queue = t.queue AND job_type = t.job_type AND ready_key <= $2 \
-    AND schedule_time <= $1 ORDER BY ready_key, id LIMIT $3) AS s) AS f WHERE f.oldest IS NOT NULL";
+    WHERE state = 0 AND queue = l.queue AND job_type = l.job_type AND ready_key <= $2 \
+    AND schedule_time <= $1 ORDER BY ready_key, id LIMIT $3) AS front) AS f \
+    WHERE f.oldest IS NOT NULL";
 
 /// The running ones, and the last in line of each queue; and of these the newest.
 const ALIVE: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, \
@@ -134,15 +140,15 @@ pub(super) async fn next_deadline(pool: &Pool) -> Result<Option<Timestamp>> {
     Ok(found.map(Timestamp::from_micros))
 }
 
-/// When the longest waiting due job of each line became ready.
+/// When the longest waiting due job of each line became ready, of those at its front.
 pub(super) async fn oldest_pending(
     pool: &Pool,
     now: Timestamp,
 ) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
     let mut link = pool.read().await?;
-    let latest_key = admission::ready_key(now, Priority::Low).max(now);
     let query = link.query_as::<(String, String, i64)>(OLDEST_PENDING).bind(now.as_micros());
-    let query = query.bind(latest_key.as_micros()).bind(super::limit(LINE_LOOKED_AT_MAX));
+    let query = query.bind(admission::latest_key(now).as_micros());
+    let query = query.bind(super::limit(OLDEST_LOOK_MAX));
     let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
     link.done().await?;
     found

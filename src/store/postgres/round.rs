@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use crate::domain::Timestamp;
 use crate::domain::admission;
-use crate::domain::job::{Job, Priority};
+use crate::domain::job::Job;
 use crate::store::{Batch, Committed, Error, Probe, Result, Round};
 
 use super::commit::{self, Failed};
@@ -51,7 +51,7 @@ pub(super) async fn begin(
 }
 
 async fn candidates(link: &mut Link, probes: &[Probe], now: Timestamp) -> Result<Vec<Job>> {
-    let latest_key = admission::ready_key(now, Priority::Low).max(now);
+    let latest_key = admission::latest_key(now);
     let rows: Vec<JobColumns> = link
         .query_as(CANDIDATES)
         .bind(probes.iter().map(|probe| probe.queue.as_str()).collect::<Vec<_>>())

@@ -7,7 +7,7 @@
 mod input;
 
 use crate::domain::Position;
-use crate::store::passed::Passed;
+use crate::store::passed::{Passed, first_deletes};
 use crate::store::{Batch, Committed, Result};
 
 use super::bound::Bound;
@@ -51,17 +51,19 @@ const WRITE: &str = concat!(
     $30::smallint[], $31::bigint[], $32::bigint[], $33::bigint[], $34::bigint[], $35::uuid[], \
     $36::text[], $37::bigint[], $38::bigint[], $39::bigint[], $40::bytea[], $41::bytea[], \
     $42::bool[]) AS u(id, job_type, queue, state, revision, lease_epoch, ready_key, \
-    schedule_time, session_id, worker_id, deadline, end_time, update_time, status, result, born)), \
+    schedule_time, session_id, worker_id, clock_time, end_time, update_time, status, result, born)), \
     begun AS (INSERT INTO job_status (id, job_type, queue, state, revision, lease_epoch, \
     ready_key, schedule_time, session_id, worker_id, deadline, end_time, update_time, status, \
-    result) SELECT id, job_type, queue, state, revision, lease_epoch, ready_key, schedule_time, \
-    session_id, worker_id, deadline, end_time, update_time, status, result FROM statuses \
+    result, purge_time) SELECT id, job_type, queue, state, revision, lease_epoch, ready_key, \
+    schedule_time, session_id, worker_id, CASE WHEN state < 2 THEN clock_time END, end_time, \
+    update_time, status, result, CASE WHEN state >= 2 THEN clock_time END FROM statuses \
     WHERE born AND (SELECT ok FROM checked)), \
     changed AS (UPDATE job_status AS s SET queue = u.queue, state = u.state, \
     revision = u.revision, lease_epoch = u.lease_epoch, ready_key = u.ready_key, \
     schedule_time = u.schedule_time, session_id = u.session_id, worker_id = u.worker_id, \
-    deadline = u.deadline, end_time = u.end_time, update_time = u.update_time, \
-    status = u.status, result = u.result FROM statuses AS u \
+    deadline = CASE WHEN u.state < 2 THEN u.clock_time END, end_time = u.end_time, \
+    update_time = u.update_time, status = u.status, result = u.result, \
+    purge_time = CASE WHEN u.state >= 2 THEN u.clock_time END FROM statuses AS u \
     WHERE s.id = u.id AND NOT u.born AND (SELECT ok FROM checked)), \
     closed AS (DELETE FROM job_progress WHERE id = ANY($43::uuid[]) \
     AND (SELECT ok FROM checked)), \
@@ -153,13 +155,13 @@ pub(super) async fn write(
     }
 }
 
-/// A batch of which everything passes.
+/// A batch of which everything passes that can.
 pub(super) fn all_of(batch: &Batch) -> Committed {
     use crate::store::{Appended, Written};
     Committed {
         creates: vec![Written::Done; batch.creates.len()],
         writes: vec![Written::Done; batch.writes.len()],
-        deletes: vec![true; batch.deletes.len()],
+        deletes: first_deletes(batch).collect(),
         logs: vec![Appended::Done; batch.logs.len()],
         sessions: Vec::new(),
         missed_rules: Vec::new(),

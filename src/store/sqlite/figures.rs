@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::SqlitePool;
 
+use crate::domain::QueueName;
 use crate::domain::limits::TALLIES_KNOWN_MAX;
 use crate::domain::stats::{Bucket, Count, Facet, FacetTally, StatKey, Tally, hour_of};
 use crate::store::Result;
@@ -21,6 +22,7 @@ pub(super) const STATEMENTS: &[&str] = &[
     UPSERT_BUCKETS,
     UPSERT_FACETS,
     TOTALS,
+    PENDING,
     BUCKETS,
     FACET,
     OLD_BUCKETS,
@@ -74,6 +76,9 @@ const UPSERT_HOURS: &str = "INSERT INTO stat_hours (hour, job_type, queue, tally
 
 const ROLLED_UP: &str = "DELETE FROM stat_buckets WHERE (minute, job_type, queue) IN (\
     SELECT value ->> 0, value ->> 1, value ->> 2 FROM jsonb_each(?1))";
+
+const PENDING: &str = "SELECT queue, sum(stored) FROM stat_totals WHERE state = 0 \
+    GROUP BY queue HAVING sum(stored) <> 0 ORDER BY queue";
 
 pub(super) type BucketRow = (i64, String, String, Vec<u8>);
 
@@ -159,6 +164,14 @@ pub(super) async fn counts(readers: &SqlitePool) -> Result<Vec<Count>> {
             Ok(Count { key, state: state("stat_totals.state", code)?, stored, finished_total })
         })
         .collect()
+}
+
+/// How many jobs wait in each queue.
+pub(super) async fn pending(readers: &SqlitePool) -> Result<Vec<(QueueName, i64)>> {
+    let found: Vec<(String, i64)> =
+        sqlx::query_as(PENDING).fetch_all(readers).await.map_err(from_sqlx)?;
+    let named = |(name, count): (String, i64)| Ok((queue("stat_totals.queue", &name)?, count));
+    found.into_iter().map(named).collect()
 }
 
 /// Buckets from a minute on.

@@ -18,6 +18,7 @@ mod list;
 mod logs;
 mod open;
 mod prune;
+mod purge;
 mod read;
 mod round;
 mod rules;
@@ -44,8 +45,9 @@ use crate::domain::{
 };
 
 use super::{
-    Batch, Census, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, Orphan, Probe,
-    Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    Batch, Census, ChangesSince, Committed, Ended, EndedQuery, KnownRequest, ListQuery, LogQuery,
+    Orphan, Probe, Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Store,
+    StoreInfo,
 };
 
 use self::error::from_sqlx;
@@ -84,6 +86,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         list::STATEMENTS,
         logs::STATEMENTS,
         prune::STATEMENTS,
+        purge::STATEMENTS,
         read::STATEMENTS,
         round::STATEMENTS,
         rules::STATEMENTS,
@@ -204,6 +207,10 @@ impl Store for SqliteStore {
         figures::counts(self.readers()).await
     }
 
+    async fn pending(&self) -> Result<Vec<(QueueName, i64)>> {
+        figures::pending(self.readers()).await
+    }
+
     async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>> {
         figures::buckets(self.readers(), from_minute).await
     }
@@ -247,6 +254,22 @@ impl Store for SqliteStore {
 
     async fn prune(&self, prune: Prune) -> Result<u64> {
         prune::run(&mut *self.writer.lock().await, prune).await
+    }
+
+    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+        purge::look(self.readers(), query).await
+    }
+
+    async fn purge(&self, batch: PurgeBatch) -> Result<Purged> {
+        purge::run(&mut *self.writer.lock().await, &batch).await
+    }
+
+    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
+        purge::drop_logs(&mut *self.writer.lock().await, jobs).await
+    }
+
+    async fn shrink(&self) -> Result<u64> {
+        purge::shrink(&mut *self.writer.lock().await).await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -3,8 +3,8 @@
 use sqlx::SqlitePool;
 
 use crate::domain::admission;
-use crate::domain::job::{Job, Priority};
-use crate::domain::limits::LINE_LOOKED_AT_MAX;
+use crate::domain::job::Job;
+use crate::domain::limits::{LINE_LOOKED_AT_MAX, OLDEST_LOOK_MAX};
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{JobId, JobType, QueueName, SessionId, Timestamp};
 use crate::store::Result;
@@ -154,8 +154,8 @@ pub(super) async fn oldest_pending(
 ) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
     let found: Vec<(String, String, i64)> = sqlx::query_as(OLDEST_PENDING)
         .bind(now.as_micros())
-        .bind(admission::ready_key(now, Priority::Low).max(now).as_micros())
-        .bind(super::limit(LINE_LOOKED_AT_MAX))
+        .bind(admission::latest_key(now).as_micros())
+        .bind(super::limit(OLDEST_LOOK_MAX))
         .fetch_all(readers)
         .await
         .map_err(from_sqlx)?;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use jobplane::proto::v1;
 use jobplane::proto::v1::admin_service_client::AdminServiceClient;
 use jobplane::proto::v1::job_service_client::JobServiceClient;
+use jobplane::proto::v1::job_type_service_client::JobTypeServiceClient;
 use jobplane::proto::v1::worker_service_client::WorkerServiceClient;
 use prost::Message as _;
 use prost_types::value::Kind;
@@ -87,7 +88,7 @@ impl JobFacts for v1::JobStatus {
     }
 }
 
-/// All three services over one connection.
+/// All services over one connection.
 #[derive(Clone)]
 pub struct Client {
     /// JobService.
@@ -96,6 +97,8 @@ pub struct Client {
     pub workers: WorkerServiceClient<Channel>,
     /// AdminService.
     pub admin: AdminServiceClient<Channel>,
+    /// JobTypeService.
+    pub types: JobTypeServiceClient<Channel>,
 }
 
 type Answer<T> = Result<T, Status>;
@@ -110,7 +113,8 @@ impl Client {
         Self {
             jobs: JobServiceClient::new(channel.clone()),
             workers: WorkerServiceClient::new(channel.clone()),
-            admin: AdminServiceClient::new(channel),
+            admin: AdminServiceClient::new(channel.clone()),
+            types: JobTypeServiceClient::new(channel),
         }
     }
 
@@ -240,6 +244,25 @@ impl Client {
     pub async fn stats(&self) -> v1::GetStatsResponse {
         let request = v1::GetStatsRequest::default();
         self.jobs.clone().get_stats(request).await.expect("stats").into_inner()
+    }
+
+    /// Sweeps by hand.
+    pub async fn sweep(
+        &self,
+        request: v1::SweepStuckJobsRequest,
+    ) -> Answer<v1::SweepStuckJobsResponse> {
+        Ok(self.admin.clone().sweep_stuck_jobs(request).await?.into_inner())
+    }
+
+    /// Has a worker leave, within so many seconds.
+    pub async fn drain(&self, worker: &str, grace: f64) -> Answer<v1::DrainWorkerResponse> {
+        let request = v1::DrainWorkerRequest {
+            worker_id: worker.to_owned(),
+            grace: seconds(grace),
+            reason: "an update".to_owned(),
+            ..v1::DrainWorkerRequest::default()
+        };
+        Ok(self.admin.clone().drain_worker(request).await?.into_inner())
     }
 
     /// The workers that are there.

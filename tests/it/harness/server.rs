@@ -382,6 +382,11 @@ impl Server {
         self.running = Some(Running { app, engine, store, address, client: client(address).await });
     }
 
+    /// The next run is told the time by this clock.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+    }
+
     /// Stops and starts again.
     pub async fn restart(&mut self) {
         self.halt().await;

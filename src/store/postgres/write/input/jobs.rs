@@ -7,7 +7,7 @@ use crate::domain::status::State;
 use crate::domain::{Category, SessionId, Timestamp};
 use crate::store::Result;
 use crate::store::passed::Passed;
-use crate::store::rows::{encode, state_code, trigger_code};
+use crate::store::rows::{clock_time, encode_spec, encode_status, state_code, trigger_code};
 
 use super::super::super::bound::Bound;
 use super::small;
@@ -49,7 +49,7 @@ impl<'a> Jobs<'a> {
             jobs.create_times.push(status.create_time.as_micros());
             let labels = spec.labels.iter().map(|(key, value)| (key.clone(), value.clone().into()));
             jobs.labels.push(serde_json::Value::Object(labels.collect()).to_string());
-            jobs.specs.push(encode(spec.as_ref())?);
+            jobs.specs.push(encode_spec(&new.job)?);
             jobs.payloads.push(spec.payload.as_deref());
             for (key, value) in &spec.labels {
                 jobs.label_keys.push(key);
@@ -93,7 +93,7 @@ pub(super) struct Statuses<'a> {
     schedule_times: Vec<i64>,
     sessions: Vec<Option<Uuid>>,
     workers: Vec<Option<&'a str>>,
-    deadlines: Vec<Option<i64>>,
+    clock_times: Vec<Option<i64>>,
     end_times: Vec<Option<i64>>,
     update_times: Vec<i64>,
     encoded: Vec<Vec<u8>>,
@@ -132,10 +132,10 @@ impl<'a> Statuses<'a> {
         self.schedule_times.push(status.schedule_time.as_micros());
         self.sessions.push(status.session().map(|SessionId(id)| id));
         self.workers.push(worker);
-        self.deadlines.push(status.deadline(spec.expire_time).map(Timestamp::as_micros));
+        self.clock_times.push(clock_time(job));
         self.end_times.push(status.end_time.map(Timestamp::as_micros));
         self.update_times.push(status.update_time.as_micros());
-        self.encoded.push(encode(status)?);
+        self.encoded.push(encode_status(status)?);
         self.results.push(status.result.as_deref());
         self.born.push(born);
         Ok(())
@@ -153,7 +153,7 @@ impl<'a> Statuses<'a> {
             .bind(self.schedule_times)
             .bind(self.sessions)
             .bind(self.workers)
-            .bind(self.deadlines)
+            .bind(self.clock_times)
             .bind(self.end_times)
             .bind(self.update_times)
             .bind(self.encoded)
