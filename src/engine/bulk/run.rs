@@ -152,8 +152,8 @@ impl Run<'_> {
     async fn step(&mut self) -> Result<Step> {
         if self.engine.shutdown.is_signalled() {
             let reason = STOPPING.to_owned();
-            let released = Outcome::Released { delay: Duration::ZERO, reason };
-            return Ok(Step::Over(Box::new(released)));
+            let outcome = Outcome::Released { delay: Duration::ZERO, reason };
+            return Ok(Step::Over(Box::new(outcome)));
         }
         let is_due = |at: Instant| Clock::monotonic().duration_since(at) >= BULK_REPORT_EVERY;
         if self.reported.is_none_or(is_due)
@@ -213,6 +213,7 @@ impl Run<'_> {
         }
         let now = self.engine.clock.now();
         let (mut next, mut change) = (self.row.clone(), RuleChange::default());
+        change.deed = Some(self.row.spec.deeds().1);
         let mut keys = HashSet::new();
         let count = page.len();
         for job in page {
