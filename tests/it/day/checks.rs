@@ -58,6 +58,28 @@ pub async fn check(server: &Server, model: &Model) {
     check_summary(server, &jobs, model).await;
 }
 
+/// How many jobs ever came to their end.
+pub async fn finished(client: &Client) -> i64 {
+    client.stats().await.totals.expect("totals").finished_total
+}
+
+/// What was over is gone, all else is there, and what was counted before stays counted. Meanwhile schedules fire and
+/// workers are lost, so the counters are compared with a recount that came between two equal looks at them.
+pub async fn check_after_purge(client: &Client, model: &Model, finished_before: i64) {
+    let jobs = every_job(client).await;
+    for (id, life) in model.living() {
+        assert!(jobs.iter().any(|job| job.id == *id), "{id} was {:?} and is gone", life.state);
+    }
+    assert!(finished(client).await >= finished_before, "it never falls");
+    crate::harness::eventually(crate::harness::SOON, "the counters equal a recount", || async {
+        let counted = by_state(&client.stats().await.totals.expect("totals").counts);
+        let jobs = every_job(client).await;
+        let again = by_state(&client.stats().await.totals.expect("totals").counts);
+        counted == again && counted == recount(jobs.iter())
+    })
+    .await;
+}
+
 async fn check_jobs(client: &Client, jobs: &[v1::Job], model: &Model) {
     let found: BTreeMap<_, _> = jobs.iter().map(|job| (&job.id, job.state())).collect();
     let wanted: BTreeMap<_, _> = model.living().map(|(id, life)| (id, life.state)).collect();
