@@ -37,6 +37,7 @@ named! {
     CancelCause: "CANCEL_CAUSE_" [],
     CircuitState: "CIRCUIT_STATE_" [],
     ErrorOrigin: "ERROR_ORIGIN_" [],
+    EventSeverity: "EVENT_SEVERITY_" [],
     JobState: "JOB_STATE_" ["pending", "running", "succeeded", "failed", "cancelled", "skipped"],
     JobTrigger: "JOB_TRIGGER_" [],
     JobTypeOrigin: "JOB_TYPE_ORIGIN_" [],
@@ -45,6 +46,7 @@ named! {
     QuotaExhausted: "QUOTA_EXHAUSTED_" [],
     QuotaPeriod: "QUOTA_PERIOD_" [],
     SkipReason: "SKIP_REASON_" [],
+    SweepBasis: "SWEEP_BASIS_" ["start", "progress"],
     UniquePolicy: "UNIQUE_POLICY_" ["reject", "return-existing"],
     WorkerState: "WORKER_STATE_" ["online", "draining", "lost"],
 }

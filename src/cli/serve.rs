@@ -1,10 +1,12 @@
 //! `jobplane serve`: runs the server.
 
 pub(super) mod database;
+mod house;
 mod peers;
 mod retention;
 mod stats;
 mod table;
+mod telling;
 mod transport;
 
 use std::net::SocketAddr;
@@ -55,9 +57,13 @@ pub struct Args {
     #[command(flatten)]
     peers: peers::Args,
     #[command(flatten)]
+    house: house::Args,
+    #[command(flatten)]
     stats: stats::Args,
     #[command(flatten)]
     retention: retention::Args,
+    #[command(flatten)]
+    telling: telling::Args,
 }
 
 /// Runs the server until it is told to stop.
@@ -77,6 +83,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.database.set(&mut config);
     args.transport.set(&mut config);
     args.peers.set(&mut config);
+    args.telling.set(&mut config);
+    args.house.set(&mut config);
     args.stats.set(&mut config);
     args.retention.set(&mut config);
     app::serve(config).await?;

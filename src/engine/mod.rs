@@ -13,6 +13,7 @@ mod create;
 mod db;
 mod defaults;
 mod dispatch;
+mod drain;
 mod error;
 mod explain;
 mod gauges;
@@ -35,12 +36,14 @@ mod schedule;
 pub mod session;
 mod stats;
 mod summary;
+mod telling;
 mod trigger;
 mod types;
 mod unary;
 mod upkeep;
 mod watch;
 mod watch_jobs;
+mod watchdog;
 mod workers;
 
 use std::sync::Arc;
@@ -49,6 +52,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::config::{House, Telling};
 use crate::domain::stats::FacetPolicy;
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
@@ -58,6 +62,7 @@ use crate::watch::{Feed, Hub};
 pub use bulk::{BulkStart, BulkWish};
 pub use create::{Assignment, CreateJob, Started};
 pub use dispatch::Waiter;
+pub use drain::{DrainWorker, WhichWorker};
 pub use error::{Error, Result};
 pub use health::Health;
 pub use info::ServerInfo;
@@ -74,6 +79,7 @@ pub use trigger::TriggerType;
 pub use types::{PutType, TypeFilter, TypeInfo};
 pub use unary::{JobReport, Reported};
 pub use watch_jobs::{JobsWatch, Resume, Sent, Start, WatchJobs};
+pub use watchdog::{SweepQuery, Swept};
 pub use workers::{Worker, WorkerFilter, WorkerState, Workforce, percent};
 
 use db::Db;
@@ -88,6 +94,7 @@ use replicas::{Ears, Herald};
 use retention::Keeping;
 use schedule::Agenda;
 use session::Sessions;
+use watchdog::Watchdogs;
 
 /// What lets background loops act before their period is over.
 #[derive(Clone, Default)]
@@ -96,13 +103,17 @@ pub struct Nudges {
     pub session_ended: Arc<Notify>,
 }
 
-/// How the store is used.
+/// How the store is used, and what is told in it.
 #[derive(Debug, Clone)]
 pub struct Access {
     /// How long a caller waits for it.
     pub timeout: Duration,
     /// Writers, if it takes several at once.
     pub lanes: u32,
+    /// What is told, and for how long.
+    pub telling: Telling,
+    /// How the house is kept.
+    pub house: House,
     /// What figures are kept by besides types and queues.
     pub facets: Option<Arc<FacetPolicy>>,
     /// Jobs that may wait in all; 0 = any number.
@@ -140,6 +151,7 @@ pub struct Inner {
     max_pending: u32,
     /// Whether others write the store, too.
     shared: bool,
+    watchdogs: Watchdogs,
     board: LoopBoard,
     nudges: Nudges,
     health: Arc<Health>,
@@ -156,6 +168,8 @@ pub struct Inner {
     log_lines: Arc<LogLines>,
     ears: Arc<Ears>,
     herald: Herald,
+    telling: Telling,
+    late: telling::Late,
     facets: Option<Arc<FacetPolicy>>,
     keeping: Keeping,
 }
@@ -180,12 +194,12 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes, facets, max_pending } = access;
+        let Access { timeout: store_timeout, lanes, telling, house, facets, max_pending } = access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
         let (hub, line) = (Hub::default(), Line::default());
-        let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
+        let (live, cache) = (Arc::new(Live::new(&house)), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
         let registry = Arc::new(Registry::default());
         let (nudges, health, ears) = (Nudges::default(), Arc::default(), Arc::new(Ears::default()));
@@ -199,12 +213,9 @@ impl Engine {
             db: loop_db.clone(),
             ended: Arc::clone(&nudges.session_ended),
             ears: Arc::clone(&ears),
+            registry: Arc::clone(&registry),
         }));
-        let progress = Arc::clone(&live) as Arc<dyn crate::watch::LiveProgress>;
-        let feed = if is_shared { Feed::of_shared_store(progress) } else { Feed::new(progress) };
-        hub.lead_to(feed.clone());
-        let feeding = watch_jobs::feed(feed.clone(), shutdown.clone());
-        tasks.spawn_vital("view_feeder", &shutdown, feeding);
+        let feed = start_feed(is_shared, &live, &hub, tasks, &shutdown);
         let after = Arc::new(After {
             hub: hub.clone(),
             feed: feed.clone(),
@@ -225,6 +236,7 @@ impl Engine {
                 after: Arc::clone(&after),
                 metrics: metrics.clone(),
                 health: Arc::clone(&health),
+                wanted: telling.wanted,
                 registry: Arc::clone(&registry),
                 max_pending,
             },
@@ -264,6 +276,7 @@ impl Engine {
             agenda: Agenda::default(),
             max_pending,
             shared: is_shared,
+            watchdogs: Watchdogs::new(house),
             shutdown,
             tasks: tasks.clone(),
             board,
@@ -281,6 +294,8 @@ impl Engine {
             log_lines,
             ears,
             herald,
+            telling,
+            late: telling::Late::default(),
             facets,
             keeping: Keeping::default(),
         }))
@@ -302,6 +317,18 @@ impl Engine {
     #[must_use]
     pub fn nudges(&self) -> &Nudges {
         &self.nudges
+    }
+
+    /// Signalled when a job used more than it may for too long.
+    #[must_use]
+    pub fn limits_exceeded(&self) -> Arc<Notify> {
+        Arc::clone(&self.live.exceeds)
+    }
+
+    /// Pause between two sweeps.
+    #[must_use]
+    pub fn sweep_period(&self) -> Duration {
+        self.watchdogs.house.sweep.period
     }
 
     /// How the store does.
@@ -345,4 +372,20 @@ impl Engine {
     pub fn hub(&self) -> &Hub {
         &self.hub
     }
+}
+
+/// What those who watch many jobs hear from, with the task that feeds it.
+fn start_feed(
+    is_shared: bool,
+    live: &Arc<Live>,
+    hub: &Hub,
+    tasks: &Tasks,
+    shutdown: &Shutdown,
+) -> Feed {
+    let progress = Arc::clone(live) as Arc<dyn crate::watch::LiveProgress>;
+    let feed = if is_shared { Feed::of_shared_store(progress) } else { Feed::new(progress) };
+    hub.lead_to(feed.clone());
+    let feeding = watch_jobs::feed(feed.clone(), shutdown.clone());
+    tasks.spawn_vital("view_feeder", shutdown, feeding);
+    feed
 }

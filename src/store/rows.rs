@@ -199,13 +199,22 @@ impl From<ProgressWrite> for Flushed {
 impl Flushed {
     /// Shows this progress on the job, if the job runs with its epoch and knows nothing newer.
     pub(super) fn overlay(self, status: &mut JobStatus) {
-        let current = matches!(status.state, State::Running { .. })
-            && status.lease_epoch == self.lease_epoch
-            && self.progress.sequence >= status.progress.sequence;
-        if current {
+        let current =
+            matches!(status.state, State::Running { .. }) && status.lease_epoch == self.lease_epoch;
+        let active = status.progress.activity_time.max(self.progress.activity_time);
+        if current && self.progress.sequence >= status.progress.sequence {
             status.progress = self.progress;
             status.resource_usage = self.usage.or(status.resource_usage);
         }
+        if current {
+            // A line in the log is activity, too, and has no sequence.
+            status.progress.activity_time = active;
+        }
+    }
+
+    /// Whether the job showed activity after `since` under this lease.
+    pub(super) fn is_active_after(&self, lease_epoch: i64, since: Timestamp) -> bool {
+        self.lease_epoch == lease_epoch && self.progress.activity_time > Some(since)
     }
 }
 

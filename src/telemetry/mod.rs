@@ -8,6 +8,7 @@
 mod chain;
 mod commits;
 mod connections;
+mod events;
 mod jobs;
 mod labels;
 pub mod logs;
@@ -19,6 +20,6 @@ mod rules;
 mod tests;
 
 pub use chain::chain;
-pub use jobs::{Finished, QueueDepth};
+pub use jobs::{Finished, Found, QueueDepth};
 pub use metrics::{CONTENT_TYPE, Metrics};
 pub use rules::QuotaLevel;

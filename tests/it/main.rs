@@ -9,6 +9,8 @@ mod cancel;
 mod cluster;
 mod day;
 mod delivery;
+mod drain;
+mod events;
 mod figures;
 mod figures_whole;
 mod harness;
@@ -38,6 +40,7 @@ mod watch_jobs;
 mod watch_model;
 mod watch_moves;
 mod watch_resume;
+mod watchdogs;
 mod year;
 
 /// The tests of a file on each store that several servers may be over.

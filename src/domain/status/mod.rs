@@ -1,9 +1,10 @@
 //! How a job stands. Data that only one state has lives in that state.
 //!
 //! Owns: the states ([`State`]) and the whole status ([`JobStatus`]); the wish that a job stop
-//! (`cancel`) and what became of its executions (`execution`).
+//! (`cancel`), what became of its executions (`execution`) and what watchdogs noted (`attention`).
 //! Does not own: which state follows which (`machine`).
 
+mod attention;
 mod cancel;
 mod execution;
 
@@ -20,6 +21,7 @@ use super::quota::QuotaDraw;
 use super::time::Timestamp;
 use super::written::is_default;
 
+pub use attention::Attention;
 pub use cancel::{CancelCause, CancelRequest};
 pub use execution::{Attempt, ErrorOrigin, Execution, JobError, Outcome, Report};
 
@@ -263,6 +265,9 @@ pub struct JobStatus {
     /// What went wrong in the last attempt.
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
+    /// What the watchdogs have noted of its last execution.
+    #[serde(default, skip_serializing_if = "Attention::is_none")]
+    pub attention: Attention,
     /// When the policy that refused it lets one be tried again, as far as was known then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip_until: Option<Timestamp>,
@@ -279,14 +284,15 @@ impl JobStatus {
     }
 
     /// The next moment at which the clock alone changes something: a waiting job's `expire_time`
-    /// before its first start, a running job's timeout, or the end of its grace.
+    /// before its first start, a running job's timeout, the moment to look whether it is stuck, or the
+    /// end of its grace.
     #[must_use]
     pub fn deadline(&self, expire_time: Option<Timestamp>) -> Option<Timestamp> {
         match self.state {
             State::Pending { .. } => expire_time.filter(|time| self.may_expire(*time)),
             State::Running { timeout_time, .. } => match &self.cancel_request {
                 Some(request) => Some(request.end_time()),
-                None => timeout_time,
+                None => timeout_time.into_iter().chain(self.attention.look_time).min(),
             },
             State::Succeeded | State::Failed | State::Cancelled | State::Skipped { .. } => None,
         }

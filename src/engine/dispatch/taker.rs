@@ -52,6 +52,7 @@ pub(super) fn start(job: &Job, to: &Taker, now: Timestamp) -> Option<(JobWrite, 
     let write = JobWrite {
         expected_revision: job.status.revision,
         expected_epoch: job.status.lease_epoch,
+        quiet_since: None,
         state_before: StateKind::Pending,
         queue_before: job.status.effective.queue.clone(),
         job: Job { id: job.id, spec: Arc::clone(&job.spec), status: transition.status },

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::domain::machine::Effect;
 use crate::domain::stats::FacetPolicy;
-use crate::domain::status::{State, StateKind};
+use crate::domain::status::{CancelCause, State, StateKind};
 use crate::domain::{Job, JobId, LogBatch, SessionId};
 use crate::runtime::Clock;
 use crate::store::{Appended, Batch, Committed, Written};
-use crate::telemetry::{Finished, Metrics};
+use crate::telemetry::{Finished, Found, Metrics};
 use crate::watch::{Before, Change, Commit, Feed, Hub, Snapshot};
 
 use super::super::dispatch::Line;
@@ -77,15 +77,24 @@ impl After {
                     self.clock.now(),
                 ),
                 Effect::Ended { state } => self.ended(after, state),
+                Effect::FoundStuck { .. } => self.found(after, Found::Stuck),
+                Effect::FoundSlow { .. } => self.found(after, Found::Slow),
+                Effect::AskToStop { request, .. } => {
+                    if request.cause == CancelCause::ResourceLimit {
+                        self.found(after, Found::OverLimit);
+                    }
+                }
                 Effect::Started { .. }
-                | Effect::AskToStop { .. }
-                | Effect::FoundStuck { .. }
                 | Effect::Revoked { .. }
                 | Effect::Closed { .. }
                 | Effect::RetryScheduled { .. }
                 | Effect::LeaseLost => {}
             }
         }
+    }
+
+    fn found(&self, job: &Job, found: Found) {
+        self.metrics.job_found(&job.spec.job_type, found);
     }
 
     fn ended(&self, job: &Job, state: StateKind) {
@@ -119,6 +128,8 @@ impl After {
         committed: &Committed,
         before: impl Fn(JobId) -> Option<&'a Job>,
     ) {
+        let told = batch.events.iter().zip(&committed.events).filter(|(_, told)| **told);
+        told.for_each(|(write, _)| self.metrics.event(write.event.name().as_str()));
         if self.herald.is_shared() {
             // What others commit lies between the commits of this server: the change log knows the order.
             return self.tell_others(batch, committed);

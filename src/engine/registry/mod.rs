@@ -25,7 +25,8 @@ use super::pipeline::{RuleChange, RulesChanged, Work};
 pub use book::{Cursor, DEFAULTS, Declared, Definition, Known, Rulebook};
 
 /// The kinds of rules that every server knows by heart.
-const KNOWN: [RuleKind; 4] = [RuleKind::Type, RuleKind::Queue, RuleKind::Quota, RuleKind::Circuit];
+const KNOWN: [RuleKind; 5] =
+    [RuleKind::Type, RuleKind::Queue, RuleKind::Quota, RuleKind::Circuit, RuleKind::Drain];
 
 /// What this server knows of what is set up.
 #[derive(Default)]
@@ -99,6 +100,7 @@ impl Engine {
         }
         self.agenda.plan_all(&book, &rules)?;
         self.registry.replace(book);
+        self.tell_all_drains();
         Ok(())
     }
 
@@ -119,6 +121,7 @@ impl Engine {
         let keys: Vec<RuleKey> = keys.into_iter().collect();
         let found = self.fresh_rules(keys.clone()).await?;
         self.registry.heed(&keys, &found)?;
+        self.tell_drains(&keys);
         self.agenda.heed(&self.registry.book(), &keys, &found)
     }
 
@@ -129,18 +132,18 @@ impl Engine {
 
     /// Decides on rules as they stand now and writes what was decided; again if one of them changed
     /// meanwhile. `decide` answers the change, if there is one, and what it comes to.
-    pub(super) async fn change_rules<T: Send>(
+    pub(super) async fn change_rules<C: Into<RuleChange> + Send, T: Send>(
         &self,
         keys: Vec<RuleKey>,
-        decide: impl Fn(&[Rule]) -> Result<(Vec<RuleWrite>, T)> + Send + Sync,
+        decide: impl Fn(&[Rule]) -> Result<(C, T)> + Send + Sync,
     ) -> Result<T> {
         for _ in 0..=GUARD_REPEATS_MAX {
             let found = self.fresh_rules(keys.clone()).await?;
-            let (writes, outcome) = decide(&found)?;
-            if writes.is_empty() {
+            let (change, outcome) = decide(&found)?;
+            let change: RuleChange = change.into();
+            if change.writes.is_empty() {
                 return Ok(outcome);
             }
-            let change = RuleChange { writes, ..RuleChange::default() };
             match self.write_rules(change).await? {
                 RulesChanged::Done(_) => return Ok(outcome),
                 RulesChanged::Missed => {}
@@ -162,6 +165,7 @@ impl Engine {
         let answer = self.pipeline.ask(work).await?;
         if matches!(answer, RulesChanged::Done(_)) {
             self.registry.heed(&keys, &rules)?;
+            self.tell_drains(&keys);
             self.agenda.heed(&self.registry.book(), &keys, &rules)?;
         }
         Ok(answer)

@@ -8,6 +8,7 @@ mod types;
 use std::collections::BTreeMap;
 
 use crate::auth::Caller;
+use crate::config::Telling;
 use crate::domain::job::Trigger;
 use crate::domain::job_type::{Draft, JobTypeSpec};
 use crate::domain::schedule::Schedule;
@@ -55,8 +56,14 @@ fn server(store: &Arc<MemoryStore>) -> Server {
     };
     let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(store);
     let (clock, metrics, board) = (Clock::new(), Metrics::new(), LoopBoard::default());
-    let access =
-        Access { timeout: Duration::from_secs(10), lanes: 1, facets: None, max_pending: 0 };
+    let access = Access {
+        timeout: Duration::from_secs(10),
+        lanes: 1,
+        telling: Telling::default(),
+        house: crate::config::House::default(),
+        facets: None,
+        max_pending: 0,
+    };
     let engine = Engine::start_up(store, clock, access, metrics, board, stops);
     Server { engine, _tasks: (tasks, writer), _stops: (shutdown, closed) }
 }

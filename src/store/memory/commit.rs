@@ -98,9 +98,11 @@ impl Tables {
                 .iter()
                 .map(|write| leases::apply(&mut self.sessions, write, now))
                 .collect(),
+            events: Vec::new(),
             missed_rules: Vec::new(),
             position: None,
         };
+        self.told.write(batch, &mut committed, transaction);
         for (name, holder) in released {
             self.release(&name, holder);
         }
@@ -139,10 +141,15 @@ impl Tables {
     }
 
     fn passes(&self, write: &JobWrite) -> bool {
-        self.jobs.get(&write.job.id).is_some_and(|held| {
+        let stands = self.jobs.get(&write.job.id).is_some_and(|held| {
             held.status.revision == write.expected_revision
                 && held.status.lease_epoch == write.expected_epoch
-        })
+        });
+        let moved = write.quiet_since.is_some_and(|since| {
+            let flushed = self.progress.get(&write.job.id);
+            flushed.is_some_and(|flushed| flushed.is_active_after(write.expected_epoch, since))
+        });
+        stands && !moved
     }
 
     fn write(
