@@ -240,7 +240,19 @@ impl Loop {
             .bind(ready(self.step, time))
             .bind("[]")
             // Figures by owner and label: not asked for.
-            .bind("[]");
+            .bind("[]")
+            // Events and the audit.
+            .bind(none::<i64>())
+            .bind(none::<&str>())
+            .bind(none::<&str>())
+            .bind(none::<&str>())
+            .bind(none::<&[u8]>())
+            .bind(none::<i64>())
+            .bind(none::<&str>())
+            .bind(none::<&str>())
+            .bind(none::<Uuid>())
+            .bind(none::<&str>())
+            .bind(none::<&[u8]>());
         let row = query.fetch_one(&mut self.connection).await?;
         let passed: bool = sqlx::Row::try_get(&row, 0)?;
         ensure!(passed, "a guard missed");

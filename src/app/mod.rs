@@ -91,6 +91,7 @@ impl App {
             Access {
                 timeout: config.store_timeout,
                 lanes: config.database.lanes,
+                telling: config.telling,
                 house: config.house.clone(),
                 facets: config.stats.kept(),
                 max_pending: config.max_pending,

@@ -271,7 +271,10 @@ async fn every_number_out_of_range_names_its_field() {
         let threshold = Some(prost_types::Duration { seconds: minutes as i64 * 60, nanos: 0 });
         let request = v1::SweepStuckJobsRequest { threshold, ..Default::default() };
         let refused = client.sweep(request).await.refusal();
-        assert_eq!((refused.reason.as_str(), refused.fields), ("INVALID_FIELD", vec!["threshold"]));
+        assert_eq!(
+            (refused.reason.as_str(), refused.fields),
+            ("INVALID_FIELD", vec!["threshold".to_owned()])
+        );
     }
     let refused = client.drain("w1", 3_601.0).await.refusal();
     assert_eq!(refused.fields, ["grace"]);

@@ -62,7 +62,8 @@ impl Server {
         };
         let timeout = Duration::from_secs(30);
         let house = jobplane::config::House::default();
-        let access = Access { timeout, lanes: 2, house, facets: None, max_pending: 0 };
+        let telling = jobplane::config::Telling::default();
+        let access = Access { timeout, lanes: 2, house, facets: None, max_pending: 0, telling };
         let (metrics, board) = (Metrics::new(), LoopBoard::default());
         let engine =
             Engine::start_up(Arc::clone(&store), clock.clone(), access, metrics, board, stops);

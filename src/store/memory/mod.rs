@@ -9,9 +9,11 @@
 
 mod changes;
 mod commit;
+mod events;
 mod logs;
 mod purge;
 mod read;
+mod round;
 mod rules;
 mod shared;
 mod turns;
@@ -34,13 +36,16 @@ use crate::domain::{
 use crate::runtime::Clock;
 
 use self::changes::ChangeLog;
+use self::events::Told;
+use self::round::{MemoryRound, Transaction};
 use self::shared::Share;
-use self::turns::{Turn, Turns};
+use self::turns::Turns;
 use super::rows::Flushed;
 use super::{
-    Batch, Caught, Census, ChangesSince, Committed, Ended, EndedQuery, KeyKind, KnownRequest,
-    ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite, Prune, PurgeBatch, Purged, RemovedJob,
-    Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    AuditQuery, Batch, Caught, Census, ChangesSince, Committed, Ended, EndedQuery, EventPage,
+    EventQuery, KeyKind, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite,
+    Prune, PurgeBatch, Purged, RemovedJob, Result, Round, Rule, RuleKey, RuleKind, Store,
+    StoreInfo, StoredAudit,
 };
 
 /// A store that forgets everything with its process.
@@ -82,6 +87,7 @@ struct Tables {
     facets: BTreeMap<(i64, Facet), FacetTally>,
     changes: ChangeLog,
     rules: BTreeMap<RuleKey, Rule>,
+    told: Told,
 }
 
 impl MemoryStore {
@@ -121,52 +127,8 @@ impl MemoryStore {
 
     /// A commit begins, and makes its changes later.
     fn begin(&self) -> Transaction {
-        Transaction { tables: Arc::clone(&self.tables), number: self.tables.lock().changes.begin() }
+        Transaction::new(Arc::clone(&self.tables))
     }
-}
-
-/// The number of a commit under way; it is made, or is not, when this is dropped.
-struct Transaction {
-    tables: Arc<Mutex<Tables>>,
-    number: u64,
-}
-
-impl Transaction {
-    fn commit(self, batch: &Batch, now: Timestamp) -> Result<Committed> {
-        let mut tables = self.tables.lock();
-        let answer = tables.commit(batch, self.number, now);
-        // What it did and that it is over become visible as one.
-        tables.changes.end(self.number);
-        answer
-    }
-}
-
-impl Drop for Transaction {
-    fn drop(&mut self) {
-        self.tables.lock().changes.end(self.number);
-    }
-}
-
-struct MemoryRound {
-    transaction: Transaction,
-    /// The store's clock, if it has one.
-    now: Option<Timestamp>,
-    candidates: Vec<Job>,
-    _turn: Turn,
-}
-
-#[async_trait]
-impl Round for MemoryRound {
-    fn candidates(&self) -> &[Job] {
-        &self.candidates
-    }
-
-    async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed> {
-        let Self { transaction, now, .. } = *self;
-        transaction.commit(&batch, now.unwrap_or(batch.now))
-    }
-
-    async fn abandon(self: Box<Self>) {}
 }
 
 #[async_trait]
@@ -229,7 +191,7 @@ impl Store for MemoryStore {
             }
         }
         let now = self.share.as_ref().map(Share::now);
-        Ok(Box::new(MemoryRound { transaction, now, candidates, _turn: turn }))
+        Ok(Box::new(MemoryRound::new(transaction, now, candidates, turn)))
     }
 
     async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>> {
@@ -332,6 +294,16 @@ impl Store for MemoryStore {
         Ok(self.tables.lock().oldest_pending(now))
     }
 
+    async fn alive(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>> {
+        let filter = JobFilter {
+            types: vec![job_type.clone()],
+            states: vec![StateKind::Pending, StateKind::Running],
+            ..JobFilter::default()
+        };
+        let query = ListQuery { filter, before: None, limit, full: false };
+        Ok(self.tables.lock().list(&query))
+    }
+
     async fn recent(
         &self,
         job_type: &JobType,
@@ -347,6 +319,15 @@ impl Store for MemoryStore {
 
     async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
         Ok(self.tables.lock().rules(|key| keys.contains(key)))
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Option<EventPage>> {
+        let tables = self.tables.lock();
+        Ok(tables.told.events(query, &tables.changes.position()))
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<StoredAudit>> {
+        Ok(self.tables.lock().told.audit(query))
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {

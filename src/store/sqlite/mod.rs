@@ -10,6 +10,7 @@
 mod changes;
 mod commit;
 mod error;
+mod events;
 mod figures;
 mod input;
 mod jobs;
@@ -45,9 +46,9 @@ use crate::domain::{
 };
 
 use super::{
-    Batch, Census, ChangesSince, Committed, Ended, EndedQuery, KnownRequest, ListQuery, LogQuery,
-    Orphan, Probe, Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Store,
-    StoreInfo,
+    AuditQuery, Batch, Census, ChangesSince, Committed, Ended, EndedQuery, EventPage, EventQuery,
+    KnownRequest, ListQuery, LogQuery, Orphan, Probe, Prune, PurgeBatch, Purged, Result, Round,
+    Rule, RuleKey, RuleKind, Store, StoreInfo, StoredAudit,
 };
 
 use self::error::from_sqlx;
@@ -80,6 +81,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         &[VERSION, PING, SIZE, CHECKPOINT],
         changes::STATEMENTS,
         commit::STATEMENTS,
+        events::STATEMENTS,
         figures::STATEMENTS,
         jobs::STATEMENTS,
         keys::STATEMENTS,
@@ -231,6 +233,10 @@ impl Store for SqliteStore {
         read::oldest_pending(self.readers(), now).await
     }
 
+    async fn alive(&self, job_type: &JobType, rows: usize) -> Result<Vec<Job>> {
+        read::alive(self.readers(), job_type, limit(rows)).await
+    }
+
     async fn recent(
         &self,
         job_type: &JobType,
@@ -246,6 +252,14 @@ impl Store for SqliteStore {
 
     async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
         rules::by_key(self.short_readers(), keys).await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Option<EventPage>> {
+        events::page(self.readers(), query).await
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<StoredAudit>> {
+        events::audit(self.readers(), query).await
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {

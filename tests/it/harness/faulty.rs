@@ -13,9 +13,10 @@ use jobplane::domain::{
     SessionId, StateKind, Timestamp,
 };
 use jobplane::store::{
-    Batch, Caught, Census, ChangesSince, Committed, Ended, EndedQuery, Error, KnownRequest,
-    ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite, Prune, PurgeBatch, Purged, Result,
-    Round, Rule, RuleKey, RuleKind, Store, StoreInfo, Written,
+    AuditQuery, Batch, Caught, Census, ChangesSince, Committed, Ended, EndedQuery, Error,
+    EventPage, EventQuery, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite,
+    Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    StoredAudit, Written,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -473,6 +474,11 @@ impl Store for FaultyStore {
         self.inner.oldest_pending(now).await
     }
 
+    async fn alive(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>> {
+        self.faults.weathered().await?;
+        self.inner.alive(job_type, limit).await
+    }
+
     async fn recent(
         &self,
         job_type: &JobType,
@@ -491,6 +497,16 @@ impl Store for FaultyStore {
     async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
         self.faults.weathered().await?;
         self.inner.rules_by_key(keys).await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Option<EventPage>> {
+        self.faults.weathered().await?;
+        self.inner.events(query).await
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<StoredAudit>> {
+        self.faults.weathered().await?;
+        self.inner.audit(query).await
     }
 
     async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {

@@ -16,6 +16,7 @@ use crate::store::{Batch, KeyChange, Result};
 
 use super::super::bound::Bound;
 use super::super::changes::Entry;
+use super::super::events;
 
 use self::history::History;
 use self::jobs::{Jobs, Statuses};
@@ -119,6 +120,7 @@ pub(super) struct Input<'a> {
     batch: Uuid,
     time: i64,
     entry: Entry,
+    told: events::Columns,
 }
 
 impl<'a> Input<'a> {
@@ -143,13 +145,15 @@ impl<'a> Input<'a> {
             batch: passed.batch.id.0,
             time: passed.batch.now.as_micros(),
             entry: Entry::of(passed)?,
+            told: events::Columns::of(passed.events(), passed.audit())?,
         })
     }
 
     pub(super) fn bind(self, query: Bound) -> Bound {
         let query = self.statuses.bind(self.jobs.bind(query));
         let query = self.history.bind(self.progress.bind(query));
-        self.figures
+        let query = self
+            .figures
             .bind(query.bind(self.gone).bind(self.released))
             .bind(self.batch)
             .bind(self.time)
@@ -157,7 +161,8 @@ impl<'a> Input<'a> {
             .bind(self.entry.removed)
             .bind(self.entry.ready)
             .bind(self.entry.rules)
-            .bind(self.facets)
+            .bind(self.facets);
+        self.told.bind(query)
     }
 }
 
