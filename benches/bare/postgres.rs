@@ -238,7 +238,9 @@ impl Loop {
             .bind(&self.jobs)
             .bind("[]")
             .bind(ready(self.step, time))
-            .bind("[]");
+            .bind("[]")
+            // Labels that cap what runs.
+            .bind(vec![None::<&str>; jobs]);
         let row = query.fetch_one(&mut self.connection).await?;
         let passed: bool = sqlx::Row::try_get(&row, 0)?;
         ensure!(passed, "a guard missed");

@@ -87,7 +87,11 @@ impl App {
         let engine = Engine::start_up(
             Arc::clone(&store),
             clock,
-            Access { timeout: config.store_timeout, lanes: config.database.lanes },
+            Access {
+                timeout: config.store_timeout,
+                lanes: config.database.lanes,
+                max_running: config.max_running,
+            },
             metrics.clone(),
             board.clone(),
             Stops {

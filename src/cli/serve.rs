@@ -41,6 +41,14 @@ pub struct Args {
     /// What is logged: a level, or levels by module (`info,jobplane::engine=debug`)
     #[arg(long, env = "JOBPLANE_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
     pub log_level: String,
+    /// Jobs that may run at once, on all servers over the same database; 0 is no cap. Say the same to each
+    #[arg(
+        long = "max-running",
+        env = "JOBPLANE_MAX_RUNNING",
+        value_name = "N",
+        default_value = "0"
+    )]
+    max_running: u32,
     #[command(flatten)]
     database: database::Args,
     #[command(flatten)]
@@ -60,8 +68,12 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         LogFormat::Pretty => logs::Format::Pretty,
     };
     let _log = logs::init(format, &args.log_level)?;
-    let mut config =
-        Config { listen: args.listen, database_url: args.url.database_url, ..Config::default() };
+    let mut config = Config {
+        listen: args.listen,
+        database_url: args.url.database_url,
+        max_running: args.max_running,
+        ..Config::default()
+    };
     args.database.set(&mut config);
     args.transport.set(&mut config);
     args.peers.set(&mut config);

@@ -18,7 +18,7 @@ use crate::domain::{Category, Job, JobId, Timestamp};
 use crate::store::{NewJob, RequestKey};
 
 use super::Engine;
-use super::dispatch::Waiter;
+use super::dispatch::{Waiter, Wish};
 use super::error::{Error, Result};
 use super::pipeline::{Created, Work};
 
@@ -151,12 +151,22 @@ impl Engine {
             }
             let starter =
                 starter.map(|waiter| Waiter { queues: vec![spec.queue.clone()], ..waiter.clone() });
-            let new = newborn(&spec, origin, starter.as_ref(), request.clone(), now);
-            if create.validate_only {
-                return Ok(Created { job: new.job, existing: false });
-            }
-            let work = |reply| Work::Create { new: Box::new(new), reply };
-            match self.pipeline.ask(work).await {
+            let answer = match starter.as_ref().filter(|_| origin.skipped.is_none()) {
+                Some(waiter) if self.starter.concerns(&spec.queue, &job_type) => {
+                    let (spec, waiter) = (Arc::clone(&spec), waiter.clone());
+                    self.starter
+                        .start(Wish { spec, origin, request: request.clone(), waiter })
+                        .await
+                }
+                _ => {
+                    let new = newborn(&spec, origin, starter.as_ref(), request.clone(), now);
+                    if create.validate_only {
+                        return Ok(Created { job: new.job, existing: false });
+                    }
+                    self.pipeline.ask(|reply| Work::Create { new: Box::new(new), reply }).await
+                }
+            };
+            match answer {
                 Err(error @ Error::RequestIdReused { .. }) => refusal = error,
                 Err(Error::DuplicateJob { holder, key }) => {
                     if returns_holder && let Some(job) = self.find(holder).await? {
@@ -209,6 +219,7 @@ impl Engine {
 }
 
 /// What is known of a job at its birth besides what was asked.
+#[derive(Clone)]
 pub(super) struct Origin {
     pub(super) created_by: String,
     pub(super) trigger: Trigger,

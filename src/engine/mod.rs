@@ -70,7 +70,7 @@ pub use watch_jobs::{JobsWatch, Resume, Sent, Start, WatchJobs};
 pub use workers::{Worker, WorkerFilter, WorkerState, Workforce, percent};
 
 use db::Db;
-use dispatch::{Dispatcher, Line, Waiters};
+use dispatch::{Dispatcher, Line, Starter, StarterParts, Waiters};
 use info::Replica;
 use known::Known;
 use live::Live;
@@ -95,6 +95,8 @@ pub struct Access {
     pub timeout: Duration,
     /// Writers, if it takes several at once.
     pub lanes: u32,
+    /// Jobs that may run on all servers over it at once; 0 = no cap.
+    pub max_running: u32,
 }
 
 /// What ends when.
@@ -137,6 +139,8 @@ pub struct Inner {
     live: Arc<Live>,
     cache: Arc<Cache>,
     line: Line,
+    starter: Starter,
+    max_running: u32,
     waiters: Arc<Waiters>,
     known: Known,
     log_lines: Arc<LogLines>,
@@ -164,7 +168,7 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes } = access;
+        let Access { timeout: store_timeout, lanes, max_running } = access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
@@ -223,6 +227,16 @@ impl Engine {
             let ears = Arc::clone(&ears).listen(Arc::clone(&store), feed.clone(), shutdown.clone());
             tasks.spawn_vital("ears", &shutdown, ears);
         }
+        let parts = StarterParts {
+            store: Arc::clone(&store),
+            clock: clock.clone(),
+            cache: Arc::clone(&cache),
+            after: Arc::clone(&after),
+            registry: Arc::clone(&registry),
+            max_running,
+        };
+        let (starter, granting) = Starter::new(parts, store_timeout);
+        tasks.spawn_vital("starter", &shutdown, granting.run(shutdown.clone()));
         let dispatcher = Dispatcher {
             store,
             clock: clock.clone(),
@@ -233,6 +247,7 @@ impl Engine {
             cache: Arc::clone(&cache),
             registry: Arc::clone(&registry),
             after,
+            max_running,
         };
         tasks.spawn_vital("dispatcher", &shutdown, dispatcher.run(shutdown.clone()));
         let replica = Replica { id: Uuid::new_v4(), start_time: clock.now() };
@@ -257,6 +272,8 @@ impl Engine {
             live,
             cache,
             line,
+            starter,
+            max_running,
             waiters,
             known: Known::default(),
             log_lines,

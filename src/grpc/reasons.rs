@@ -244,9 +244,10 @@ pub const ROWS: &[Row] = &[
         reason: Reason::LimitExceeded,
         name: "LIMIT_EXCEEDED",
         code: Code::ResourceExhausted,
-        details: "metadata what, limit; QuotaFailure",
-        meaning: "A bound of the service is reached: the size of a message, the number of types.",
-        caller: "Ask for less. Do not repeat the call unchanged.",
+        details: "metadata what, limit; QuotaFailure; RetryInfo where it passes",
+        meaning: "A bound is reached: the size of a message, the number of types; for StartJob, the cap on \
+                  running jobs of its queue or of all, or a quota.",
+        caller: "Ask for less, or later if there is a RetryInfo.",
         operator: "Nothing; GetServerInfo lists the bounds.",
     },
     Row {
@@ -255,7 +256,8 @@ pub const ROWS: &[Row] = &[
         code: Code::ResourceExhausted,
         details: "metadata what, limit; QuotaFailure, RetryInfo",
         meaning: "Too much at a time: more durable updates than may be unacknowledged, more calls of \
-                  one address than may be under way, or more of its answers unread.",
+                  one address than may be under way, or more of its answers unread; for StartJob, \
+                  more starts than the rate of its queue or type allows for now.",
         caller: "Repeat after the time in RetryInfo.",
         operator: "Often: more workers, or fewer reports from each; for callers behind one proxy, raise \
                    `--max-calls-per-peer`, see TRANSPORT.md.",

@@ -11,6 +11,7 @@ mod figures;
 mod harness;
 mod leases;
 mod life;
+mod limits;
 mod lists;
 mod logs;
 mod outage;

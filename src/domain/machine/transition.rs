@@ -38,6 +38,15 @@ impl Transition {
         self.status.quota_draws = draws;
         self
     }
+
+    /// A start that counts under a cap for this value of a label.
+    #[must_use]
+    pub fn keyed(mut self, key: Option<String>) -> Self {
+        if let Some(execution) = &mut self.status.execution {
+            execution.concurrency_key = key;
+        }
+        self
+    }
 }
 
 /// A hint to act on after the commit. It may be lost: whatever must happen is in the status.

@@ -96,6 +96,9 @@ pub struct Execution {
     pub end: Option<(Timestamp, Outcome)>,
     /// What its worker said at the end.
     pub report: Option<Report>,
+    /// The label's value that its type capped it by when it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency_key: Option<String>,
 }
 
 /// An execution in the history of a job.

@@ -37,6 +37,7 @@ use super::health::Health;
 use queue::Queue;
 
 pub use after::After;
+pub(super) use answer::taken;
 pub(super) use cache::Cache;
 pub use lane::Lane;
 pub use work::{Adoption, Created, Opened, Reply, RuleChange, RulesChanged, Work};

@@ -123,6 +123,12 @@ impl Rulebook {
         settings.paused.then_some(settings.pause_reason.as_str())
     }
 
+    /// The breaker of a type.
+    #[must_use]
+    pub fn breaker(&self, job_type: &JobType) -> CircuitSpec {
+        circuit_of(self.spec(job_type), &CircuitSpec::default()).clone()
+    }
+
     /// Why a job of this type is recorded as SKIPPED instead of made, if that is so.
     #[must_use]
     pub fn skips(&self, job_type: &JobType, now: Timestamp) -> Option<SkipReason> {

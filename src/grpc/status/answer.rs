@@ -59,6 +59,13 @@ impl Answer {
         answer
     }
 
+    /// Too little is left of something; how much there may be changes.
+    pub(super) fn short(reason: Reason, what: &'static str, message: String) -> Self {
+        let mut answer = Self::new(reason, message.clone()).fact("what", what);
+        answer.details.add_quota_failure_violation(what, message);
+        answer
+    }
+
     /// With another message.
     pub(super) fn saying(mut self, message: String) -> Self {
         self.message = message;

@@ -36,7 +36,11 @@ impl Server {
         let engine = Engine::start_up(
             Arc::new(MemoryStore::new()),
             Clock::new(),
-            Access { timeout: crate::config::Config::default().store_timeout, lanes: 1 },
+            Access {
+                timeout: crate::config::Config::default().store_timeout,
+                lanes: 1,
+                max_running: 0,
+            },
             Metrics::new(),
             board.clone(),
             Stops {

@@ -11,6 +11,7 @@ mod changes;
 mod commit;
 mod logs;
 mod read;
+mod round;
 mod rules;
 mod shared;
 mod turns;
@@ -34,11 +35,12 @@ use crate::runtime::Clock;
 
 use self::changes::ChangeLog;
 use self::shared::Share;
-use self::turns::{Turn, Turns};
+use self::turns::Turns;
 use super::rows::Flushed;
 use super::{
-    Batch, Caught, ChangesSince, Committed, KeyKind, KnownRequest, ListQuery, LogQuery, News,
-    Orphan, Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    Batch, Caught, ChangesSince, Claims, Committed, KeyKind, KnownRequest, ListQuery, LogQuery,
+    News, Orphan, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Standing, Store,
+    StoreInfo,
 };
 
 /// A store that forgets everything with its process.
@@ -141,28 +143,6 @@ impl Drop for Transaction {
     }
 }
 
-struct MemoryRound {
-    transaction: Transaction,
-    /// The store's clock, if it has one.
-    now: Option<Timestamp>,
-    candidates: Vec<Job>,
-    _turn: Turn,
-}
-
-#[async_trait]
-impl Round for MemoryRound {
-    fn candidates(&self) -> &[Job] {
-        &self.candidates
-    }
-
-    async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed> {
-        let Self { transaction, now, .. } = *self;
-        transaction.commit(&batch, now.unwrap_or(batch.now))
-    }
-
-    async fn abandon(self: Box<Self>) {}
-}
-
 #[async_trait]
 impl Store for MemoryStore {
     async fn load(&self, ids: &[JobId]) -> Result<Vec<Job>> {
@@ -206,24 +186,12 @@ impl Store for MemoryStore {
         Ok(Caught { changes, jobs, read_through: tables.changes.position() })
     }
 
-    async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>> {
-        let transaction = self.begin();
-        let mut turn = self.turns.round().await;
-        let mut candidates = Vec::new();
-        for probe in probes {
-            // As one statement sees it when it begins; each job is looked at anew when it is locked.
-            let seen = self.tables.lock().candidates(&probe, now);
-            for id in seen {
-                tokio::task::yield_now().await;
-                if turn.take(id) {
-                    let tables = self.tables.lock();
-                    let found = tables.candidate(id, &probe, now);
-                    candidates.extend(found.map(|(_, job)| job.clone()));
-                }
-            }
-        }
-        let now = self.share.as_ref().map(Share::now);
-        Ok(Box::new(MemoryRound { transaction, now, candidates, _turn: turn }))
+    async fn begin_round(&self, claims: &Claims) -> Result<Box<dyn Round>> {
+        Ok(Box::new(round::begin(self, claims).await))
+    }
+
+    async fn standing(&self, of: &Claims) -> Result<Standing> {
+        Ok(self.tables.lock().standing(of))
     }
 
     async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>> {

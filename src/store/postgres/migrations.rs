@@ -8,6 +8,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "core", include_str!("../../../migrations/postgres/0001_core.sql")),
     (2, "origin", include_str!("../../../migrations/postgres/0002_origin.sql")),
     (3, "rules", include_str!("../../../migrations/postgres/0003_rules.sql")),
+    (4, "starts", include_str!("../../../migrations/postgres/0004_starts.sql")),
 ];
 
 /// Held to the end of the transaction. Any number that nobody else in the database uses: "jobplane".

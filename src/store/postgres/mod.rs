@@ -29,6 +29,7 @@ mod read;
 mod round;
 mod rules;
 mod sessions;
+mod standing;
 mod write;
 
 use std::future::Future;
@@ -46,8 +47,9 @@ use crate::domain::{
 };
 
 use super::{
-    Batch, Caught, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
-    ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    Batch, Caught, ChangesSince, Claims, Committed, KnownRequest, ListQuery, LogQuery, News,
+    Orphan, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Standing, Store,
+    StoreInfo,
 };
 
 use self::error::late;
@@ -89,6 +91,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         round::STATEMENTS,
         rules::STATEMENTS,
         sessions::STATEMENTS,
+        standing::STATEMENTS,
         write::STATEMENTS,
     ]
     .into_iter()
@@ -118,8 +121,12 @@ impl Store for PostgresStore {
         commit::commit(&self.lanes, self.clock, &batch).await
     }
 
-    async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>> {
-        round::begin(&self.lanes, self.clock, &probes, now).await
+    async fn begin_round(&self, claims: &Claims) -> Result<Box<dyn Round>> {
+        round::begin(&self.lanes, self.clock, claims).await
+    }
+
+    async fn standing(&self, of: &Claims) -> Result<Standing> {
+        within(&self.short_readers, standing::read(&self.short_readers, of)).await
     }
 
     async fn has_batch(&self, id: BatchId) -> Result<bool> {

@@ -159,7 +159,8 @@ impl PostgresStore {
         };
         let listening = listening.map(|options| options.application_name(APPLICATION));
         let store = Self {
-            lanes: pool(options.lanes + 1, hot.clone()),
+            // One more for rounds of starts, one for starts of workers that schedule for themselves.
+            lanes: pool(options.lanes + 2, hot.clone()),
             readers: pool(options.read_connections, cold),
             short_readers: pool(SHORT_READ_CONNECTIONS, hot),
             news: news::Exchange::new(pool(1, lazily), listening),

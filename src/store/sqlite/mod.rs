@@ -23,6 +23,7 @@ mod round;
 mod rules;
 mod script;
 mod sessions;
+mod standing;
 mod writer;
 
 use std::fs::File;
@@ -44,8 +45,8 @@ use crate::domain::{
 };
 
 use super::{
-    Batch, ChangesSince, Committed, KnownRequest, ListQuery, LogQuery, Orphan, Probe, Prune,
-    Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    Batch, ChangesSince, Claims, Committed, KnownRequest, ListQuery, LogQuery, Orphan, Prune,
+    Result, Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo,
 };
 
 use self::error::from_sqlx;
@@ -88,6 +89,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         round::STATEMENTS,
         rules::STATEMENTS,
         sessions::STATEMENTS,
+        standing::STATEMENTS,
     ]
     .into_iter()
     .flatten()
@@ -136,8 +138,12 @@ impl Store for SqliteStore {
         changes::since(self.readers(), position, limit).await
     }
 
-    async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>> {
-        round::begin(self.writer.clone().lock_owned().await, &probes, now).await
+    async fn begin_round(&self, claims: &Claims) -> Result<Box<dyn Round>> {
+        round::begin(self.writer.clone().lock_owned().await, claims).await
+    }
+
+    async fn standing(&self, of: &Claims) -> Result<Standing> {
+        standing::read(self.short_readers(), of).await
     }
 
     async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>> {

@@ -35,6 +35,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "core", include_str!("../../../migrations/sqlite/0001_core.sql")),
     (2, "origin", include_str!("../../../migrations/sqlite/0002_origin.sql")),
     (3, "rules", include_str!("../../../migrations/sqlite/0003_rules.sql")),
+    (4, "starts", include_str!("../../../migrations/sqlite/0004_starts.sql")),
 ];
 
 /// Where the file is and how it is read.

@@ -13,8 +13,9 @@ use jobplane::domain::{
     SessionId, StateKind, Timestamp,
 };
 use jobplane::store::{
-    Batch, Caught, ChangesSince, Committed, Error, KnownRequest, ListQuery, LogQuery, News, Orphan,
-    Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo, Written,
+    Batch, Caught, ChangesSince, Claims, Committed, Error, KnownRequest, ListQuery, LogQuery, News,
+    Orphan, Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Standing, Store,
+    StoreInfo, Written,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -197,8 +198,17 @@ struct FaultyRound {
 
 #[async_trait]
 impl Round for FaultyRound {
+    fn standing(&self) -> &Standing {
+        self.inner.standing()
+    }
+
     fn candidates(&self) -> &[Job] {
         self.inner.candidates()
+    }
+
+    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<()> {
+        self.faults.weathered().await?;
+        self.inner.look(probes, now).await
     }
 
     async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed> {
@@ -273,9 +283,14 @@ impl Store for FaultyStore {
         }
     }
 
-    async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>> {
+    async fn standing(&self, of: &Claims) -> Result<Standing> {
         self.faults.weathered().await?;
-        let inner = self.inner.begin_round(probes, now).await?;
+        self.inner.standing(of).await
+    }
+
+    async fn begin_round(&self, claims: &Claims) -> Result<Box<dyn Round>> {
+        self.faults.weathered().await?;
+        let inner = self.inner.begin_round(claims).await?;
         let (store, faults) = (Arc::clone(&self.inner), self.faults.clone());
         Ok(Box::new(FaultyRound { inner, store, faults }))
     }
