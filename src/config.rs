@@ -7,14 +7,18 @@ use crate::domain::limits::{
     CAP_MAX, DATABASE_CONNECTIONS_MAX, LEASE_TTL_DEFAULT, POLL_INTERVAL, POLL_INTERVAL_MAX,
     POLL_INTERVAL_MIN, SHUTDOWN_WITHIN,
 };
+use crate::domain::stats::FacetPolicy;
 
 mod database;
 mod origin;
 mod peers;
+mod retention;
+mod stats;
 mod transport;
 
 pub use database::Database;
 pub use peers::PeerLimits;
+pub use retention::Retention;
 pub use transport::{Connections, Streams, Transport};
 
 /// Settings of a server. The defaults are those of `jobplane serve`.
@@ -40,6 +44,12 @@ pub struct Config {
     pub shutdown_within: Duration,
     /// How connections and streams are kept.
     pub transport: Transport,
+    /// What figures are kept by besides types and queues.
+    pub stats: FacetPolicy,
+    /// Jobs that may wait in all; 0 = any number. A create beyond it is refused.
+    pub max_pending: u32,
+    /// How long jobs and their logs are kept.
+    pub retention: Retention,
 }
 
 /// A setting that cannot be.
@@ -72,6 +82,9 @@ impl Default for Config {
             periods: Periods::default(),
             shutdown_within: SHUTDOWN_WITHIN,
             transport: Transport::default(),
+            stats: FacetPolicy::default(),
+            max_pending: 0,
+            retention: Retention::default(),
         }
     }
 }
@@ -84,6 +97,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), Invalid> {
         origin::validate(&self.cors_origins)?;
         self.transport.validate()?;
+        stats::validate(&self.stats)?;
         transport::count(
             "database-read-connections",
             self.read_connections.into(),
@@ -92,6 +106,7 @@ impl Config {
         )?;
         self.database.validate()?;
         transport::count("max-running", self.max_running.into(), 0, CAP_MAX.into())?;
+        self.retention.validate()?;
         let (least, most) = (POLL_INTERVAL_MIN, POLL_INTERVAL_MAX);
         transport::span("poll-interval", self.periods.poll, least, most)?;
         transport::span("shutdown-within", self.shutdown_within, SECOND, HOUR)
@@ -120,6 +135,8 @@ pub struct Periods {
     pub logs: Duration,
     /// What is past its time is pruned.
     pub prune: Duration,
+    /// It is looked whether old jobs are to be taken away.
+    pub retention: Duration,
     /// The clock of a store that several servers share is looked at.
     pub clock: Duration,
     /// Figures that commits left in such a store are summed up.
@@ -140,6 +157,7 @@ impl Default for Periods {
             schedules: Duration::from_secs(30),
             logs: Duration::from_secs(5),
             prune: Duration::from_secs(60),
+            retention: Duration::from_secs(30),
             clock: Duration::from_secs(10),
             fold: Duration::from_secs(1),
             lease_grace: LEASE_TTL_DEFAULT,

@@ -239,6 +239,8 @@ impl Loop {
             .bind("[]")
             .bind(ready(self.step, time))
             .bind("[]")
+            // Figures by owner and label: not asked for.
+            .bind("[]")
             // Labels that cap what runs.
             .bind(vec![None::<&str>; jobs]);
         let row = query.fetch_one(&mut self.connection).await?;

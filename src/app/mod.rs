@@ -17,6 +17,7 @@ use anyhow::Context as _;
 
 use crate::config::Config;
 use crate::engine::{self, Access, Engine, Stops};
+use crate::grpc::archive;
 use crate::grpc::listener::Listener;
 use crate::grpc::server;
 use crate::loops;
@@ -91,6 +92,8 @@ impl App {
                 timeout: config.store_timeout,
                 lanes: config.database.lanes,
                 max_running: config.max_running,
+                facets: config.stats.kept(),
+                max_pending: config.max_pending,
             },
             metrics.clone(),
             board.clone(),
@@ -101,11 +104,17 @@ impl App {
                 closed: closed.clone(),
             },
         );
+        if let Some(folder) = &config.retention.archive {
+            Engine::check_archive(folder)
+                .with_context(|| format!("cannot write the archive in {}", folder.display()))?;
+        }
+        engine.keep_by(config.retention.clone(), archive::line);
         engine.load_rules().await.context("the store does not answer")?;
         engine.poll_line().await.context("the store does not answer")?;
         engine.recall_last_successes().await.context("the store does not answer")?;
         let found = engine.found().await.context("the store does not answer")?;
         loops::start(&engine, &config.periods, &board, &tasks, &shutdown);
+        tasks.spawn_vital("bulk_runner", &shutdown, engine.clone().run_bulk());
         let probes = Arc::new(Probes::new(engine.clone()));
         let web = web::router(Arc::clone(&probes) as _, metrics.clone(), probes);
         tasks.spawn_vital("server", &shutdown, {

@@ -16,6 +16,12 @@ impl Caller {
         Self { principal: "anonymous".to_owned() }
     }
 
+    /// The server itself.
+    #[must_use]
+    pub fn server() -> Self {
+        Self { principal: "jobplane".to_owned() }
+    }
+
     /// The name that stands in `created_by`, sessions and request ids.
     #[must_use]
     pub fn principal(&self) -> &str {

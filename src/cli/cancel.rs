@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::client::Limit;
 use super::exit::{Exit, Failure};
 use super::output::Out;
-use super::{Context, each, find, parse};
+use super::{Context, bulk, each, find, parse};
 use crate::proto::v1::CancelJobRequest;
 
 /// Which jobs, and how.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The ids of the jobs, each whole or 8 letters or more of its beginning or end
-    #[arg(value_name = "JOB", required = true, value_parser = parse::job_id)]
+    #[arg(value_name = "JOB", required_unless_present = "filter", value_parser = parse::job_id)]
     jobs: Vec<String>,
     /// Why, for people and for the worker
     #[arg(long, default_value_t, hide_default_value = true)]
@@ -21,11 +21,18 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     grace: Option<Duration>,
     #[command(flatten)]
+    bulk: bulk::Args,
+    #[command(flatten)]
     limit: Limit,
 }
 
 /// Cancels one after the other; what fails does not keep the others from being cancelled.
 pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+    if args.bulk.is_meant() {
+        let action = bulk::Action::Cancel { grace: args.grace };
+        let Args { bulk, reason, limit, .. } = args;
+        return Box::pin(bulk::run(action, bulk, reason, limit.timeout, context, out)).await;
+    }
     let client = context.connect(args.limit.timeout).await?;
     let mut each = each::Each::default();
     for written in args.jobs {

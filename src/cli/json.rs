@@ -38,6 +38,9 @@ macro_rules! described {
 }
 
 described! {
+    v1::BulkCancelJobsResponse: "BulkCancelJobsResponse",
+    v1::BulkDeleteJobsResponse: "BulkDeleteJobsResponse",
+    v1::BulkRetryJobsResponse: "BulkRetryJobsResponse",
     v1::CancelJobResponse: "CancelJobResponse",
     v1::CreateJobResponse: "CreateJobResponse",
     v1::DeleteJobResponse: "DeleteJobResponse",
@@ -53,11 +56,14 @@ described! {
     v1::ListJobTypesResponse: "ListJobTypesResponse",
     v1::ListJobsResponse: "ListJobsResponse",
     v1::ListQueuesResponse: "ListQueuesResponse",
+    v1::ListQuotasResponse: "ListQuotasResponse",
     v1::ListWorkersResponse: "ListWorkersResponse",
     v1::LogEntry: "LogEntry",
     v1::LogGap: "LogGap",
     v1::Queue: "Queue",
+    v1::PurgeJobsResponse: "PurgeJobsResponse",
     v1::PutJobTypeResponse: "PutJobTypeResponse",
+    v1::Quota: "Quota",
     v1::RetryJobResponse: "RetryJobResponse",
     v1::TriggerJobTypeResponse: "TriggerJobTypeResponse",
     v1::UpdateQueueResponse: "UpdateQueueResponse",

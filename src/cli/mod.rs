@@ -18,6 +18,7 @@ use crate::telemetry::chain;
 
 mod active;
 mod apply;
+mod bulk;
 mod cancel;
 mod client;
 mod completions;
@@ -44,8 +45,10 @@ mod pages;
 mod paint;
 mod parse;
 mod process;
+mod purge;
 mod queue;
 mod queues;
+mod quota;
 mod relay;
 mod retry;
 mod run;
@@ -147,6 +150,8 @@ enum Ask {
     Retry(retry::Args),
     /// Delete finished jobs, with their logs and attempts
     Delete(delete::Args),
+    /// Take old jobs away, with their logs and attempts
+    Purge(purge::Args),
     /// Show how many jobs are where, and how the last hour went
     Stats(stats::Args),
     /// Take jobs and run a command for each
@@ -159,6 +164,8 @@ enum Ask {
     Queues(queues::Args),
     /// Pause a queue, resume it, or set its limits
     Queue(queue::Args),
+    /// Show what is left of quotas
+    Quota(quota::Args),
     /// Declare types, queues and quotas as a file says, and show what that changes
     Apply(apply::Args),
     /// Show types of jobs, or one with its definition and last runs; enable or disable one
@@ -294,12 +301,14 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::Cancel(args) => cancel::run(args, context, out).await,
         Ask::Retry(args) => retry::run(args, context, out).await,
         Ask::Delete(args) => delete::run(args, context, out).await,
+        Ask::Purge(args) => purge::run(args, context, out).await,
         Ask::Stats(args) => stats::run(args, context, out).await,
         Ask::Work(args) => work::run(*args, context, out).await,
         Ask::Top(args) => top::run(args, context, out).await,
         Ask::Workers(args) => workers::run(args, context, out).await,
         Ask::Queues(args) => queues::run(args, context, out).await,
         Ask::Queue(args) => queue::run(args, context, out).await,
+        Ask::Quota(args) => quota::run(args, context, out).await,
         Ask::Apply(args) => Box::pin(apply::run(args, context, out)).await,
         Ask::Types(args) => Box::pin(types::run(args, context, out)).await,
         Ask::Trigger(args) => Box::pin(trigger::run(*args, context, out)).await,

@@ -2,6 +2,8 @@
 
 pub(super) mod database;
 mod peers;
+mod retention;
+mod stats;
 mod table;
 mod transport;
 
@@ -12,6 +14,7 @@ use clap::ValueEnum;
 
 use crate::app;
 use crate::config::Config;
+use crate::domain::limits::CAP_MAX;
 use crate::telemetry::logs;
 
 pub use table::render as render_settings;
@@ -41,20 +44,24 @@ pub struct Args {
     /// What is logged: a level, or levels by module (`info,jobplane::engine=debug`)
     #[arg(long, env = "JOBPLANE_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
     pub log_level: String,
-    /// Jobs that may run at once, on all servers over the same database; 0 is no cap. Say the same to each
-    #[arg(
-        long = "max-running",
-        env = "JOBPLANE_MAX_RUNNING",
-        value_name = "N",
-        default_value = "0"
-    )]
-    max_running: u32,
+    /// Start no further jobs while so many run on all servers over the same database; 0 = any number
+    #[arg(long, env = "JOBPLANE_MAX_RUNNING", value_name = "N", default_value = "0")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=i64::from(CAP_MAX)))]
+    pub max_running: u32,
+    /// Refuse further jobs while so many wait in all; 0 = any number
+    #[arg(long, env = "JOBPLANE_MAX_PENDING", value_name = "N", default_value = "0")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=i64::from(CAP_MAX)))]
+    pub max_pending: u32,
     #[command(flatten)]
     database: database::Args,
     #[command(flatten)]
     transport: transport::Args,
     #[command(flatten)]
     peers: peers::Args,
+    #[command(flatten)]
+    stats: stats::Args,
+    #[command(flatten)]
+    retention: retention::Args,
 }
 
 /// Runs the server until it is told to stop.
@@ -68,15 +75,15 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         LogFormat::Pretty => logs::Format::Pretty,
     };
     let _log = logs::init(format, &args.log_level)?;
-    let mut config = Config {
-        listen: args.listen,
-        database_url: args.url.database_url,
-        max_running: args.max_running,
-        ..Config::default()
-    };
+    let mut config =
+        Config { listen: args.listen, database_url: args.url.database_url, ..Config::default() };
+    config.max_running = args.max_running;
+    config.max_pending = args.max_pending;
     args.database.set(&mut config);
     args.transport.set(&mut config);
     args.peers.set(&mut config);
+    args.stats.set(&mut config);
+    args.retention.set(&mut config);
     app::serve(config).await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! `jobplane stats`: how many jobs are where, and how the last hour went.
+//! `jobplane stats`: how many jobs are where, and how the last minute, hour and day went.
 
 use super::Context;
 use super::client::Limit;
@@ -8,8 +8,13 @@ use super::names;
 use super::output::{Format, Out};
 use super::paint::Paint;
 use super::table::{Cell, Table};
+use crate::domain::Timestamp;
 use crate::proto::v1::get_stats_response::{Distribution, Stats};
 use crate::proto::v1::{GetStatsRequest, GetStatsResponse, JobState, StateCount};
+
+mod lately;
+
+pub(super) use lately::quotas;
 
 #[cfg(test)]
 mod tests;
@@ -63,7 +68,7 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     let stats =
         client.ask("get statistics", client.jobs().get_stats(client.request(request))).await?;
     match out.format() {
-        Format::Table => show(&stats, out)?,
+        Format::Table => show(&stats, context.now(), out)?,
         Format::Json => out.message(&stats)?,
         Format::Jsonl => {
             stats.by_type.iter().try_for_each(|stats| out.message(stats))?;
@@ -73,29 +78,45 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     Ok(Exit::Ok)
 }
 
-fn show(stats: &GetStatsResponse, out: &mut Out) -> Result<(), Failure> {
+fn show(stats: &GetStatsResponse, now: Timestamp, out: &mut Out) -> Result<(), Failure> {
     let total = stats.totals.clone().unwrap_or_default();
-    let all: Vec<_> = stats
-        .by_type
-        .iter()
-        .map(|of| row(&of.r#type, of.stats.as_ref()))
-        .chain([row("(all)", Some(&total))])
-        .collect();
-    table("<TYPE").write(&all, out)?;
-    out.line("")?;
-    let queues: Vec<_> =
-        stats.by_queue.iter().map(|of| row(&of.queue, of.stats.as_ref())).collect();
-    if !queues.is_empty() {
+    if stats.by_type.is_empty() {
+        out.note("jobplane: no job yet that matches; `jobplane submit TYPE` makes one")?;
+    } else {
+        let all: Vec<_> = stats
+            .by_type
+            .iter()
+            .map(|of| row(&of.r#type, of.stats.as_ref()))
+            .chain([row("(all)", Some(&total))])
+            .collect();
+        table("<TYPE").write(&all, out)?;
+        out.line("")?;
+        let queues: Vec<_> =
+            stats.by_queue.iter().map(|of| row(&of.queue, of.stats.as_ref())).collect();
         table("<QUEUE").write(&queues, out)?;
         out.line("")?;
+        lately::show(&total, out)?;
     }
-    out.line(&format!(
-        "workers {}  slots {} of {} in use  finished in all {}",
-        format::count(stats.workers),
-        format::count(stats.slots_used),
-        format::count(stats.slots),
-        format::count(total.finished_total),
-    ))
+    if !stats.quotas.is_empty() {
+        quotas(&stats.quotas, now, out)?;
+        out.line("")?;
+    }
+    let mut words = vec![
+        format!("workers {}", format::count(stats.workers)),
+        format!(
+            "slots {} of {} in use",
+            format::count(stats.slots_used),
+            format::count(stats.slots)
+        ),
+    ];
+    if total.finished_total > 0 {
+        words.push(format!("finished in all {}", format::count(total.finished_total)));
+    }
+    out.line(&words.join("  "))?;
+    if stats.counts_capped {
+        out.note("jobplane: there are more than 10,000 jobs; only the newest are counted")?;
+    }
+    Ok(())
 }
 
 fn table(of: &'static str) -> Table {
@@ -107,8 +128,8 @@ fn table(of: &'static str) -> Table {
 
 fn row(name: &str, stats: Option<&Stats>) -> Vec<Cell> {
     let stats = stats.cloned().unwrap_or_default();
-    let hour = stats.hour.unwrap_or_default();
-    let run = hour.run.unwrap_or_default();
+    let hour = stats.hour.as_ref();
+    let run = hour.and_then(|hour| hour.run).unwrap_or_default();
     let mut row = vec![Cell::from(name)];
     row.extend(STATES.map(|state| {
         let count = count(&stats.counts, state);
@@ -116,15 +137,16 @@ fn row(name: &str, stats: Option<&Stats>) -> Vec<Cell> {
         Cell::from(count.to_string()).painted(paint)
     }));
     row.push(Cell::from(format::span_or_nothing(stats.oldest_pending_age.as_ref())));
-    row.push(Cell::from(hour.succeeded.to_string()));
-    let failed = Cell::from(hour.failed.to_string());
-    row.push(failed.painted((hour.failed > 0).then_some(Paint::Red)));
+    let known = |count: Option<i64>| count.map(|count| count.to_string()).unwrap_or_default();
+    row.push(Cell::from(known(hour.map(|hour| hour.succeeded))));
+    let failed = hour.map(|hour| hour.failed);
+    row.push(Cell::from(known(failed)).painted(failed.filter(|of| *of > 0).map(|_| Paint::Red)));
     row.push(Cell::from(measured(&run, run.mean.as_ref())));
     row.push(Cell::from(measured(&run, run.p95.as_ref())));
     row
 }
 
-fn measured(run: &Distribution, span: Option<&prost_types::Duration>) -> String {
+pub(super) fn measured(run: &Distribution, span: Option<&prost_types::Duration>) -> String {
     format::span_or_nothing(span.filter(|_| run.count > 0))
 }
 

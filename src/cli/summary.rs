@@ -13,7 +13,7 @@ use super::table::{Cell, Table};
 use super::{Context, format, live, parse, stats};
 use crate::domain::Timestamp;
 use crate::proto::v1::get_summary_response::Summary;
-use crate::proto::v1::{GetSummaryRequest, GetSummaryResponse, JobState};
+use crate::proto::v1::{CircuitState, GetSummaryRequest, GetSummaryResponse, JobState};
 
 mod narrowed;
 
@@ -74,7 +74,14 @@ fn show(
         Format::Json => out.message(answer),
         Format::Jsonl => answer.summaries.iter().try_for_each(|summary| out.message(summary)),
         Format::Table if answer.summaries.is_empty() => out.note(&nothing(&args.filter)),
-        Format::Table => table(out.wide()).write(&rows(answer, now, out.wide()), out),
+        Format::Table => {
+            table(out.wide()).write(&rows(answer, now, out.wide()), out)?;
+            if answer.quotas.is_empty() {
+                return Ok(());
+            }
+            out.line("")?;
+            stats::quotas(&answer.quotas, now, out)
+        }
     }
 }
 
@@ -248,7 +255,12 @@ fn row(summary: &Summary, now: Timestamp, wide: bool) -> Vec<Cell> {
     let ago = |time: Option<&prost_types::Timestamp>| {
         time.map(|time| format::age(time, now)).unwrap_or_default()
     };
-    let off = if summary.disabled { " (disabled)" } else { "" };
+    let off = match (summary.disabled, summary.circuit_state()) {
+        (true, _) => " (disabled)",
+        (false, CircuitState::Open) => " (circuit open)",
+        (false, CircuitState::HalfOpen) => " (circuit half open)",
+        (false, CircuitState::Closed | CircuitState::Unspecified) => "",
+    };
     let name = format!("{}{off}", summary.r#type);
     let failed = summary.failed_last_day;
     let progress = status.progress.clone().unwrap_or_default();

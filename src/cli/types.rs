@@ -11,8 +11,8 @@ use super::table::{Cell, Table};
 use super::{Context, format, json, pages};
 use crate::proto::v1::schedule::Times;
 use crate::proto::v1::{
-    GetJobTypeRequest, GetJobTypeResponse, JobFilter, JobType, JobTypeOrigin, ListJobTypesRequest,
-    ListJobsRequest, PutJobTypeRequest,
+    Circuit, CircuitState, GetJobTypeRequest, GetJobTypeResponse, JobFilter, JobType,
+    JobTypeOrigin, ListJobTypesRequest, ListJobsRequest, PutJobTypeRequest,
 };
 
 /// Runs that are shown of a type.
@@ -97,6 +97,7 @@ fn row(job_type: &JobType) -> Vec<Cell> {
     let schedule = job_type.schedule.as_ref();
     let (state, paint) = match schedule {
         _ if job_type.disabled => ("DISABLED", Some(Paint::Yellow)),
+        _ if breaker(job_type).is_some_and(is_open) => ("CIRCUIT OPEN", Some(Paint::Red)),
         Some(schedule) if schedule.paused => ("PAUSED", Some(Paint::Yellow)),
         Some(_) | None => ("ENABLED", None),
     };
@@ -110,6 +111,27 @@ fn row(job_type: &JobType) -> Vec<Cell> {
         Cell::from(schedule.map_or("", |schedule| &schedule.time_zone)),
         Cell::from(said(job_type)),
     ]
+}
+
+/// Its breaker: its own, or that of all types without one.
+fn breaker(job_type: &JobType) -> Option<&Circuit> {
+    job_type.circuit.as_ref().or(job_type.default_circuit.as_ref())
+}
+
+fn is_open(circuit: &Circuit) -> bool {
+    matches!(circuit.state(), CircuitState::Open | CircuitState::HalfOpen)
+}
+
+/// How its breaker stands, in a line, if it has one.
+fn circuit_said(job_type: &JobType) -> Option<String> {
+    let circuit = breaker(job_type)?;
+    let state = match word::<CircuitState>(circuit.state) {
+        state if state.is_empty() => return None,
+        state => state,
+    };
+    let next = circuit.next_probe_time.as_ref();
+    let next = next.map(|next| format!(", next probe {}", format::moment(next, 0)));
+    Some(format!("# circuit breaker {state}{}", next.unwrap_or_default()))
 }
 
 /// When it runs by itself, in a word.
@@ -143,6 +165,7 @@ async fn one(client: &Client, job_type: String, out: &mut Out) -> Result<Exit, F
             let origin = JobTypeOrigin::try_from(shown.origin).unwrap_or_default();
             let origin = word::<JobTypeOrigin>(origin.into());
             out.line(&format!("# {origin}, revision {}", shown.revision))?;
+            out.lines(circuit_said(&shown))?;
             out.lines(text::of_type(&shown)?)?;
             let filter = JobFilter { types: vec![job_type], ..JobFilter::default() };
             let request = ListJobsRequest { filter: Some(filter), ..ListJobsRequest::default() };

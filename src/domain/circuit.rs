@@ -3,6 +3,8 @@
 //! All state is data: who stores it compares [`CircuitState::revision`], so that of racing starts one
 //! is the probe.
 
+mod report;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -197,6 +199,34 @@ impl CircuitState {
             CircuitPhase::Open { .. }
             | CircuitPhase::Closed { .. }
             | CircuitPhase::HalfOpen { .. } => None,
+        }
+    }
+
+    /// The job that tries, from the moment on at which a next one might: should it not run any more,
+    /// what became of it was not told, and [`after_lost_probe`](Self::after_lost_probe) follows.
+    #[must_use]
+    pub fn overdue_probe(&self, now: Timestamp) -> Option<JobId> {
+        match self.phase {
+            CircuitPhase::HalfOpen { probe, next_probe_time, .. } if next_probe_time <= now => {
+                Some(probe)
+            }
+            CircuitPhase::HalfOpen { .. }
+            | CircuitPhase::Open { .. }
+            | CircuitPhase::Closed { .. } => None,
+        }
+    }
+
+    /// The state once it is known that `probe` does not run any more: the next one may try at once.
+    /// Nothing if it is not the one that tries, or if it is not yet time for a next one.
+    #[must_use]
+    pub fn after_lost_probe(&self, probe: JobId, now: Timestamp) -> Option<Self> {
+        match self.phase {
+            CircuitPhase::HalfOpen { since, .. } if self.overdue_probe(now) == Some(probe) => {
+                Some(self.followed_by(CircuitPhase::Open { since, next_probe_time: now }))
+            }
+            CircuitPhase::HalfOpen { .. }
+            | CircuitPhase::Open { .. }
+            | CircuitPhase::Closed { .. } => None,
         }
     }
 

@@ -29,6 +29,18 @@ pub struct ServerDefaults {
     pub max_pending: u32,
 }
 
+impl ServerDefaults {
+    /// Notes each field that is wrong, named after `prefix` (`defaults.`).
+    pub fn validate(&self, prefix: &str, violations: &mut Violations) {
+        self.circuit.validate(&format!("{prefix}circuit."), violations);
+        for (cap, name) in [(self.max_running, "max_running"), (self.max_pending, "max_pending")] {
+            violations.check(cap <= CAP_MAX, &format!("{prefix}{name}"), || {
+                format!("must be from 0 to {CAP_MAX}, is {cap}")
+            });
+        }
+    }
+}
+
 /// The definitions of a file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -76,15 +88,7 @@ impl Definitions {
             });
         }
         if let Some(defaults) = &self.defaults {
-            defaults.circuit.validate("defaults.circuit.", violations);
-            for (cap, field) in [
-                (defaults.max_running, "defaults.max_running"),
-                (defaults.max_pending, "defaults.max_pending"),
-            ] {
-                violations.check(cap <= CAP_MAX, field, || {
-                    format!("must be from 0 to {CAP_MAX}, is {cap}")
-                });
-            }
+            defaults.validate("defaults.", violations);
         }
         for (name, quota) in &self.quotas {
             let at = format!("quotas.{name}");

@@ -10,7 +10,7 @@ use super::status::StateKind;
 use super::time::Timestamp;
 
 /// OR within a field, AND between fields; an empty field does not filter; every label must be equal;
-/// ranges are `[after, before)`.
+/// ranges are `[after, before)`. The server's own jobs are meant only by their type or id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct JobFilter {
     /// These jobs.
@@ -100,7 +100,7 @@ impl JobFilter {
     pub fn fits(&self, job: &Job) -> bool {
         let (spec, status) = (&job.spec, &job.status);
         any(&self.job_ids, &job.id)
-            && any(&self.types, &spec.job_type)
+            && self.takes_type(&spec.job_type)
             && (self.categories.is_empty()
                 || status.category.as_ref().is_some_and(|c| self.categories.contains(c)))
             && self.labels.iter().all(|(key, value)| spec.labels.get(key) == Some(value))
@@ -112,10 +112,25 @@ impl JobFilter {
             && self.create_time.contains(Some(status.create_time))
     }
 
+    /// Whether jobs of this type may be meant.
+    #[must_use]
+    pub fn takes_type(&self, job_type: &JobType) -> bool {
+        if self.types.is_empty() {
+            return self.takes_reserved() || !job_type.is_reserved();
+        }
+        self.types.contains(job_type)
+    }
+
+    /// Whether the server's own jobs are meant, too, although no type is named.
+    #[must_use]
+    pub fn takes_reserved(&self) -> bool {
+        !self.job_ids.is_empty()
+    }
+
     /// Whether a deleted job of which only this is known may have matched.
     #[must_use]
     pub fn may_have_matched(&self, id: JobId, job_type: Option<&JobType>) -> bool {
-        any(&self.job_ids, &id) && job_type.is_none_or(|job_type| any(&self.types, job_type))
+        any(&self.job_ids, &id) && job_type.is_none_or(|job_type| self.takes_type(job_type))
     }
 
     /// The same filter in the one way of writing it: lists in order and without repetitions.

@@ -65,7 +65,14 @@ pub enum NameError {
 /// The prefix of names that only the server gives.
 pub const RESERVED_PREFIX: &str = "jobplane.";
 
+/// Checks a name that a caller gives.
 fn check_name(text: &str) -> Result<(), NameError> {
+    check_any(text)?;
+    if text.starts_with(RESERVED_PREFIX) { Err(NameError::Reserved) } else { Ok(()) }
+}
+
+/// Checks a name that may be one of the server's own.
+fn check_any(text: &str) -> Result<(), NameError> {
     let Some(first) = text.chars().next() else {
         return Err(NameError::Empty);
     };
@@ -80,7 +87,6 @@ fn check_name(text: &str) -> Result<(), NameError> {
         .find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '/' | '-')))
     {
         Some(stranger) => Err(NameError::Character(stranger)),
-        None if text.starts_with(RESERVED_PREFIX) => Err(NameError::Reserved),
         None => Ok(()),
     }
 }
@@ -101,10 +107,24 @@ macro_rules! name {
                 check_name(text).map(|()| Self(text.into()))
             }
 
+            /// A name as it is stored or filtered by: one of the server's own, too.
+            ///
+            /// # Errors
+            /// [`NameError`] says which part of the rule it breaks.
+            pub fn any(text: &str) -> Result<Self, NameError> {
+                check_any(text).map(|()| Self(text.into()))
+            }
+
             /// The name as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// Whether it is one of the server's own.
+            #[must_use]
+            pub fn is_reserved(&self) -> bool {
+                self.0.starts_with(RESERVED_PREFIX)
             }
         }
 
@@ -126,18 +146,20 @@ impl JobType {
     pub fn bulk() -> Self {
         Self("jobplane.bulk".into())
     }
-
-    /// Whether it is one of the server's own.
-    #[must_use]
-    pub fn is_reserved(&self) -> bool {
-        self.0.starts_with(RESERVED_PREFIX)
-    }
 }
 
 name!(
     /// Where jobs wait.
     QueueName
 );
+impl QueueName {
+    /// Where the jobs wait that run bulk commands: no worker can name it.
+    #[must_use]
+    pub fn bulk() -> Self {
+        Self("jobplane.bulk".into())
+    }
+}
+
 name!(
     /// A coarse group of types.
     Category
@@ -150,6 +172,13 @@ name!(
     /// A worker's name, for people; liveness never hangs on it.
     WorkerName
 );
+impl WorkerName {
+    /// What runs bulk commands: the server itself.
+    #[must_use]
+    pub fn bulk() -> Self {
+        Self("jobplane.bulk".into())
+    }
+}
 
 impl Default for QueueName {
     fn default() -> Self {

@@ -213,6 +213,8 @@ pub const VIOLATION_BYTES_MAX: usize = 120;
 pub const METRIC_TYPES_MAX: usize = 100;
 /// Queues with metrics of their own; the rest counts as `other`.
 pub const METRIC_QUEUES_MAX: usize = 100;
+/// Quotas with metrics of their own; the rest counts as `other`.
+pub const METRIC_QUOTAS_MAX: usize = 100;
 /// Lines of the server's own log that wait for a reader of stderr; what does not fit is dropped and
 /// counted.
 pub const LOG_LINES_WAITING_MAX: usize = 16_384;

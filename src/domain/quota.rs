@@ -236,9 +236,13 @@ impl Quota {
         now: Timestamp,
     ) -> QuotaState {
         let mut state = self.current(state, now);
-        let start = state.period_start;
-        let used =
-            state.used.saturating_sub(before.counted(start)).saturating_add(after.counted(start));
+        let (was, is) = (before.counted(state.period_start), after.counted(state.period_start));
+        // By the difference: what was said in an earlier period does not count in this one.
+        let used = if is >= was {
+            state.used.saturating_add(is - was)
+        } else {
+            state.used.saturating_sub(was - is)
+        };
         if used != state.used {
             state.used = used;
             state.revision += 1;

@@ -11,7 +11,7 @@ use super::ids::{JobType, QueueName};
 use super::status::{JobStatus, State, StateKind};
 use super::time::Timestamp;
 
-pub use facet::{Facet, FacetPolicy, FacetTally};
+pub use facet::{Facet, FacetPolicy, FacetTally, slot_of, slot_start};
 
 /// What figures are kept by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -68,7 +68,7 @@ pub struct Tally {
     pub run_in_vain: Histogram,
 }
 
-/// The tally of one key in one minute.
+/// The tally of one key in one minute, or in the hour that begins with it once that is rolled up.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Bucket {
     /// Of which type and queue.
@@ -160,6 +160,12 @@ impl Tally {
     pub const fn finished(&self) -> u64 {
         self.succeeded + self.failed + self.cancelled
     }
+}
+
+/// The hour that a minute is in, both since the Unix epoch.
+#[must_use]
+pub const fn hour_of(minute: i64) -> i64 {
+    minute.div_euclid(60)
 }
 
 /// Tallies of the changes of one job within one write, by minute: several changes may be folded.

@@ -222,5 +222,11 @@ pub fn moment_text(at: Timestamp) -> Option<String> {
     jiff::Timestamp::from_microsecond(at.as_micros()).ok().map(|at| at.to_string())
 }
 
+/// A moment as people read it: RFC 3339 where any calendar has it.
+#[must_use]
+pub fn moment_shown(at: Timestamp) -> String {
+    moment_text(at).unwrap_or_else(|| "no time that can be named".to_owned())
+}
+
 #[cfg(test)]
 mod tests;

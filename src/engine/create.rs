@@ -12,15 +12,15 @@ use crate::domain::job_type::Draft;
 use crate::domain::limits::{QUEUES_MAX, TYPES_MAX};
 use crate::domain::machine::{self, Applied, Birth, Command, Now, Refusal};
 use crate::domain::stats::Changes;
-use crate::domain::status::{SkipReason, StateKind};
+use crate::domain::status::{Skip, StateKind};
 use crate::domain::validate::Violations;
 use crate::domain::{Category, Job, JobId, Timestamp};
-use crate::store::{NewJob, RequestKey};
+use crate::store::{NewJob, RequestKey, Store};
 
 use super::Engine;
 use super::dispatch::{Waiter, Wish};
 use super::error::{Error, Result};
-use super::pipeline::{Created, Work};
+use super::pipeline::{Created, Lane, Waiting, Work};
 
 /// A wish for a job.
 #[derive(Debug, Clone)]
@@ -154,20 +154,37 @@ impl Engine {
             let answer = match starter.as_ref().filter(|_| origin.skipped.is_none()) {
                 Some(waiter) if self.starter.concerns(&spec.queue, &job_type) => {
                     let (spec, waiter) = (Arc::clone(&spec), waiter.clone());
-                    self.starter
-                        .start(Wish { spec, origin, request: request.clone(), waiter })
-                        .await
+                    let request = request.clone();
+                    self.starter.start(Wish { spec, origin, request, waiter }).await
                 }
                 _ => {
                     let new = newborn(&spec, origin, starter.as_ref(), request.clone(), now);
                     if create.validate_only {
+                        self.check_room_to_wait(&new.job).await?;
                         return Ok(Created { job: new.job, existing: false });
                     }
-                    self.pipeline.ask(|reply| Work::Create { new: Box::new(new), reply }).await
+                    let lane = match book.max_pending(&spec.queue) {
+                        0 => Lane::of_job(new.job.id),
+                        // In the order of one writer, so that this server never makes too many.
+                        _ => Lane::of_queue(&spec.queue),
+                    };
+                    let work = |reply| Work::Create { new: Box::new(new), reply };
+                    self.pipeline.ask_in(lane, work).await
                 }
             };
             match answer {
                 Err(error @ Error::RequestIdReused { .. }) => refusal = error,
+                Err(full @ Error::TooManyPending { .. }) => {
+                    // Who asks for a job that is there takes no room.
+                    let Some(holder) = self.unique_holder(&spec).await? else { return Err(full) };
+                    if returns_holder && let Some(job) = self.find(holder).await? {
+                        return Ok(Created { job, existing: true });
+                    }
+                    if !returns_holder {
+                        return Err(Error::DuplicateJob { holder, key: spec.unique_key.clone() });
+                    }
+                    refusal = full;
+                }
                 Err(Error::DuplicateJob { holder, key }) => {
                     if returns_holder && let Some(job) = self.find(holder).await? {
                         return Ok(Created { job, existing: true });
@@ -205,6 +222,31 @@ impl Engine {
         }
     }
 
+    /// The job that holds the unique key which a job is to have, if it is to have one.
+    async fn unique_holder(&self, spec: &JobSpec) -> Result<Option<JobId>> {
+        if spec.unique_key.is_empty() {
+            return Ok(None);
+        }
+        let (job_type, key) = (spec.job_type.clone(), spec.unique_key.clone());
+        let holder =
+            self.db.read(|store| async move { store.unique_holder(&job_type, &key).await });
+        holder.await
+    }
+
+    /// Whether a job could wait now where that is bounded.
+    async fn check_room_to_wait(&self, job: &Job) -> Result<()> {
+        let book = self.registry.book();
+        let max_pending = book.max_pending_in_all(self.max_pending);
+        if max_pending == 0 && book.max_pending(&job.spec.queue) == 0 {
+            return Ok(());
+        }
+        let max_pending = self.max_pending;
+        let read = move |store: Arc<dyn Store>| async move {
+            Waiting::read(store.as_ref(), &book, max_pending).await
+        };
+        self.db.read(read).await?.take(job)
+    }
+
     /// A type or queue never heard of before counts against its bound.
     fn check_names(&self, spec: &JobSpec) -> Result<()> {
         let limit = |what, limit: usize| Error::LimitExceeded { what, limit: limit as u64 };
@@ -224,7 +266,7 @@ pub(super) struct Origin {
     pub(super) created_by: String,
     pub(super) trigger: Trigger,
     pub(super) category: Option<Category>,
-    pub(super) skipped: Option<SkipReason>,
+    pub(super) skipped: Option<Skip>,
 }
 
 /// The job as it will be born: waiting, skipped, or started at once in a session of its own.
@@ -236,7 +278,10 @@ pub(super) fn newborn(
     now: Timestamp,
 ) -> NewJob {
     let Origin { created_by, trigger, category, skipped } = origin;
-    let mut status = machine::create(spec, Birth { created_by, trigger, category, skipped }, now);
+    let reason = skipped.map(|skip| skip.reason);
+    let birth = Birth { created_by, trigger, category, skipped: reason };
+    let mut status = machine::create(spec, birth, now);
+    status.skip_until = skipped.and_then(|skip| skip.until);
     let mut changes = Changes::default();
     changes.record(None, &status);
     // Who may not run it needs no lease.

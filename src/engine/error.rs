@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use crate::domain::admission::Hold;
+use crate::domain::bulk::TooMany;
 use crate::domain::ids::QuotaName;
 use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::machine::Refusal;
+use crate::domain::queue::TooManyPending;
 use crate::domain::validate::Violations;
 use crate::domain::{JobId, JobType, QueueName};
 use crate::store;
@@ -95,6 +97,14 @@ pub enum Error {
         /// The bound.
         limit: u64,
     },
+    /// As many jobs wait as may.
+    #[error("{}: {full}", .queue.as_ref().map_or("the server".to_owned(), |queue| format!("queue {queue}")))]
+    TooManyPending {
+        /// The queue that is full; all of them together if unset.
+        queue: Option<QueueName>,
+        /// How many wait, and how many may.
+        full: TooManyPending,
+    },
     /// More jobs match than one watch may begin with.
     #[error("{count} jobs match, a watch is limited to {limit}: narrow the filter")]
     TooManyMatch {
@@ -103,6 +113,9 @@ pub enum Error {
         /// The bound.
         limit: u64,
     },
+    /// More jobs match than the caller expected.
+    #[error("{0}: name as many, or narrow the filter")]
+    MoreThanExpected(TooMany),
     /// Too much is under way at once: later there is room again.
     #[error("{what} are limited to {limit} at a time")]
     RateLimited {
@@ -111,6 +124,9 @@ pub enum Error {
         /// The bound.
         limit: u64,
     },
+    /// What is to be taken away cannot be written down before.
+    #[error("the archive cannot be written, so nothing more is taken away: {0}")]
+    Archive(String),
     /// The same worker process attached again: this attach is over.
     #[error("the worker process attached again elsewhere")]
     SessionSuperseded,

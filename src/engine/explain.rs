@@ -47,7 +47,6 @@ impl Engine {
             workers: workers.into_iter().map(|worker| worker.worker_id).collect(),
             unique_holder: holder.filter(|holder| *holder != job_id),
             typical_run_duration: typical_run(&runs),
-            ..Facts::default()
         };
         Ok(explain(&job, &facts, now))
     }
@@ -68,7 +67,7 @@ impl Engine {
     async fn rules_of(&self, job: &Job) -> Result<Ruled> {
         let pair = (job.status.effective.queue.clone(), job.spec.job_type.clone());
         let pairs = std::iter::once(&pair);
-        let ruling = Ruling::new(self.registry.book(), self.max_running, pairs);
+        let ruling = Ruling::new(self.registry.book(), self.starter.max_running(), pairs);
         let mut claims = ruling.claims();
         claims.values.extend(ruling.value(&job.spec));
         let of = claims.clone();

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use crate::auth::Caller;
 use crate::domain::limits::METRIC_TYPES_MAX;
 use crate::domain::{JobType, StateKind};
-use crate::telemetry::{Metrics, QueueDepth};
+use crate::telemetry::{Metrics, QueueDepth, QuotaLevel};
 
 use super::Engine;
 use super::error::Result;
 use super::queues::{self, Queue};
+use super::quotas::Quota;
 use super::summary::last_end;
 
 /// Successes that the last one is looked for among: ends need not follow the order of ids.
@@ -34,6 +36,15 @@ impl Engine {
             .collect();
         metrics.jobs_stored(&counts);
         metrics.queue_depths(&depths);
+        let book = self.registry.book();
+        metrics.circuits(book.breakers());
+        let used = self.quotas(&Caller::anonymous()).await?;
+        let level = |quota: Quota| QuotaLevel {
+            quota: quota.name,
+            used: quota.used,
+            limit: quota.spec.limit,
+        };
+        metrics.quotas(&used.into_iter().map(level).collect::<Vec<_>>());
         metrics.sessions(sessions.iter().filter(|session| session.end.is_none()).count());
         Ok(())
     }

@@ -171,7 +171,7 @@ impl Engine {
 /// would be wrong: it neither shows nor takes from the others.
 fn counted(filter: &JobFilter, counts: &[Count]) -> u64 {
     let of = |count: &&Count| {
-        (filter.types.is_empty() || filter.types.contains(&count.key.job_type))
+        filter.takes_type(&count.key.job_type)
             && (filter.queues.is_empty() || filter.queues.contains(&count.key.queue))
             && (filter.states.is_empty() || filter.states.contains(&count.state))
     };

@@ -1,8 +1,27 @@
 //! The server's own log of what happens to jobs: one line a change, after the commit.
 
-use crate::domain::Job;
+use crate::domain::circuit::CircuitChange;
+use crate::domain::ids::QuotaName;
 use crate::domain::machine::Effect;
 use crate::domain::status::StateKind;
+use crate::domain::{Job, JobType};
+
+/// The breaker of a type opened, stays open after a probe, or closed.
+pub(super) fn circuit(job_type: &JobType, change: CircuitChange) {
+    match change {
+        CircuitChange::Opened { next_probe_time } => tracing::warn!(
+            job.type = %job_type,
+            next_probe_time_us = next_probe_time.as_micros(),
+            "circuit breaker opened"
+        ),
+        CircuitChange::Closed => tracing::info!(job.type = %job_type, "circuit breaker closed"),
+    }
+}
+
+/// Nothing is left of a quota in this period.
+pub(super) fn exhausted(quota: &QuotaName) {
+    tracing::warn!(quota.name = %quota, "quota exhausted");
+}
 
 /// A job was made.
 pub(super) fn born(job: &Job) {

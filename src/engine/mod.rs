@@ -7,8 +7,11 @@
 //! Invariants: every use case takes the [`Caller`](crate::auth::Caller); nothing is answered before it
 //! is durable; no request's future runs database work.
 
+mod breakers;
+mod bulk;
 mod create;
 mod db;
+mod defaults;
 mod dispatch;
 mod error;
 mod explain;
@@ -27,6 +30,7 @@ mod queues;
 mod quotas;
 pub mod registry;
 mod replicas;
+mod retention;
 mod schedule;
 pub mod session;
 mod stats;
@@ -45,11 +49,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::domain::stats::FacetPolicy;
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
 use crate::watch::{Feed, Hub};
 
+pub use bulk::{BulkStart, BulkWish};
 pub use create::{Assignment, CreateJob, Started};
 pub use dispatch::Waiter;
 pub use error::{Error, Result};
@@ -61,7 +67,8 @@ pub use pipeline::{Adoption, Created};
 pub use queues::Queue;
 pub use quotas::Quota;
 pub use replicas::set_clock;
-pub use stats::{Figures, Stats, StatsFilter, Window};
+pub use retention::{LOOP as RETENTION_LOOP, PurgeJobs, Scribe, Whole};
+pub use stats::{FacetWindow, Figures, Lately, Stats, StatsFilter, Window};
 pub use summary::{Summary, SummaryQuery};
 pub use trigger::TriggerType;
 pub use types::{PutType, TypeFilter, TypeInfo};
@@ -70,7 +77,7 @@ pub use watch_jobs::{JobsWatch, Resume, Sent, Start, WatchJobs};
 pub use workers::{Worker, WorkerFilter, WorkerState, Workforce, percent};
 
 use db::Db;
-use dispatch::{Dispatcher, Line, Starter, StarterParts, Waiters};
+use dispatch::{Dispatcher, Line, Starter, Waiters};
 use info::Replica;
 use known::Known;
 use live::Live;
@@ -78,6 +85,7 @@ use log_lines::LogLines;
 use pipeline::{After, Cache, Pipeline};
 use registry::Registry;
 use replicas::{Ears, Herald};
+use retention::Keeping;
 use schedule::Agenda;
 use session::Sessions;
 
@@ -89,7 +97,7 @@ pub struct Nudges {
 }
 
 /// How the store is used.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Access {
     /// How long a caller waits for it.
     pub timeout: Duration,
@@ -97,6 +105,10 @@ pub struct Access {
     pub lanes: u32,
     /// Jobs that may run on all servers over it at once; 0 = no cap.
     pub max_running: u32,
+    /// What figures are kept by besides types and queues.
+    pub facets: Option<Arc<FacetPolicy>>,
+    /// Jobs that may wait in all; 0 = any number.
+    pub max_pending: u32,
 }
 
 /// What ends when.
@@ -126,6 +138,8 @@ pub struct Inner {
     pub(crate) tasks: Tasks,
     pub(crate) registry: Arc<Registry>,
     agenda: Agenda,
+    /// Jobs that may wait in all, as this server was told; 0 = any number.
+    max_pending: u32,
     /// Whether others write the store, too.
     shared: bool,
     board: LoopBoard,
@@ -140,12 +154,13 @@ pub struct Inner {
     cache: Arc<Cache>,
     line: Line,
     starter: Starter,
-    max_running: u32,
     waiters: Arc<Waiters>,
     known: Known,
     log_lines: Arc<LogLines>,
     ears: Arc<Ears>,
     herald: Herald,
+    facets: Option<Arc<FacetPolicy>>,
+    keeping: Keeping,
 }
 
 impl std::ops::Deref for Engine {
@@ -168,7 +183,7 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes, max_running } = access;
+        let Access { timeout: store_timeout, lanes, max_running, facets, max_pending } = access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
@@ -176,8 +191,7 @@ impl Engine {
         let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
         let registry = Arc::new(Registry::default());
-        let (nudges, health) = (Nudges::default(), Arc::new(Health::default()));
-        let ears = Arc::new(Ears::default());
+        let (nudges, health, ears) = (Nudges::default(), Arc::default(), Arc::new(Ears::default()));
         let herald = if is_shared { Herald::of_shared_store() } else { Herald::default() };
         let sessions = Arc::new(Sessions::new(session::Parts {
             live: Arc::clone(&live),
@@ -204,6 +218,7 @@ impl Engine {
             metrics: metrics.clone(),
             clock: clock.clone(),
             herald: herald.clone(),
+            facets: facets.clone(),
         });
         let pipeline = Pipeline::start(
             &pipeline::Parts {
@@ -213,6 +228,8 @@ impl Engine {
                 after: Arc::clone(&after),
                 metrics: metrics.clone(),
                 health: Arc::clone(&health),
+                registry: Arc::clone(&registry),
+                max_pending,
             },
             if is_shared { lanes as usize } else { 1 },
             store_timeout,
@@ -224,19 +241,8 @@ impl Engine {
             // It tells of the last commits, too.
             let telling = herald.clone().run(Arc::clone(&store), closed.clone());
             writer.spawn_vital("herald", &closed, telling);
-            let ears = Arc::clone(&ears).listen(Arc::clone(&store), feed.clone(), shutdown.clone());
-            tasks.spawn_vital("ears", &shutdown, ears);
+            listen(&ears, &store, &feed, tasks, &shutdown);
         }
-        let parts = StarterParts {
-            store: Arc::clone(&store),
-            clock: clock.clone(),
-            cache: Arc::clone(&cache),
-            after: Arc::clone(&after),
-            registry: Arc::clone(&registry),
-            max_running,
-        };
-        let (starter, granting) = Starter::new(parts, store_timeout);
-        tasks.spawn_vital("starter", &shutdown, granting.run(shutdown.clone()));
         let dispatcher = Dispatcher {
             store,
             clock: clock.clone(),
@@ -249,7 +255,7 @@ impl Engine {
             after,
             max_running,
         };
-        tasks.spawn_vital("dispatcher", &shutdown, dispatcher.run(shutdown.clone()));
+        let starter = dispatch(dispatcher, store_timeout, tasks, &shutdown);
         let replica = Replica { id: Uuid::new_v4(), start_time: clock.now() };
         Self(Arc::new(Inner {
             clock,
@@ -259,6 +265,7 @@ impl Engine {
             metrics,
             registry,
             agenda: Agenda::default(),
+            max_pending,
             shared: is_shared,
             shutdown,
             tasks: tasks.clone(),
@@ -273,12 +280,13 @@ impl Engine {
             cache,
             line,
             starter,
-            max_running,
             waiters,
             known: Known::default(),
             log_lines,
             ears,
             herald,
+            facets,
+            keeping: Keeping::default(),
         }))
     }
 
@@ -341,4 +349,29 @@ impl Engine {
     pub fn hub(&self) -> &Hub {
         &self.hub
     }
+}
+
+/// Starts the rounds; answers where starts of workers' own go.
+fn dispatch(
+    dispatcher: Dispatcher,
+    timeout: Duration,
+    tasks: &Tasks,
+    shutdown: &Shutdown,
+) -> Starter {
+    let (starter, granting) = dispatcher.starter(timeout);
+    tasks.spawn_vital("starter", shutdown, granting.run(shutdown.clone()));
+    tasks.spawn_vital("dispatcher", shutdown, dispatcher.run(shutdown.clone()));
+    starter
+}
+
+/// Starts to listen for what other servers do.
+fn listen(
+    ears: &Arc<Ears>,
+    store: &Arc<dyn Store>,
+    feed: &Feed,
+    tasks: &Tasks,
+    shutdown: &Shutdown,
+) {
+    let listening = Arc::clone(ears).listen(Arc::clone(store), feed.clone(), shutdown.clone());
+    tasks.spawn_vital("ears", shutdown, listening);
 }

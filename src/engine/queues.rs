@@ -44,12 +44,12 @@ pub(super) fn by_name(
             oldest_pending_age: None,
         }));
     };
-    for count in counts {
+    for count in counts.iter().filter(|count| !count.key.queue.is_reserved()) {
         queue(&count.key.queue, &|queue| {
             *queue.counts.entry(count.state).or_default() += count.stored;
         });
     }
-    for (name, _, ready) in oldest {
+    for (name, _, ready) in oldest.iter().filter(|(name, ..)| !name.is_reserved()) {
         queue(name, &|queue| {
             queue.oldest_pending_age = queue.oldest_pending_age.max(Some(now.since(*ready)));
         });

@@ -1,21 +1,28 @@
-//! Figures of groups of jobs, from counters and minute buckets, never from a scan.
+//! Figures of groups of jobs, from counters and buckets, never from a scan.
 //!
 //! A window covers every whole minute it touches, the running one included: nothing that happened
-//! within it is left out, and up to a minute more may be counted. Its rate is taken over what it
-//! covers, so that it is not off by that minute.
+//! within it is left out, and up to a minute more may be counted. The day begins with a whole hour, since
+//! minutes are summed up by hours. Rates are taken over what is covered, so they are not off by that.
+//!
+//! Of an owner or a label there are no counters ([`facets`]): its stored jobs are counted one by one, up
+//! to a bound, and what happened lately is known if the configuration asks for it.
+
+mod facets;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::auth::Caller;
 use crate::domain::session::Session;
-use crate::domain::stats::{Bucket, Count, Tally};
+use crate::domain::stats::{Bucket, Count, Tally, hour_of};
 use crate::domain::{Category, JobType, QueueName, SessionId, StateKind, Timestamp};
 
 use super::Engine;
 use super::error::Result;
 use super::registry::Rulebook;
 use super::workers::{Roster, Workforce};
+
+pub use facets::FacetWindow;
 
 /// Which jobs are counted: OR within a field, AND between fields, an empty field does not filter.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,6 +33,10 @@ pub struct StatsFilter {
     pub categories: Vec<Category>,
     /// Jobs in these queues.
     pub queues: Vec<QueueName>,
+    /// Jobs for this owner; empty for all.
+    pub owner: String,
+    /// Jobs with this label.
+    pub label: Option<(String, String)>,
     /// No type is of these categories.
     pub is_void: bool,
 }
@@ -39,21 +50,28 @@ pub struct Window {
     pub span: Duration,
 }
 
-/// Figures of one group of jobs.
+/// What happened in each window.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Figures {
-    /// Jobs now stored, by state.
-    pub counts: BTreeMap<StateKind, i64>,
-    /// Jobs that ever came to an end; never falls.
-    pub finished_total: i64,
-    /// How long the oldest ready job has waited.
-    pub oldest_pending_age: Option<Duration>,
+pub struct Lately {
     /// The last minute.
     pub minute: Window,
     /// The last hour.
     pub hour: Window,
     /// The last 24 hours.
     pub day: Window,
+}
+
+/// Figures of one group of jobs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Figures {
+    /// Jobs now stored, by state.
+    pub counts: BTreeMap<StateKind, i64>,
+    /// Jobs that ever came to an end; never falls. Zero of an owner or a label.
+    pub finished_total: i64,
+    /// How long the oldest ready job has waited.
+    pub oldest_pending_age: Option<Duration>,
+    /// What happened lately; unknown of an owner or a label.
+    pub lately: Option<Lately>,
 }
 
 /// Figures in all, by type and by queue.
@@ -67,18 +85,27 @@ pub struct Stats {
     pub by_type: BTreeMap<JobType, Figures>,
     /// The same by queue.
     pub by_queue: BTreeMap<QueueName, Figures>,
+    /// What happened lately to the jobs of an owner or a label: the hour and the day; known if figures are kept
+    /// by it and nothing else narrows them down.
+    pub facet: Option<[FacetWindow; 2]>,
+    /// Only the newest jobs of an owner or a label are counted, for there are too many.
+    pub is_capped: bool,
     /// The workers that could take them.
     pub workforce: Workforce,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 3600);
 
 impl StatsFilter {
     fn matches(&self, job_type: &JobType, queue: &QueueName) -> bool {
         !self.is_void
-            && (self.types.is_empty() || self.types.contains(job_type))
+            && (if self.types.is_empty() {
+                !job_type.is_reserved()
+            } else {
+                self.types.contains(job_type)
+            })
             && (self.queues.is_empty() || self.queues.contains(queue))
     }
 
@@ -117,6 +144,11 @@ fn covered(now: Timestamp, first_minute: i64) -> Duration {
     now.since(Timestamp::from_micros(first_minute.saturating_mul(60_000_000)))
 }
 
+/// The minute that the day begins with: that of a whole hour.
+pub(super) fn first_minute_of_day(now: Timestamp) -> i64 {
+    hour_of(first_minute(now, DAY)) * 60
+}
+
 /// The minutes that the three windows begin with.
 struct Starts {
     minute: i64,
@@ -129,25 +161,15 @@ impl Starts {
         Self {
             minute: first_minute(now, MINUTE),
             hour: first_minute(now, HOUR),
-            day: first_minute(now, DAY),
+            day: first_minute_of_day(now),
         }
     }
 }
 
-impl Figures {
+impl Lately {
     fn starting(now: Timestamp, starts: &Starts) -> Self {
         let window = |start| Window { tally: Tally::default(), span: covered(now, start) };
-        Self {
-            minute: window(starts.minute),
-            hour: window(starts.hour),
-            day: window(starts.day),
-            ..Self::default()
-        }
-    }
-
-    fn count(&mut self, count: &Count) {
-        *self.counts.entry(count.state).or_default() += count.stored;
-        self.finished_total += count.finished_total;
+        Self { minute: window(starts.minute), hour: window(starts.hour), day: window(starts.day) }
     }
 
     fn happened(&mut self, bucket: &Bucket, starts: &Starts) {
@@ -161,6 +183,17 @@ impl Figures {
                 window.tally.merge(&bucket.tally);
             }
         }
+    }
+}
+
+impl Figures {
+    fn starting(now: Timestamp, starts: &Starts) -> Self {
+        Self { lately: Some(Lately::starting(now, starts)), ..Self::default() }
+    }
+
+    fn count(&mut self, state: StateKind, stored: i64, finished_total: i64) {
+        *self.counts.entry(state).or_default() += stored;
+        self.finished_total += finished_total;
     }
 
     fn waits(&mut self, age: Duration) {
@@ -193,11 +226,18 @@ pub(super) fn add_up(filter: &StatsFilter, kept: &Kept, now: Timestamp) -> Stats
         add(stats.by_queue.entry(queue.clone()).or_insert_with(fresh));
     };
     for count in &kept.counts {
-        add(&count.key.job_type, &count.key.queue, &|figures| figures.count(count));
+        let of = |figures: &mut Figures| {
+            figures.count(count.state, count.stored, count.finished_total);
+        };
+        add(&count.key.job_type, &count.key.queue, &of);
     }
     for bucket in &kept.buckets {
         let key = &bucket.key;
-        add(&key.job_type, &key.queue, &|figures| figures.happened(bucket, &begin));
+        add(&key.job_type, &key.queue, &|figures| {
+            if let Some(lately) = &mut figures.lately {
+                lately.happened(bucket, &begin);
+            }
+        });
     }
     for (queue, job_type, ready) in &kept.oldest {
         add(job_type, queue, &|figures| figures.waits(now.since(*ready)));
@@ -210,7 +250,10 @@ impl Engine {
     pub async fn stats(&self, _caller: &Caller, filter: StatsFilter) -> Result<Stats> {
         let filter = filter.by_types(&self.registry.book());
         let now = self.clock.now();
-        let from = first_minute(now, DAY);
+        if filter.is_of_facet() {
+            return self.facet_stats(filter, now).await;
+        }
+        let from = first_minute_of_day(now);
         let kept = self
             .db
             .read(move |store| async move {
@@ -227,7 +270,7 @@ impl Engine {
 
     /// Workers and what they hold. What an attach of this process holds is known here; only other
     /// streams are looked up, and a unary session has exactly one job.
-    async fn workforce(&self, filter: &StatsFilter) -> Result<Workforce> {
+    pub(super) async fn workforce(&self, filter: &StatsFilter) -> Result<Workforce> {
         let mut roster = self.roster(self.clock.now()).await?;
         roster.sessions.retain(|session| filter.is_served_by(session));
         roster.waiting.retain(|waiter| filter.is_served_by(&waiter.session(roster.now)));

@@ -14,10 +14,11 @@ use crate::domain::stats::{Bucket, Count};
 use crate::domain::{Category, Job, JobFilter, JobType, StateKind, Timestamp};
 use crate::store::ListQuery;
 
+use super::Engine;
 use super::error::{Error, Result};
 use super::registry::{Definition, Rulebook};
-use super::stats::first_minute;
-use super::{Engine, TypeInfo};
+use super::stats::{first_minute, first_minute_of_day};
+use super::types::circuit;
 
 /// A wish for summaries.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -66,7 +67,7 @@ impl Summary {
         now: Timestamp,
     ) -> Self {
         let schedule = definition.and_then(|definition| definition.active_schedule());
-        let circuit = definition.and_then(|it| TypeInfo::declared(it, book).circuit);
+        let circuit = circuit(job_type, book);
         Self {
             job_type: job_type.clone(),
             declared: definition.map(|definition| definition.declared.spec.clone()),
@@ -88,7 +89,6 @@ const TYPICAL_OF: usize = RECENT_RUNS_MAX;
 /// Types that are read at the same time.
 const TYPES_AT_ONCE: usize = 8;
 const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The middle one of these run times; of an even number the mean of the two in the middle.
 pub(super) fn median(mut runs: Vec<Duration>) -> Option<Duration> {
@@ -123,7 +123,7 @@ pub(super) fn by_type(
     let mut summaries = BTreeMap::new();
     let types: BTreeSet<&JobType> = query.types.iter().collect();
     let wanted = |job_type: &JobType| {
-        (types.is_empty() || types.contains(job_type))
+        (if types.is_empty() { !job_type.is_reserved() } else { types.contains(job_type) })
             && (query.categories.is_empty() || book.is_of(job_type, &query.categories))
     };
     for (job_type, definition) in book.types.iter().filter(|(job_type, _)| wanted(job_type)) {
@@ -138,7 +138,7 @@ pub(super) fn by_type(
             *summary.counts.entry(count.state).or_default() += count.stored;
         }
     }
-    let (hour, day) = (first_minute(now, HOUR), first_minute(now, DAY));
+    let (hour, day) = (first_minute(now, HOUR), first_minute_of_day(now));
     for bucket in buckets {
         if let Some(summary) = summaries.get_mut(&bucket.key.job_type) {
             let failed = |from| if bucket.minute >= from { bucket.tally.failed } else { 0 };
@@ -153,7 +153,7 @@ impl Engine {
     /// How each type does that is declared or ever had a job, by name.
     pub async fn summaries(&self, _caller: &Caller, query: SummaryQuery) -> Result<Vec<Summary>> {
         let now = self.clock.now();
-        let from = first_minute(now, DAY);
+        let from = first_minute_of_day(now);
         let (counts, buckets) = self
             .db
             .read(

@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::auth::Caller;
-use crate::domain::circuit::CircuitSpec;
 use crate::domain::job::Trigger;
-use crate::domain::job_type::gate::{self, Standing, TriggerRefusal, circuit_of};
+use crate::domain::job_type::gate::{self, Standing, TriggerRefusal};
 use crate::domain::job_type::{Draft, TypeState};
 use crate::domain::{Job, JobSpec, JobType, QueueName};
 use crate::store::{Claims, RequestKey, RuleKey, RuleKind};
@@ -81,8 +80,8 @@ impl Engine {
         };
         let circuit = info.circuit.clone().unwrap_or_default();
         let state = TypeState { circuit, ..TypeState::default() };
-        let nothing = CircuitSpec::default();
-        let circuit = circuit_of(Some(&info.spec), &nothing);
+        let book = self.registry.book();
+        let circuit = book.circuit(&job_type);
         let checked = gate::trigger(&info.spec, circuit, &state, standing, self.clock.now());
         checked.map_err(|refusal| match refusal {
             TriggerRefusal::TypeNotDeclared => Error::TypeNotDeclared(job_type),

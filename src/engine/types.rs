@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use crate::auth::Caller;
 use crate::domain::circuit::{CircuitSpec, CircuitState};
-use crate::domain::job_type::gate::circuit_of;
 use crate::domain::job_type::{JobTypeSpec, TypeOrigin};
 use crate::domain::limits::TYPES_MAX;
 use crate::domain::schedule::{Nominal, Schedule, cursor_after_change};
@@ -55,19 +54,24 @@ pub struct TypeInfo {
     pub times: Option<(Timestamp, Timestamp)>,
     /// How its breaker stands, if it has one.
     pub circuit: Option<CircuitState>,
+    /// That breaker, if it is the one of all types without one of their own.
+    pub default_circuit: Option<CircuitSpec>,
 }
 
 impl TypeInfo {
     /// A type that is known from jobs alone.
     #[must_use]
-    pub fn observed(job_type: JobType) -> Self {
+    pub fn observed(job_type: JobType, book: &Rulebook) -> Self {
+        let circuit = circuit(&job_type, book);
+        let default_circuit = circuit.as_ref().map(|_| book.defaults.what.circuit.clone());
         Self {
             spec: JobTypeSpec::new(job_type),
             payload: None,
             origin: TypeOrigin::Observed,
             revision: 0,
             times: None,
-            circuit: None,
+            circuit,
+            default_circuit,
         }
     }
 
@@ -75,8 +79,9 @@ impl TypeInfo {
     #[must_use]
     pub fn declared(definition: &Definition, book: &Rulebook) -> Self {
         let Declared { spec, payload, create_time, update_time } = definition.declared.clone();
-        let circuit = (circuit_of(Some(&spec), &CircuitSpec::default()).max_failures > 0)
-            .then(|| book.circuits.get(&spec.job_type).cloned().unwrap_or_default());
+        let circuit = circuit(&spec.job_type, book);
+        let inherits = spec.circuit.is_none() && circuit.is_some();
+        let default_circuit = inherits.then(|| book.defaults.what.circuit.clone());
         Self {
             spec,
             payload,
@@ -84,6 +89,7 @@ impl TypeInfo {
             revision: definition.revision,
             times: Some((create_time, update_time)),
             circuit,
+            default_circuit,
         }
     }
 
@@ -92,6 +98,12 @@ impl TypeInfo {
     pub fn can_trigger(&self) -> bool {
         self.origin == TypeOrigin::Declared && !self.spec.disabled
     }
+}
+
+/// How the breaker of a type stands, if it has one.
+pub(super) fn circuit(job_type: &JobType, book: &Rulebook) -> Option<CircuitState> {
+    let has_one = book.circuit(job_type).max_failures > 0;
+    has_one.then(|| book.circuits.get(job_type).cloned().unwrap_or_default())
 }
 
 fn keys(job_type: &JobType) -> Vec<RuleKey> {
@@ -176,7 +188,7 @@ impl Engine {
         }
         let counts = self.db.read(|store| async move { store.counts().await }).await?;
         if counts.iter().any(|count| count.key.job_type == *job_type) {
-            return Ok(TypeInfo::observed(job_type.clone()));
+            return Ok(TypeInfo::observed(job_type.clone(), &self.registry.book()));
         }
         Err(Error::TypeNotFound(job_type.clone()))
     }
@@ -195,10 +207,11 @@ impl Engine {
         let counts = self.db.read(|store| async move { store.counts().await }).await?;
         let book = self.registry.book();
         let seen: BTreeSet<&JobType> = counts.iter().map(|count| &count.key.job_type).collect();
+        let seen = seen.into_iter().filter(|name| !name.is_reserved());
         let names: BTreeSet<&JobType> = book.types.keys().chain(seen).collect();
         let types = names.into_iter().map(|name| match book.types.get(name) {
             Some(definition) => TypeInfo::declared(definition, &book),
-            None => TypeInfo::observed(name.clone()),
+            None => TypeInfo::observed(name.clone(), &book),
         });
         let wanted = |info: &TypeInfo| {
             let category = info.spec.category.as_ref();

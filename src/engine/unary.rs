@@ -1,11 +1,13 @@
 //! The twins of the worker stream for scripts: one call at a time, each assignment in a session of its
 //! own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::auth::Caller;
+use crate::domain::ids::QuotaName;
 use crate::domain::limits::REPORT_INTERVAL_UNWATCHED;
-use crate::domain::machine::Refusal;
+use crate::domain::machine::{Command, Refusal};
 use crate::domain::{CancelRequest, Job, JobId, LogBatch, LogEntry, Progress, ResourceUsage};
 use crate::store::SessionWrite;
 
@@ -33,6 +35,8 @@ pub struct JobReport {
     pub logs: Vec<LogEntry>,
     /// What it uses.
     pub usage: Option<ResourceUsage>,
+    /// What it used of quotas so far.
+    pub used: BTreeMap<QuotaName, u64>,
     /// The lease from now on, if it is to change.
     pub lease_ttl: Option<Duration>,
 }
@@ -68,7 +72,10 @@ impl Engine {
 
     /// Takes a report and renews the lease.
     pub async fn report(&self, _caller: &Caller, report: JobReport) -> Result<Reported> {
-        let JobReport { job_id, lease_epoch, seq, progress, logs, usage, lease_ttl } = report;
+        let JobReport { job_id, lease_epoch, seq, progress, logs, usage, used, lease_ttl } = report;
+        if !used.is_empty() {
+            self.command(job_id, Command::ReportUse { lease_epoch, used }).await?;
+        }
         let of = Adoption { job_id, lease_epoch };
         let fence = self.pipeline.ask(|reply| Work::Fence { of, reply });
         let job = if logs.is_empty() {
@@ -131,6 +138,24 @@ impl Engine {
             state: job.status.kind(),
         };
         Err(Error::Refused { job_id: job.id, refusal })
+    }
+
+    /// Takes the end of an execution, with what it used of quotas.
+    pub async fn finish_used(
+        &self,
+        caller: &Caller,
+        (job_id, lease_epoch): (JobId, i64),
+        used: BTreeMap<QuotaName, u64>,
+        outcome: Outcome,
+    ) -> Result<Job> {
+        if !used.is_empty() {
+            match self.command(job_id, Command::ReportUse { lease_epoch, used }).await {
+                // An end that is told again comes after its use was settled: its own answer counts.
+                Ok(_) | Err(Error::Refused { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.finish(caller, job_id, lease_epoch, outcome).await
     }
 
     /// Takes the end of an execution.

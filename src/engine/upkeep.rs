@@ -15,6 +15,7 @@ use crate::store::{Orphan, Prune, SessionWrite};
 use super::Engine;
 use super::error::{Error, Result};
 use super::pipeline::Work;
+use super::stats::{HOUR, first_minute};
 
 impl Engine {
     /// Writes the newest progress of every job that reported since the last time.
@@ -174,6 +175,14 @@ impl Engine {
             limit: LOOP_ROWS_MAX,
         };
         self.loop_db.read(move |store| async move { store.prune(prune).await }).await
+    }
+
+    /// Sums up minutes by their hours, once no window of an hour touches any of them.
+    pub async fn roll_up(&self) -> Result<u64> {
+        let before = first_minute(self.clock.now(), HOUR).div_euclid(60) * 60;
+        self.loop_db
+            .read(move |store| async move { store.roll_up(before, LOOP_ROWS_MAX).await })
+            .await
     }
 
     /// Keeps the attached sessions: renewals, deliveries, heartbeats. Answers 0: it leaves no backlog.

@@ -1,6 +1,7 @@
 //! AdminService: what operators look at, and what they set.
 
 mod info;
+mod purge;
 mod workers;
 
 use tonic::{Request, Response, Status};
@@ -12,7 +13,7 @@ use crate::proto::v1;
 use crate::proto::v1::admin_service_server::AdminService;
 
 use super::caller::caller;
-use super::convert::{queue, quota, stats, time};
+use super::convert::{defaults, queue, quota, stats, time};
 use super::status::{invalid, to_status};
 
 /// Answers AdminService.
@@ -70,6 +71,15 @@ impl AdminService for AdminApi {
         let info = self.engine.info(&caller(&request)).await;
         Ok(Response::new(info::to_proto(&info)))
     }
+
+    async fn purge_jobs(
+        &self,
+        request: Request<v1::PurgeJobsRequest>,
+    ) -> Result<Response<v1::PurgeJobsResponse>, Status> {
+        let caller = caller(&request);
+        purge::purge(&self.engine, &caller, request.into_inner()).await.map(Response::new)
+    }
+
     async fn update_queue(
         &self,
         request: Request<v1::UpdateQueueRequest>,
@@ -82,6 +92,29 @@ impl AdminService for AdminApi {
         let updated = self.engine.update_queue(&caller, &change.name, apply).await;
         let queue = Some(shown(&updated.map_err(to_status)?));
         Ok(Response::new(v1::UpdateQueueResponse { queue }))
+    }
+
+    async fn get_defaults(
+        &self,
+        request: Request<v1::GetDefaultsRequest>,
+    ) -> Result<Response<v1::GetDefaultsResponse>, Status> {
+        let held = self.engine.defaults(&caller(&request)).await.map_err(to_status)?;
+        let defaults = Some(defaults::to_proto(&held));
+        Ok(Response::new(v1::GetDefaultsResponse { defaults }))
+    }
+
+    async fn update_defaults(
+        &self,
+        request: Request<v1::UpdateDefaultsRequest>,
+    ) -> Result<Response<v1::UpdateDefaultsResponse>, Status> {
+        let caller = caller(&request);
+        let mut wrong = Violations::default();
+        let change = defaults::from_proto(request.into_inner(), &mut wrong);
+        let change = change.ok_or_else(|| invalid(wrong))?;
+        let apply = |held: &mut _| change.apply(held);
+        let updated = self.engine.update_defaults(&caller, apply).await.map_err(to_status)?;
+        let defaults = Some(defaults::to_proto(&updated));
+        Ok(Response::new(v1::UpdateDefaultsResponse { defaults }))
     }
 
     async fn put_quota(

@@ -1,5 +1,6 @@
 //! JobService: what clients do with jobs. Each group of calls has a file of its own.
 
+mod bulk;
 mod create;
 mod explain;
 mod list;
@@ -112,6 +113,30 @@ impl JobService for JobApi {
     ) -> Result<Response<v1::DeleteJobResponse>, Status> {
         let caller = caller(&request);
         one::delete(&self.engine, &caller, &request.into_inner()).await.map(Response::new)
+    }
+
+    async fn bulk_cancel_jobs(
+        &self,
+        request: Request<v1::BulkCancelJobsRequest>,
+    ) -> Result<Response<v1::BulkCancelJobsResponse>, Status> {
+        let caller = caller(&request);
+        bulk::cancel(&self.engine, &caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn bulk_retry_jobs(
+        &self,
+        request: Request<v1::BulkRetryJobsRequest>,
+    ) -> Result<Response<v1::BulkRetryJobsResponse>, Status> {
+        let caller = caller(&request);
+        bulk::retry(&self.engine, &caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn bulk_delete_jobs(
+        &self,
+        request: Request<v1::BulkDeleteJobsRequest>,
+    ) -> Result<Response<v1::BulkDeleteJobsResponse>, Status> {
+        let caller = caller(&request);
+        bulk::delete(&self.engine, &caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn list_job_logs(

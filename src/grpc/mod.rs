@@ -11,6 +11,7 @@
 
 pub mod admin_service;
 pub mod ageing;
+pub mod archive;
 mod arrival;
 pub mod caller;
 pub mod convert;

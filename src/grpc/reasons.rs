@@ -29,6 +29,7 @@ pub enum Reason {
     RequestIdReused,
     LimitExceeded,
     RateLimited,
+    ArchiveFailed,
     ServerDraining,
     StreamAged,
     StoreUnavailable,
@@ -162,7 +163,7 @@ pub const ROWS: &[Row] = &[
         reason: Reason::CircuitOpen,
         name: "CIRCUIT_OPEN",
         code: Code::FailedPrecondition,
-        details: "metadata type, next_probe_time_micros; PreconditionFailure",
+        details: "metadata type, next_probe_time, next_probe_time_micros; PreconditionFailure, RetryInfo",
         meaning: "The type failed so often that it is left alone for a while.",
         caller: "Try again at the time in the metadata.",
         operator: "See why its jobs fail; it closes with the first that succeeds.",
@@ -244,11 +245,14 @@ pub const ROWS: &[Row] = &[
         reason: Reason::LimitExceeded,
         name: "LIMIT_EXCEEDED",
         code: Code::ResourceExhausted,
-        details: "metadata what, limit; QuotaFailure; RetryInfo where it passes",
-        meaning: "A bound is reached: the size of a message, the number of types; for StartJob, the cap on \
-                  running jobs of its queue or of all, or a quota.",
-        caller: "Ask for less, or later if there is a RetryInfo.",
-        operator: "Nothing; GetServerInfo lists the bounds.",
+        details: "metadata what, limit; QuotaFailure; with a full queue, server or quota metadata queue, pending, \
+                   quota; RetryInfo",
+        meaning: "A bound is reached: the size of a message, the number of types, the jobs that may wait \
+                  in a queue or in all; for StartJob, the jobs that may run in its queue or in all, or a quota.",
+        caller: "With RetryInfo repeat after that time. Else ask for less, and do not repeat the call \
+                 unchanged.",
+        operator: "Where jobs wait: more workers, or a larger max_pending. Where they run: a larger max_running. \
+                   Else nothing; GetServerInfo lists the bounds.",
     },
     Row {
         reason: Reason::RateLimited,
@@ -261,6 +265,15 @@ pub const ROWS: &[Row] = &[
         caller: "Repeat after the time in RetryInfo.",
         operator: "Often: more workers, or fewer reports from each; for callers behind one proxy, raise \
                    `--max-calls-per-peer`, see TRANSPORT.md.",
+    },
+    Row {
+        reason: Reason::ArchiveFailed,
+        name: "ARCHIVE_FAILED",
+        code: Code::Unavailable,
+        details: "RetryInfo",
+        meaning: "The archive (`--archive`) cannot be written. What was not written down was not taken away.",
+        caller: "Try again when the disk of the archive takes files again.",
+        operator: "Look after the folder of the archive: its disk is full, gone or read-only.",
     },
     Row {
         reason: Reason::ServerDraining,

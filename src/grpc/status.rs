@@ -8,9 +8,11 @@ use tonic_types::pb;
 use uuid::Uuid;
 
 use crate::domain::admission::Hold;
+use crate::domain::bulk::TooMany;
 use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::machine::{CommandKind, Refusal, table};
 use crate::domain::validate::Violations;
+use crate::domain::written;
 use crate::domain::{JobId, JobType, QueueName};
 use crate::engine;
 use crate::store;
@@ -30,11 +32,17 @@ const RETRY_DRAINING: Duration = Duration::from_secs(1);
 const RETRY_AGED: Duration = Duration::from_millis(100);
 /// When to try again if the store fails: sooner only adds to its load.
 const RETRY_STORE: Duration = Duration::from_secs(1);
+/// When to try again if the archive cannot be written: somebody has to look after it first.
+const RETRY_ARCHIVE: Duration = Duration::from_secs(60);
 /// When to try again if too much is under way: a commit or two later.
 const RETRY_RATE: Duration = Duration::from_millis(100);
 
 /// When to try again to start a job that a rule holds whose end nobody knows: when another one may have ended.
 const RETRY_HELD: Duration = Duration::from_secs(1);
+/// When to try again if as many jobs wait as may: some must start before.
+const RETRY_FULL: Duration = Duration::from_secs(5);
+/// A breaker's probe may come up at any moment from now on: not sooner than this.
+const RETRY_PROBE: Duration = Duration::from_secs(1);
 
 /// The status of an error, with all its facts. Logs the error if the fault is the service's.
 #[must_use]
@@ -76,14 +84,29 @@ pub fn to_status(error: engine::Error) -> Status {
         }
         E::Invalid(violations) => Answer::violations(&violations),
         E::LimitExceeded { what, limit } => Answer::quota(Reason::LimitExceeded, what, limit),
+        E::TooManyPending { queue, full } => {
+            let limit = u64::from(full.max_pending);
+            let answer = match &queue {
+                Some(queue) => Answer::full(&format!("queue:{queue}"), limit, message)
+                    .fact("queue", queue.as_str()),
+                None => Answer::full("server", limit, message),
+            };
+            answer.fact("pending", full.pending.to_string()).retry(RETRY_FULL)
+        }
         E::TooManyMatch { count, limit } => {
             Answer::quota(Reason::LimitExceeded, "jobs watched at once", limit)
+                .fact("count", count.to_string())
+                .saying(message)
+        }
+        E::MoreThanExpected(TooMany { count, expected_max }) => {
+            Answer::quota(Reason::LimitExceeded, "jobs that were expected", expected_max)
                 .fact("count", count.to_string())
                 .saying(message)
         }
         E::RateLimited { what, limit } => {
             Answer::quota(Reason::RateLimited, what, limit).retry(RETRY_RATE)
         }
+        E::Archive(_) => Answer::new(Reason::ArchiveFailed, message).retry(RETRY_ARCHIVE),
         E::SessionSuperseded => Answer::new(Reason::SessionSuperseded, message),
         E::Draining => Answer::new(Reason::ServerDraining, message).retry(RETRY_DRAINING),
         E::StreamAged => Answer::new(Reason::StreamAged, message).retry(RETRY_AGED),
@@ -188,10 +211,12 @@ fn cannot_trigger(
         TriggerRefusal::QueuePaused { .. } => {
             answer(Reason::QueuePaused).fact("queue", queue.as_str()).unmet("queue", queue)
         }
-        TriggerRefusal::CircuitOpen { next_probe_time } => {
+        TriggerRefusal::CircuitOpen { next_probe_time, wait } => {
             let micros = next_probe_time.as_micros().to_string();
             answer(Reason::CircuitOpen)
                 .fact("next_probe_time_micros", micros)
+                .fact("next_probe_time", written::moment_shown(*next_probe_time))
+                .retry((*wait).max(RETRY_PROBE))
                 .unmet("type", job_type)
         }
     }
@@ -309,7 +334,10 @@ fn log(error: &engine::Error) {
         | E::Invalid(_)
         | E::LimitExceeded { .. }
         | E::TooManyMatch { .. }
+        | E::TooManyPending { .. }
+        | E::MoreThanExpected(_)
         | E::RateLimited { .. }
+        | E::Archive(_)
         | E::SessionSuperseded
         | E::StreamAged
         | E::Store(store::Error::Rejected(_) | store::Error::Corrupt { .. }) => {}

@@ -36,7 +36,8 @@ pub(super) fn update_from_wire(
     } else {
         wrong.add(
             "update.report",
-            "must be one of progress, logs, resource_usage, succeeded, failed, cancelled, released",
+            "must be one of progress, logs, resource_usage, quota_use, succeeded, failed, cancelled, \
+             released",
         );
         None
     };
@@ -91,9 +92,9 @@ fn kind_from_wire(report: Report, now: Timestamp, wrong: &mut Violations) -> Opt
             let (error, retry_delay, progress) = (error?, delay?, transpose(progress)?);
             Some(UpdateKind::Outcome(Outcome::Failed { error, retry_delay, progress }))
         }
-        Report::QuotaUse(_) => {
-            wrong.add("update.quota_use", "is not counted yet: leave it out");
-            None
+        Report::QuotaUse(said) => {
+            let at = convert::Path::root("update.quota_use");
+            convert::quota::used(&said, at, wrong).map(|used| UpdateKind::Used([used].into()))
         }
         Report::Cancelled(_) => Some(UpdateKind::Outcome(Outcome::Cancelled)),
         Report::Released(released) => {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::config::Periods;
-use crate::engine::{Engine, Result};
+use crate::engine::{Engine, RETENTION_LOOP, Result};
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 
 use driver::{Driver, Rest, Step};
@@ -81,8 +81,17 @@ pub fn start(
         Some(engine.schedules_changed()),
         Some(Box::new(move |most| until.until_schedule(most))),
     );
+    drive(
+        "breaker_keeper",
+        periods.poll,
+        step(engine, |e| async move { e.settle_probes().await }),
+        None,
+    );
     drive("log_trimmer", periods.logs, step(engine, |e| async move { e.trim_logs().await }), None);
+    drive("stats_roller", periods.prune, step(engine, |e| async move { e.roll_up().await }), None);
     drive("pruner", periods.prune, step(engine, |e| async move { e.prune().await }), None);
+    let retain = step(engine, |e| async move { e.retain().await });
+    drive(RETENTION_LOOP, periods.retention, retain, None);
     if !engine.is_shared() {
         return;
     }

@@ -19,6 +19,8 @@ pub struct LoopStatus {
     pub last_run_time: Option<Timestamp>,
     /// What came of it: rows handled, or an error.
     pub last_result: Option<Result<u64, String>>,
+    /// What it has to say of its work, for people; empty of most.
+    pub said: String,
 }
 
 /// The loops by name. Cheap to clone.
@@ -28,7 +30,13 @@ pub struct LoopBoard(Arc<Mutex<BTreeMap<&'static str, LoopStatus>>>);
 impl LoopBoard {
     /// Notes that a loop exists.
     pub fn announce(&self, name: &'static str, period: Duration) {
-        let status = LoopStatus { name, period, last_run_time: None, last_result: None };
+        let status = LoopStatus {
+            name,
+            period,
+            last_run_time: None,
+            last_result: None,
+            said: String::new(),
+        };
         self.0.lock().insert(name, status);
     }
 
@@ -37,6 +45,13 @@ impl LoopBoard {
         if let Some(status) = self.0.lock().get_mut(name) {
             status.last_run_time = Some(at);
             status.last_result = Some(result);
+        }
+    }
+
+    /// Notes what a loop has to say of its work, for people.
+    pub fn tell(&self, name: &'static str, words: String) {
+        if let Some(status) = self.0.lock().get_mut(name) {
+            status.said = words;
         }
     }
 

@@ -1,13 +1,15 @@
 //! One atomic commit: decisions as data, each with the revision and epoch it was decided on, and what
 //! became of them.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::job::Job;
 use crate::domain::logs::LogBatch;
 use crate::domain::progress::{Progress, ResourceUsage};
 use crate::domain::session::{EndReason, Session};
-use crate::domain::stats::Changes;
+use crate::domain::stats::{Changes, FacetPolicy};
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{BatchId, JobId, Position, QueueName, SessionId, Timestamp};
 
@@ -210,6 +212,11 @@ pub struct Batch {
     pub sessions: Vec<SessionWrite>,
     /// Rules, at most one write for each: if one misses its guard, nothing of the batch is written.
     pub rules: Vec<RuleWrite>,
+    /// What figures are kept by besides types and queues.
+    pub facets: Option<Arc<FacetPolicy>>,
+    /// Jobs in `writes` whose change the rules were decided on: if the guard of one of them misses, all
+    /// rules do.
+    pub rules_hang_on: BTreeSet<JobId>,
 }
 
 impl Batch {
@@ -226,6 +233,8 @@ impl Batch {
             progress: Vec::new(),
             sessions: Vec::new(),
             rules: Vec::new(),
+            facets: None,
+            rules_hang_on: BTreeSet::new(),
         }
     }
 
@@ -239,6 +248,15 @@ impl Batch {
             && self.progress.is_empty()
             && self.sessions.is_empty()
             && self.rules.is_empty()
+    }
+
+    /// Its rules, if one of the writes that they were decided on is among those that missed.
+    pub(super) fn rules_missed_by(&self, writes: &[Written]) -> Vec<RuleKey> {
+        let on = |id: &JobId| self.rules_hang_on.contains(id);
+        let written = self.writes.iter().map(|write| &write.job.id).zip(writes);
+        let missed = written.into_iter().any(|(id, written)| on(id) && *written != Written::Done);
+        let rules = self.rules.iter().filter(|_| missed);
+        rules.map(|write| write.key.clone()).collect()
     }
 }
 

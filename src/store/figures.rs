@@ -1,12 +1,15 @@
-//! What a batch adds to counters and minute buckets, summed before it is written.
+//! What a batch adds to counters and buckets, summed before it is written; and buckets put together again
+//! from their rows.
 
 use std::collections::BTreeMap;
 
-use crate::domain::stats::{Changes, StatKey, Tally};
+use crate::domain::stats::{
+    Bucket, Changes, Facet, FacetPolicy, FacetTally, StatKey, Tally, hour_of, slot_of,
+};
 use crate::domain::status::StateKind;
 use crate::domain::{Job, QueueName};
 
-use super::{JobDelete, JobWrite, NewJob};
+use super::{Batch, JobDelete, JobWrite, NewJob};
 
 /// A signed change of one counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -19,21 +22,30 @@ pub(super) struct Delta {
 
 /// Sums of what passed.
 #[derive(Debug, Default)]
-pub(super) struct Figures {
+pub(super) struct Figures<'a> {
     /// By key and state.
     pub counts: BTreeMap<(StatKey, StateKind), Delta>,
     /// By minute and key.
     pub tallies: BTreeMap<(i64, StatKey), Tally>,
+    /// By slot and facet.
+    pub facets: BTreeMap<(i64, Facet), FacetTally>,
+    policy: Option<&'a FacetPolicy>,
 }
 
-impl Figures {
-    /// What these add.
-    pub(super) fn of<'a>(
-        creates: impl Iterator<Item = &'a NewJob>,
-        writes: impl Iterator<Item = &'a JobWrite>,
-        deletes: impl Iterator<Item = &'a JobDelete>,
+impl<'a> Figures<'a> {
+    /// What a batch adds of which nothing passed yet.
+    pub(super) fn empty(batch: &'a Batch) -> Self {
+        Self { policy: batch.facets.as_deref(), ..Self::default() }
+    }
+
+    /// What these parts of a batch add.
+    pub(super) fn of<'p>(
+        batch: &'a Batch,
+        creates: impl Iterator<Item = &'p NewJob>,
+        writes: impl Iterator<Item = &'p JobWrite>,
+        deletes: impl Iterator<Item = &'p JobDelete>,
     ) -> Self {
-        let mut figures = Self::default();
+        let mut figures = Self::empty(batch);
         creates.for_each(|new| figures.create(new));
         writes.for_each(|write| figures.write(write));
         deletes.for_each(|delete| figures.delete(delete));
@@ -56,6 +68,11 @@ impl Figures {
     /// Counts a job that went.
     pub(super) fn delete(&mut self, delete: &JobDelete) {
         self.delta(key(&delete.job, None), delete.job.status.kind()).stored -= 1;
+    }
+
+    /// Counts a job that went, of which only this is known.
+    pub(super) fn gone(&mut self, key: StatKey, state: StateKind) {
+        self.delta(key, state).stored -= 1;
     }
 
     /// The counters that moved.
@@ -81,6 +98,11 @@ impl Figures {
                 }
             }
             self.tallies.entry((minute, key(job, None))).or_default().merge(tally);
+            let small = FacetTally::from(tally);
+            let facets = self.policy.map(|policy| policy.facets(&job.spec)).unwrap_or_default();
+            for facet in facets.into_iter().filter(|_| small != FacetTally::default()) {
+                self.facets.entry((slot_of(minute), facet)).or_default().merge(&small);
+            }
         }
     }
 }
@@ -89,5 +111,63 @@ fn key(job: &Job, queue: Option<&QueueName>) -> StatKey {
     StatKey {
         job_type: job.spec.job_type.clone(),
         queue: queue.unwrap_or(&job.status.effective.queue).clone(),
+    }
+}
+
+/// Buckets from their rows, in any order and with several to a bucket.
+pub(super) fn buckets(rows: impl IntoIterator<Item = (i64, StatKey, Tally)>) -> Vec<Bucket> {
+    let mut sums: BTreeMap<(i64, StatKey), Tally> = BTreeMap::new();
+    for (minute, key, tally) in rows {
+        sums.entry((minute, key)).or_default().merge(&tally);
+    }
+    sums.into_iter().map(|((minute, key), tally)| Bucket { key, minute, tally }).collect()
+}
+
+/// Sums of minutes by the hour.
+pub(super) fn hours(minutes: Vec<Bucket>) -> BTreeMap<(i64, StatKey), Tally> {
+    let mut sums: BTreeMap<(i64, StatKey), Tally> = BTreeMap::new();
+    for Bucket { key, minute, tally } in minutes {
+        sums.entry((hour_of(minute), key)).or_default().merge(&tally);
+    }
+    sums
+}
+
+/// The number that stands in a column.
+pub(super) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// The numbers of a facet's tally, in the order of their columns: created, succeeded, failed, cancelled,
+/// skipped, started, waited, ended, ran (times in microseconds).
+pub(super) fn columns(tally: &FacetTally) -> [i64; 9] {
+    let micros = |span: std::time::Duration| i64::try_from(span.as_micros()).unwrap_or(i64::MAX);
+    [
+        signed(tally.created),
+        signed(tally.succeeded),
+        signed(tally.failed),
+        signed(tally.cancelled),
+        signed(tally.skipped),
+        signed(tally.started),
+        micros(tally.waited),
+        signed(tally.ended),
+        micros(tally.ran),
+    ]
+}
+
+/// The tally of a facet's columns.
+pub(super) fn facet_tally(columns: [i64; 9]) -> FacetTally {
+    let [created, succeeded, failed, cancelled, skipped, started, waited, ended, ran] =
+        columns.map(|number| u64::try_from(number).unwrap_or(0));
+    let span = std::time::Duration::from_micros;
+    FacetTally {
+        created,
+        succeeded,
+        failed,
+        cancelled,
+        skipped,
+        started,
+        waited: span(waited),
+        ended,
+        ran: span(ran),
     }
 }

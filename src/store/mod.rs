@@ -19,6 +19,7 @@ mod names;
 mod open;
 mod passed;
 pub mod postgres;
+mod purge;
 mod query;
 mod rows;
 mod rules;
@@ -34,7 +35,7 @@ use crate::domain::job::Job;
 use crate::domain::limits::LOOP_ROWS_MAX;
 use crate::domain::logs::LogRow;
 use crate::domain::session::Session;
-use crate::domain::stats::{Bucket, Count};
+use crate::domain::stats::{Bucket, Count, Facet, FacetTally};
 use crate::domain::status::{Attempt, State, StateKind};
 use crate::domain::{
     BatchId, InstanceId, JobId, JobType, Origin, Position, QueueName, SessionId, Timestamp,
@@ -46,8 +47,9 @@ pub use batch::{
 };
 pub use error::{Error, Result};
 pub use open::{Migrations, OpenError, Options, is_shared, migrate, open};
+pub use purge::{Ended, EndedLine, EndedQuery, PurgeBatch, Purged};
 pub use query::{
-    Caught, ChangesSince, KeyCap, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready,
+    Caught, Census, ChangesSince, KeyCap, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready,
     RemovedJob, StoreInfo,
 };
 pub use rules::{Rule, RuleKey, RuleKind, RuleWrite};
@@ -138,8 +140,26 @@ pub trait Store: Send + Sync + 'static {
     async fn session(&self, id: SessionId) -> Result<Option<Session>>;
     /// Every counter.
     async fn counts(&self) -> Result<Vec<Count>>;
-    /// Minute buckets from this minute on.
+    /// How many jobs wait in each queue where some do, as the counters say.
+    async fn pending(&self) -> Result<Vec<(QueueName, i64)>> {
+        let mut pending = std::collections::BTreeMap::new();
+        for count in self.counts().await? {
+            if count.state == StateKind::Pending && count.stored != 0 {
+                *pending.entry(count.key.queue).or_default() += count.stored;
+            }
+        }
+        Ok(pending.into_iter().collect())
+    }
+    /// Buckets from this minute on, and those of whole hours from the hour on that it is in, by minute and
+    /// key.
     async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>>;
+    /// Sums up minutes before this one by their hours; answers how many rows went. Safe to run on every
+    /// server over the store at once.
+    async fn roll_up(&self, before_minute: i64, limit: usize) -> Result<u64>;
+    /// What happened to the jobs of a facet from this slot on, by slot.
+    async fn facet(&self, facet: &Facet, from_slot: i64) -> Result<Vec<(i64, FacetTally)>>;
+    /// Counts the newest jobs that match, at most so many, one by one.
+    async fn census(&self, filter: &JobFilter, now: Timestamp, most: u64) -> Result<Census>;
     /// When the longest waiting due job of each (queue, type) became ready.
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>>;
     /// The newest ended jobs of a type, newest id first, without payloads and results.
@@ -170,6 +190,18 @@ pub trait Store: Send + Sync + 'static {
     async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>>;
     /// Takes away what is past its time; answers how many rows went.
     async fn prune(&self, prune: Prune) -> Result<u64>;
+    /// A page of jobs that are over, in the order of its line.
+    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>>;
+    /// Takes jobs away that are over as they were seen, with their progress, attempts, logs, labels and names;
+    /// request ids stay. Safe to run on every server over the store at once.
+    async fn purge(&self, batch: PurgeBatch) -> Result<Purged>;
+    /// Takes away the logs of jobs that are over as they were seen; answers how many rows went.
+    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64>;
+    /// Gives some of the room that is not used any more back to the system; answers how many pages, none when
+    /// there is nothing more to give.
+    async fn shrink(&self) -> Result<u64> {
+        Ok(0)
+    }
     /// Whether other servers may be over the same store: then not all that happens in it is known
     /// without asking, and its clock is the one that counts.
     fn is_shared(&self) -> bool {

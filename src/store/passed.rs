@@ -34,8 +34,8 @@ impl<'a> Passed<'a> {
         written && deletes.iter().all(|gone| *gone)
     }
 
-    pub(super) fn figures(&self) -> Figures {
-        Figures::of(self.creates(), self.writes(), self.deletes())
+    pub(super) fn figures(&self) -> Figures<'a> {
+        Figures::of(self.batch, self.creates(), self.writes(), self.deletes())
     }
 }
 

@@ -1,8 +1,12 @@
 //! What is asked of a store, and what it answers besides jobs.
 
+use std::collections::BTreeMap;
+
 use crate::domain::filter::JobFilter;
 use crate::domain::job::Job;
 use crate::domain::session::EndReason;
+use crate::domain::stats::StatKey;
+use crate::domain::status::StateKind;
 use crate::domain::{JobId, JobType, Position, QueueName, SessionId, Timestamp};
 
 use super::rules::RuleKey;
@@ -81,6 +85,33 @@ pub struct Prune {
     pub buckets_before: Timestamp,
     /// At most so many rows of each kind.
     pub limit: usize,
+}
+
+/// Jobs that were counted one by one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Census {
+    /// How many there are in each state, and since when the longest waiting due one of them waits.
+    pub jobs: BTreeMap<(StatKey, StateKind), (i64, Option<Timestamp>)>,
+}
+
+impl Census {
+    /// How many were counted.
+    #[must_use]
+    pub fn total(&self) -> i64 {
+        self.jobs.values().map(|(count, _)| count).sum()
+    }
+
+    pub(super) fn add(
+        &mut self,
+        key: StatKey,
+        state: StateKind,
+        count: i64,
+        ready: Option<Timestamp>,
+    ) {
+        let (sum, oldest) = self.jobs.entry((key, state)).or_default();
+        *sum += count;
+        *oldest = oldest.iter().copied().chain(ready).min();
+    }
 }
 
 /// The store as it is.

@@ -12,9 +12,10 @@ use uuid::Uuid;
 
 use crate::domain::job::{Job, JobSpec, Trigger};
 use crate::domain::progress::{Progress, ResourceUsage};
+use crate::domain::retention::Terminal;
 use crate::domain::session::EndReason;
 use crate::domain::status::{JobStatus, State, StateKind};
-use crate::domain::{JobId, JobType, QueueName};
+use crate::domain::{JobId, JobType, QueueName, Timestamp};
 
 use super::{Error, KeyKind, ProgressWrite, Result};
 
@@ -43,12 +44,12 @@ pub(super) fn id(what: &'static str, bytes: &[u8]) -> Result<Uuid> {
 
 /// A type's name read from a column.
 pub(super) fn job_type(what: &'static str, text: &str) -> Result<JobType> {
-    JobType::new(text).map_err(|error| corrupt(what, error))
+    JobType::any(text).map_err(|error| corrupt(what, error))
 }
 
 /// A queue's name read from a column.
 pub(super) fn queue(what: &'static str, text: &str) -> Result<QueueName> {
-    QueueName::new(text).map_err(|error| corrupt(what, error))
+    QueueName::any(text).map_err(|error| corrupt(what, error))
 }
 
 /// A state's code; the CHECKs and partial indexes of the schema know it.
@@ -69,6 +70,20 @@ pub(super) fn state(what: &'static str, code: i64) -> Result<StateKind> {
         .into_iter()
         .find(|state| state_code(*state) == code)
         .ok_or_else(|| corrupt(what, format!("no state has the code {code}")))
+}
+
+/// What the clock alone does next to a job: what its state waits for, or, of one that is over, when it may go by its
+/// own word.
+pub(super) fn clock_time(job: &Job) -> Option<i64> {
+    let Job { spec, status, .. } = job;
+    let purge = || Some(status.end_time?.plus(spec.retention?));
+    status.deadline(spec.expire_time).or_else(purge).map(Timestamp::as_micros)
+}
+
+/// The state with this code, in which a job is over.
+pub(super) fn terminal(what: &'static str, code: i64) -> Result<Terminal> {
+    let kind = state(what, code)?;
+    Terminal::of(kind).ok_or_else(|| corrupt(what, format!("{} is not over", kind.as_str())))
 }
 
 /// A trigger's code.

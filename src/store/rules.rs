@@ -26,11 +26,15 @@ pub enum RuleKind {
     Schedule,
     /// How many starts a rate has left.
     Rate,
+    /// When old jobs are taken away, and how far that is.
+    Retention,
+    /// A bulk command: what is asked, and how far it is.
+    Bulk,
 }
 
 impl RuleKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Type,
         Self::Queue,
         Self::Quota,
@@ -38,6 +42,8 @@ impl RuleKind {
         Self::Circuit,
         Self::Schedule,
         Self::Rate,
+        Self::Retention,
+        Self::Bulk,
     ];
 
     /// Its code; the schemas know it.
@@ -50,6 +56,8 @@ impl RuleKind {
             Self::Circuit => 4,
             Self::Schedule => 5,
             Self::Rate => 6,
+            Self::Retention => 10,
+            Self::Bulk => 11,
         }
     }
 

@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use crate::domain::circuit::CircuitState;
 use crate::domain::stats::Count;
 use crate::domain::{JobType, Timestamp};
 
@@ -19,6 +20,7 @@ use super::connections::Connections;
 use super::jobs::{Finished, Jobs, QueueDepth};
 use super::logs;
 use super::rpcs::Rpcs;
+use super::rules::{QuotaLevel, Rules};
 
 /// The media type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -37,6 +39,7 @@ struct Instruments {
     commits: Commits,
     rpcs: Rpcs,
     connections: Connections,
+    rules: Rules,
     workers: Gauge,
     watchers: Gauge,
     views: Gauge,
@@ -64,12 +67,14 @@ impl Metrics {
         let commits = Commits::register(&mut registry);
         let rpcs = Rpcs::register(&mut registry);
         let connections = Connections::register(&mut registry);
+        let rules = Rules::register(&mut registry);
         Self(Arc::new(Instruments {
             registry,
             jobs,
             commits,
             rpcs,
             connections,
+            rules,
             workers,
             watchers,
             views,
@@ -95,6 +100,16 @@ impl Metrics {
     /// Takes over how many jobs wait in each queue and for how long.
     pub fn queue_depths(&self, depths: &[QueueDepth]) {
         self.0.jobs.queues(depths);
+    }
+
+    /// Takes over how breakers stand.
+    pub fn circuits<'a>(&self, circuits: impl Iterator<Item = (&'a JobType, &'a CircuitState)>) {
+        self.0.rules.circuits(circuits);
+    }
+
+    /// Takes over how much of each quota is used.
+    pub fn quotas(&self, levels: &[QuotaLevel]) {
+        self.0.rules.quotas(levels);
     }
 
     /// Takes over the number of attached workers.

@@ -13,6 +13,7 @@ mod labels;
 pub mod logs;
 mod metrics;
 mod rpcs;
+mod rules;
 
 #[cfg(test)]
 mod tests;
@@ -20,3 +21,4 @@ mod tests;
 pub use chain::chain;
 pub use jobs::{Finished, QueueDepth};
 pub use metrics::{CONTENT_TYPE, Metrics};
+pub use rules::QuotaLevel;

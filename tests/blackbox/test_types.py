@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from reflect import Stub
 from server import ROOT, wait_until
 
 OK, USAGE, NOT_FOUND, REFUSED = 0, 2, 3, 4
@@ -65,7 +66,7 @@ def test_the_example_shows_every_field_and_is_applied_twice(jobplane):
     assert "6 created, 0 changed" in done.stderr
     again = jobplane("apply", "-f", example, "--prune")
     assert again.returncode == OK, again.stderr
-    assert (again.stdout, "6 as they were" in again.stderr) == ("", True)
+    assert (again.stdout, "7 as they were" in again.stderr) == ("", True)
 
     shown = answer(jobplane("types", "video_sync", "-o", "json"))["jobType"]
     assert shown["schedule"]["timeZone"] == "Europe/Berlin"
@@ -161,3 +162,81 @@ def test_a_schedule_runs_by_itself_once_for_each_time(jobplane, own_server):
     assert reasons == {"SKIP_REASON_OVERLAP"}, reasons
     summary = answer(jobplane("summary", "--type", "ticks", "-o", "json"))["summaries"][0]
     assert summary["nextFireTime"]
+
+
+@pytest.fixture
+def worker(own_server):
+    """A connection to the test's own server, for scripts that run jobs."""
+    stub = Stub(own_server.address)
+    yield stub
+    stub.close()
+
+
+def acquire(worker, job_type):
+    """Takes a job of a type, as a script does."""
+    wish = {"worker_id": "script", "types": [job_type], "wait": "20s"}
+    assignment = worker.call("WorkerService/AcquireJobs", wish).assignments[0]
+    return {"job_id": assignment.job.id, "lease_epoch": assignment.lease_epoch}
+
+
+def test_a_type_that_fails_three_times_in_an_hour_is_left_alone_until_its_probe(jobplane, worker):
+    circuit = {"max_failures": 3, "window": "1h", "probe_after": "2s"}
+    apply(jobplane, {"types": [{
+        "type": "fragile", "circuit": circuit, "defaults": {"retry_policy": {"max_attempts": 1}},
+    }]})  # fmt: skip
+
+    def shown():
+        return answer(jobplane("types", "fragile", "-o", "json"))["jobType"]["circuit"]
+
+    for _ in range(3):
+        assert shown()["state"] == "CIRCUIT_STATE_CLOSED"
+        jobplane("submit", "fragile")
+        worker.call("WorkerService/FailJob", {**acquire(worker, "fragile"), "error": {"code": "HTTP_503"}})
+    opened = shown()
+    assert opened["state"] == "CIRCUIT_STATE_OPEN"
+    assert "CIRCUIT OPEN" in jobplane("types").stdout
+    refused = jobplane("trigger", "fragile")
+    assert refused.returncode == REFUSED and "CIRCUIT_OPEN" in refused.stderr, refused.stderr
+    job = answer(jobplane("submit", "fragile", "-o", "json"))["job"]
+    assert job["status"]["skipReason"] == "SKIP_REASON_CIRCUIT_OPEN"
+    assert job["status"]["skipUntil"] == opened["nextProbeTime"]
+    assert "CIRCUIT_OPEN" in jobplane("explain", job["id"]).stdout
+
+    def tries():
+        made = answer(jobplane("submit", "fragile", "-o", "json"))["job"]
+        return made["id"] if state(made) == "PENDING" else None
+
+    wait_until(tries, 60, "after its time one may try")
+    probe = acquire(worker, "fragile")
+    wait_until(lambda: shown()["state"] == "CIRCUIT_STATE_HALF_OPEN", 60, "it is the probe")
+    assert state(answer(jobplane("submit", "fragile", "-o", "json"))["job"]) == "SKIPPED"
+    worker.call("WorkerService/CompleteJob", probe)
+    assert shown()["state"] == "CIRCUIT_STATE_CLOSED"
+    assert state(answer(jobplane("submit", "fragile", "-o", "json"))["job"]) == "PENDING"
+
+
+def test_the_defaults_of_a_file_hold_for_types_that_nobody_declared(jobplane, worker):
+    said = {"defaults": {"circuit": {"max_failures": 1, "probe_after": "1h"}, "max_pending": 2}}
+    assert apply(jobplane, said) == [("change", "defaults", "server")]
+    assert apply(jobplane, said) == []
+    jobplane("submit", "seen", "--max-attempts", "1")
+    worker.call("WorkerService/FailJob", {**acquire(worker, "seen"), "error": {"code": "BOOM"}})
+    assert state(answer(jobplane("submit", "seen", "-o", "json"))["job"]) == "SKIPPED"
+    circuit = answer(jobplane("types", "seen", "-o", "json"))["jobType"]["defaultCircuit"]
+    assert circuit["state"] == "CIRCUIT_STATE_OPEN" and circuit["maxFailures"] == 1
+    for _ in range(2):
+        assert jobplane("submit", "other").returncode == OK
+    full = jobplane("submit", "other")
+    assert full.returncode != OK and "LIMIT_EXCEEDED" in full.stderr, full.stderr
+
+
+def test_what_was_really_used_of_a_quota_is_shown(jobplane, worker):
+    apply(jobplane, {"quotas": {"api": {"limit": 100, "period": "day"}}})
+    jobplane("submit", "sync")
+    job = acquire(worker, "sync")
+    worker.call("WorkerService/ReportJob", {**job, "quota_use": [{"name": "api", "units": 30}]})
+    worker.call("WorkerService/CompleteJob", {**job, "quota_use": [{"name": "api", "units": 40}]})
+    usage = answer(jobplane("quota", "-o", "json"))["quotas"][0]["usage"]
+    assert (usage["used"], usage["remaining"]) == ("40", "60")
+    assert "api" in jobplane("quota", "api").stdout
+    assert jobplane("quota", "nobody").returncode == USAGE

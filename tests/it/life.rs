@@ -56,7 +56,7 @@ async fn a_job_lives_from_create_to_result_by_single_calls() {
         job_id: id.clone(),
         lease_epoch,
         result: result.clone(),
-        progress: None,
+        ..Default::default()
     };
     client.workers.clone().complete_job(request).await.expect("taken");
 

@@ -3,19 +3,24 @@
 
 mod acks;
 mod browsers;
+mod bulk;
 mod cancel;
 #[path = "../cluster/mod.rs"]
 mod cluster;
+mod day;
 mod delivery;
 mod figures;
+mod figures_whole;
 mod harness;
 mod leases;
 mod life;
 mod limits;
+mod list_filters;
 mod lists;
 mod logs;
 mod outage;
 mod progress;
+mod purge;
 mod races;
 mod readiness;
 mod reattach;
@@ -28,10 +33,12 @@ mod session;
 mod shutdown;
 mod small_frames;
 mod streams;
+mod types_rules;
 mod watch;
 mod watch_jobs;
 mod watch_model;
 mod watch_resume;
+mod year;
 
 /// The tests of a file on each store that several servers may be over.
 macro_rules! on_each_shared_store {
@@ -54,3 +61,32 @@ macro_rules! on_each_shared_store {
     };
 }
 use on_each_shared_store;
+
+/// The tests of a file on each store, each with a server that is not started yet.
+macro_rules! on_each_store {
+    ($($behaviour:ident)*) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                Box::pin(super::$behaviour(crate::harness::Server::setup().in_memory())).await;
+            })*
+        }
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                Box::pin(super::$behaviour(crate::harness::Server::setup())).await;
+            })*
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $behaviour() {
+                // Without PostgreSQL it says so, where it may do without.
+                let shared = crate::harness::Shared::Postgres;
+                if shared.is_there() {
+                    Box::pin(super::$behaviour(crate::harness::Server::setup().over(shared))).await;
+                }
+            })*
+        }
+    };
+}
+use on_each_store;

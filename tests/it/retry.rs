@@ -175,7 +175,7 @@ async fn an_outcome_carries_the_last_progress() {
     let (_, lease_epoch) = client.acquire_one("sync").await;
     let progress = Some(percent(77.0));
     let request =
-        v1::CompleteJobRequest { job_id: id.clone(), lease_epoch, progress, result: None };
+        v1::CompleteJobRequest { job_id: id.clone(), lease_epoch, progress, ..Default::default() };
     client.workers.clone().complete_job(request).await.expect("taken");
     assert_eq!(client.get(&id).await.percent(), Some(77.0));
     server.stop().await;

@@ -2,19 +2,23 @@
 //! read is the same after each of them, and counters equal a recount.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jobplane::domain::logs::LogRow;
 use jobplane::domain::machine::{Command, ReleaseReason};
+use jobplane::domain::retention::Terminal;
+use jobplane::domain::stats::{Facet, FacetPolicy, slot_of};
 use jobplane::domain::{
     EndReason, Job, JobFilter, JobId, JobSpec, Position, Priority, StateKind, Timestamp,
 };
 use jobplane::store::memory::MemoryStore;
 use jobplane::store::postgres::{Options, PostgresStore};
 use jobplane::store::{
-    Batch, ChangesSince, Claims, Committed, Fire, JobWrite, ListQuery, LogQuery, NewJob, Probe,
-    Prune, RuleKey, RuleKind, RuleWrite, SessionWrite, Standing, Store,
+    Batch, ChangesSince, Claims, Committed, EndedLine, EndedQuery, Fire, JobWrite, ListQuery,
+    LogQuery, NewJob, Probe, Prune, PurgeBatch, RuleKey, RuleKind, RuleWrite, SessionWrite,
+    Standing, Store,
 };
 use proptest::prelude::*;
 
@@ -83,6 +87,9 @@ enum Step {
     Round { probes: Vec<(usize, usize, usize)>, ending: u8 },
     Trim { job: usize, epoch: i64, head: u64, tail: u64 },
     Prune { age: u64, limit: usize },
+    RollUp { age: u64, limit: usize },
+    Fold,
+    Purge { jobs: Vec<(usize, bool)>, logs: bool },
     Wait(u64),
 }
 
@@ -122,6 +129,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..JOBS, 0..2_i64, 0..4_u64, 0..4_u64)
             .prop_map(|(job, epoch, head, tail)| Step::Trim { job, epoch, head, tail }),
         1 => (0..200_u64, 0..5_usize).prop_map(|(age, limit)| Step::Prune { age, limit }),
+        1 => (0..200_u64, 0..5_usize).prop_map(|(age, limit)| Step::RollUp { age, limit }),
+        1 => Just(Step::Fold),
+        1 => (proptest::collection::vec((0..JOBS, any::<bool>()), 0..8), any::<bool>())
+            .prop_map(|(jobs, logs)| Step::Purge { jobs, logs }),
         2 => (1..50_u64).prop_map(Step::Wait),
     ]
 }
@@ -162,6 +173,7 @@ impl World<'_> {
             schedule_time: (delay > 0).then(|| now.plus(Duration::from_secs(delay))),
             timeout: kind.is_multiple_of(2).then(|| Duration::from_secs(15)),
             expire_time: (kind == 5).then(|| now.plus(Duration::from_secs(60))),
+            retention: (kind == 3).then(|| Duration::from_secs(86_400)),
             unique_key: keys.1.map(|key| format!("key {key}")).unwrap_or_default(),
             ..spec()
         };
@@ -228,7 +240,7 @@ impl World<'_> {
     }
 
     async fn batch(&mut self, parts: Vec<Part>) -> Batch {
-        let mut batch = batch(self.now());
+        let mut batch = Batch { facets: Some(facets()), ..batch(self.now()) };
         let mut named = Vec::new();
         for part in parts {
             match part {
@@ -312,6 +324,15 @@ impl World<'_> {
                     assert_eq!(found.expect("a trim"), want.expect("a trim"));
                 }
             }
+            Step::RollUp { age, limit } => {
+                let before = at(self.seconds.saturating_sub(age)).minute();
+                let limit = if limit == 0 { 0 } else { 10_000 };
+                let want = self.model.roll_up(before, limit).await.expect("summed up");
+                let found = self.store.roll_up(before, limit).await.expect("summed up");
+                // A shared store may hold several rows of a bucket.
+                assert!(found == want || (self.store.is_shared() && found > want));
+            }
+            Step::Fold => drop(self.store.fold().await.expect("folded")),
             Step::Prune { age, limit } => {
                 let before = at(self.seconds.saturating_sub(age));
                 let prune = Prune {
@@ -337,8 +358,37 @@ impl World<'_> {
                 self.model.prune(prune).await.expect("a prune");
                 self.store.prune(prune).await.expect("a prune");
             }
+            Step::Purge { jobs, logs } => self.purge(jobs, logs).await,
             Step::Wait(seconds) => self.seconds += seconds,
         }
+    }
+
+    /// Whatever is named goes only if it is over and as it was seen (J13).
+    async fn purge(&mut self, jobs: Vec<(usize, bool)>, logs: bool) {
+        let mut named = BTreeMap::new();
+        for (job, stale) in jobs {
+            if let Some(job) = self.job(job).await {
+                named.insert(job.id, (job.status.revision - i64::from(stale), job));
+            }
+        }
+        let seen: Vec<(JobId, i64)> =
+            named.iter().map(|(id, (revision, _))| (*id, *revision)).collect();
+        if logs {
+            let want = self.model.drop_logs(&seen).await.expect("dropped");
+            assert_eq!(self.store.drop_logs(&seen).await.expect("dropped"), want);
+            return;
+        }
+        let purge = PurgeBatch { id: batch(self.now()).id, now: self.now(), jobs: seen };
+        let want = self.model.purge(purge.clone()).await.expect("a purge");
+        let mut found = self.store.purge(purge).await.expect("a purge");
+        found.removed.sort_by_key(|gone| gone.id);
+        assert_eq!(found.removed, want.removed);
+        assert_eq!(found.position.is_some(), want.position.is_some());
+        for gone in &want.removed {
+            let (revision, job) = &named[&gone.id];
+            assert!(job.status.kind().is_terminal() && job.status.revision == *revision);
+        }
+        self.note_place().await;
     }
 
     async fn round(&mut self, probes: Vec<(usize, usize, usize)>, ending: u8) {
@@ -376,7 +426,11 @@ impl World<'_> {
                 for job in want.candidates() {
                     picked.insert(job.id, decide(job, start(3), now).expect("it is due"));
                 }
-                let batch = Batch { writes: picked.into_values().collect(), ..batch(now) };
+                let batch = Batch {
+                    writes: picked.into_values().collect(),
+                    facets: Some(facets()),
+                    ..batch(now)
+                };
                 let want = want.commit(batch.clone()).await.expect("a commit");
                 let found = found.commit(batch.clone()).await.expect("a commit");
                 assert_same(&found, &want, &batch);
@@ -470,9 +524,31 @@ impl World<'_> {
             for state in [None, Some(StateKind::Failed), Some(StateKind::Cancelled)] {
                 same!(recent(&job_type(name), state, 3));
             }
+            for state in Terminal::ALL {
+                let job_type = job_type(name);
+                let line = EndedLine::OfType { job_type, state, from: at(5), before: now };
+                let page = same!(ended(&EndedQuery { line: line.clone(), after: None, limit: 2 }));
+                let after = page.last().map(|last| last.place(&line));
+                same!(ended(&EndedQuery { line: line.clone(), after, limit: 2 }));
+            }
+        }
+        for before in [now, now.plus(Duration::from_secs(86_400))] {
+            let line = EndedLine::OwnWord { before };
+            same!(ended(&EndedQuery { line: line.clone(), after: None, limit: 5 }));
         }
         same!(oldest_pending(now) by Clone::clone);
         same!(buckets(0));
+        same!(buckets(at(self.seconds.saturating_sub(90)).minute()));
+        let owner = Facet::Owner("me".to_owned());
+        let label = |value: &str| Facet::Label { key: "kind".to_owned(), value: value.to_owned() };
+        for facet in [owner, label("1"), label("2"), label("none")] {
+            same!(facet(&facet, slot_of(at(0).minute())));
+            same!(facet(&facet, slot_of(now.minute())));
+        }
+        for filter in filters() {
+            same!(census(&filter, now, 5));
+            same!(census(&filter, now, 1_000));
+        }
         let counts = same!(counts() by |count| (count.key.clone(), count.state));
         let mut recount = BTreeMap::new();
         for job in jobs {
@@ -518,6 +594,11 @@ fn filters() -> Vec<JobFilter> {
         JobFilter { labels: [("kind".to_owned(), "2".to_owned())].into(), ..none() },
         JobFilter { owner: Some("me".to_owned()), queues: vec![queue("bulk")], ..none() },
     ]
+}
+
+/// All that jobs are made with.
+fn facets() -> Arc<FacetPolicy> {
+    Arc::new(FacetPolicy { by_owner: true, by_labels: vec!["kind".to_owned()] })
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {

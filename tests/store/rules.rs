@@ -98,6 +98,37 @@ async fn one_missed_rule_takes_the_whole_batch_with_it(store: &dyn Store) {
     given(store, vec![born(4, spec(), at(3))]).await;
 }
 
+async fn rules_miss_with_the_write_they_hang_on(store: &dyn Store) {
+    given(store, vec![born(1, spec(), at(0)), born(2, spec(), at(0))]).await;
+    let (one, two) =
+        (load(store, 1).await.expect("the job"), load(store, 2).await.expect("the job"));
+    command(store, 1, start(1), at(1)).await;
+    let writes = |job| vec![decide(job, cancel(), at(2)).expect("allowed")];
+    let rules = vec![put(RuleKind::Circuit, "sync", 0, "open")];
+    let hanging = Batch {
+        writes: [writes(&one), writes(&two)].concat(),
+        rules: rules.clone(),
+        rules_hang_on: [one.id].into(),
+        ..batch(at(2))
+    };
+    let committed = commit(store, hanging).await;
+    assert_eq!(committed.writes, [Written::Missed; 2]);
+    assert_eq!(committed.missed_rules, [key(RuleKind::Circuit, "sync")]);
+    assert_eq!(said(store, RuleKind::Circuit, "sync").await, None);
+    assert_eq!(load(store, 2).await, Some(two.clone()));
+    // What misses beside it does not matter.
+    let beside = Batch {
+        writes: [writes(&one), writes(&two)].concat(),
+        rules,
+        rules_hang_on: [two.id].into(),
+        ..batch(at(2))
+    };
+    let committed = commit(store, beside).await;
+    assert_eq!(committed.writes, [Written::Missed, Written::Done]);
+    assert_eq!(committed.missed_rules, []);
+    assert_eq!(said(store, RuleKind::Circuit, "sync").await, Some((1, "open".to_owned())));
+}
+
 async fn a_rule_that_must_not_exist_misses_if_it_does(store: &dyn Store) {
     let first = put(RuleKind::Schedule, "sync", 0, "one");
     assert!(write(store, vec![first.clone()]).await.is_empty());
@@ -157,6 +188,7 @@ on_each_store!(
     a_rule_is_made_changed_and_deleted,
     rules_are_listed_by_kind_and_name,
     one_missed_rule_takes_the_whole_batch_with_it,
+    rules_miss_with_the_write_they_hang_on,
     a_rule_that_must_not_exist_misses_if_it_does,
     the_change_log_names_changed_rules_once,
     a_round_writes_rules_too,

@@ -67,13 +67,18 @@ async fn ask(setting: Setting, path: &'static str, request: Bytes) -> Result<Fig
 
 /// A database of so many jobs that have succeeded, written by the store itself.
 async fn finished(jobs: usize) -> Result<TempDir> {
+    ended(jobs, Duration::ZERO).await
+}
+
+/// The same, so long ago.
+pub async fn ended(jobs: usize, long_ago: Duration) -> Result<TempDir> {
     let folder = folder()?;
     let url = database(folder.path()).display().to_string();
     let store = SqliteStore::open(Options { url, read_pool: 1 }).await?;
     let session = SessionId(Uuid::now_v7());
     for number in 0..BATCHES {
         let since = std::time::UNIX_EPOCH.elapsed()?;
-        let ago = Duration::from_secs(60 * (number % MINUTES) as u64);
+        let ago = long_ago + Duration::from_secs(60 * (number % MINUTES) as u64);
         let now = i64::try_from(since.saturating_sub(ago).as_micros())?;
         let now = Timestamp::from_micros(now);
         let lives: Vec<Life> = (0..TYPES)

@@ -4,6 +4,7 @@ mod durable;
 mod fanout;
 mod history;
 mod ingest;
+mod keeping;
 mod latency;
 mod memory;
 mod overload;
@@ -59,6 +60,8 @@ rows! {
         "us p50", Target::AtMost(1.5), history::stats;
     "list_1m", "first page of ListJobs with 1,000,000 finished jobs; with 10,000",
         "us p50", Target::AtMost(2.0), history::list;
+    "purge_alongside", "the same load while jobs of three days ago are taken away; without",
+        "transitions/s", Target::AtLeast(0.9), keeping::purge_alongside;
     "goodput_3x", "jobs created in time at three times the load it can take; at its peak",
         "jobs/s", Target::AtLeast(0.9), overload::goodput;
 }

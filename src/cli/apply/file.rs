@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::cli::exit::Failure;
 use crate::cli::json;
-use crate::domain::definitions::{Definitions, ServerDefaults};
+use crate::domain::definitions::Definitions;
 use crate::domain::limits::MESSAGE_BYTES_MAX;
 use crate::domain::validate::Violations;
 
@@ -44,12 +44,6 @@ pub fn read(path: &str) -> Result<File, Failure> {
         }
     }
     definitions.validate(&mut noted);
-    let nothing = ServerDefaults::default();
-    noted.check(
-        definitions.defaults.as_ref().is_none_or(|said| *said == nothing),
-        "defaults",
-        || "cannot be set by a file: set them on types and queues".to_owned(),
-    );
     if noted.is_empty() {
         return Ok(File { definitions, payloads });
     }

@@ -1,4 +1,4 @@
-//! `jobplane apply`: makes the server's types, queues and quotas what a file says.
+//! `jobplane apply`: makes the server's types, queues, quotas and defaults what a file says.
 //!
 //! Owns: the file ([`file`]), what it changes ([`plan`]), how that is shown ([`text`]).
 //! Invariants: the whole file is checked before anything is changed; what is as the file says already is left
@@ -19,8 +19,9 @@ use super::output::{Format, Out};
 use super::paint::{Paint, painted};
 use super::{Context, format};
 use crate::proto::v1::{
-    DeleteJobTypeRequest, DeleteQuotaRequest, JobTypeOrigin, ListJobTypesRequest,
-    ListQueuesRequest, ListQuotasRequest, PutJobTypeRequest, PutQuotaRequest, UpdateQueueRequest,
+    DeleteJobTypeRequest, DeleteQuotaRequest, GetDefaultsRequest, JobTypeOrigin,
+    ListJobTypesRequest, ListQueuesRequest, ListQuotasRequest, PutJobTypeRequest, PutQuotaRequest,
+    UpdateDefaultsRequest, UpdateQueueRequest,
 };
 
 use plan::{Action, Held, Plan, Step};
@@ -66,12 +67,24 @@ async fn held(client: &Client) -> Result<Held, Failure> {
     let queues = client.ask("list queues", client.admin().list_queues(request)).await?;
     let request = client.request(ListQuotasRequest {});
     let quotas = client.ask("list quotas", client.admin().list_quotas(request)).await?;
-    Ok(Held { types: types.job_types, queues: queues.queues, quotas: quotas.quotas })
+    let request = client.request(GetDefaultsRequest {});
+    let defaults = client.ask("get the defaults", client.admin().get_defaults(request)).await?;
+    Ok(Held {
+        types: types.job_types,
+        queues: queues.queues,
+        quotas: quotas.quotas,
+        defaults: defaults.defaults.unwrap_or_default(),
+    })
 }
 
 async fn make(client: &Client, step: &Step) -> Result<(), Failure> {
     let doing = format!("{} {} {}", step.verb, step.kind, format::plain(&step.name));
     match step.action.clone() {
+        Action::UpdateDefaults(defaults) => {
+            let request = UpdateDefaultsRequest { defaults: Some(defaults), update_mask: None };
+            let request = client.request(request);
+            client.change(&doing, client.admin().update_defaults(request)).await.map(drop)
+        }
         Action::PutQuota(quota) => {
             let request = client.request(PutQuotaRequest { quota: Some(quota) });
             client.change(&doing, client.admin().put_quota(request)).await.map(drop)

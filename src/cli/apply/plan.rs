@@ -14,11 +14,13 @@ use crate::domain::job_type::TypeOrigin;
 use crate::domain::validate::Violations;
 use crate::engine::TypeInfo;
 use crate::grpc::convert;
-use crate::proto::v1::{JobType, Queue, Quota};
+use crate::proto::v1::{Defaults, JobType, Queue, Quota};
 
 /// What is done with one thing.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
+    /// What holds for the whole server changes.
+    UpdateDefaults(Defaults),
     /// A quota is set up or changed.
     PutQuota(Quota),
     /// A queue is treated otherwise.
@@ -36,7 +38,7 @@ pub enum Action {
 pub struct Step {
     /// What is done.
     pub action: Action,
-    /// `type`, `queue` or `quota`.
+    /// `defaults`, `type`, `queue` or `quota`.
     pub kind: &'static str,
     /// Which.
     pub name: String,
@@ -55,6 +57,8 @@ pub struct Held {
     pub queues: Vec<Queue>,
     /// Quotas.
     pub quotas: Vec<Quota>,
+    /// What holds for the whole server.
+    pub defaults: Defaults,
 }
 
 /// All steps in an order that works, and how many things stay as they are.
@@ -75,6 +79,7 @@ impl Plan {
     pub fn of(file: &File, held: &Held, prune: bool) -> Result<Self, Failure> {
         let mut plan = Self::default();
         let definitions = &file.definitions;
+        plan.defaults(definitions, held)?;
         plan.quotas(definitions, held)?;
         plan.queues(definitions, held)?;
         plan.types(definitions, &file.payloads, held)?;
@@ -103,6 +108,19 @@ impl Plan {
         };
         let lines = lines.into_iter().filter(|line| !line.starts_with(": ")).collect();
         self.steps.push(Step { action, kind, name: name.to_owned(), verb, lines });
+    }
+
+    fn defaults(&mut self, definitions: &Definitions, held: &Held) -> Result<(), Failure> {
+        let Some(said) = &definitions.defaults else { return Ok(()) };
+        let tree = |defaults: &Defaults| {
+            text::tree(&convert::defaults::settings(defaults, &mut Violations::default()))
+        };
+        // As the server will show it.
+        let after = convert::defaults::to_proto(said);
+        let (before, tree_after) = (tree(&held.defaults)?, tree(&after)?);
+        let action = Action::UpdateDefaults(after);
+        self.note(action, ("defaults", "server"), Some(&before), &tree_after);
+        Ok(())
     }
 
     fn quotas(&mut self, definitions: &Definitions, held: &Held) -> Result<(), Failure> {
@@ -159,6 +177,7 @@ impl Plan {
                 revision: before.map_or(0, |held| held.revision),
                 times: None,
                 circuit: None,
+                default_circuit: None,
             };
             let wire = convert::job_type::to_proto(&info);
             let tree = |wire: &JobType| {

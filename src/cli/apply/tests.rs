@@ -24,6 +24,7 @@ fn after(plan: &Plan) -> Held {
     let mut held = Held::default();
     for step in &plan.steps {
         match step.action.clone() {
+            Action::UpdateDefaults(defaults) => held.defaults = defaults,
             Action::PutQuota(quota) => held.quotas.push(quota),
             Action::UpdateQueue(queue) => held.queues.push(queue),
             Action::PutType(job_type) => held.types.push(JobType { revision: 1, ..*job_type }),
@@ -41,7 +42,7 @@ fn the_example_is_applied_once_and_then_changes_nothing() {
     assert_eq!(kinds, ["quota", "queue", "queue", "type", "type", "type"]);
     assert!(plan.steps.iter().all(|step| step.verb == "create" && !step.lines.is_empty()));
     let again = Plan::of(&file, &after(&plan), true).unwrap();
-    assert_eq!((again.steps, again.unchanged), (Vec::new(), 6));
+    assert_eq!((again.steps, again.unchanged), (Vec::new(), 7));
 }
 
 #[test]
@@ -60,11 +61,24 @@ fn a_change_is_told_field_by_field() {
 }
 
 #[test]
+fn what_holds_for_the_whole_server_is_changed_like_all_else() {
+    let said = "defaults: {max_pending: 100, circuit: {max_failures: 3, window: 1h}}";
+    let plan = Plan::of(&read(said).unwrap(), &Held::default(), false).unwrap();
+    let [step] = plan.steps.as_slice() else { panic!("{plan:?}") };
+    assert_eq!((step.kind, step.verb), ("defaults", "change"));
+    let lines = ["circuit.max_failures: 0 → 3", "circuit.window: \"1h\"", "max_pending: 0 → 100"];
+    assert_eq!(step.lines, lines);
+    let again = Plan::of(&read(said).unwrap(), &after(&plan), false).unwrap();
+    assert_eq!((again.steps, again.unchanged), (Vec::new(), 1));
+}
+
+#[test]
 fn only_prune_takes_back_what_the_file_does_not_say() {
     let held = Held {
         types: vec![JobType { r#type: "old".to_owned(), revision: 3, ..JobType::default() }],
         quotas: vec![Quota { name: "api".to_owned(), period: 1, ..Quota::default() }],
         queues: vec![Queue { name: "q".to_owned(), ..Queue::default() }],
+        ..Held::default()
     };
     let file = read("types: [{type: sync}]").unwrap();
     assert_eq!(Plan::of(&file, &held, false).unwrap().steps.len(), 1);
@@ -107,8 +121,13 @@ fn all_that_is_wrong_is_told_at_once() {
         assert!(problem.contains(field), "{field}: {problem}");
     }
     assert!(read("types: [").is_err());
-    let Err(problem) = read("defaults: {max_running: 5}") else { panic!("taken") };
-    assert!(problem.contains("defaults"), "{problem}");
+    let Err(problem) = read("defaults: {max_pending: 99999999, circuit: {max_failures: 999}}")
+    else {
+        panic!("taken")
+    };
+    for field in ["defaults.max_pending", "defaults.circuit.max_failures"] {
+        assert!(problem.contains(field), "{field}: {problem}");
+    }
 }
 
 #[test]
@@ -116,7 +135,10 @@ fn what_the_server_shows_of_a_type_is_what_the_file_said() {
     for spec in read(EXAMPLE).unwrap().definitions.types {
         let info = crate::engine::TypeInfo {
             spec: spec.clone(),
-            ..crate::engine::TypeInfo::observed(spec.job_type.clone())
+            ..crate::engine::TypeInfo::observed(
+                spec.job_type.clone(),
+                &crate::engine::registry::Rulebook::default(),
+            )
         };
         let read = text::declared(&convert::job_type::to_proto(&info)).unwrap();
         assert_eq!(read.spec.schedule, spec.schedule);

@@ -157,6 +157,9 @@ impl Refusal {
             ("ILLEGAL_TRANSITION", _) => {
                 format!("see where the job is with `jobplane get {}`", holder())
             }
+            ("LIMIT_EXCEEDED", _) if self.retry_after.is_some() => {
+                "as many jobs wait as may: try again later, see `jobplane queues`".to_owned()
+            }
             ("LIMIT_EXCEEDED", _) => {
                 "ask for less: narrow it down with --type, --queue, --label or --since, or send a \
                  smaller message"

@@ -64,7 +64,10 @@ fn state(status: &JobStatus) -> String {
     let state = describe::state(status);
     let stopping = status.state() == JobState::Running && status.cancel_request.is_some();
     match word::<SkipReason>(status.skip_reason) {
-        reason if !reason.is_empty() => format!("{state} ({reason})"),
+        reason if !reason.is_empty() => match &status.skip_until {
+            Some(until) => format!("{state} ({reason} until {})", format::moment(until, 0)),
+            None => format!("{state} ({reason})"),
+        },
         _ if stopping => format!("{state}, asked to stop"),
         _ => state,
     }

@@ -13,7 +13,7 @@ fn types_and_queues_and_the_last_hour() {
     let stats =
         GetStatsResponse { totals: of, by_type: vec![by_type], ..GetStatsResponse::default() };
     let (mut out, written) = captured(Format::Table);
-    show(&stats, &mut out).unwrap();
+    show(&stats, Timestamp::from_micros(0), &mut out).unwrap();
     let text = written.text();
     let cells: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!(cells, ["t", "0", "0", "0", "2", "0", "0", "-", "5", "2", "3.0s", "-"]);

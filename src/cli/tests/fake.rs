@@ -178,6 +178,27 @@ impl JobService for Served {
         not_here()
     }
 
+    async fn bulk_cancel_jobs(
+        &self,
+        _: Request<BulkCancelJobsRequest>,
+    ) -> Answer<BulkCancelJobsResponse> {
+        not_here()
+    }
+
+    async fn bulk_retry_jobs(
+        &self,
+        _: Request<BulkRetryJobsRequest>,
+    ) -> Answer<BulkRetryJobsResponse> {
+        not_here()
+    }
+
+    async fn bulk_delete_jobs(
+        &self,
+        _: Request<BulkDeleteJobsRequest>,
+    ) -> Answer<BulkDeleteJobsResponse> {
+        not_here()
+    }
+
     async fn list_job_logs(&self, _: Request<ListJobLogsRequest>) -> Answer<ListJobLogsResponse> {
         not_here()
     }

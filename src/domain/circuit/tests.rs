@@ -164,3 +164,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_probe_that_ended_unheard_makes_way_once_it_was_its_time() {
+    let half = open().begin_probe(&three(), job(7), at(700)).unwrap();
+    assert_eq!(half.overdue_probe(at(1_299)), None);
+    assert_eq!(half.after_lost_probe(job(7), at(1_299)), None, "it may only just have ended");
+    assert_eq!(half.overdue_probe(at(1_300)), Some(job(7)));
+    assert_eq!(half.after_lost_probe(job(8), at(1_300)), None, "another one");
+    let next = half.after_lost_probe(job(7), at(1_300)).unwrap();
+    assert_eq!(next.revision, half.revision + 1);
+    assert_eq!(next.decide(&three(), at(1_300)), CircuitDecision::Probe);
+    for state in [open(), CircuitState::default()] {
+        assert_eq!(state.overdue_probe(at(9_999)), None);
+        assert_eq!(state.after_lost_probe(job(7), at(9_999)), None);
+    }
+}

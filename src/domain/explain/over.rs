@@ -8,7 +8,7 @@ use crate::domain::time::Timestamp;
 
 pub(super) fn reasons(job: &Job, facts: &Facts, now: Timestamp) -> Vec<Reason> {
     match job.status.state {
-        State::Skipped { reason } => vec![skipped(reason, facts)],
+        State::Skipped { reason } => vec![skipped(reason, job.status.skip_until, facts)],
         State::Failed => failed(job),
         State::Cancelled => vec![cancelled(job)],
         State::Succeeded => {
@@ -19,7 +19,7 @@ pub(super) fn reasons(job: &Job, facts: &Facts, now: Timestamp) -> Vec<Reason> {
     }
 }
 
-fn skipped(reason: SkipReason, facts: &Facts) -> Reason {
+fn skipped(reason: SkipReason, until: Option<Timestamp>, facts: &Facts) -> Reason {
     let text = match reason {
         SkipReason::CircuitOpen => {
             "its type had failed too often, and its circuit breaker was open"
@@ -31,9 +31,9 @@ fn skipped(reason: SkipReason, facts: &Facts) -> Reason {
     };
     let reason_now = Reason::new(reason.as_str(), text);
     match reason {
-        SkipReason::CircuitOpen => reason_now.until(facts.next_probe_time),
+        SkipReason::CircuitOpen => reason_now.until(until.or(facts.next_probe_time)),
         SkipReason::Overlap => reason_now.about(&facts.holders),
-        SkipReason::QuotaExhausted => reason_now.until(facts.quota_reset_time),
+        SkipReason::QuotaExhausted => reason_now.until(until.or(facts.quota_reset_time)),
         SkipReason::TypeDisabled | SkipReason::Missed => reason_now,
     }
 }

@@ -1,9 +1,12 @@
 //! Whether a run of a type may be made now.
 
+use std::time::Duration;
+
 use super::{JobTypeSpec, TypeOrigin, TypeState};
 use crate::domain::circuit::{CircuitDecision, CircuitSpec};
-use crate::domain::status::SkipReason;
+use crate::domain::status::{Skip, SkipReason};
 use crate::domain::time::Timestamp;
+use crate::domain::written;
 
 /// The breaker of a type: its own, else the server's.
 #[must_use]
@@ -23,13 +26,15 @@ pub fn skip_at_create(
     circuit: &CircuitSpec,
     state: &TypeState,
     now: Timestamp,
-) -> Option<SkipReason> {
+) -> Option<Skip> {
     if definition.is_some_and(|definition| definition.disabled) {
-        return Some(SkipReason::TypeDisabled);
+        return Some(SkipReason::TypeDisabled.into());
     }
     match state.circuit.decide(circuit, now) {
         CircuitDecision::Allow | CircuitDecision::Probe => None,
-        CircuitDecision::Refuse { .. } => Some(SkipReason::CircuitOpen),
+        CircuitDecision::Refuse { next_probe_time } => {
+            Some(Skip { reason: SkipReason::CircuitOpen, until: Some(next_probe_time) })
+        }
     }
 }
 
@@ -57,10 +62,12 @@ pub enum TriggerRefusal {
         reason: String,
     },
     /// Its breaker is open.
-    #[error("its circuit breaker is open until {} µs", next_probe_time.as_micros())]
+    #[error("its circuit breaker is open until {}", written::moment_shown(*next_probe_time))]
     CircuitOpen {
         /// When one may try.
         next_probe_time: Timestamp,
+        /// How long that is from now.
+        wait: Duration,
     },
 }
 
@@ -103,7 +110,8 @@ pub fn trigger(
     match state.circuit.decide(circuit, now) {
         CircuitDecision::Allow | CircuitDecision::Probe => Ok(()),
         CircuitDecision::Refuse { next_probe_time } => {
-            Err(TriggerRefusal::CircuitOpen { next_probe_time })
+            let wait = next_probe_time.since(now);
+            Err(TriggerRefusal::CircuitOpen { next_probe_time, wait })
         }
     }
 }

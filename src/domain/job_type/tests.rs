@@ -9,7 +9,7 @@ use super::*;
 use crate::domain::circuit::CircuitReport;
 use crate::domain::job::{OnStuck, Priority};
 use crate::domain::limits::LABELS_MAX;
-use crate::domain::status::SkipReason;
+use crate::domain::status::{Skip, SkipReason};
 use crate::domain::validate::Violations;
 use crate::domain::{JobId, JobSpec, QueueName, Timestamp};
 
@@ -168,7 +168,8 @@ fn a_trigger_is_refused_for_what_stands_in_its_way() {
     let ask = |definition: &JobTypeSpec, standing| {
         trigger(definition, &circuit, &state, standing, NOW).unwrap_err()
     };
-    let open = TriggerRefusal::CircuitOpen { next_probe_time };
+    let wait = Duration::from_secs(300);
+    let open = TriggerRefusal::CircuitOpen { next_probe_time, wait };
     assert_eq!(ask(&definition, standing()), open);
     let paused = Standing { queue_paused: Some("night".to_owned()), ..standing() };
     let refused = TriggerRefusal::QueuePaused { reason: "night".to_owned() };
@@ -190,11 +191,13 @@ fn a_trigger_is_refused_for_what_stands_in_its_way() {
 fn a_job_of_a_type_that_may_not_run_is_made_skipped() {
     let (circuit, state) = open();
     let skip = |definition, now| skip_at_create(definition, &circuit, &state, now);
-    assert_eq!(skip(None, NOW), Some(SkipReason::CircuitOpen));
-    assert_eq!(skip(None, NOW.plus(Duration::from_secs(300))), None);
+    let probe_time = NOW.plus(Duration::from_secs(300));
+    let open = Skip { reason: SkipReason::CircuitOpen, until: Some(probe_time) };
+    assert_eq!(skip(None, NOW), Some(open));
+    assert_eq!(skip(None, probe_time), None);
     let mut definition = full();
     definition.disabled = true;
-    assert_eq!(skip(Some(&definition), NOW), Some(SkipReason::TypeDisabled));
+    assert_eq!(skip(Some(&definition), NOW), Some(SkipReason::TypeDisabled.into()));
     assert_eq!(circuit_of(Some(&definition), &circuit), &circuit);
     definition.circuit = Some(CircuitSpec::default());
     assert_eq!(circuit_of(Some(&definition), &circuit).max_failures, 0);

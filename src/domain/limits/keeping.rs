@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::TOTAL_SIZE_EXACT_MAX;
+
 /// Shortest period and threshold of the automatic sweep: below it a pause of a worker's garbage
 /// collector or network is taken for the end of its work.
 pub const SWEEP_AFTER_MIN: Duration = Duration::from_secs(60);
@@ -52,7 +54,17 @@ pub const PURGE_PERIOD_MIN: Duration = Duration::from_secs(60);
 pub const PURGE_PERIOD_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Jobs that one statement of a purge deletes: few enough that the commits between two of them do not
 /// wait long.
-pub const PURGE_BATCH_JOBS: usize = 500;
+pub const PURGE_BATCH_JOBS: usize = 200;
+/// After each batch a purge rests this many times as long as that took: most of the time is others' to write.
+pub const PURGE_REST_SHARE: u32 = 4;
+/// Longest such rest: with it a purge takes some two thousand jobs a second where a batch takes no time at all.
+pub const PURGE_REST_MAX: Duration = Duration::from_millis(100);
+/// A server that runs the purge and dies is taken for dead after this; it renews its hold three times as often.
+pub const PURGE_HOLD: Duration = Duration::from_secs(60);
+/// Text that is pressed into one frame of the archive.
+pub const ARCHIVE_FRAME_BYTES: usize = 4 * 1024 * 1024;
+/// Jobs whose history is read at the same time for the archive.
+pub const ARCHIVE_READS_MAX: usize = 8;
 
 /// Jobs that one step of a bulk command changes.
 pub const BULK_BATCH_JOBS: usize = 100;
@@ -62,6 +74,12 @@ pub const BULK_RATE_DEFAULT: f64 = 500.0;
 pub const BULK_RATE_MIN: f64 = 0.01;
 /// Fastest pace of a bulk command.
 pub const BULK_RATE_MAX: f64 = 10_000.0;
+/// Bulk commands that one server runs at the same time: each has its own pace.
+pub const BULK_AT_ONCE: usize = 4;
+/// The lease of a bulk command: another server takes it over this long after its own has died.
+pub const BULK_LEASE: Duration = Duration::from_secs(30);
+/// How often a bulk command renews it, tells how far it is, and looks whether it is to stop.
+pub const BULK_REPORT_EVERY: Duration = Duration::from_secs(1);
 /// Jobs that the answer to a bulk command shows.
 pub const BULK_SAMPLE_MAX: usize = 20;
 /// Jobs that one bulk command may be expected to change: more is a matter for several.
@@ -77,5 +95,8 @@ pub const AUDIT_VALUE_BYTES_MAX: usize = 512;
 
 /// Labels by which figures may be kept.
 pub const STAT_LABELS_MAX: usize = 4;
-/// Distinct owners, and values of one label, by which figures are kept; the rest counts as `other`.
-pub const STAT_VALUES_MAX: usize = 1_000;
+/// Minutes that figures of an owner or a label are summed over: fewer, and a busy owner has more rows than
+/// jobs; more, and the last hour is not told apart from the one before.
+pub const STAT_SLOT_MINUTES: i64 = 10;
+/// Jobs of an owner or a label that are counted when somebody asks how many are stored.
+pub const STAT_JOBS_MAX: u64 = TOTAL_SIZE_EXACT_MAX;

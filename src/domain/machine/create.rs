@@ -57,6 +57,7 @@ pub fn create(spec: &JobSpec, birth: Birth, now: Timestamp) -> JobStatus {
         cancel_request: None,
         result: None,
         error: None,
+        skip_until: None,
         quota_draws: BTreeMap::new(),
     }
 }

@@ -53,6 +53,7 @@ fn reopen(status: &JobStatus, wanted: Timestamp, now: Now) -> Transition {
     next.resource_usage = None;
     next.releases = 0;
     next.execution = None;
+    next.skip_until = None;
     Transition {
         status: next,
         superseded: status.last_attempt(),

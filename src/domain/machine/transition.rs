@@ -47,6 +47,13 @@ impl Transition {
         }
         self
     }
+
+    /// A skip with the moment from which one may be tried again.
+    #[must_use]
+    pub fn skipped_until(mut self, until: Option<Timestamp>) -> Self {
+        self.status.skip_until = until;
+        self
+    }
 }
 
 /// A hint to act on after the commit. It may be lost: whatever must happen is in the status.

@@ -125,7 +125,11 @@ fn use_without_a_draw_counts_when_it_is_told() {
     let quota = quota(100, Period::Day, "");
     let now = at("2026-01-01T12:00:00Z");
     let none = QuotaDraw::default();
-    assert_eq!(quota.settle(QuotaState::default(), none, used(none, 7), now).used, 7);
+    let state = quota.settle(QuotaState::default(), none, used(none, 7), now);
+    assert_eq!(state.used, 7);
+    let tomorrow = at("2026-01-02T12:00:00Z");
+    let state = quota.settle(state, used(none, 7), used(none, 10), tomorrow);
+    assert_eq!(state.used, 3, "the rest was told yesterday");
 }
 
 #[test]

@@ -1,21 +1,19 @@
 //! Figures of one owner or one label: fewer than those of types and queues, and only if asked for.
 //!
-//! Owners and labels are free texts, so as a part of the main key they would cost a row for each job
-//! (docs/adr/0010). Here each value has a small tally by the hour, without histograms.
+//! Owners and labels are free texts, so as a part of the main key they would cost a row with histograms
+//! for each job (docs/adr/0010). Here each value has a small tally for each [`slot`], without them.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use super::Tally;
+use crate::domain::Timestamp;
 use crate::domain::job::JobSpec;
-use crate::domain::limits::{LABEL_KEY_BYTES_MAX, STAT_LABELS_MAX, STAT_VALUES_MAX};
+use crate::domain::limits::{LABEL_KEY_BYTES_MAX, STAT_LABELS_MAX, STAT_SLOT_MINUTES};
 use crate::domain::validate::Violations;
 
 /// What figures are kept by besides types and queues, as the configuration has it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct FacetPolicy {
     /// Whether by owner.
     pub by_owner: bool,
@@ -24,8 +22,7 @@ pub struct FacetPolicy {
 }
 
 /// One owner, or one value of one label.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Facet {
     /// The jobs for an owner.
     Owner(String),
@@ -36,18 +33,10 @@ pub enum Facet {
         /// Its value.
         value: String,
     },
-    /// The jobs of the owners that are too many to be told apart.
-    OtherOwners,
-    /// The jobs of the values of a label that are too many to be told apart.
-    OtherValues {
-        /// Its key.
-        key: String,
-    },
 }
 
-/// What happened within one hour to the jobs of a facet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+/// What happened within one slot to the jobs of a facet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FacetTally {
     /// Jobs made.
     pub created: u64,
@@ -84,12 +73,24 @@ impl FacetPolicy {
         }
     }
 
+    /// Whether it keeps any.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        !self.by_owner && self.by_labels.is_empty()
+    }
+
+    /// The same, to be shared; none if it keeps nothing.
+    #[must_use]
+    pub fn kept(&self) -> Option<Arc<Self>> {
+        (!self.is_empty()).then(|| Arc::new(self.clone()))
+    }
+
     /// Whether figures of `facet` are kept.
     #[must_use]
     pub fn keeps(&self, facet: &Facet) -> bool {
         match facet {
-            Facet::Owner(_) | Facet::OtherOwners => self.by_owner,
-            Facet::Label { key, .. } | Facet::OtherValues { key } => self.by_labels.contains(key),
+            Facet::Owner(_) => self.by_owner,
+            Facet::Label { key, .. } => self.by_labels.contains(key),
         }
     }
 
@@ -107,27 +108,34 @@ impl FacetPolicy {
 }
 
 impl Facet {
-    /// The facet under which this one is counted in an hour that has `known` already: itself, or the
-    /// rest, so that nobody who makes up labels fills the table.
+    /// The key of its label; empty for an owner, as no label has an empty key.
     #[must_use]
-    pub fn within(self, known: &BTreeSet<Self>) -> Self {
-        if known.contains(&self) {
-            return self;
-        }
+    pub fn key(&self) -> &str {
         match self {
-            Self::Owner(_) => {
-                let owners = known.iter().filter(|facet| matches!(facet, Self::Owner(_))).count();
-                if owners < STAT_VALUES_MAX { self } else { Self::OtherOwners }
-            }
-            Self::Label { ref key, .. } => {
-                let same =
-                    |facet: &&Self| matches!(facet, Self::Label { key: of, .. } if of == key);
-                let is_full = known.iter().filter(same).count() >= STAT_VALUES_MAX;
-                if is_full { Self::OtherValues { key: key.clone() } } else { self }
-            }
-            Self::OtherOwners | Self::OtherValues { .. } => self,
+            Self::Owner(_) => "",
+            Self::Label { key, .. } => key,
         }
     }
+
+    /// The owner, or the label's value.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        match self {
+            Self::Owner(value) | Self::Label { value, .. } => value,
+        }
+    }
+}
+
+/// The slot that a minute is in.
+#[must_use]
+pub const fn slot_of(minute: i64) -> i64 {
+    minute.div_euclid(STAT_SLOT_MINUTES)
+}
+
+/// When a slot begins.
+#[must_use]
+pub const fn slot_start(slot: i64) -> Timestamp {
+    Timestamp::from_micros(slot.saturating_mul(STAT_SLOT_MINUTES * 60_000_000))
 }
 
 impl From<&Tally> for FacetTally {

@@ -145,6 +145,21 @@ impl SkipReason {
     }
 }
 
+/// A run that a policy refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Skip {
+    /// Which policy.
+    pub reason: SkipReason,
+    /// When one may be tried again, if that is known.
+    pub until: Option<Timestamp>,
+}
+
+impl From<SkipReason> for Skip {
+    fn from(reason: SkipReason) -> Self {
+        Self { reason, until: None }
+    }
+}
+
 /// What a retry rule may have changed; filters and counters go by these.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Effective {
@@ -214,6 +229,9 @@ pub struct JobStatus {
     /// What went wrong in the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
+    /// When the policy that refused it lets one be tried again, as far as was known then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip_until: Option<Timestamp>,
     /// What its last execution draws from outside quotas.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quota_draws: BTreeMap<QuotaName, QuotaDraw>,

@@ -62,7 +62,9 @@ impl Line {
         let mut state = self.state.lock();
         let freed = state.closed.freed(queue, job_type);
         if let Some(parked) = freed {
-            parked.into_iter().for_each(|pair| state.mark(pair));
+            for pair in parked {
+                state.mark(pair);
+            }
             drop(state);
             self.wake.notify_one();
         }
@@ -81,7 +83,9 @@ impl Line {
     fn open_by(&self, open: impl FnOnce(&mut Closed) -> Option<Vec<Pair>>) {
         let mut state = self.state.lock();
         if let Some(parked) = open(&mut state.closed) {
-            parked.into_iter().for_each(|pair| state.mark(pair));
+            for pair in parked {
+                state.mark(pair);
+            }
             drop(state);
             self.wake.notify_one();
         }

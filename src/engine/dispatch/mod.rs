@@ -20,6 +20,6 @@ mod waiter;
 pub use line::Line;
 pub(super) use round::Dispatcher;
 pub(super) use ruling::{Ruled, Ruling};
-pub(super) use starter::{Parts as StarterParts, Starter, Wish};
+pub(super) use starter::{Starter, Wish};
 pub use waiter::Waiter;
 pub(super) use waiter::Waiters;

@@ -20,6 +20,7 @@ use super::super::registry::Registry;
 use super::super::session::Sessions;
 use super::line::{Line, Pair};
 use super::ruling::{Ruled, Ruling};
+use super::starter::{Granting, Parts as StarterParts, Starter};
 use super::taker::{Taker, skip, start};
 use super::waiter::Waiters;
 
@@ -85,6 +86,19 @@ struct Decided {
 }
 
 impl Dispatcher {
+    /// Starts by the same rules, of jobs that workers make themselves; each is waited for at most so long.
+    pub(in super::super) fn starter(&self, timeout: Duration) -> (Starter, Granting) {
+        let parts = StarterParts {
+            store: Arc::clone(&self.store),
+            clock: self.clock.clone(),
+            cache: Arc::clone(&self.cache),
+            after: Arc::clone(&self.after),
+            registry: Arc::clone(&self.registry),
+            max_running: self.max_running,
+        };
+        Starter::new(parts, timeout)
+    }
+
     /// Runs until `shutdown` is signalled.
     pub(in super::super) async fn run(self, shutdown: Shutdown) {
         let mut pause = PAUSE_MIN;
@@ -173,11 +187,12 @@ impl Dispatcher {
         debug_assert_eq!(candidates.len(), jobs.len(), "a round offers PENDING jobs only");
         let admission = admit(&candidates, rooms, &mut ruled.rules, *now);
         let goes_deeper = self.mark_rest(&probes, &candidates, &admission, &mut memory.deep);
-        let Some(decided) = self.decide(market, jobs, &candidates, admission, !claims.is_empty())
-        else {
+        let Some(decided) = self.decide(market, jobs, &candidates, admission, &ruled) else {
             // Who was to take one is gone, and what it drew is not to be lost: all of it once more.
             round.abandon().await;
-            pairs.iter().for_each(|pair| self.line.more(pair.clone()));
+            for pair in pairs {
+                self.line.more(pair.clone());
+            }
             return Ok(Round::Busy);
         };
         if decided.batch.writes.is_empty() {
@@ -207,10 +222,11 @@ impl Dispatcher {
         jobs: &[Job],
         candidates: &[Candidate],
         admission: Admission,
-        is_ruled: bool,
+        ruled: &Ruled,
     ) -> Option<Decided> {
         let Market { takers, now, .. } = market;
         let mut batch = Batch::new(BatchId(Uuid::now_v7()), *now);
+        batch.facets.clone_from(&self.after.facets);
         let mut starts: Vec<(usize, Job)> = Vec::with_capacity(admission.picks.len());
         for pick in admission.picks {
             let at = pick.candidate;
@@ -219,7 +235,7 @@ impl Dispatcher {
             let started = start(job, to, pick.draws, key, *now);
             let started = started.filter(|(write, _)| self.expect(&write.job, to));
             let Some((write, session)) = started else {
-                if is_ruled {
+                if ruled.is_changed() {
                     for (taker, job) in &starts {
                         self.expect_no_more(job, takers.get(*taker));
                     }
@@ -235,7 +251,9 @@ impl Dispatcher {
         }
         let mut skips = Vec::with_capacity(admission.skips.len());
         for (at, reason) in admission.skips {
-            if let Some((write, effects)) = jobs.get(at).and_then(|job| skip(job, reason, *now)) {
+            let Some(job) = jobs.get(at) else { continue };
+            let reason = ruled.skip(&job.spec.job_type, reason, *now);
+            if let Some((write, effects)) = skip(job, reason, *now) {
                 skips.push((write.job.clone(), effects));
                 batch.writes.push(write);
             }
@@ -278,7 +296,7 @@ impl Dispatcher {
             }
             return Ok(Round::Busy);
         }
-        self.registry.heed_own(&batch.rules);
+        self.registry.heed_circuits(ruled.circuits());
         let (started, skipped) = committed.writes.split_at(starts.len());
         self.hand_out(starts, started, takers, &befores);
         self.skipped(skips, skipped, &befores);

@@ -5,22 +5,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::admission::{Candidate, QueueRules, Rules, Shares, TypeRules};
-use crate::domain::circuit::CircuitDecision;
+use crate::domain::circuit::{CircuitDecision, CircuitState};
+use crate::domain::definitions::ServerDefaults;
 use crate::domain::ids::QuotaName;
 use crate::domain::job_type::{JobTypeSpec, TypeState};
 use crate::domain::queue::QueueSettings;
 use crate::domain::quota::QuotaSpec;
+use crate::domain::status::{Skip, SkipReason};
 use crate::domain::validate::Violations;
 use crate::domain::{Job, JobSpec, JobType, QueueName, Timestamp};
 use crate::store::{self, Claims, KeyCap, RuleKey, RuleKind, RuleWrite, Standing};
 
-use super::super::registry::{Definition, Rulebook};
+use super::super::registry::{DEFAULTS, Definition, Rulebook, smaller_bound};
 use super::line::Pair;
 
 /// The rules that concern some pairs, as this server knows them.
 pub(in super::super) struct Ruling {
     book: Arc<Rulebook>,
-    /// Jobs that may run on all servers at once; 0 = no cap.
+    /// Jobs that may run on all servers at once, as this one was told; 0 = no cap.
     max_running: u32,
     queues: BTreeSet<QueueName>,
     types: BTreeSet<JobType>,
@@ -50,8 +52,9 @@ impl Ruling {
     /// What a round has to keep from others, and to know. Nothing, if starts from these pairs are free.
     pub(in super::super) fn claims(&self) -> Claims {
         let mut claims = Claims::default();
-        if self.max_running > 0 {
+        if self.book.max_running_in_all(self.max_running) > 0 {
             claims.keys.insert(RuleKey::all_starts());
+            claims.rules.insert(RuleKey::new(RuleKind::Type, DEFAULTS));
             claims.running = true;
         }
         for queue in &self.queues {
@@ -72,8 +75,8 @@ impl Ruling {
 
     fn claim_type(&self, job_type: &JobType, claims: &mut Claims) {
         // While it is closed, a breaker lets everything go: its last word is soon enough known.
-        let is_open = self.book.circuits.get(job_type).is_some_and(|circuit| circuit.is_open());
-        if is_open && self.book.breaker(job_type).max_failures > 0 {
+        let is_open = self.book.circuits.get(job_type).is_some_and(CircuitState::is_open);
+        if is_open && self.book.circuit(job_type).max_failures > 0 {
             claims.keys.insert(RuleKey::new(RuleKind::Circuit, job_type.as_str()));
         }
         let Some(spec) = self.book.spec(job_type) else { return };
@@ -111,8 +114,11 @@ impl Ruling {
         standing: &Standing,
         shares: Shares,
     ) -> store::Result<Ruled> {
+        let defaults = standing.rule(&RuleKey::new(RuleKind::Type, DEFAULTS));
+        let defaults: Option<ServerDefaults> = defaults.map(store::Rule::read).transpose()?;
+        let max_running = defaults.map_or(0, |defaults| defaults.max_running);
         let mut rules = Rules {
-            server_max: self.max_running,
+            server_max: smaller_bound(max_running, self.max_running),
             server_running: standing.running,
             keys: standing.values.clone(),
             shares,
@@ -136,10 +142,10 @@ impl Ruling {
             let definition = self.definition(job_type, claims, standing)?;
             let state = self.state(job_type, claims, standing)?;
             let spec = definition.as_ref().map(|definition| &definition.declared.spec);
-            let breaker = self.book.breaker(job_type);
+            let breaker = &self.book.defaults.what.circuit;
             if spec.is_some() || breaker.max_failures > 0 {
                 let running = standing.types.get(job_type).copied().unwrap_or(0);
-                let kind = TypeRules::new(spec, &breaker, &state, running);
+                let kind = TypeRules::new(spec, breaker, &state, running);
                 rules.types.insert(job_type.clone(), kind);
             }
             for quota in spec.into_iter().flat_map(|spec| spec.quota_costs.keys()) {
@@ -249,6 +255,41 @@ impl Ruled {
         short.map(|quota| quota.reset_time(now))
     }
 
+    /// A skip of a job of this type for this reason, with the moment from which one may be tried again.
+    pub(in super::super) fn skip(
+        &self,
+        job_type: &JobType,
+        reason: SkipReason,
+        now: Timestamp,
+    ) -> Skip {
+        let until = match reason {
+            SkipReason::CircuitOpen => self.next_probe_time(job_type, now),
+            SkipReason::QuotaExhausted => self.quota_reset_time(job_type, now),
+            SkipReason::Overlap | SkipReason::TypeDisabled | SkipReason::Missed => None,
+        };
+        Skip { reason, until }
+    }
+
+    /// Whether starts changed anything that is to be written with them.
+    pub(in super::super) fn is_changed(&self) -> bool {
+        let buckets = |rules: &Rules| {
+            let queues = rules.queues.values().map(|queue| queue.bucket);
+            queues.chain(rules.types.values().map(|kind| kind.bucket)).collect::<Vec<_>>()
+        };
+        buckets(&self.rules) != buckets(&self.before)
+            || self.rules.quotas != self.before.quotas
+            || self.circuits().next().is_some()
+    }
+
+    /// The breakers that starts changed.
+    pub(in super::super) fn circuits(&self) -> impl Iterator<Item = (&JobType, &CircuitState)> {
+        let kinds = self.rules.types.iter();
+        kinds.filter_map(|(name, kind)| {
+            let before = self.before.types.get(name)?;
+            (before.circuit_state != kind.circuit_state).then_some((name, &kind.circuit_state))
+        })
+    }
+
     /// What starts changed: to be written with them.
     pub(in super::super) fn changed(&self, standing: &Standing) -> store::Result<Vec<RuleWrite>> {
         let revision = |key: &RuleKey| standing.rule(key).map_or(0, |rule| rule.revision);
@@ -267,10 +308,10 @@ impl Ruled {
                 let key = RuleKey::starts_of(name);
                 writes.push(RuleWrite::put(key.clone(), revision(&key), &bucket)?);
             }
-            if before.is_some_and(|before| before.circuit_state != kind.circuit_state) {
-                let key = RuleKey::new(RuleKind::Circuit, name.as_str());
-                writes.push(RuleWrite::put(key.clone(), revision(&key), &kind.circuit_state)?);
-            }
+        }
+        for (name, state) in self.circuits() {
+            let key = RuleKey::new(RuleKind::Circuit, name.as_str());
+            writes.push(RuleWrite::put(key.clone(), revision(&key), state)?);
         }
         for (name, (_, used)) in &self.rules.quotas {
             if self.before.quotas.get(name).is_some_and(|(_, before)| before != used) {

@@ -78,6 +78,11 @@ impl Starter {
         (starter, Granting { parts, wishes })
     }
 
+    /// Jobs that may run on all servers at once, as this one was told; 0 = no cap.
+    pub(in super::super) const fn max_running(&self) -> u32 {
+        self.max_running
+    }
+
     /// Whether a rule concerns starts of this type from this queue.
     pub(in super::super) fn concerns(&self, queue: &QueueName, job_type: &JobType) -> bool {
         let pair = (queue.clone(), job_type.clone());
@@ -175,6 +180,7 @@ impl Granting {
         let grants: Vec<Grant> =
             asked.iter().map(|asked| decide(&asked.wish, &mut ruled, now)).collect();
         let mut batch = Batch::new(BatchId(Uuid::now_v7()), now);
+        batch.facets.clone_from(&self.parts.after.facets);
         batch.creates.extend(grants.iter().filter_map(|grant| match grant {
             Grant::Job(new) => Some((**new).clone()),
             Grant::Held(_) => None,
@@ -188,7 +194,7 @@ impl Granting {
         if !committed.missed_rules.is_empty() {
             return Ok(None);
         }
-        self.parts.registry.heed_own(&batch.rules);
+        self.parts.registry.heed_circuits(ruled.circuits());
         for (new, written) in batch.creates.iter().zip(&committed.creates) {
             if *written == Written::Done {
                 let keeps = |session| self.parts.after.keeps(session);
@@ -231,10 +237,13 @@ fn decide(wish: &Wish, ruled: &mut Ruled, now: Timestamp) -> Grant {
     }
     let held = holds.into_iter().next().map(|(_, hold)| hold);
     match (skips.first(), held) {
-        (Some((_, reason)), _) => Grant::Job(Box::new(new(Some(*reason)))),
+        (Some((_, reason)), _) => {
+            let skip = ruled.skip(&wish.spec.job_type, *reason, now);
+            Grant::Job(Box::new(new(Some(skip))))
+        }
         // Its like are running, and it is not to run beside them.
         (None, Some(Hold::TypeFull { .. } | Hold::KeyFull { .. } | Hold::Overlap { .. })) => {
-            Grant::Job(Box::new(new(Some(SkipReason::Overlap))))
+            Grant::Job(Box::new(new(Some(SkipReason::Overlap.into()))))
         }
         (None, Some(hold)) => Grant::Held(hold),
         // Admission puts each candidate somewhere.

@@ -8,7 +8,7 @@ use crate::domain::ids::QuotaName;
 use crate::domain::machine::{self, Applied, Command, Effect, Now, Transition};
 use crate::domain::quota::QuotaDraw;
 use crate::domain::stats::Changes;
-use crate::domain::status::{SkipReason, StateKind};
+use crate::domain::status::{Skip, StateKind};
 use crate::domain::{Job, Session, SessionId, Timestamp, WorkerName};
 use crate::store::{JobWrite, KeyChange};
 
@@ -55,12 +55,9 @@ pub(super) fn start(
 }
 
 /// The write that skips a job which no rule lets start, and what follows from it.
-pub(super) fn skip(
-    job: &Job,
-    reason: SkipReason,
-    now: Timestamp,
-) -> Option<(JobWrite, Vec<Effect>)> {
-    let mut transition = apply(job, Command::Skip { reason }, now)?;
+pub(super) fn skip(job: &Job, skip: Skip, now: Timestamp) -> Option<(JobWrite, Vec<Effect>)> {
+    let transition = apply(job, Command::Skip { reason: skip.reason }, now)?;
+    let mut transition = transition.skipped_until(skip.until);
     let effects = std::mem::take(&mut transition.effects);
     let key = if job.spec.unique_key.is_empty() { KeyChange::None } else { KeyChange::Release };
     Some((write(job, transition, key), effects))

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::domain::machine::Effect;
+use crate::domain::stats::FacetPolicy;
 use crate::domain::status::{State, StateKind};
 use crate::domain::{Job, JobId, LogBatch, SessionId};
 use crate::runtime::Clock;
@@ -29,6 +30,8 @@ pub struct After {
     pub(in super::super) metrics: Metrics,
     pub(in super::super) clock: Clock,
     pub(in super::super) herald: Herald,
+    /// What figures are kept by besides types and queues.
+    pub(in super::super) facets: Option<Arc<FacetPolicy>>,
 }
 
 impl After {

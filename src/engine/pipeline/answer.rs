@@ -1,9 +1,10 @@
 //! What a committed batch means to each piece of its work.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::domain::{Job, JobId};
-use crate::store::{Appended, Committed, KeyKind, RuleWrite, Written};
+use crate::store::{Appended, Batch, Committed, KeyKind, RuleWrite, Written};
 
 use super::super::error::Error;
 use super::fold::{Desk, Folded, Verdict};
@@ -18,7 +19,8 @@ impl Writer {
             self.answer_missed(folded, committed, times);
             return;
         }
-        let Folded { batch, mut desks, written, work } = folded;
+        let Folded { batch, mut desks, written, work, rules } = folded;
+        rules.written(&self.parts.registry);
         let fate: HashMap<JobId, Written> =
             written.iter().copied().zip(committed.writes.iter().copied()).collect();
         for (job_id, outcome) in &fate {
@@ -30,7 +32,7 @@ impl Writer {
         // Answers first: an attach is registered by its answer, so that what the same commit has to
         // tell it finds it there; and a cell that an answer opens is closed by what follows.
         for ((piece, verdict), times) in work.into_iter().zip(times) {
-            self.answer_one(piece, verdict, *times, &fate, committed);
+            self.answer_one(piece, verdict, *times, &fate, (&batch, committed));
         }
         for job_id in
             fate.iter().filter(|(_, outcome)| **outcome == Written::Done).map(|(id, _)| id)
@@ -56,7 +58,7 @@ impl Writer {
         let missed = |write: &RuleWrite| committed.missed_rules.contains(&write.key);
         for ((piece, verdict), times) in folded.work.into_iter().zip(times) {
             match (piece, verdict) {
-                (Work::Rules { change, reply }, Verdict::OnRules(_))
+                (Work::Rules { change, reply }, Verdict::OnRules(..))
                     if change.writes.iter().any(missed) =>
                 {
                     reply.send(Ok(RulesChanged::Missed));
@@ -76,13 +78,27 @@ impl Writer {
         self.parts.after.changed(&desk.base, &desk.job, effects);
     }
 
+    /// Jobs that a change of rules takes along: what moved on meanwhile is asked once more, by itself.
+    fn answer_deletes(&mut self, batch: &Batch, deletes: Range<usize>, committed: &Committed) {
+        let asked = batch.deletes.get(deletes.clone()).unwrap_or_default();
+        let gone = committed.deletes.get(deletes).unwrap_or_default();
+        for (delete, gone) in asked.iter().zip(gone) {
+            if *gone {
+                self.parts.after.deleted(delete.job.id);
+            } else {
+                let reply = Reply::ignored();
+                self.repeat(Work::Delete { job_id: delete.job.id, reply }, 0);
+            }
+        }
+    }
+
     fn answer_one(
         &mut self,
         piece: Work,
         verdict: Verdict,
         times: usize,
         fate: &HashMap<JobId, Written>,
-        committed: &Committed,
+        (batch, committed): (&Batch, &Committed),
     ) {
         let missed = |id: &JobId| matches!(fate.get(id), Some(Written::Missed));
         match (piece, verdict) {
@@ -96,6 +112,7 @@ impl Writer {
                 };
                 reply.send(answer);
             }
+            (Work::Create { reply, .. }, Verdict::OnJob(Err(full))) => reply.send(Err(full)),
             (Work::Command { job_id, command, patient, reply }, Verdict::OnJob(answer)) => {
                 match fate.get(&job_id) {
                     Some(Written::Missed) => {
@@ -158,7 +175,7 @@ impl Writer {
                 reply.send(Ok(committed.sessions.get(place) == Some(&true)));
             }
             (Work::Progress { reply, .. }, Verdict::OnCommit) => reply.send(Ok(())),
-            (Work::Rules { change, reply }, Verdict::OnRules(creates)) => {
+            (Work::Rules { change, reply }, Verdict::OnRules(creates, deletes)) => {
                 for (job_id, command) in change.commands {
                     if missed(&job_id) {
                         // The change is made; the job has only moved on before it heard of that.
@@ -166,6 +183,7 @@ impl Writer {
                         self.repeat(Work::Command { job_id, command, patient: false, reply }, 0);
                     }
                 }
+                self.answer_deletes(batch, deletes, committed);
                 let creates = committed.creates.get(creates).unwrap_or_default().to_vec();
                 reply.send(Ok(RulesChanged::Done(creates)));
             }

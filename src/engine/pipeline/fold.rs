@@ -2,14 +2,17 @@
 //! several changes of one job folded into one write.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use crate::domain::machine::{self, Applied, Command, Effect, Now, Refusal};
 use crate::domain::stats::Changes;
 use crate::domain::status::{Attempt, StateKind};
-use crate::domain::{BatchId, Job, JobId, JobStatus};
+use crate::domain::{Job, JobId, JobStatus};
 use crate::store::{Batch, JobDelete, JobWrite, KeyChange, RuleWrite, SessionWrite, holds_key};
 
 use super::super::error::Error;
+use super::rule_desk::RuleDesk;
+use super::waiting::Waiting;
 use super::work::{Adoption, Opened, RuleChange, Work};
 
 /// A job within a batch: as it was read, and as it stands after the work so far.
@@ -59,8 +62,8 @@ pub(super) enum Verdict {
     OnOpen(Opened),
     /// Hangs on the session write at this place.
     OnSession(usize),
-    /// Hangs on the commit as a whole; its creates are these.
-    OnRules(std::ops::Range<usize>),
+    /// Hangs on the commit as a whole; its creates and its deletes are these.
+    OnRules(Range<usize>, Range<usize>),
     /// Hangs on the commit as a whole.
     OnCommit,
     /// Must be decided again on a fresh read: it would write nothing, and nothing of the kind may be
@@ -76,6 +79,8 @@ pub(super) struct Folded {
     pub(super) written: Vec<JobId>,
     /// Each piece of work with its verdict.
     pub(super) work: Vec<(Work, Verdict)>,
+    /// Breakers and quotas after it.
+    pub(super) rules: RuleDesk,
 }
 
 /// Decides `work` on the jobs read.
@@ -83,17 +88,18 @@ pub(super) fn fold(
     work: Vec<Work>,
     read: Vec<Job>,
     cached: Vec<Job>,
-    id: BatchId,
-    now: crate::domain::Timestamp,
+    mut rules: RuleDesk,
+    mut waiting: Option<Waiting>,
+    mut batch: Batch,
     mut chance: impl FnMut() -> f64,
 ) -> Folded {
     let mut desks: HashMap<JobId, Desk> = HashMap::with_capacity(read.len() + cached.len());
     desks.extend(cached.into_iter().map(|job| (job.id, Desk::new(job, true))));
     desks.extend(read.into_iter().map(|job| (job.id, Desk::new(job, false))));
-    let mut batch = Batch::new(id, now);
     let mut decided = Vec::with_capacity(work.len());
     for piece in work {
-        let verdict = decide(&piece, &mut desks, &mut batch, now, &mut chance);
+        let room = waiting.as_mut();
+        let verdict = decide(&piece, &mut desks, (&mut rules, room), &mut batch, &mut chance);
         decided.push((piece, verdict));
     }
     let mut written = Vec::new();
@@ -105,24 +111,28 @@ pub(super) fn fold(
     }
     // What a job's own write says of its progress is newer than what was to be flushed.
     batch.progress.retain(|row| !desks.get(&row.job_id).is_some_and(Desk::is_changed));
-    Folded { batch, desks, written, work: decided }
+    Folded { batch, desks, written, work: decided, rules }
 }
 
 fn decide(
     piece: &Work,
     desks: &mut HashMap<JobId, Desk>,
+    (rules, room): (&mut RuleDesk, Option<&mut Waiting>),
     batch: &mut Batch,
-    now: crate::domain::Timestamp,
     chance: &mut impl FnMut() -> f64,
 ) -> Verdict {
+    let now = batch.now;
     match piece {
         Work::Create { new, .. } => {
+            if let Some(Err(full)) = room.map(|room| room.take(&new.job)) {
+                return Verdict::OnJob(Err(full));
+            }
             batch.creates.push((**new).clone());
             Verdict::OnCreate(batch.creates.len() - 1)
         }
         Work::Command { job_id, command, .. } => {
             let at = Now { time: now, chance: chance() };
-            command_verdict(desks, *job_id, command, at)
+            command_verdict(desks, rules, *job_id, command, at)
         }
         Work::Fence { of, .. } => match fence(desks, of) {
             Some(answer) => Verdict::OnJob(answer.map(Some)),
@@ -148,7 +158,7 @@ fn decide(
             let mut opened = settled.clone().unwrap_or_default();
             for of in running {
                 let adopt = Command::Adopt { lease_epoch: of.lease_epoch, session: session.id };
-                match adoption(desks, of, adopt, now) {
+                match adoption(desks, rules, of, adopt, now) {
                     Ok(job) => opened.adopted.push(job),
                     Err(Some(reason)) => opened.revoked.push((of.clone(), reason)),
                     Err(None) => {}
@@ -160,7 +170,7 @@ fn decide(
             batch.sessions.push(write.clone());
             Verdict::OnSession(batch.sessions.len() - 1)
         }
-        Work::Rules { change, .. } => rules_verdict(change, desks, batch, now),
+        Work::Rules { change, .. } => rules_verdict(change, desks, rules, batch),
         Work::Progress { rows, .. } => {
             batch.progress.extend(rows.iter().cloned());
             Verdict::OnCommit
@@ -171,10 +181,14 @@ fn decide(
 fn rules_verdict(
     change: &RuleChange,
     desks: &mut HashMap<JobId, Desk>,
+    rules: &mut RuleDesk,
     batch: &mut Batch,
-    now: crate::domain::Timestamp,
 ) -> Verdict {
-    let taken = |write: &RuleWrite| batch.rules.iter().any(|other| other.key == write.key);
+    let taken = |write: &RuleWrite| {
+        // What goes may go beside what changes it.
+        (rules.holds(&write.key) && write.body.is_some())
+            || batch.rules.iter().any(|other| other.key == write.key)
+    };
     if change.writes.iter().any(taken) {
         // Decided on the same revision as another one before it: in a batch of its own it misses.
         return Verdict::Again;
@@ -184,13 +198,19 @@ fn rules_verdict(
     batch.creates.extend(change.creates.iter().cloned());
     for (job_id, command) in &change.commands {
         // Refused or done already: the job went on meanwhile.
-        let _ = command_verdict(desks, *job_id, command, Now::at(now));
+        let _ = command_verdict(desks, rules, *job_id, command, Now::at(batch.now));
     }
-    Verdict::OnRules(first..batch.creates.len())
+    let gone = batch.deletes.len();
+    for job_id in &change.deletes {
+        // Gone already, or opened again.
+        let _ = delete_verdict(desks, batch, *job_id);
+    }
+    Verdict::OnRules(first..batch.creates.len(), gone..batch.deletes.len())
 }
 
 fn command_verdict(
     desks: &mut HashMap<JobId, Desk>,
+    rules: &mut RuleDesk,
     job_id: JobId,
     command: &Command,
     now: Now,
@@ -198,9 +218,15 @@ fn command_verdict(
     let Some(desk) = desks.get_mut(&job_id).filter(|desk| !desk.deleted) else {
         return Verdict::OnJob(Err(Error::JobNotFound(job_id)));
     };
-    match machine::apply(&desk.job.spec, &desk.job.status, command.clone(), now) {
+    let applied = machine::apply(&desk.job.spec, &desk.job.status, command.clone(), now);
+    if applied.is_ok()
+        && let Err(error) = rules.check(&desk.job.status, command)
+    {
+        return Verdict::OnJob(Err(error));
+    }
+    match applied {
         Ok(Applied::Changed(transition)) => {
-            desk.take(*transition);
+            desk.take(*transition, rules);
             Verdict::OnJob(Ok(Some(desk.job.clone())))
         }
         Ok(Applied::Unchanged) | Err(_) if desk.from_cache => Verdict::Again,
@@ -210,7 +236,8 @@ fn command_verdict(
 }
 
 impl Desk {
-    fn take(&mut self, transition: machine::Transition) {
+    fn take(&mut self, transition: machine::Transition, rules: &mut RuleDesk) {
+        rules.note(&self.job, &transition.status);
         self.changes.record(Some(&self.job.status), &transition.status);
         self.job.status = transition.status;
         self.effects.extend(transition.effects);
@@ -258,6 +285,7 @@ fn delete_verdict(desks: &mut HashMap<JobId, Desk>, batch: &mut Batch, job_id: J
 /// is neither: the report, sent again, is taken as known).
 fn adoption(
     desks: &mut HashMap<JobId, Desk>,
+    rules: &mut RuleDesk,
     of: &Adoption,
     adopt: Command,
     now: crate::domain::Timestamp,
@@ -267,7 +295,7 @@ fn adoption(
     };
     match machine::apply(&desk.job.spec, &desk.job.status, adopt, Now::at(now)) {
         Ok(Applied::Changed(transition)) => {
-            desk.take(*transition);
+            desk.take(*transition, rules);
             Ok(desk.job.clone())
         }
         Ok(Applied::Unchanged) => Ok(desk.job.clone()),

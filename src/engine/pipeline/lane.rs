@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use crate::domain::{JobId, SessionId};
+use crate::domain::{JobId, QueueName, SessionId};
 
 /// What is submitted by the same lane is decided in its order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +19,14 @@ impl Lane {
     #[must_use]
     pub fn of_session(id: SessionId) -> Self {
         Self::of(id.0.as_u128())
+    }
+
+    /// Of a queue in which only so many jobs may wait: what is created in it.
+    #[must_use]
+    pub fn of_queue(queue: &QueueName) -> Self {
+        let mut hasher = DefaultHasher::new();
+        queue.hash(&mut hasher);
+        Self(hasher.finish())
     }
 
     /// Ids begin with the time: only what is made of all of an id spreads.

@@ -17,7 +17,9 @@ mod cache;
 mod fold;
 mod lane;
 mod queue;
+mod rule_desk;
 mod unheard;
+mod waiting;
 mod work;
 mod writer;
 
@@ -33,6 +35,7 @@ use crate::telemetry::Metrics;
 
 use super::error::{Error, Result};
 use super::health::Health;
+use super::registry::Registry;
 
 use queue::Queue;
 
@@ -40,6 +43,7 @@ pub use after::After;
 pub(super) use answer::taken;
 pub(super) use cache::Cache;
 pub use lane::Lane;
+pub(super) use waiting::Waiting;
 pub use work::{Adoption, Created, Opened, Reply, RuleChange, RulesChanged, Work};
 
 /// What a writer works with.
@@ -51,6 +55,9 @@ pub(super) struct Parts {
     pub(super) after: Arc<After>,
     pub(super) metrics: Metrics,
     pub(super) health: Arc<Health>,
+    pub(super) registry: Arc<Registry>,
+    /// Jobs that may wait in all, as this server was told; 0 = any number.
+    pub(super) max_pending: u32,
 }
 
 impl Parts {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use crate::domain::status::StateKind;
 use crate::domain::{BatchId, Job, JobId, LogBatch};
-use crate::store::{self, Appended};
+use crate::store::{self, Appended, RuleKey};
 
 use super::fold::{Desk, Folded};
 use super::work::{Created, Work};
@@ -18,6 +18,7 @@ pub(super) struct Unheard {
     deletes: HashSet<JobId>,
     writes: Vec<Desk>,
     logs: Vec<LogBatch>,
+    rules: Vec<RuleKey>,
 }
 
 /// What such a commit did.
@@ -38,13 +39,14 @@ pub(super) type Kept = HashSet<(JobId, i64, i64)>;
 impl Unheard {
     /// Takes down what `folded` was to do; its work is to be answered elsewhere.
     pub(super) fn of(folded: Folded) -> (Self, Vec<Work>) {
-        let Folded { batch, mut desks, written, work } = folded;
+        let Folded { batch, mut desks, written, work, rules: _ } = folded;
         let unheard = Self {
             id: batch.id,
             births: batch.creates.iter().map(|new| new.job.id).collect(),
             deletes: batch.deletes.iter().map(|delete| delete.job.id).collect(),
             writes: written.iter().filter_map(|id| desks.remove(id)).collect(),
             logs: batch.logs,
+            rules: batch.rules.into_iter().map(|write| write.key).collect(),
         };
         (unheard, work.into_iter().map(|(work, _)| work).collect())
     }
@@ -73,6 +75,10 @@ impl Writer {
             }
             Err(error) => return Err(error),
         };
+        if !unheard.rules.is_empty() {
+            let rules = self.parts.store.rules_by_key(&unheard.rules).await?;
+            self.parts.registry.note(&unheard.rules, &rules);
+        }
         let Some(unheard) = self.unheard.take() else { return Ok(Heard::default()) };
         let mut stand: HashMap<JobId, Job> = stand.into_iter().map(|job| (job.id, job)).collect();
         let logs = kept(unheard.logs, &unheard.writes, &stand);

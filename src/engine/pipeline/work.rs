@@ -65,6 +65,8 @@ pub struct RuleChange {
     pub creates: Vec<NewJob>,
     /// Commands to jobs; those that a job does not allow any more are left out.
     pub commands: Vec<(JobId, Command)>,
+    /// Jobs to be deleted; those that are not over any more are left out.
+    pub deletes: Vec<JobId>,
 }
 
 /// What became of a change of rules.
@@ -172,7 +174,7 @@ impl Work {
             Self::Progress { rows, .. } => rows.len() * OVERHEAD,
             Self::Rules { change, .. } => {
                 let bodies = change.writes.iter().filter_map(|write| write.body.as_ref());
-                let jobs = change.creates.len() + change.commands.len();
+                let jobs = change.creates.len() + change.commands.len() + change.deletes.len();
                 bodies.map(Vec::len).sum::<usize>() + jobs * OVERHEAD
             }
             Self::Command { .. }
@@ -197,6 +199,7 @@ impl Work {
             Self::Rules { change, .. } => {
                 let job = change.creates.first().map(|new| new.job.id);
                 let job = job.or_else(|| change.commands.first().map(|(job_id, _)| *job_id));
+                let job = job.or_else(|| change.deletes.first().copied());
                 Lane::of_job(job.unwrap_or(JobId(Uuid::nil())))
             }
             Self::Progress { rows, .. } => {
@@ -231,6 +234,7 @@ impl Work {
             Self::Open { running, .. } => running.iter().for_each(|of| note(of.job_id, false)),
             Self::Rules { change, .. } => {
                 change.commands.iter().for_each(|(job_id, _)| note(*job_id, false));
+                change.deletes.iter().for_each(|job_id| note(*job_id, false));
             }
             Self::Create { .. } | Self::Session { .. } | Self::Progress { .. } => {}
         }

@@ -12,14 +12,17 @@ use crate::domain::limits::{
 };
 use crate::domain::{BatchId, Job, JobId};
 use crate::runtime::{Clock, Shutdown};
-use crate::store::{self, Committed};
+use crate::store::{self, Batch, Committed, RuleKey};
 use crate::telemetry::chain;
 
 use super::super::error::Error;
+use super::super::registry::Rulebook;
 use super::Parts;
 use super::fold::fold;
 use super::queue::Queue;
+use super::rule_desk::{self, RuleDesk};
 use super::unheard::{Kept, Unheard};
+use super::waiting::{self, Waiting};
 use super::work::Work;
 
 /// Pause before a failing store is tried again, doubled up to [`PAUSE_MAX`].
@@ -166,9 +169,20 @@ impl Writer {
             Ok(jobs) => jobs,
             Err(error) => return Err((work, error)),
         };
-        let id = BatchId(Uuid::now_v7());
-        let now = self.parts.clock.now();
-        let folded = fold(work, read, cached, id, now, || rand::random_range(-1.0..=1.0));
+        let book = self.parts.registry.book();
+        let keys = rule_desk::concerned(&work, read.iter().chain(&cached), &book);
+        let asks_for_room = waiting::asks(&work, &book, self.parts.max_pending);
+        let (rules, waiting) = match self.around(&book, &keys, asks_for_room).await {
+            Ok(around) => around,
+            Err(error) => return Err((work, error)),
+        };
+        let mut batch = Batch::new(BatchId(Uuid::now_v7()), self.parts.clock.now());
+        batch.facets.clone_from(&self.parts.after.facets);
+        let chance = || rand::random_range(-1.0..=1.0);
+        let mut folded = fold(work, read, cached, rules, waiting, batch, chance);
+        if let Err(error) = folded.rules.write(&mut folded.batch) {
+            return Err((folded.work.into_iter().map(|(work, _)| work).collect(), error));
+        }
         if folded.batch.is_empty() {
             self.answer(folded, &Committed::default(), times);
             return Ok(Settled::Yes);
@@ -234,6 +248,25 @@ impl Writer {
             self.parts.after.live.overlay(job);
         }
         Ok((read, cached))
+    }
+
+    /// These rules as they stand now, and what waits where that is bounded, if that is asked for.
+    async fn around(
+        &mut self,
+        book: &Rulebook,
+        keys: &[RuleKey],
+        asks_for_room: bool,
+    ) -> Result<(RuleDesk, Option<Waiting>), store::Error> {
+        let store = self.parts.store.as_ref();
+        let mut rules = RuleDesk::default();
+        if !keys.is_empty() {
+            rules = RuleDesk::of(keys, &store.rules_by_key(keys).await?, book);
+        }
+        let mut waiting = None;
+        if asks_for_room {
+            waiting = Some(Waiting::read(store, book, self.parts.max_pending).await?);
+        }
+        Ok((rules, waiting))
     }
 
     pub(super) fn repeat(&mut self, work: Work, times: usize) {

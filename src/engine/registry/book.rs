@@ -7,16 +7,21 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::circuit::{CircuitSpec, CircuitState};
+use crate::domain::definitions::ServerDefaults;
 use crate::domain::ids::QuotaName;
 use crate::domain::job_type::gate::{TriggerRefusal, circuit_of, skip_at_create};
 use crate::domain::job_type::{JobTypeSpec, TypeState};
 use crate::domain::queue::QueueSettings;
 use crate::domain::quota::QuotaSpec;
 use crate::domain::schedule::Schedule;
+use crate::domain::status::Skip;
 use crate::domain::validate::Violations;
-use crate::domain::{Category, JobType, QueueName, SkipReason, Timestamp};
+use crate::domain::{Category, JobType, QueueName, Timestamp};
 use crate::engine::error::Error;
 use crate::store::{self, Rule, RuleKey, RuleKind};
+
+/// The name under which what holds for the whole server stands among the types. No type can have it.
+pub const DEFAULTS: &str = "jobplane.defaults";
 
 /// A declaration, as its row holds it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -51,7 +56,7 @@ pub struct Definition {
 }
 
 /// Something that is set up.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Known<T> {
     /// Of its row.
     pub revision: i64,
@@ -62,6 +67,8 @@ pub struct Known<T> {
 /// Everything that is set up.
 #[derive(Debug, Clone, Default)]
 pub struct Rulebook {
+    /// What holds for the whole server.
+    pub defaults: Known<ServerDefaults>,
     /// Declared types.
     pub types: BTreeMap<JobType, Arc<Definition>>,
     /// Queues of which something is said.
@@ -70,6 +77,16 @@ pub struct Rulebook {
     pub quotas: BTreeMap<QuotaName, Known<QuotaSpec>>,
     /// Breakers that have something to remember.
     pub circuits: BTreeMap<JobType, CircuitState>,
+}
+
+/// The smaller of two bounds, of which 0 is none.
+#[must_use]
+pub const fn smaller_bound(one: u32, other: u32) -> u32 {
+    match (one, other) {
+        (0, bound) | (bound, 0) => bound,
+        _ if one < other => one,
+        _ => other,
+    }
 }
 
 impl Definition {
@@ -109,6 +126,36 @@ impl Rulebook {
         self.types.get(job_type).map(|definition| &definition.declared.spec)
     }
 
+    /// The breaker of a type: its own, else that of all types without one.
+    #[must_use]
+    pub fn circuit(&self, job_type: &JobType) -> &CircuitSpec {
+        circuit_of(self.spec(job_type), &self.defaults.what.circuit)
+    }
+
+    /// How the breakers that are in force stand, as far as they have something to remember.
+    pub fn breakers(&self) -> impl Iterator<Item = (&JobType, &CircuitState)> {
+        self.circuits.iter().filter(|(job_type, _)| self.circuit(job_type).max_failures > 0)
+    }
+
+    /// How many jobs may wait in a queue; 0 = any number.
+    #[must_use]
+    pub fn max_pending(&self, queue: &QueueName) -> u32 {
+        self.queues.get(queue).map_or(0, |known| known.what.max_pending)
+    }
+
+    /// How many jobs may wait in all, by what was set up and by what one server was told: the smaller
+    /// number that is one; 0 = any number.
+    #[must_use]
+    pub fn max_pending_in_all(&self, told: u32) -> u32 {
+        smaller_bound(self.defaults.what.max_pending, told)
+    }
+
+    /// How many jobs may run in all, in the same way.
+    #[must_use]
+    pub fn max_running_in_all(&self, told: u32) -> u32 {
+        smaller_bound(self.defaults.what.max_running, told)
+    }
+
     /// Whether a type is declared to be of one of these categories.
     #[must_use]
     pub fn is_of(&self, job_type: &JobType, categories: &[Category]) -> bool {
@@ -123,22 +170,16 @@ impl Rulebook {
         settings.paused.then_some(settings.pause_reason.as_str())
     }
 
-    /// The breaker of a type.
-    #[must_use]
-    pub fn breaker(&self, job_type: &JobType) -> CircuitSpec {
-        circuit_of(self.spec(job_type), &CircuitSpec::default()).clone()
-    }
-
     /// Why a job of this type is recorded as SKIPPED instead of made, if that is so.
     #[must_use]
-    pub fn skips(&self, job_type: &JobType, now: Timestamp) -> Option<SkipReason> {
+    pub fn skips(&self, job_type: &JobType, now: Timestamp) -> Option<Skip> {
         let (spec, circuit) = (self.spec(job_type), self.circuits.get(job_type));
         if spec.is_none() && circuit.is_none() {
             return None;
         }
         let state =
             TypeState { circuit: circuit.cloned().unwrap_or_default(), ..TypeState::default() };
-        skip_at_create(spec, circuit_of(spec, &CircuitSpec::default()), &state, now)
+        skip_at_create(spec, self.circuit(job_type), &state, now)
     }
 
     /// Whether a worker may start a job of its own in this queue.
@@ -154,6 +195,9 @@ impl Rulebook {
     pub(super) fn take(&mut self, rule: &Rule) -> store::Result<()> {
         let Rule { key: RuleKey { kind, name }, revision, .. } = rule;
         match kind {
+            RuleKind::Type if name == DEFAULTS => {
+                self.defaults = Known { revision: *revision, what: rule.read()? };
+            }
             RuleKind::Type => {
                 let definition = Arc::new(Definition::of(rule)?);
                 self.types.insert(definition.declared.spec.job_type.clone(), definition);
@@ -175,18 +219,27 @@ impl Rulebook {
                     self.circuits.insert(name, rule.read()?);
                 }
             }
-            RuleKind::QuotaUse | RuleKind::Schedule | RuleKind::Rate => {}
+            RuleKind::QuotaUse
+            | RuleKind::Schedule
+            | RuleKind::Rate
+            | RuleKind::Retention
+            | RuleKind::Bulk => {}
         }
         Ok(())
     }
 
     pub(super) fn drop(&mut self, key: &RuleKey) {
         match key.kind {
+            RuleKind::Type if key.name == DEFAULTS => self.defaults = Known::default(),
             RuleKind::Type => self.types.retain(|name, _| name.as_str() != key.name),
             RuleKind::Queue => self.queues.retain(|name, _| name.as_str() != key.name),
             RuleKind::Quota => self.quotas.retain(|name, _| name.as_str() != key.name),
             RuleKind::Circuit => self.circuits.retain(|name, _| name.as_str() != key.name),
-            RuleKind::QuotaUse | RuleKind::Schedule | RuleKind::Rate => {}
+            RuleKind::QuotaUse
+            | RuleKind::Schedule
+            | RuleKind::Rate
+            | RuleKind::Retention
+            | RuleKind::Bulk => {}
         }
     }
 }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use parking_lot::RwLock;
 
 use crate::domain::JobType;
+use crate::domain::circuit::CircuitState;
 use crate::domain::limits::GUARD_REPEATS_MAX;
 use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
 
@@ -21,7 +22,7 @@ use super::Engine;
 use super::error::{Error, Result};
 use super::pipeline::{RuleChange, RulesChanged, Work};
 
-pub use book::{Cursor, Declared, Definition, Known, Rulebook};
+pub use book::{Cursor, DEFAULTS, Declared, Definition, Known, Rulebook, smaller_bound};
 
 /// The kinds of rules that every server knows by heart.
 const KNOWN: [RuleKind; 4] = [RuleKind::Type, RuleKind::Queue, RuleKind::Quota, RuleKind::Circuit];
@@ -54,15 +55,29 @@ impl Registry {
         found.iter().try_for_each(|rule| book.take(rule)).map_err(Error::from)
     }
 
-    /// Takes up what a round of starts changed of breakers; the rest of what it changes nobody knows by heart.
-    pub(super) fn heed_own(&self, writes: &[RuleWrite]) {
-        for RuleWrite { key, expected_revision, body } in writes {
-            let Some(body) = body.clone().filter(|_| key.kind == RuleKind::Circuit) else {
-                continue;
-            };
-            let rule = Rule { key: key.clone(), revision: expected_revision + 1, body };
-            if let Err(error) = Arc::make_mut(&mut self.0.write()).take(&rule) {
-                tracing::error!(error = &error as &dyn std::error::Error, "a rule cannot be read");
+    /// The same, of what cannot be asked for again: a row that cannot be read is left out.
+    pub(super) fn note(&self, keys: &[RuleKey], found: &[Rule]) {
+        if let Err(error) = self.heed(keys, found) {
+            tracing::error!(error = &error as &dyn std::error::Error, "a rule cannot be read");
+        }
+    }
+
+    /// Takes up how breakers stand by commits of this server, which may be heard of in another order
+    /// than they happened.
+    pub(super) fn heed_circuits<'a>(
+        &self,
+        changed: impl Iterator<Item = (&'a JobType, &'a CircuitState)>,
+    ) {
+        let mut changed = changed.peekable();
+        if changed.peek().is_none() {
+            return;
+        }
+        let mut held = self.0.write();
+        let book = Arc::make_mut(&mut held);
+        for (job_type, state) in changed {
+            let known = book.circuits.get(job_type).map_or(0, |known| known.revision);
+            if known < state.revision {
+                book.circuits.insert(job_type.clone(), state.clone());
             }
         }
     }

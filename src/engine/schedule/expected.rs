@@ -28,7 +28,7 @@ impl Engine {
         let missed = expected.missed(schedule, &runs, standing.through, now);
         let creates = missed.times.into_iter().map(|time| {
             tell_missed(job_type, time);
-            run(declared, Some(time), Some(SkipReason::Missed), now)
+            run(declared, Some(time), Some(SkipReason::Missed.into()), now)
         });
         Ok(Step { through: missed.through, creates: creates.collect(), ..Step::default() })
     }

@@ -5,16 +5,15 @@ use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
-use crate::domain::circuit::CircuitSpec;
 use crate::domain::job::Trigger;
-use crate::domain::job_type::gate::{circuit_of, skip_at_create};
+use crate::domain::job_type::gate::skip_at_create;
 use crate::domain::job_type::{Draft, TypeState};
 use crate::domain::limits::{
     CANCEL_GRACE_DEFAULT, GUARD_REPEATS_MAX, LOOP_ROWS_MAX, SCHEDULES_AT_ONCE,
 };
 use crate::domain::machine::Command;
 use crate::domain::schedule::{Lateness, Overlap, OverlapPolicy};
-use crate::domain::status::SkipReason;
+use crate::domain::status::{Skip, SkipReason};
 use crate::domain::{
     CancelCause, Job, JobFilter, JobId, JobSpec, JobType, QueueName, StateKind, Timestamp,
 };
@@ -96,6 +95,7 @@ impl Engine {
                 writes: vec![RuleWrite::put(key, standing.revision, &cursor)?],
                 creates: step.creates,
                 commands: step.commands,
+                deletes: Vec::new(),
             };
             match self.write_rules(change).await? {
                 RulesChanged::Done(_) => return Ok(()),
@@ -142,24 +142,25 @@ impl Engine {
         let runs = due.times.iter().any(|time| time.lateness == Lateness::Run);
         let mut others =
             if runs { self.others(&spec.job_type, policy).await? } else { Others::default() };
-        let nothing = CircuitSpec::default();
-        let refused =
-            skip_at_create(Some(spec), circuit_of(Some(spec), &nothing), &standing.state, now);
+        let book = self.registry.book();
+        let circuit = book.circuit(&spec.job_type);
+        let refused = skip_at_create(Some(spec), circuit, &standing.state, now);
         let mut step = Step { through: due.through, ..Step::default() };
         for time in due.times {
             let skipped = match time.lateness {
-                Lateness::Missed => Some(SkipReason::Missed),
+                Lateness::Missed => Some(SkipReason::Missed.into()),
                 Lateness::Run if refused.is_some() => refused,
                 Lateness::Run => match policy.decide(others.running, others.pending) {
                     Overlap::Create | Overlap::Queue => None,
-                    Overlap::Skip => Some(SkipReason::Overlap),
+                    Overlap::Skip => Some(SkipReason::Overlap.into()),
                     Overlap::CancelThenQueue => {
                         step.commands.extend(others.jobs.drain(..).map(|job| stop(&job)));
                         // Those of this very step are others to the next one, and are not yet there.
                         for earlier in &mut step.creates {
                             if earlier.job.status.kind() == StateKind::Pending {
                                 let nominal = earlier.job.spec.schedule_time;
-                                *earlier = run(declared, nominal, Some(SkipReason::Overlap), now);
+                                *earlier =
+                                    run(declared, nominal, Some(SkipReason::Overlap.into()), now);
                             }
                         }
                         None
@@ -167,7 +168,7 @@ impl Engine {
                 },
             };
             others.pending += u64::from(skipped.is_none());
-            if skipped == Some(SkipReason::Missed) {
+            if skipped == Some(SkipReason::Missed.into()) {
                 tell_missed(&spec.job_type, time.nominal.time);
             }
             step.creates.push(run(declared, Some(time.nominal.time), skipped, now));
@@ -222,7 +223,7 @@ fn stop(job: &Job) -> (JobId, Command) {
 pub(super) fn run(
     declared: &Declared,
     nominal: Option<Timestamp>,
-    skipped: Option<SkipReason>,
+    skipped: Option<Skip>,
     now: Timestamp,
 ) -> NewJob {
     let spec = &declared.spec;

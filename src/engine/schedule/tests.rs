@@ -1,5 +1,8 @@
 //! Servers over one store under a clock that runs ahead.
 
+mod bounds;
+mod breakers;
+mod quotas;
 mod types;
 
 use std::collections::BTreeMap;
@@ -52,7 +55,13 @@ fn server(store: &Arc<MemoryStore>) -> Server {
     };
     let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(store);
     let (clock, metrics, board) = (Clock::new(), Metrics::new(), LoopBoard::default());
-    let access = Access { timeout: Duration::from_secs(10), lanes: 1, max_running: 0 };
+    let access = Access {
+        timeout: Duration::from_secs(10),
+        lanes: 1,
+        max_running: 0,
+        facets: None,
+        max_pending: 0,
+    };
     let engine = Engine::start_up(store, clock, access, metrics, board, stops);
     Server { engine, _tasks: (tasks, writer), _stops: (shutdown, closed) }
 }

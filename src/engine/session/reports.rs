@@ -1,9 +1,11 @@
 //! What a worker says on its stream.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::domain::ids::QuotaName;
 use crate::domain::machine::Command;
 use crate::domain::validate::Violations;
 use crate::domain::{JobId, LogBatch, LogEntry, Progress, Timestamp};
@@ -114,6 +116,7 @@ impl Attach {
                 self.tick(sessions, cell, of, (seq, now), Tick::Usage(usage));
             }
             UpdateKind::Logs(entries) => self.logs(sessions, &of, seq, entries),
+            UpdateKind::Used(used) => self.used(sessions, &of, seq, used),
             UpdateKind::Outcome(outcome) => {
                 let command = outcome.into_command(of.lease_epoch, seq, cell.as_ref(), sessions);
                 self.outcome(sessions, &of, seq, command);
@@ -160,6 +163,39 @@ impl Attach {
         sessions.pipeline().submit_surely(self.lane, Work::Fence { of, reply });
     }
 
+    /// Whether there is room for another durable update of so many bytes, which is under way then.
+    fn begin(&self, seq: i64, bytes: usize) -> bool {
+        let mut ledger = self.ledger.lock();
+        if let Some((what, limit)) = ledger.bound_broken_by(bytes) {
+            drop(ledger);
+            self.tell(ToWorker::Reject { seq, error: Error::RateLimited { what, limit } });
+            self.settle_now(seq);
+            return false;
+        }
+        ledger.begin(seq, bytes);
+        true
+    }
+
+    fn used(
+        self: &Arc<Self>,
+        sessions: &Arc<Sessions>,
+        of: &Adoption,
+        seq: i64,
+        used: BTreeMap<QuotaName, u64>,
+    ) {
+        if !self.begin(seq, 0) {
+            return;
+        }
+        let attach = Arc::clone(self);
+        let reply = Reply::new(move |answer: Result<crate::domain::Job>| {
+            attach.settle(seq, answer.map(drop));
+        });
+        let (job_id, command) =
+            (of.job_id, Command::ReportUse { lease_epoch: of.lease_epoch, used });
+        let work = Work::Command { job_id, command, patient: true, reply };
+        sessions.pipeline().submit_surely(self.lane, work);
+    }
+
     fn logs(
         self: &Arc<Self>,
         sessions: &Arc<Sessions>,
@@ -168,16 +204,8 @@ impl Attach {
         entries: Vec<LogEntry>,
     ) {
         let bytes = entries.iter().map(LogEntry::weight).sum();
-        {
-            let mut ledger = self.ledger.lock();
-            if let Some((what, limit)) = ledger.bound_broken_by(bytes) {
-                drop(ledger);
-                let error = Error::RateLimited { what, limit };
-                self.tell(ToWorker::Reject { seq, error });
-                self.settle_now(seq);
-                return;
-            }
-            ledger.begin(seq, bytes);
+        if !self.begin(seq, bytes) {
+            return;
         }
         let attach = Arc::clone(self);
         let reply = Reply::new(move |answer: Result<()>| attach.settle(seq, answer));

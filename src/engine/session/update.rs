@@ -1,10 +1,12 @@
 //! What a worker may say of a job.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::domain::ids::QuotaName;
 use crate::domain::machine::{Command, ReleaseReason};
 use crate::domain::{JobError, JobId, LogEntry, Progress, ResourceUsage};
 
@@ -50,6 +52,8 @@ pub enum UpdateKind {
     Usage(ResourceUsage),
     /// Lines of its log.
     Logs(Vec<LogEntry>),
+    /// What it used of quotas so far.
+    Used(BTreeMap<QuotaName, u64>),
     /// It is over.
     Outcome(Outcome),
 }

@@ -21,6 +21,10 @@ fn bucket(of: &StatKey, minute: i64, created: u64) -> Bucket {
     Bucket { key: of.clone(), minute, tally: Tally { created, ..Tally::default() } }
 }
 
+fn lately(figures: &Figures) -> &Lately {
+    figures.lately.as_ref().expect("it is known")
+}
+
 fn kept(counts: Vec<Count>, buckets: Vec<Bucket>) -> Kept {
     Kept { counts, buckets, oldest: Vec::new() }
 }
@@ -30,22 +34,26 @@ fn a_window_covers_every_minute_it_touches() {
     let of = key("t", "q");
     let minutes_ago = |ago| bucket(&of, MINUTE_NOW - ago, 1);
     // Now, the minute that began 90 s ago, and further back at the edge of each window.
-    let ago = [0, 1, 2, 60, 61, 1_440, 1_441];
+    // The day before began at the minute 10 000 − 1 440 = 142 h 40 min, so in the hour that began 40 minutes
+    // before that.
+    let ago = [0, 1, 2, 60, 61, 1_440, 1_480, 1_481];
     let stats =
         add_up(&StatsFilter::default(), &kept(Vec::new(), ago.map(minutes_ago).to_vec()), NOW);
     let created = |window: &Window| window.tally.created;
-    let Figures { minute, hour, day, .. } = &stats.totals;
-    assert_eq!((created(minute), created(hour), created(day)), (2, 4, 6));
+    let Lately { minute, hour, day } = lately(&stats.totals);
+    assert_eq!((created(minute), created(hour), created(day)), (2, 4, 7));
 }
 
 #[test]
 fn a_window_tells_what_it_covers() {
     let stats = add_up(&StatsFilter::default(), &kept(Vec::new(), Vec::new()), NOW);
-    assert_eq!(stats.totals.minute.span, Duration::from_secs(90));
-    assert_eq!(stats.totals.hour.span, Duration::from_secs(3_630));
+    let Lately { minute, hour, day } = lately(&stats.totals);
+    assert_eq!(minute.span, Duration::from_secs(90));
+    assert_eq!(hour.span, Duration::from_secs(3_630));
+    assert_eq!(day.span, Duration::from_secs(86_400 + 40 * 60 + 30));
     let even = Timestamp::from_micros(MINUTE_NOW * 60_000_000);
     let stats = add_up(&StatsFilter::default(), &kept(Vec::new(), Vec::new()), even);
-    assert_eq!(stats.totals.minute.span, Duration::from_secs(60));
+    assert_eq!(lately(&stats.totals).minute.span, Duration::from_secs(60));
 }
 
 #[test]
@@ -60,9 +68,9 @@ fn groups_add_up_to_the_totals() {
     let buckets = vec![bucket(&a, MINUTE_NOW, 5), bucket(&b, MINUTE_NOW, 7)];
     let stats = add_up(&StatsFilter::default(), &kept(counts, buckets), NOW);
     assert_eq!(stats.totals.counts[&StateKind::Pending], 9);
-    assert_eq!((stats.totals.finished_total, stats.totals.minute.tally.created), (9, 12));
+    assert_eq!((stats.totals.finished_total, lately(&stats.totals).minute.tally.created), (9, 12));
     assert_eq!(stats.by_type[&a.job_type].counts[&StateKind::Pending], 6);
-    assert_eq!(stats.by_type[&b.job_type].minute.tally.created, 7);
+    assert_eq!(lately(&stats.by_type[&b.job_type]).minute.tally.created, 7);
     assert_eq!(stats.by_queue[&a.queue].counts[&StateKind::Pending], 5);
     assert_eq!(stats.by_queue.len(), 2);
 }
@@ -76,13 +84,12 @@ fn a_filter_holds_for_counters_and_buckets_alike() {
     let of = |types: &[&StatKey], queues: &[&StatKey]| {
         let filter = StatsFilter {
             types: types.iter().map(|key| key.job_type.clone()).collect(),
-            categories: Vec::new(),
             queues: queues.iter().map(|key| key.queue.clone()).collect(),
-            is_void: false,
+            ..StatsFilter::default()
         };
         let totals = add_up(&filter, &kept, NOW).totals;
         let pending = totals.counts.get(&StateKind::Pending).copied().unwrap_or_default();
-        (pending, totals.minute.tally.created)
+        (pending, lately(&totals).minute.tally.created)
     };
     assert_eq!(of(&[&a], &[]), (1, 3));
     assert_eq!(of(&[], &[&b]), (2, 4));

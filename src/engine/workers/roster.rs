@@ -63,11 +63,12 @@ impl Roster {
     /// Sessions by process, the newest first.
     fn processes(&self) -> BTreeMap<Process, (Vec<&Session>, Vec<&Waiter>)> {
         let mut processes: BTreeMap<Process, (Vec<&Session>, Vec<&Waiter>)> = BTreeMap::new();
-        for session in &self.sessions {
+        // The server's own work is none of a worker's.
+        for session in self.sessions.iter().filter(|it| !it.worker_id.is_reserved()) {
             let process = (session.worker_id.clone(), session.instance_id.clone());
             processes.entry(process).or_default().0.push(session);
         }
-        for waiter in &self.waiting {
+        for waiter in self.waiting.iter().filter(|it| !it.worker_id.is_reserved()) {
             let process = (waiter.worker_id.clone(), waiter.instance_id.clone());
             processes.entry(process).or_default().1.push(waiter);
         }

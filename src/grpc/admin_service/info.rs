@@ -44,7 +44,8 @@ fn one_loop(status: &LoopStatus) -> Loop {
         last_run_time: status.last_run_time.map(time::to_proto),
         last_result: match &status.last_result {
             None => String::new(),
-            Some(Ok(_)) => "ok".to_owned(),
+            Some(Ok(_)) if status.said.is_empty() => "ok".to_owned(),
+            Some(Ok(_)) => format!("ok, {}", status.said),
             Some(Err(error)) => error.clone(),
         },
     }

@@ -10,6 +10,23 @@ use super::enums::Named;
 use super::path::{Path, is_clean};
 use super::{enums, labels, names, text, time};
 
+/// The filter of a command to jobs: the server's own are not named by their type, but by their ids.
+pub fn meant_from_proto(
+    filter: Option<v1::JobFilter>,
+    prefix: &str,
+    violations: &mut Violations,
+) -> Option<JobFilter> {
+    let filter = from_proto(filter, prefix, violations)?;
+    let at = Path::root(prefix);
+    let before = violations.as_slice().len();
+    for (index, job_type) in filter.types.iter().enumerate() {
+        at.field("types").index(index).check(violations, !job_type.is_reserved(), || {
+            "must not be one of the server's own: name its jobs by their ids".to_owned()
+        });
+    }
+    is_clean(violations, before).then_some(filter)
+}
+
 /// A filter; all jobs if unset.
 pub fn from_proto(
     filter: Option<v1::JobFilter>,
@@ -22,10 +39,10 @@ pub fn from_proto(
     let job_ids = job_ids(&filter.job_ids, at.field("job_ids"), violations);
     let states = any_of(&filter.states, at.field("states"), violations);
     let triggers = any_of(&filter.triggers, at.field("triggers"), violations);
-    let types = names::types(&filter.types, &at.field("types").to_string(), violations);
+    let types = names::known_types(&filter.types, &at.field("types").to_string(), violations);
     let categories =
         names::categories(&filter.categories, &at.field("categories").to_string(), violations);
-    let queues = names::queues(&filter.queues, &at.field("queues").to_string(), violations);
+    let queues = names::known_queues(&filter.queues, &at.field("queues").to_string(), violations);
     labels::check(&filter.labels, at.field("labels"), violations);
     let mut equal = |value: String, name| {
         text::key(&value, TEXT_BYTES_MAX, at.field(name), violations);

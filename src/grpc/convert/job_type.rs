@@ -129,7 +129,12 @@ fn defaults(given: v1::JobDefaults, at: Path<'_>, violations: &mut Violations) -
     }
 }
 
-fn circuit(given: &v1::Circuit, at: Path<'_>, violations: &mut Violations) -> CircuitSpec {
+/// A breaker as it is written; what is wrong with it is noted.
+pub(super) fn circuit(
+    given: &v1::Circuit,
+    at: Path<'_>,
+    violations: &mut Violations,
+) -> CircuitSpec {
     let mut span =
         |length, name| time::optional_span(length, ANY, at.field(name), violations).flatten();
     let (window, probe_after) =
@@ -165,6 +170,7 @@ pub fn to_proto(info: &TypeInfo) -> v1::JobType {
     let spec = &info.spec;
     let has_defaults = !spec.defaults.is_empty() || info.payload.is_some();
     let costs = spec.quota_costs.iter();
+    let default = info.default_circuit.as_ref();
     v1::JobType {
         r#type: spec.job_type.to_string(),
         display_name: spec.display_name.clone(),
@@ -192,6 +198,7 @@ pub fn to_proto(info: &TypeInfo) -> v1::JobType {
         }),
         quota_costs: costs.map(|(quota, cost)| (quota.to_string(), signed(*cost))).collect(),
         circuit: spec.circuit.as_ref().map(|spec| circuit_to_proto(spec, info.circuit.as_ref())),
+        default_circuit: default.map(|spec| circuit_to_proto(spec, info.circuit.as_ref())),
         retry_rules: spec.retry_rules.iter().map(rule_to_proto).collect(),
     }
 }
@@ -216,7 +223,8 @@ fn defaults_to_proto(info: &TypeInfo) -> v1::JobDefaults {
     }
 }
 
-fn circuit_to_proto(spec: &CircuitSpec, state: Option<&CircuitState>) -> v1::Circuit {
+/// A breaker as a message, with how it stands.
+pub(super) fn circuit_to_proto(spec: &CircuitSpec, state: Option<&CircuitState>) -> v1::Circuit {
     let next_probe_time = state.and_then(|state| match state.phase {
         CircuitPhase::Closed { .. } => None,
         CircuitPhase::Open { next_probe_time, .. }

@@ -10,6 +10,7 @@
 
 pub mod attempt;
 pub mod cancel;
+pub mod defaults;
 pub mod enums;
 pub mod error;
 pub mod filter;

@@ -40,6 +40,15 @@ pub fn types(names: &[String], field: &str, violations: &mut Violations) -> Opti
     list(names, JobType::new, field, violations)
 }
 
+/// Types of a filter: the server's own, too.
+pub fn known_types(
+    names: &[String],
+    field: &str,
+    violations: &mut Violations,
+) -> Option<Vec<JobType>> {
+    list(names, JobType::any, field, violations)
+}
+
 /// Categories; empty for all.
 pub fn categories(
     names: &[String],
@@ -49,13 +58,22 @@ pub fn categories(
     list(names, Category::new, field, violations)
 }
 
-/// Queues of a filter; empty for all.
+/// Queues; empty for all.
 pub fn queues(
     names: &[String],
     field: &str,
     violations: &mut Violations,
 ) -> Option<Vec<QueueName>> {
     list(names, QueueName::new, field, violations)
+}
+
+/// Queues of a filter: the server's own, too.
+pub fn known_queues(
+    names: &[String],
+    field: &str,
+    violations: &mut Violations,
+) -> Option<Vec<QueueName>> {
+    list(names, QueueName::any, field, violations)
 }
 
 /// Queues a worker serves: `default` if it names none.

@@ -1,6 +1,9 @@
 //! Quotas.
 
+use std::collections::BTreeMap;
+
 use crate::domain::ids::QuotaName;
+use crate::domain::limits::{QUOTA_COSTS_MAX, QUOTA_UNITS_MAX};
 use crate::domain::quota::QuotaSpec;
 use crate::domain::validate::Violations;
 use crate::engine::Quota;
@@ -33,6 +36,41 @@ pub fn from_proto(
     };
     spec.compile("quota.", violations);
     Some((name?, spec)).filter(|_| is_clean(violations, before))
+}
+
+/// What an execution used so far of one quota.
+pub fn used(
+    said: &v1::QuotaUse,
+    at: Path<'_>,
+    violations: &mut Violations,
+) -> Option<(QuotaName, u64)> {
+    let name = at.field("name").take(violations, QuotaName::new(&said.name));
+    let units = u64::try_from(said.units).ok().filter(|units| *units <= QUOTA_UNITS_MAX);
+    at.field("units").check(violations, units.is_some(), || {
+        format!("must be from 0 to {QUOTA_UNITS_MAX}, is {}", said.units)
+    });
+    name.zip(units)
+}
+
+/// What an execution used so far, by quota.
+pub fn all_used(
+    said: &[v1::QuotaUse],
+    field: &str,
+    violations: &mut Violations,
+) -> BTreeMap<QuotaName, u64> {
+    let at = Path::root(field);
+    at.check(violations, said.len() <= QUOTA_COSTS_MAX, || {
+        format!("must have at most {QUOTA_COSTS_MAX} elements, has {}", said.len())
+    });
+    let mut all = BTreeMap::new();
+    for (place, one) in said.iter().enumerate().take(QUOTA_COSTS_MAX) {
+        let at = at.index(place);
+        if let Some((name, units)) = used(one, at, violations) {
+            let new = all.insert(name, units).is_none();
+            at.field("name").check(violations, new, || "must be named once".to_owned());
+        }
+    }
+    all
 }
 
 /// A quota as a message.

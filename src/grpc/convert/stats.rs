@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::StateKind;
 use crate::domain::histogram::Histogram;
-use crate::domain::stats::Tally;
+use crate::domain::stats::{FacetTally, Tally};
 use crate::proto::v1;
 use crate::proto::v1::get_stats_response::{Distribution, Window};
 
@@ -39,10 +39,27 @@ pub fn distribution(histogram: &Histogram) -> Distribution {
 
 /// What happened within a window of this `length`.
 #[must_use]
+pub fn window(tally: &Tally, covered: Duration) -> Window {
+    Window {
+        wait: Some(distribution(&tally.wait)),
+        run: Some(distribution(&tally.run)),
+        counters: tally.counters.clone(),
+        ..facet_window(&FacetTally::from(tally), covered)
+    }
+}
+
+/// What happened to the jobs of an owner or a label within a window of this length.
+#[must_use]
 #[expect(clippy::cast_precision_loss, reason = "rates, for people")]
-pub fn window(tally: &Tally, length: Duration) -> Window {
+pub fn facet_window(tally: &FacetTally, covered: Duration) -> Window {
     let ended = tally.succeeded + tally.failed;
-    let seconds = length.as_secs_f64();
+    let finished = ended + tally.cancelled;
+    let seconds = covered.as_secs_f64();
+    let measured = |count, mean: Option<Duration>| Distribution {
+        count: signed(count),
+        mean: mean.map(time::span_to_proto),
+        ..Distribution::default()
+    };
     Window {
         created: signed(tally.created),
         started: signed(tally.started),
@@ -50,11 +67,12 @@ pub fn window(tally: &Tally, length: Duration) -> Window {
         failed: signed(tally.failed),
         cancelled: signed(tally.cancelled),
         skipped: signed(tally.skipped),
-        throughput_per_second: if seconds > 0.0 { tally.finished() as f64 / seconds } else { 0.0 },
+        throughput_per_second: if seconds > 0.0 { finished as f64 / seconds } else { 0.0 },
         failure_rate: if ended > 0 { tally.failed as f64 / ended as f64 } else { 0.0 },
-        wait: Some(distribution(&tally.wait)),
-        run: Some(distribution(&tally.run)),
-        counters: tally.counters.clone(),
+        wait: Some(measured(tally.started, tally.mean_wait())),
+        run: Some(measured(tally.ended, tally.mean_run())),
+        counters: BTreeMap::new(),
+        covered: Some(time::span_to_proto(covered)),
     }
 }
 

@@ -41,6 +41,7 @@ pub fn to_proto(job: &Job, view: View, now: Timestamp) -> v1::JobStatus {
         result: status.result.clone().filter(|_| view == View::Full),
         error: status.error.as_ref().map(|found| error::to_proto(found, view)),
         skip_reason: skip_reason(&status.state),
+        skip_until: status.skip_until.map(time::to_proto),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Texts.
 
-use crate::domain::limits::{REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX};
+use crate::domain::limits::{REASON_BYTES_MAX, REQUEST_ID_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::domain::validate::Violations;
 
 use super::path::Path;
@@ -24,6 +24,12 @@ pub fn reason(text: String, field: &str, violations: &mut Violations) -> Option<
     let before = violations.as_slice().len();
     key(&text, REASON_BYTES_MAX, Path::root(field), violations);
     super::path::is_clean(violations, before).then_some(text)
+}
+
+/// An owner, a subject, or whatever else is indexed and compared.
+pub fn indexed(text: String, field: &str, violations: &mut Violations) -> String {
+    key(&text, TEXT_BYTES_MAX, Path::root(field), violations);
+    text
 }
 
 /// A request id; `Some(None)` if the request is not to be repeatable.

@@ -1,36 +1,50 @@
 //! GetStats and GetSummary.
 
+use std::collections::BTreeMap;
+
 use tonic::Status;
 
 use crate::auth::Caller;
 use crate::domain::job_type::TypeOrigin;
 use crate::domain::validate::Violations;
-use crate::engine::{Engine, Figures, StatsFilter, Summary, SummaryQuery, Window};
+use crate::engine::{
+    Engine, FacetWindow, Figures, Lately, StatsFilter, Summary, SummaryQuery, Window,
+};
 use crate::proto::v1;
 use crate::proto::v1::get_stats_response::{self as answer, QueueStats, TypeStats};
 
 use super::super::convert::enums::Named as _;
-use super::super::convert::{View, job_type, names, number, quota, stats as figures, time};
+use super::super::convert::path::Path;
+use super::super::convert::{
+    View, job_type, labels, names, number, quota, stats as figures, text, time,
+};
 use super::super::show;
 use super::super::status::{invalid, to_status};
 
-/// The counters know types and queues, and nothing of what else a job carries.
-fn refuse(given: &str, field: &str, wrong: &mut Violations) {
-    wrong.check(given.is_empty(), field, || {
-        "must be empty: counters are not kept by it yet; ListJobs counts what it matches".to_owned()
-    });
+/// A label that is given as `key=value`; none if nothing is.
+fn label(given: &str, wrong: &mut Violations) -> Option<(String, String)> {
+    if given.is_empty() {
+        return None;
+    }
+    let Some((key, value)) = given.split_once('=') else {
+        wrong.add("label", "must be written key=value");
+        return None;
+    };
+    let mut one: BTreeMap<_, _> = [(key.to_owned(), value.to_owned())].into();
+    labels::check(&one, Path::root("label"), wrong);
+    one.pop_first()
 }
 
 fn stats_filter(request: &v1::GetStatsRequest) -> Result<StatsFilter, Status> {
     let mut wrong = Violations::default();
-    let types = names::types(&request.types, "types", &mut wrong);
+    let types = names::known_types(&request.types, "types", &mut wrong);
     let categories = names::categories(&request.categories, "categories", &mut wrong);
     let queues = names::queues(&request.queues, "queues", &mut wrong);
-    refuse(&request.owner, "owner", &mut wrong);
-    refuse(&request.label, "label", &mut wrong);
+    let owner = text::indexed(request.owner.clone(), "owner", &mut wrong);
+    let label = label(&request.label, &mut wrong);
     match (types, categories, queues) {
         (Some(types), Some(categories), Some(queues)) if wrong.is_empty() => {
-            Ok(StatsFilter { types, categories, queues, is_void: false })
+            Ok(StatsFilter { types, categories, queues, owner, label, is_void: false })
         }
         _ => Err(invalid(wrong)),
     }
@@ -52,27 +66,35 @@ pub(super) async fn stats(
         queue: queue.to_string(),
         stats: Some(group(figures)),
     });
+    let mut totals = group(&stats.totals);
+    if let Some([hour, day]) = &stats.facet {
+        let window = |of: &FacetWindow| Some(figures::facet_window(&of.tally, of.span));
+        (totals.hour, totals.day) = (window(hour), window(day));
+    }
     Ok(v1::GetStatsResponse {
         as_of_time: Some(time::to_proto(stats.as_of)),
-        totals: Some(group(&stats.totals)),
+        totals: Some(totals),
         by_type: by_type.collect(),
         by_queue: by_queue.collect(),
         quotas: quotas(engine, caller).await?,
         workers: signed(stats.workforce.workers),
         slots: signed(stats.workforce.slots),
         slots_used: signed(stats.workforce.held),
+        counts_capped: stats.is_capped,
     })
 }
 
 fn group(group: &Figures) -> answer::Stats {
-    let window = |window: &Window| Some(figures::window(&window.tally, window.span));
+    let window = |of: &dyn Fn(&Lately) -> &Window| {
+        group.lately.as_ref().map(of).map(|window| figures::window(&window.tally, window.span))
+    };
     answer::Stats {
         counts: figures::counts(&group.counts),
         finished_total: group.finished_total,
         oldest_pending_age: group.oldest_pending_age.map(time::span_to_proto),
-        minute: window(&group.minute),
-        hour: window(&group.hour),
-        day: window(&group.day),
+        minute: window(&|lately| &lately.minute),
+        hour: window(&|lately| &lately.hour),
+        day: window(&|lately| &lately.day),
     }
 }
 
@@ -82,7 +104,7 @@ pub(super) async fn summary(
     request: &v1::GetSummaryRequest,
 ) -> Result<v1::GetSummaryResponse, Status> {
     let mut wrong = Violations::default();
-    let types = names::types(&request.types, "types", &mut wrong);
+    let types = names::known_types(&request.types, "types", &mut wrong);
     let categories = names::categories(&request.categories, "categories", &mut wrong);
     let recent_runs = number::recent_runs(request.recent_runs, "recent_runs", &mut wrong);
     let (Some(types), Some(categories), Some(recent_runs)) = (types, categories, recent_runs)

@@ -66,6 +66,15 @@ impl Answer {
         answer
     }
 
+    /// As many jobs wait as may.
+    pub(super) fn full(what: &str, limit: u64, message: String) -> Self {
+        let mut answer = Self::new(Reason::LimitExceeded, message.clone())
+            .fact("what", "jobs that wait")
+            .fact("limit", limit.to_string());
+        answer.details.add_quota_failure_violation(what, message);
+        answer
+    }
+
     /// With another message.
     pub(super) fn saying(mut self, message: String) -> Self {
         self.message = message;

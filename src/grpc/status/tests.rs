@@ -5,8 +5,10 @@ use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::bulk::TooMany;
 use crate::domain::ids::QuotaName;
 use crate::domain::limits::VIOLATIONS_TOLD_MAX;
+use crate::domain::queue::TooManyPending;
 use crate::domain::{StateKind, Timestamp};
 use crate::grpc::reasons::{ROWS, render};
 
@@ -26,6 +28,14 @@ fn violations(count: usize) -> Violations {
 
 fn job_type() -> JobType {
     JobType::new("sync").expect("a name")
+}
+
+fn queue() -> QueueName {
+    QueueName::new("bulk").expect("a name")
+}
+
+fn full() -> TooManyPending {
+    TooManyPending { pending: 10, max_pending: 10 }
 }
 
 fn cannot(refusal: TriggerRefusal) -> engine::Error {
@@ -59,13 +69,20 @@ fn every_error() -> Vec<(engine::Error, &'static str)> {
         ),
         (cannot(TriggerRefusal::QueuePaused { reason: "no".to_owned() }), "QUEUE_PAUSED"),
         (
-            cannot(TriggerRefusal::CircuitOpen { next_probe_time: Timestamp::from_micros(5) }),
+            cannot(TriggerRefusal::CircuitOpen {
+                next_probe_time: Timestamp::from_micros(5_000_000),
+                wait: Duration::from_secs(2),
+            }),
             "CIRCUIT_OPEN",
         ),
         (E::QuotaNotFound(QuotaName::new("api").expect("a name")), "QUOTA_NOT_FOUND"),
         (E::Invalid(violations(2)), "INVALID_FIELD"),
         (E::LimitExceeded { what: "types", limit: 10_000 }, "LIMIT_EXCEEDED"),
+        (E::TooManyPending { queue: Some(queue()), full: full() }, "LIMIT_EXCEEDED"),
+        (E::TooManyPending { queue: None, full: full() }, "LIMIT_EXCEEDED"),
+        (E::MoreThanExpected(TooMany { count: 3, expected_max: 2 }), "LIMIT_EXCEEDED"),
         (E::RateLimited { what: "updates", limit: 1_024 }, "RATE_LIMITED"),
+        (E::Archive("no space".to_owned()), "ARCHIVE_FAILED"),
         (E::SessionSuperseded, "SESSION_SUPERSEDED"),
         (E::Draining, "SERVER_DRAINING"),
         (E::StreamAged, "STREAM_AGED"),
@@ -94,7 +111,9 @@ fn every_error_has_its_reason_in_the_table() {
         assert_eq!(status.code(), row.code, "{shown}");
         assert!(!status.message().is_empty());
         let says_when = status.get_details_retry_info().is_some();
-        let passes = row.code == Code::Unavailable || reason == "RATE_LIMITED";
+        let passes = row.code == Code::Unavailable
+            || ["RATE_LIMITED", "CIRCUIT_OPEN"].contains(&reason)
+            || shown.starts_with("TooManyPending");
         assert_eq!(says_when, passes, "{shown}");
     }
 }
@@ -185,6 +204,20 @@ fn too_much_at_a_time_may_be_repeated() {
     assert_eq!(fact(&status, "limit"), "1024");
     assert_eq!(invalid_page_token("is broken").code(), Code::InvalidArgument);
     assert_eq!(invalid_field("kind", "must be hello first").code(), Code::InvalidArgument);
+}
+
+#[test]
+fn a_refusal_for_now_says_when_it_is_over() {
+    let full = to_status(engine::Error::TooManyPending { queue: Some(queue()), full: full() });
+    assert_eq!(["queue", "pending", "limit"].map(|name| fact(&full, name)), ["bulk", "10", "10"]);
+    let failure = full.get_details_quota_failure().expect("there");
+    assert_eq!(failure.violations[0].subject, "queue:bulk");
+    let next_probe_time = Timestamp::from_micros(5_000_000);
+    let open = TriggerRefusal::CircuitOpen { next_probe_time, wait: Duration::from_secs(2) };
+    let open = to_status(cannot(open));
+    assert_eq!(fact(&open, "next_probe_time"), "1970-01-01T00:00:05Z");
+    let retry = open.get_details_retry_info().expect("there");
+    assert_eq!(retry.retry_delay, Some(Duration::from_secs(2)));
 }
 
 #[test]

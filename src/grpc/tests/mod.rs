@@ -40,6 +40,8 @@ impl Server {
                 timeout: crate::config::Config::default().store_timeout,
                 lanes: 1,
                 max_running: 0,
+                facets: None,
+                max_pending: 0,
             },
             Metrics::new(),
             board.clone(),

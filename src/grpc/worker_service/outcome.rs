@@ -1,8 +1,11 @@
 //! ReportJob, CompleteJob, FailJob and ReleaseJob: what a single call says of its job.
 
+use std::collections::BTreeMap;
+
 use tonic::Status;
 
 use crate::auth::Caller;
+use crate::domain::ids::QuotaName;
 use crate::domain::limits::{LEASE_TTL_UNARY_DEFAULT, PAYLOAD_BYTES_MAX};
 use crate::domain::validate::Violations;
 use crate::domain::{Job, JobId, Progress, Timestamp};
@@ -11,7 +14,7 @@ use crate::engine::{Engine, JobReport};
 use crate::proto::v1;
 
 use super::super::convert::{
-    View, cancel, error, ids, logs, number, opaque, progress, text, time, usage,
+    View, cancel, error, ids, logs, number, opaque, progress, quota, text, time, usage,
 };
 use super::super::show;
 use super::super::status::{invalid, to_status};
@@ -36,9 +39,7 @@ fn reported(request: v1::ReportJobRequest, now: Timestamp) -> Result<JobReport, 
     let mut wrong = Violations::default();
     let of = execution(&request.job_id, request.lease_epoch, &mut wrong);
     let seq = number::position(request.seq, "seq", &mut wrong);
-    if !request.quota_use.is_empty() {
-        wrong.add("quota_use", "is not counted yet: leave it out");
-    }
+    let used = quota::all_used(&request.quota_use, "quota_use", &mut wrong);
     let progress = last_progress(request.progress, now, &mut wrong);
     let logs = logs::from_proto(request.logs, now, &mut wrong, "logs");
     let usage =
@@ -49,7 +50,7 @@ fn reported(request: v1::ReportJobRequest, now: Timestamp) -> Result<JobReport, 
         .and_then(|given| time::lease_ttl(Some(given), default, "lease_ttl", &mut wrong));
     match (of, seq, logs) {
         (Some((job_id, lease_epoch)), Some(seq), Some(logs)) if wrong.is_empty() => {
-            Ok(JobReport { job_id, lease_epoch, seq, progress, logs, usage, lease_ttl })
+            Ok(JobReport { job_id, lease_epoch, seq, progress, logs, usage, used, lease_ttl })
         }
         _ => Err(invalid(wrong)),
     }
@@ -74,10 +75,11 @@ pub(super) async fn report(
 async fn end(
     engine: &Engine,
     caller: &Caller,
-    (job_id, lease_epoch): (JobId, i64),
+    of: (JobId, i64),
+    used: BTreeMap<QuotaName, u64>,
     outcome: Outcome,
 ) -> Result<Option<v1::Job>, Status> {
-    let job: Job = engine.finish(caller, job_id, lease_epoch, outcome).await.map_err(to_status)?;
+    let job: Job = engine.finish_used(caller, of, used, outcome).await.map_err(to_status)?;
     Ok(Some(show::job(engine, &job, View::Basic)))
 }
 
@@ -89,13 +91,14 @@ pub(super) async fn complete(
     let mut wrong = Violations::default();
     let of = execution(&request.job_id, request.lease_epoch, &mut wrong);
     let progress = last_progress(request.progress, engine.clock().now(), &mut wrong);
+    let used = quota::all_used(&request.quota_use, "quota_use", &mut wrong);
     let result = request.result;
     if let Some(result) = &result {
         opaque::check(result, PAYLOAD_BYTES_MAX, "result", &mut wrong);
     }
     let (Some(of), true) = (of, wrong.is_empty()) else { return Err(invalid(wrong)) };
     let outcome = Outcome::Succeeded { result, progress };
-    Ok(v1::CompleteJobResponse { job: end(engine, caller, of, outcome).await? })
+    Ok(v1::CompleteJobResponse { job: end(engine, caller, of, used, outcome).await? })
 }
 
 pub(super) async fn fail(
@@ -108,13 +111,14 @@ pub(super) async fn fail(
     let progress = last_progress(request.progress, engine.clock().now(), &mut wrong);
     let error = error::from_proto(request.error, "error", &mut wrong);
     let retry_delay = time::delay(request.retry_delay, "retry_delay", &mut wrong);
+    let used = quota::all_used(&request.quota_use, "quota_use", &mut wrong);
     let (Some(of), Some(error), Some(retry_delay), true) =
         (of, error, retry_delay, wrong.is_empty())
     else {
         return Err(invalid(wrong));
     };
     let outcome = Outcome::Failed { error, retry_delay, progress };
-    Ok(v1::FailJobResponse { job: end(engine, caller, of, outcome).await? })
+    Ok(v1::FailJobResponse { job: end(engine, caller, of, used, outcome).await? })
 }
 
 pub(super) async fn release(
@@ -130,5 +134,6 @@ pub(super) async fn release(
         return Err(invalid(wrong));
     };
     let outcome = Outcome::Released { delay: delay.unwrap_or_default(), reason };
-    Ok(v1::ReleaseJobResponse { job: end(engine, caller, of, outcome).await? })
+    let used = BTreeMap::new();
+    Ok(v1::ReleaseJobResponse { job: end(engine, caller, of, used, outcome).await? })
 }

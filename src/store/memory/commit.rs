@@ -56,12 +56,17 @@ impl Tables {
         if self.changes.knows(batch.id) {
             return Err(rejected("a batch with this id was committed"));
         }
-        let missed = self.missed_rules(&batch.rules);
+        let mut missed = self.missed_rules(&batch.rules);
+        if missed.is_empty() {
+            let passes = |write| if self.passes(write) { Written::Done } else { Written::Missed };
+            let writes: Vec<Written> = batch.writes.iter().map(passes).collect();
+            missed = batch.rules_missed_by(&writes);
+        }
         if !missed.is_empty() {
             return Ok(Committed::missed(batch, missed));
         }
         self.write_rules(&batch.rules);
-        let mut figures = Figures::default();
+        let mut figures = Figures::empty(batch);
         // What gives its key back does so after all others have asked for theirs.
         let mut released = Vec::new();
         let running_before: Vec<bool> =
@@ -111,7 +116,7 @@ impl Tables {
         self.jobs.get(&id).is_some_and(|job| is_running(job, lease_epoch))
     }
 
-    fn create(&mut self, new: &NewJob, figures: &mut Figures) -> Written {
+    fn create(&mut self, new: &NewJob, figures: &mut Figures<'_>) -> Written {
         let job = &new.job;
         let request = new
             .request
@@ -133,18 +138,21 @@ impl Tables {
         Written::Done
     }
 
+    fn passes(&self, write: &JobWrite) -> bool {
+        self.jobs.get(&write.job.id).is_some_and(|held| {
+            held.status.revision == write.expected_revision
+                && held.status.lease_epoch == write.expected_epoch
+        })
+    }
+
     fn write(
         &mut self,
         write: &JobWrite,
-        figures: &mut Figures,
+        figures: &mut Figures<'_>,
         released: &mut Vec<(KeyName, JobId)>,
     ) -> Written {
         let job = &write.job;
-        let passes = self.jobs.get(&job.id).is_some_and(|held| {
-            held.status.revision == write.expected_revision
-                && held.status.lease_epoch == write.expected_epoch
-        });
-        if !passes {
+        if !self.passes(write) {
             return Written::Missed;
         }
         match (write.key, unique_key(job)) {
@@ -188,7 +196,7 @@ impl Tables {
         Appended::Done
     }
 
-    fn delete(&mut self, delete: &JobDelete, figures: &mut Figures) -> bool {
+    fn delete(&mut self, delete: &JobDelete, figures: &mut Figures<'_>) -> bool {
         let id = delete.job.id;
         let passes =
             self.jobs.get(&id).is_some_and(|held| held.status.revision == delete.expected_revision);
@@ -229,7 +237,7 @@ impl Tables {
         }
     }
 
-    fn count(&mut self, figures: &Figures) {
+    fn count(&mut self, figures: &Figures<'_>) {
         for (key, delta) in figures.moved() {
             let (stored, finished) = self.counts.entry(key.clone()).or_default();
             *stored += delta.stored;
@@ -237,6 +245,9 @@ impl Tables {
         }
         for (key, tally) in &figures.tallies {
             self.buckets.entry(key.clone()).or_default().merge(tally);
+        }
+        for (key, tally) in &figures.facets {
+            self.facets.entry(key.clone()).or_default().merge(tally);
         }
     }
 }

@@ -10,6 +10,7 @@
 mod changes;
 mod commit;
 mod logs;
+mod purge;
 mod read;
 mod round;
 mod rules;
@@ -26,7 +27,7 @@ use crate::domain::filter::JobFilter;
 use crate::domain::job::Job;
 use crate::domain::logs::LogRow;
 use crate::domain::session::Session;
-use crate::domain::stats::{Bucket, Count, StatKey, Tally};
+use crate::domain::stats::{Bucket, Count, Facet, FacetTally, StatKey, Tally};
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{
     BatchId, InstanceId, JobId, JobType, Origin, Position, QueueName, SessionId, Timestamp,
@@ -38,9 +39,9 @@ use self::shared::Share;
 use self::turns::Turns;
 use super::rows::Flushed;
 use super::{
-    Batch, Caught, ChangesSince, Claims, Committed, KeyKind, KnownRequest, ListQuery, LogQuery,
-    News, Orphan, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Standing, Store,
-    StoreInfo,
+    Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, KeyKind,
+    KnownRequest, ListQuery, LogQuery, News, Orphan, ProgressWrite, Prune, PurgeBatch, Purged,
+    RemovedJob, Result, Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo,
 };
 
 /// A store that forgets everything with its process.
@@ -76,6 +77,10 @@ struct Tables {
     sessions: BTreeMap<SessionId, Session>,
     counts: BTreeMap<(StatKey, StateKind), (i64, i64)>,
     buckets: BTreeMap<(i64, StatKey), Tally>,
+    /// By the hour.
+    hours: BTreeMap<(i64, StatKey), Tally>,
+    /// By slot.
+    facets: BTreeMap<(i64, Facet), FacetTally>,
     changes: ChangeLog,
     rules: BTreeMap<RuleKey, Rule>,
 }
@@ -277,6 +282,19 @@ impl Store for MemoryStore {
         Ok(self.tables.lock().buckets(from_minute))
     }
 
+    async fn roll_up(&self, before_minute: i64, limit: usize) -> Result<u64> {
+        let _turn = self.turns.rows(std::iter::empty()).await;
+        Ok(self.tables.lock().roll_up(before_minute, limit))
+    }
+
+    async fn facet(&self, facet: &Facet, from_slot: i64) -> Result<Vec<(i64, FacetTally)>> {
+        Ok(self.tables.lock().facet(facet, from_slot))
+    }
+
+    async fn census(&self, filter: &JobFilter, now: Timestamp, most: u64) -> Result<Census> {
+        Ok(self.tables.lock().census(filter, now, most))
+    }
+
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
         Ok(self.tables.lock().oldest_pending(now))
     }
@@ -301,6 +319,23 @@ impl Store for MemoryStore {
     async fn prune(&self, prune: Prune) -> Result<u64> {
         let _turn = self.turns.rows(std::iter::empty()).await;
         Ok(self.tables.lock().prune(prune))
+    }
+
+    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+        Ok(self.tables.lock().ended(query))
+    }
+
+    async fn purge(&self, purge: PurgeBatch) -> Result<Purged> {
+        let batch = self.tables.lock().purge(&purge);
+        let committed = self.commit(batch.clone()).await?;
+        let gone = batch.deletes.iter().zip(&committed.deletes).filter(|(_, gone)| **gone);
+        let removed: Vec<RemovedJob> = gone.map(|(gone, _)| RemovedJob::of(&gone.job)).collect();
+        Ok(Purged { position: committed.position.filter(|_| !removed.is_empty()), removed })
+    }
+
+    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
+        let _turn = self.turns.rows(std::iter::empty()).await;
+        Ok(self.tables.lock().drop_logs(jobs))
     }
 
     async fn progress(&self, ids: &[JobId]) -> Result<Vec<ProgressWrite>> {

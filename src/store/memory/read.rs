@@ -4,12 +4,14 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::domain::filter::JobFilter;
 use crate::domain::job::Job;
 use crate::domain::session::{EndReason, Session};
-use crate::domain::stats::{Bucket, Count};
+use crate::domain::stats::{Bucket, Count, Facet, FacetTally, StatKey, hour_of, slot_of};
 use crate::domain::status::{State, StateKind};
 use crate::domain::{JobId, JobType, QueueName, SessionId, Timestamp};
-use crate::store::{KeyKind, ListQuery, Orphan, Probe, ProgressWrite, Prune};
+use crate::store::figures;
+use crate::store::{Census, KeyKind, ListQuery, Orphan, Probe, ProgressWrite, Prune};
 
 use super::Tables;
 
@@ -144,15 +146,42 @@ impl Tables {
     }
 
     pub(super) fn buckets(&self, from_minute: i64) -> Vec<Bucket> {
-        self.buckets
-            .iter()
-            .filter(|((minute, _), _)| *minute >= from_minute)
-            .map(|((minute, key), tally)| Bucket {
-                key: key.clone(),
-                minute: *minute,
-                tally: tally.clone(),
-            })
-            .collect()
+        let hours = self.hours.iter().filter(|((hour, _), _)| *hour >= hour_of(from_minute));
+        let hours = hours.map(|((hour, key), tally)| (hour * 60, key.clone(), tally.clone()));
+        let minutes = self.buckets.iter().filter(|((minute, _), _)| *minute >= from_minute);
+        let minutes = minutes.map(|((minute, key), tally)| (*minute, key.clone(), tally.clone()));
+        figures::buckets(hours.chain(minutes))
+    }
+
+    pub(super) fn roll_up(&mut self, before_minute: i64, limit: usize) -> u64 {
+        let old = self.buckets.extract_if(.., |(minute, _), _| *minute < before_minute);
+        let old: Vec<_> = old.take(limit).collect();
+        let gone = old.len() as u64;
+        let minutes = old.into_iter().map(|((minute, key), tally)| Bucket { key, minute, tally });
+        for (name, tally) in figures::hours(minutes.collect()) {
+            self.hours.entry(name).or_default().merge(&tally);
+        }
+        gone
+    }
+
+    pub(super) fn facet(&self, facet: &Facet, from_slot: i64) -> Vec<(i64, FacetTally)> {
+        let of_it = self.facets.iter().filter(|((slot, of), _)| *slot >= from_slot && of == facet);
+        of_it.map(|((slot, _), tally)| (*slot, *tally)).collect()
+    }
+
+    pub(super) fn census(&self, filter: &JobFilter, now: Timestamp, most: u64) -> Census {
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let found = self.jobs.values().rev().filter(|job| filter.matches(job)).take(most);
+        found.fold(Census::default(), |mut census, job| {
+            let key = StatKey {
+                job_type: job.spec.job_type.clone(),
+                queue: job.status.effective.queue.clone(),
+            };
+            let ready = job.status.schedule_time;
+            let waits = job.status.kind() == StateKind::Pending && ready <= now;
+            census.add(key, job.status.kind(), 1, waits.then_some(ready));
+            census
+        })
     }
 
     pub(super) fn oldest_pending(&self, now: Timestamp) -> Vec<(QueueName, JobType, Timestamp)> {
@@ -213,6 +242,10 @@ impl Tables {
         left = prune.limit;
         let before = prune.buckets_before.minute();
         self.buckets.retain(|(minute, _), _| goes(*minute < before, &mut left));
+        left = prune.limit;
+        self.hours.retain(|(hour, _), _| goes(*hour < hour_of(before), &mut left));
+        left = prune.limit;
+        self.facets.retain(|(slot, _), _| goes(*slot < slot_of(before), &mut left));
         gone
     }
 }

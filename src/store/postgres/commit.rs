@@ -52,7 +52,7 @@ impl From<Failed> for Error {
 }
 
 impl Failed {
-    fn of(error: sqlx::Error, commits: bool) -> Self {
+    pub(super) fn of(error: sqlx::Error, commits: bool) -> Self {
         if changes::is_unnumbered(&error) {
             Self::Unnumbered(from_sqlx(error))
         } else if write::is_name_taken(&error) {
@@ -189,6 +189,10 @@ pub(super) async fn write_within(
             let passing: Vec<(i64,)> = passing.map_err(|error| Failed::of(error, false))?;
             mark(batch, &mut committed, &passing.into_iter().map(|(place,)| place).collect());
         }
+        let missed = batch.rules_missed_by(&committed.writes);
+        if !missed.is_empty() {
+            return Ok(Committed::missed(batch, missed));
+        }
         keys::take(link, batch, &mut committed).await?;
         let no_guards = Guards::default();
         committed.position = write_passed(link, batch, &committed, &no_guards).await?;
@@ -239,7 +243,10 @@ fn mark(batch: &Batch, committed: &mut Committed, passing: &HashSet<i64>) {
 }
 
 /// Waits for what commits: without an answer nobody knows.
-async fn committing<T>(pool: &Pool, work: impl Future<Output = Result<T>>) -> Result<T, Failed> {
+pub(super) async fn committing<T>(
+    pool: &Pool,
+    work: impl Future<Output = Result<T>>,
+) -> Result<T, Failed> {
     let answer = timeout(pool.patience(), work).await;
     answer.unwrap_or_else(|_| Err(unheard())).map_err(Failed::from)
 }

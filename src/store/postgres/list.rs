@@ -9,11 +9,12 @@ use uuid::Uuid;
 
 use crate::domain::filter::{JobFilter, TimeRange};
 use crate::domain::job::Job;
+use crate::domain::stats::StatKey;
 use crate::domain::status::StateKind;
-use crate::domain::{Category, JobId, JobType, QueueName, WorkerName};
-use crate::store::rows::{state_code, trigger_code};
+use crate::domain::{Category, JobId, JobType, QueueName, Timestamp, WorkerName};
+use crate::store::rows::{self, state_code, trigger_code};
 use crate::store::walk::{self, Walk, walks};
-use crate::store::{ListQuery, Result};
+use crate::store::{Census, ListQuery, Result};
 
 use super::error::from_sqlx;
 use super::pool::Pool;
@@ -102,6 +103,10 @@ fn push_walk(builder: &mut Builder, filter: &JobFilter, before: Option<JobId>, w
     push_texts(builder, filter, walk);
     push_labels(builder, filter, walk);
     in_list(builder, "s.job_type", filter.types.iter().map(JobType::as_str));
+    if filter.types.is_empty() && !filter.takes_reserved() {
+        // The server's own begin with "jobplane."; the slash comes next to the point.
+        builder.push(" AND (s.job_type < 'jobplane.' OR s.job_type >= 'jobplane/')");
+    }
     in_list(builder, "s.queue", filter.queues.iter().map(QueueName::as_str));
     in_list(builder, "j.category", filter.categories.iter().map(Category::as_str));
     let triggers = filter.triggers.iter().map(|trigger| trigger_code(*trigger)).collect();
@@ -246,6 +251,39 @@ pub(super) async fn list(pool: &Pool, query: &ListQuery) -> Result<Vec<Job>> {
     let found = page.fetch_all(&mut *link).await.map_err(from_sqlx)?;
     link.done().await?;
     read::jobs(found)
+}
+
+/// Counts the newest jobs that match.
+pub(super) async fn census(
+    pool: &Pool,
+    filter: &JobFilter,
+    now: Timestamp,
+    most: u64,
+) -> Result<Census> {
+    let few = are_few(pool, filter).await?;
+    let mut builder = Builder::new(
+        "SELECT s.job_type, s.queue, s.state, count(*), \
+         min(CASE WHEN s.state = 0 AND s.schedule_time <= ",
+    );
+    builder.push_bind(now.as_micros()).push(" THEN s.schedule_time END) FROM (");
+    push_ids(&mut builder, filter, None, &walks(filter, few));
+    builder.push(" ORDER BY id DESC LIMIT ").push_bind(i64::try_from(most).unwrap_or(i64::MAX));
+    builder
+        .push(") AS n JOIN job_status AS s ON s.id = n.id GROUP BY s.job_type, s.queue, s.state");
+    let mut link = pool.read().await?;
+    let query = builder.build_query_as::<(String, String, i16, i64, Option<i64>)>();
+    let found = query.persistent(false).fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    link.done().await?;
+    let mut census = Census::default();
+    for (job_type, queue, code, count, ready) in found {
+        let key = StatKey {
+            job_type: rows::job_type("job_status.job_type", &job_type)?,
+            queue: rows::queue("job_status.queue", &queue)?,
+        };
+        let state = rows::state("job_status.state", code.into())?;
+        census.add(key, state, count, ready.map(Timestamp::from_micros));
+    }
+    Ok(census)
 }
 
 /// How many jobs match, up to `cap`.

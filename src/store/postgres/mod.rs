@@ -25,6 +25,7 @@ mod open;
 mod place;
 mod pool;
 mod prune;
+mod purge;
 mod read;
 mod round;
 mod rules;
@@ -40,16 +41,16 @@ use crate::domain::filter::JobFilter;
 use crate::domain::job::Job;
 use crate::domain::logs::LogRow;
 use crate::domain::session::Session;
-use crate::domain::stats::{Bucket, Count};
+use crate::domain::stats::{Bucket, Count, Facet, FacetTally};
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{
     BatchId, InstanceId, JobId, JobType, Origin, Position, QueueName, SessionId, Timestamp,
 };
 
 use super::{
-    Batch, Caught, ChangesSince, Claims, Committed, KnownRequest, ListQuery, LogQuery, News,
-    Orphan, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Standing, Store,
-    StoreInfo,
+    Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, KnownRequest,
+    ListQuery, LogQuery, News, Orphan, ProgressWrite, Prune, PurgeBatch, Purged, Result, Round,
+    Rule, RuleKey, RuleKind, Standing, Store, StoreInfo,
 };
 
 use self::error::late;
@@ -87,6 +88,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         logs::STATEMENTS,
         news::STATEMENTS,
         prune::STATEMENTS,
+        purge::STATEMENTS,
         read::STATEMENTS,
         round::STATEMENTS,
         rules::STATEMENTS,
@@ -227,8 +229,24 @@ impl Store for PostgresStore {
         within(&self.readers, figures::counts(&self.readers)).await
     }
 
+    async fn pending(&self) -> Result<Vec<(QueueName, i64)>> {
+        within(&self.readers, figures::pending(&self.readers)).await
+    }
+
     async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>> {
         within(&self.readers, figures::buckets(&self.readers, from_minute)).await
+    }
+
+    async fn roll_up(&self, before_minute: i64, rows: usize) -> Result<u64> {
+        within(&self.readers, fold::roll_up(&self.readers, before_minute, limit(rows))).await
+    }
+
+    async fn facet(&self, facet: &Facet, from_slot: i64) -> Result<Vec<(i64, FacetTally)>> {
+        within(&self.readers, figures::facet(&self.readers, facet, from_slot)).await
+    }
+
+    async fn census(&self, filter: &JobFilter, now: Timestamp, most: u64) -> Result<Census> {
+        within(&self.readers, list::census(&self.readers, filter, now, most)).await
     }
 
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
@@ -262,6 +280,19 @@ impl Store for PostgresStore {
 
     async fn prune(&self, prune: Prune) -> Result<u64> {
         within(&self.readers, prune::run(&self.readers, prune)).await
+    }
+
+    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+        within(&self.readers, purge::look(&self.readers, query)).await
+    }
+
+    async fn purge(&self, batch: PurgeBatch) -> Result<Purged> {
+        // Beside the lanes: commits do not wait for a connection that it holds.
+        purge::run(&self.readers, &batch).await
+    }
+
+    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
+        within(&self.readers, purge::drop_logs(&self.readers, jobs)).await
     }
 
     async fn time(&self) -> Result<Option<Timestamp>> {

@@ -1,12 +1,13 @@
 //! What is past its time goes, a bounded number of rows at once.
 
+use crate::domain::stats::{hour_of, slot_of};
 use crate::store::{Prune, Result};
 
 use super::changes;
 use super::error::from_sqlx;
 use super::pool::Pool;
 
-pub(super) const STATEMENTS: &[&str] = &[SESSIONS, REQUESTS, BUCKETS];
+pub(super) const STATEMENTS: &[&str] = &[SESSIONS, REQUESTS, BUCKETS, HOURS, FACETS];
 
 /// What another server takes away at this moment is left to it.
 const SESSIONS: &str = "DELETE FROM sessions WHERE id = ANY(ARRAY(\
@@ -23,6 +24,13 @@ const BUCKETS: &str = "DELETE FROM stat_buckets WHERE ctid = ANY(ARRAY(\
     SELECT ctid FROM stat_buckets WHERE minute < $1 \
     ORDER BY minute, job_type, queue LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
+const HOURS: &str = "DELETE FROM stat_hours WHERE ctid = ANY(ARRAY(\
+    SELECT ctid FROM stat_hours WHERE hour < $1 \
+    ORDER BY hour, job_type, queue LIMIT $2 FOR UPDATE SKIP LOCKED))";
+
+const FACETS: &str = "DELETE FROM stat_facets WHERE ctid = ANY(ARRAY(\
+    SELECT ctid FROM stat_facets WHERE slot < $1 ORDER BY slot LIMIT $2 FOR UPDATE SKIP LOCKED))";
+
 /// Answers how many rows went. Each kind in a transaction of its own: none waits for another's locks.
 pub(super) async fn run(pool: &Pool, prune: Prune) -> Result<u64> {
     let rows = super::limit(prune.limit);
@@ -33,6 +41,8 @@ pub(super) async fn run(pool: &Pool, prune: Prune) -> Result<u64> {
         (SESSIONS, prune.sessions_before.as_micros()),
         (REQUESTS, prune.requests_before.as_micros()),
         (BUCKETS, prune.buckets_before.minute()),
+        (HOURS, hour_of(prune.buckets_before.minute())),
+        (FACETS, slot_of(prune.buckets_before.minute())),
     ] {
         let mut link = pool.read().await?;
         let query = link.query(statement).bind(before).bind(rows);

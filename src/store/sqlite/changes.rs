@@ -6,7 +6,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::SqlitePool;
 use sqlx::sqlite::SqliteConnection;
 
-use crate::domain::{BatchId, JobId, Origin, Position};
+use crate::domain::{BatchId, JobId, Origin, Position, Timestamp};
 use crate::store::passed::Passed;
 use crate::store::rows::{corrupt, id};
 use crate::store::rules::{log_of, logged};
@@ -48,6 +48,20 @@ pub(super) fn write(script: &mut Script, passed: &Passed<'_>) -> Result<Place> {
         .bind(job_ids)
         .bind(removed)
         .bind(log_of(&passed.batch.rules)?);
+    Ok(place)
+}
+
+/// Writes that a batch did nothing but take away these jobs.
+pub(super) fn write_removed(
+    script: &mut Script,
+    batch: BatchId,
+    now: Timestamp,
+    removed: &[RemovedJob],
+) -> Result<Place> {
+    let removed = serde_json::to_string(removed).map_err(|error| corrupt(REMOVED, error))?;
+    let place = script.add(INSERT);
+    script.bind(batch.0.as_bytes().as_slice()).bind(now.as_micros());
+    script.bind(Vec::<u8>::new()).bind(removed).bind("[]");
     Ok(place)
 }
 

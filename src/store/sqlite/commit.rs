@@ -35,7 +35,8 @@ pub(super) async fn write(
     let mut tallies = std::mem::take(&mut writer.tallies);
     let mut sessions = openings(batch.creates.iter());
     sessions.extend(batch.sessions.iter().cloned());
-    let all = Figures::of(batch.creates.iter(), batch.writes.iter(), batch.deletes.iter());
+    let (creates, writes, deletes) = (&batch.creates, &batch.writes, &batch.deletes);
+    let all = Figures::of(batch, creates.iter(), writes.iter(), deletes.iter());
     let asked = Asked {
         misses: ask_misses(&mut script, batch, seen),
         holders: keys::ask(&mut script, batch),
@@ -48,15 +49,22 @@ pub(super) async fn write(
         answers = writer.run(script).await?;
         script = writer.resume()?;
     }
+    let misses = match asked.misses {
+        Some(place) => answers.rows::<(i64,)>(place)?.into_iter().map(|(place,)| place).collect(),
+        None => HashSet::new(),
+    };
     if let Some(place) = asked.rules {
-        let missed = rules::missed(batch, &answers.rows::<(i64,)>(place)?);
+        let mut missed = rules::missed(batch, &answers.rows::<(i64,)>(place)?);
+        if missed.is_empty() {
+            missed = batch.rules_missed_by(&guarded(batch, &misses).writes);
+        }
         if !missed.is_empty() {
             writer.tallies = tallies;
             writer.rollback().await;
             return Ok(Committed::missed(batch, missed));
         }
     }
-    let written = prepare(&mut script, batch, all, (asked, &mut answers), &mut tallies);
+    let written = prepare(&mut script, batch, all, (asked, &mut answers), &misses, &mut tallies);
     let (mut committed, place) = match written {
         Ok(written) => written,
         Err(error) => {
@@ -94,15 +102,12 @@ impl Asked {
 fn prepare(
     script: &mut Script,
     batch: &Batch,
-    all: Figures,
+    all: Figures<'_>,
     (asked, answers): (Asked, &mut Answers),
+    misses: &HashSet<i64>,
     tallies: &mut Tallies,
 ) -> Result<(Committed, Place)> {
-    let missed = match asked.misses {
-        Some(place) => answers.rows::<(i64,)>(place)?.into_iter().map(|(place,)| place).collect(),
-        None => HashSet::new(),
-    };
-    let mut committed = guarded(batch, &missed);
+    let mut committed = guarded(batch, misses);
     let holders = match asked.holders {
         Some(place) => keys::holders(batch, answers.rows(place)?)?,
         None => HashMap::new(),

@@ -5,7 +5,7 @@ use crate::domain::status::{State, StateKind};
 use crate::domain::{SessionId, Timestamp};
 use crate::store::Result;
 use crate::store::passed::Passed;
-use crate::store::rows::{Flushed, encode, state_code, trigger_code};
+use crate::store::rows::{Flushed, clock_time, encode, state_code, trigger_code};
 
 use super::input::{Rows, ids};
 use super::script::Script;
@@ -36,18 +36,19 @@ const INSERT_LABELS: &str = "INSERT INTO job_labels (key, value, job_id) \
 
 const UPSERT_STATUS: &str = "INSERT INTO job_status (id, job_type, queue, state, revision, \
     lease_epoch, ready_key, schedule_time, session_id, worker_id, deadline, end_time, \
-    update_time, concurrency_key, status, result) \
+    update_time, status, result, purge_time, concurrency_key) \
     SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
-    value ->> 6, value ->> 7, unhex(value ->> 8), value ->> 9, value ->> 10, value ->> 11, \
-    value ->> 12, value ->> 13, substr(?2, value ->> 14, value ->> 15), \
-    substr(?2, value ->> 16, value ->> 17) FROM jsonb_each(?1) WHERE true \
+    value ->> 6, value ->> 7, unhex(value ->> 8), value ->> 9, \
+    iif(value ->> 3 < 2, value ->> 10, NULL), value ->> 11, \
+    value ->> 12, substr(?2, value ->> 13, value ->> 14), substr(?2, value ->> 15, value ->> 16), \
+    iif(value ->> 3 >= 2, value ->> 10, NULL), value ->> 17 FROM jsonb_each(?1) WHERE true \
     ON CONFLICT (id) DO UPDATE SET queue = excluded.queue, state = excluded.state, \
     revision = excluded.revision, lease_epoch = excluded.lease_epoch, \
     ready_key = excluded.ready_key, schedule_time = excluded.schedule_time, \
     session_id = excluded.session_id, worker_id = excluded.worker_id, \
     deadline = excluded.deadline, end_time = excluded.end_time, \
-    update_time = excluded.update_time, concurrency_key = excluded.concurrency_key, \
-    status = excluded.status, result = excluded.result";
+    update_time = excluded.update_time, status = excluded.status, result = excluded.result, \
+    purge_time = excluded.purge_time, concurrency_key = excluded.concurrency_key";
 
 const DELETE_PROGRESS: &str =
     "DELETE FROM job_progress WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
@@ -153,12 +154,12 @@ fn status_row(rows: &mut Rows, job: &Job) -> Result<()> {
         .int(status.schedule_time.as_micros())
         .maybe_hex(session.as_ref().map(|SessionId(id)| id.as_bytes().as_slice()))
         .maybe_text(status.execution.as_ref().map(|execution| execution.worker_id.as_str()))
-        .maybe_int(status.deadline(spec.expire_time).map(Timestamp::as_micros))
+        .maybe_int(clock_time(job))
         .maybe_int(status.end_time.map(Timestamp::as_micros))
         .int(status.update_time.as_micros())
-        .maybe_text(status.concurrency_key())
         .slice(&encode(status)?)
-        .maybe_slice(status.result.as_deref());
+        .maybe_slice(status.result.as_deref())
+        .maybe_text(status.concurrency_key());
     Ok(())
 }
 
@@ -193,10 +194,14 @@ pub(super) fn write_progress(script: &mut Script, passed: &Passed<'_>) -> Result
 
 /// Takes away all that is kept of a job but its keys.
 pub(super) fn delete(script: &mut Script, passed: &Passed<'_>) {
-    let gone = ids(passed.deletes().map(|delete| &delete.job.id.0));
+    forget(script, &ids(passed.deletes().map(|delete| &delete.job.id.0)));
+}
+
+/// The same of these ids.
+pub(super) fn forget(script: &mut Script, gone: &str) {
     for statement in
         [DELETE_LABELS, DELETE_JOBS, DELETE_STATUS, DELETE_PROGRESS, DELETE_ATTEMPTS, DELETE_LOGS]
     {
-        script.add_ids(statement, gone.clone());
+        script.add_ids(statement, gone.to_owned());
     }
 }

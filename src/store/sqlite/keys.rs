@@ -99,6 +99,13 @@ pub(super) fn release(script: &mut Script, passed: &Passed<'_>) {
     script.add_ids(LET_GO, ids(passed.deletes().map(|delete| &delete.job.id.0)));
 }
 
+/// Takes back every name of jobs that are gone; request ids stay.
+pub(super) fn forget(script: &mut Script, gone: &str) {
+    for statement in [RELEASE, FORGET, LET_GO] {
+        script.add_ids(statement, gone.to_owned());
+    }
+}
+
 /// The job that holds a unique key.
 pub(super) async fn unique_holder(
     readers: &sqlx::SqlitePool,

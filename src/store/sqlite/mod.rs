@@ -18,6 +18,7 @@ mod list;
 mod logs;
 mod open;
 mod prune;
+mod purge;
 mod read;
 mod round;
 mod rules;
@@ -38,15 +39,16 @@ use crate::domain::filter::JobFilter;
 use crate::domain::job::Job;
 use crate::domain::logs::LogRow;
 use crate::domain::session::Session;
-use crate::domain::stats::{Bucket, Count};
+use crate::domain::stats::{Bucket, Count, Facet, FacetTally};
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{
     BatchId, InstanceId, JobId, JobType, Origin, Position, QueueName, SessionId, Timestamp,
 };
 
 use super::{
-    Batch, ChangesSince, Claims, Committed, KnownRequest, ListQuery, LogQuery, Orphan, Prune,
-    Result, Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo,
+    Batch, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, KnownRequest, ListQuery,
+    LogQuery, Orphan, Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Standing,
+    Store, StoreInfo,
 };
 
 use self::error::from_sqlx;
@@ -85,6 +87,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         list::STATEMENTS,
         logs::STATEMENTS,
         prune::STATEMENTS,
+        purge::STATEMENTS,
         read::STATEMENTS,
         round::STATEMENTS,
         rules::STATEMENTS,
@@ -210,8 +213,24 @@ impl Store for SqliteStore {
         figures::counts(self.readers()).await
     }
 
+    async fn pending(&self) -> Result<Vec<(QueueName, i64)>> {
+        figures::pending(self.readers()).await
+    }
+
     async fn buckets(&self, from_minute: i64) -> Result<Vec<Bucket>> {
         figures::buckets(self.readers(), from_minute).await
+    }
+
+    async fn roll_up(&self, before_minute: i64, limit: usize) -> Result<u64> {
+        figures::roll_up(&mut *self.writer.lock().await, before_minute, limit).await
+    }
+
+    async fn facet(&self, facet: &Facet, from_slot: i64) -> Result<Vec<(i64, FacetTally)>> {
+        figures::facet(self.readers(), facet, from_slot).await
+    }
+
+    async fn census(&self, filter: &JobFilter, now: Timestamp, most: u64) -> Result<Census> {
+        list::census(self.readers(), filter, now, most).await
     }
 
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
@@ -237,6 +256,22 @@ impl Store for SqliteStore {
 
     async fn prune(&self, prune: Prune) -> Result<u64> {
         prune::run(&mut *self.writer.lock().await, prune).await
+    }
+
+    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+        purge::look(self.readers(), query).await
+    }
+
+    async fn purge(&self, batch: PurgeBatch) -> Result<Purged> {
+        purge::run(&mut *self.writer.lock().await, &batch).await
+    }
+
+    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
+        purge::drop_logs(&mut *self.writer.lock().await, jobs).await
+    }
+
+    async fn shrink(&self) -> Result<u64> {
+        purge::shrink(&mut *self.writer.lock().await).await
     }
 
     async fn ping(&self) -> Result<()> {

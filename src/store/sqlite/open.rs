@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
 use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 
@@ -36,6 +37,8 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "origin", include_str!("../../../migrations/sqlite/0002_origin.sql")),
     (3, "rules", include_str!("../../../migrations/sqlite/0003_rules.sql")),
     (4, "starts", include_str!("../../../migrations/sqlite/0004_starts.sql")),
+    (7, "retention", include_str!("../../../migrations/sqlite/0007_retention.sql")),
+    (8, "figures", include_str!("../../../migrations/sqlite/0008_figures.sql")),
 ];
 
 /// Where the file is and how it is read.
@@ -144,6 +147,8 @@ impl SqliteStore {
         let writing = shared
             .clone()
             .create_if_missing(true)
+            // Of a new file only: it is what lets pages be given back later.
+            .auto_vacuum(SqliteAutoVacuum::Incremental)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .pragma("wal_autocheckpoint", AUTOCHECKPOINT_PAGES);

@@ -1,10 +1,11 @@
 //! What is past its time goes, a bounded number of rows at once.
 
+use crate::domain::stats::{hour_of, slot_of};
 use crate::store::{Prune, Result};
 
 use super::writer::Writer;
 
-pub(super) const STATEMENTS: &[&str] = &[CHANGES, SESSIONS, REQUESTS, BUCKETS];
+pub(super) const STATEMENTS: &[&str] = &[CHANGES, SESSIONS, REQUESTS, BUCKETS, HOURS, FACETS];
 
 /// Of the oldest rows those before the first that is young enough: a hole in the log would look like no
 /// change.
@@ -24,6 +25,13 @@ const BUCKETS: &str = "DELETE FROM stat_buckets WHERE (minute, job_type, queue) 
     SELECT minute, job_type, queue FROM stat_buckets WHERE minute < ?1 \
     ORDER BY minute, job_type, queue LIMIT ?2 + 0)";
 
+const HOURS: &str = "DELETE FROM stat_hours WHERE (hour, job_type, queue) IN (\
+    SELECT hour, job_type, queue FROM stat_hours WHERE hour < ?1 \
+    ORDER BY hour, job_type, queue LIMIT ?2 + 0)";
+
+const FACETS: &str = "DELETE FROM stat_facets WHERE (key, value, slot) IN (\
+    SELECT key, value, slot FROM stat_facets WHERE slot < ?1 ORDER BY slot LIMIT ?2 + 0)";
+
 /// Answers how many rows went.
 pub(super) async fn run(writer: &mut Writer, prune: Prune) -> Result<u64> {
     let mut script = writer.begin().await?;
@@ -33,6 +41,8 @@ pub(super) async fn run(writer: &mut Writer, prune: Prune) -> Result<u64> {
         (SESSIONS, prune.sessions_before.as_micros()),
         (REQUESTS, prune.requests_before.as_micros()),
         (BUCKETS, prune.buckets_before.minute()),
+        (HOURS, hour_of(prune.buckets_before.minute())),
+        (FACETS, slot_of(prune.buckets_before.minute())),
     ] {
         places.push(script.add(statement));
         script.bind(before).bind(super::limit(prune.limit));

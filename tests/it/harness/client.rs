@@ -7,6 +7,7 @@ use bytes::Bytes;
 use jobplane::proto::v1;
 use jobplane::proto::v1::admin_service_client::AdminServiceClient;
 use jobplane::proto::v1::job_service_client::JobServiceClient;
+use jobplane::proto::v1::job_type_service_client::JobTypeServiceClient;
 use jobplane::proto::v1::worker_service_client::WorkerServiceClient;
 use prost::Message as _;
 use prost_types::value::Kind;
@@ -87,7 +88,7 @@ impl JobFacts for v1::JobStatus {
     }
 }
 
-/// All three services over one connection.
+/// All services over one connection.
 #[derive(Clone)]
 pub struct Client {
     /// JobService.
@@ -96,6 +97,8 @@ pub struct Client {
     pub workers: WorkerServiceClient<Channel>,
     /// AdminService.
     pub admin: AdminServiceClient<Channel>,
+    /// JobTypeService.
+    pub types: JobTypeServiceClient<Channel>,
 }
 
 type Answer<T> = Result<T, Status>;
@@ -110,7 +113,8 @@ impl Client {
         Self {
             jobs: JobServiceClient::new(channel.clone()),
             workers: WorkerServiceClient::new(channel.clone()),
-            admin: AdminServiceClient::new(channel),
+            admin: AdminServiceClient::new(channel.clone()),
+            types: JobTypeServiceClient::new(channel),
         }
     }
 

@@ -7,15 +7,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use jobplane::domain::filter::JobFilter;
 use jobplane::domain::logs::LogRow;
-use jobplane::domain::stats::{Bucket, Count};
+use jobplane::domain::stats::{Bucket, Count, Facet, FacetTally};
 use jobplane::domain::{
     Attempt, BatchId, InstanceId, Job, JobId, JobType, Origin, Position, QueueName, Session,
     SessionId, StateKind, Timestamp,
 };
 use jobplane::store::{
-    Batch, Caught, ChangesSince, Claims, Committed, Error, KnownRequest, ListQuery, LogQuery, News,
-    Orphan, Probe, ProgressWrite, Prune, Result, Round, Rule, RuleKey, RuleKind, Standing, Store,
-    StoreInfo, Written,
+    Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, Error, KnownRequest,
+    ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite, Prune, PurgeBatch, Purged, Result,
+    Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo, Written,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -67,6 +67,7 @@ pub struct Faults {
     held: watch::Sender<bool>,
     deaf: Arc<AtomicBool>,
     late: Arc<Mutex<Option<Late>>>,
+    timeless: Arc<AtomicBool>,
 }
 
 /// A commit that is still under way.
@@ -81,6 +82,7 @@ impl Default for Faults {
             held: watch::Sender::new(false),
             deaf: Arc::default(),
             late: Arc::default(),
+            timeless: Arc::default(),
         }
     }
 }
@@ -117,6 +119,16 @@ impl Faults {
     /// From now on no hint of another server comes through.
     pub fn lose_hints(&self) {
         self.deaf.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on the store has no clock of its own.
+    pub fn lose_time(&self) {
+        self.timeless.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the store has no clock of its own.
+    pub fn is_timeless(&self) -> bool {
+        self.timeless.load(Ordering::Relaxed)
     }
 
     async fn hold(&self, committed: Committed) -> Committed {
@@ -410,6 +422,21 @@ impl Store for FaultyStore {
         self.inner.buckets(from_minute).await
     }
 
+    async fn roll_up(&self, before_minute: i64, limit: usize) -> Result<u64> {
+        self.faults.writable().await?;
+        self.inner.roll_up(before_minute, limit).await
+    }
+
+    async fn facet(&self, facet: &Facet, from_slot: i64) -> Result<Vec<(i64, FacetTally)>> {
+        self.faults.weathered().await?;
+        self.inner.facet(facet, from_slot).await
+    }
+
+    async fn census(&self, filter: &JobFilter, now: Timestamp, most: u64) -> Result<Census> {
+        self.faults.weathered().await?;
+        self.inner.census(filter, now, most).await
+    }
+
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
         self.faults.weathered().await?;
         self.inner.oldest_pending(now).await
@@ -433,6 +460,26 @@ impl Store for FaultyStore {
     async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
         self.faults.weathered().await?;
         self.inner.rules_by_key(keys).await
+    }
+
+    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+        self.faults.weathered().await?;
+        self.inner.ended(query).await
+    }
+
+    async fn purge(&self, batch: PurgeBatch) -> Result<Purged> {
+        self.faults.weathered().await?;
+        self.inner.purge(batch).await
+    }
+
+    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
+        self.faults.weathered().await?;
+        self.inner.drop_logs(jobs).await
+    }
+
+    async fn shrink(&self) -> Result<u64> {
+        self.faults.weathered().await?;
+        self.inner.shrink().await
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {
@@ -466,6 +513,9 @@ impl Store for FaultyStore {
 
     async fn time(&self) -> Result<Option<Timestamp>> {
         self.faults.weathered().await?;
+        if self.faults.is_timeless() {
+            return Ok(None);
+        }
         self.inner.time().await
     }
 

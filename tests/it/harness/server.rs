@@ -11,7 +11,7 @@ use jobplane::engine::Engine;
 use jobplane::proto::v1;
 use jobplane::runtime::Clock;
 use jobplane::store::memory::MemoryStore;
-use jobplane::store::postgres::{self, PostgresStore};
+use jobplane::store::postgres::{self, LeaseClock, PostgresStore};
 use jobplane::store::sqlite::{Options, SqliteStore};
 use jobplane::store::{Batch, SessionWrite, Store};
 use tempfile::TempDir;
@@ -98,6 +98,7 @@ pub struct Setup {
     config: Config,
     kind: Kind,
     clock: Clock,
+    faults: Faults,
 }
 
 /// Loops that run so often that tests need not wait for them.
@@ -132,6 +133,12 @@ impl Setup {
     pub fn by(mut self, clock: Clock) -> Self {
         self.clock = clock;
         self
+    }
+
+    /// It and its store go by this clock, which the test sets forward: hours pass in a moment.
+    pub fn in_its_own_time(self, clock: Clock) -> Self {
+        self.faults.lose_time();
+        self.by(clock)
     }
 
     /// Looks for what other servers did only when it is told to.
@@ -180,8 +187,7 @@ impl Setup {
     }
 
     async fn start_at(self, place: Place, log: EventLog, guard: Option<DefaultGuard>) -> Server {
-        let Self { config, clock, .. } = self;
-        let faults = Faults::default();
+        let Self { config, clock, faults, .. } = self;
         let (app, store) = launch(&config, &place, &faults, &clock).await;
         let (address, engine) = (app.address, app.engine().clone());
         let running = Running { app, engine, store, address, client: client(address).await };
@@ -206,7 +212,9 @@ async fn launch(
         }
         Place::Memory(store) => Arc::clone(store) as _,
         Place::Postgres(url) => {
-            let options = postgres::Options { url: url.clone(), ..postgres::Options::default() };
+            let timeless = faults.is_timeless();
+            let clock = if timeless { LeaseClock::Caller } else { LeaseClock::Database };
+            let options = postgres::Options { url: url.clone(), clock, ..Default::default() };
             Arc::new(PostgresStore::open(options).await.expect("a store"))
         }
     };
@@ -249,13 +257,14 @@ impl Server {
             shutdown_within: Duration::from_secs(5),
             ..Config::default()
         };
-        Setup { config, kind: Kind::Sqlite, clock: Clock::new() }
+        Setup { config, kind: Kind::Sqlite, clock: Clock::new(), faults: Faults::default() }
     }
 
     /// Another server over the same store, which is a shared one, with the same settings.
     pub async fn beside(&self) -> Self {
         let kind = Kind::Memory;
-        let setup = Setup { config: self.config.clone(), kind, clock: self.clock.clone() };
+        let (config, clock) = (self.config.clone(), self.clock.clone());
+        let setup = Setup { config, kind, clock, faults: Faults::default() };
         setup.start_beside(self).await
     }
 
@@ -371,6 +380,11 @@ impl Server {
         let (app, store) = launch(&self.config, &self.place, &self.faults, &self.clock).await;
         let (address, engine) = (app.address, app.engine().clone());
         self.running = Some(Running { app, engine, store, address, client: client(address).await });
+    }
+
+    /// The next run is told the time by this clock.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
     }
 
     /// Stops and starts again.

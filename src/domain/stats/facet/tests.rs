@@ -41,18 +41,13 @@ fn a_policy_out_of_bounds_is_named() {
 }
 
 #[test]
-fn what_are_too_many_values_count_as_one() {
-    let mut known: BTreeSet<_> =
-        (0..STAT_VALUES_MAX).map(|number| label("team", &number.to_string())).collect();
-    assert_eq!(label("team", "7").within(&known), label("team", "7"));
-    let rest = Facet::OtherValues { key: "team".to_owned() };
-    assert_eq!(label("team", "new").within(&known), rest);
-    assert_eq!(rest.clone().within(&known), rest);
-    assert_eq!(label("region", "eu").within(&known), label("region", "eu"));
-    let ann = Facet::Owner("ann".to_owned());
-    assert_eq!(ann.clone().within(&known), ann);
-    known.extend((0..STAT_VALUES_MAX).map(|number| Facet::Owner(number.to_string())));
-    assert_eq!(ann.within(&known), Facet::OtherOwners);
+fn a_slot_begins_with_its_first_minute() {
+    for minute in [-11, -10, -1, 0, 9, 10, 29_166_667] {
+        let slot = slot_of(minute);
+        let begins = slot_start(slot).minute();
+        assert!((begins..begins + STAT_SLOT_MINUTES).contains(&minute), "{minute}");
+        assert_eq!(slot_of(begins), slot);
+    }
 }
 
 #[test]

@@ -20,12 +20,14 @@ fn info(store: Option<StoreInfo>) -> ServerInfo {
                 period: Duration::from_secs(1),
                 last_run_time: None,
                 last_result: None,
+                said: String::new(),
             },
             LoopStatus {
                 name: "pruner",
                 period: Duration::from_secs(60),
                 last_run_time: Some(Timestamp::from_micros(2_000_000)),
                 last_result: Some(Err("the store failed".to_owned())),
+                said: String::new(),
             },
         ],
     }

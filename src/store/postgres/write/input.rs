@@ -4,9 +4,11 @@ mod history;
 mod jobs;
 mod progress;
 
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::domain::JobId;
+use crate::store::figures;
 use crate::store::names::Claim;
 use crate::store::passed::Passed;
 use crate::store::rows::{encode, key_code, state_code};
@@ -113,6 +115,7 @@ pub(super) struct Input<'a> {
     gone: Vec<Uuid>,
     released: Vec<Uuid>,
     figures: Figures,
+    facets: String,
     batch: Uuid,
     time: i64,
     entry: Entry,
@@ -120,6 +123,7 @@ pub(super) struct Input<'a> {
 
 impl<'a> Input<'a> {
     pub(super) fn of(passed: &Passed<'a>) -> Result<Self> {
+        let figures = passed.figures();
         let deletes = || passed.deletes().map(|delete| &delete.job);
         let over = passed
             .writes()
@@ -134,7 +138,8 @@ impl<'a> Input<'a> {
             history: History::of(passed)?,
             gone: deletes().map(|job| job.id.0).collect(),
             released: over.map(|job| job.id.0).collect(),
-            figures: Figures::of(passed)?,
+            figures: Figures::of(&figures)?,
+            facets: facets(&figures),
             batch: passed.batch.id.0,
             time: passed.batch.now.as_micros(),
             entry: Entry::of(passed)?,
@@ -153,8 +158,23 @@ impl<'a> Input<'a> {
             .bind(self.entry.removed)
             .bind(self.entry.ready)
             .bind(self.entry.rules)
+            .bind(self.facets)
             .bind(concurrency_keys)
     }
+}
+
+/// What the batch adds to figures of facets: rarely anything, so one argument for all.
+fn facets(figures: &figures::Figures<'_>) -> String {
+    let rows = figures.facets.iter().map(|((slot, facet), tally)| {
+        let columns = figures::columns(tally);
+        let [created, succeeded, failed, cancelled, skipped, started, waited, ended, ran] = columns;
+        json!({
+            "key": facet.key(), "value": facet.value(), "slot": slot, "created": created,
+            "succeeded": succeeded, "failed": failed, "cancelled": cancelled, "skipped": skipped,
+            "started": started, "waited": waited, "ended": ended, "ran": ran,
+        })
+    });
+    rows.collect::<serde_json::Value>().to_string()
 }
 
 /// What the batch adds to counters and minute buckets.
@@ -182,9 +202,8 @@ struct Buckets {
 }
 
 impl Figures {
-    fn of(passed: &Passed<'_>) -> Result<Self> {
+    fn of(figures: &figures::Figures<'_>) -> Result<Self> {
         let mut columns = Self::default();
-        let figures = passed.figures();
         for ((key, state), delta) in figures.moved() {
             columns.totals.job_types.push(key.job_type.to_string());
             columns.totals.queues.push(key.queue.to_string());

@@ -7,7 +7,7 @@ use crate::domain::status::State;
 use crate::domain::{Category, SessionId, Timestamp};
 use crate::store::Result;
 use crate::store::passed::Passed;
-use crate::store::rows::{encode, state_code, trigger_code};
+use crate::store::rows::{clock_time, encode, state_code, trigger_code};
 
 use super::super::super::bound::Bound;
 use super::small;
@@ -93,7 +93,7 @@ pub(super) struct Statuses<'a> {
     schedule_times: Vec<i64>,
     sessions: Vec<Option<Uuid>>,
     workers: Vec<Option<&'a str>>,
-    deadlines: Vec<Option<i64>>,
+    clock_times: Vec<Option<i64>>,
     end_times: Vec<Option<i64>>,
     update_times: Vec<i64>,
     encoded: Vec<Vec<u8>>,
@@ -133,7 +133,7 @@ impl<'a> Statuses<'a> {
         self.schedule_times.push(status.schedule_time.as_micros());
         self.sessions.push(status.session().map(|SessionId(id)| id));
         self.workers.push(worker);
-        self.deadlines.push(status.deadline(spec.expire_time).map(Timestamp::as_micros));
+        self.clock_times.push(clock_time(job));
         self.end_times.push(status.end_time.map(Timestamp::as_micros));
         self.update_times.push(status.update_time.as_micros());
         self.encoded.push(encode(status)?);
@@ -160,7 +160,7 @@ impl<'a> Statuses<'a> {
             .bind(self.schedule_times)
             .bind(self.sessions)
             .bind(self.workers)
-            .bind(self.deadlines)
+            .bind(self.clock_times)
             .bind(self.end_times)
             .bind(self.update_times)
             .bind(self.encoded)

@@ -1,0 +1,313 @@
+//! `cancel`, `retry` and `delete` of all jobs that match a filter: counted and shown first, asked for if they are
+//! many, then done by the server at a pace.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+use super::client::Client;
+use super::exit::{Exit, Failure};
+use super::json::Described;
+use super::output::{Format, Out};
+use super::{Context, describe, format, names, parse, submit};
+use crate::domain::Timestamp;
+use crate::proto::v1::{
+    BulkCancelJobsRequest, BulkCancelJobsResponse, BulkDeleteJobsRequest, BulkDeleteJobsResponse,
+    BulkRetryJobsRequest, BulkRetryJobsResponse, Job, JobFilter, JobState,
+};
+
+#[cfg(test)]
+mod tests;
+
+/// More jobs than this are asked for: so many fit on a screen or two.
+const ASKED_ABOVE: i64 = 100;
+
+/// Which jobs, if they are not named, and how.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "All jobs that match")]
+pub struct Args {
+    /// All jobs that match: KEY=VALUE, repeated for several, commas for any of: type, category, state, queue, label
+    /// (label=env=prod), owner, subject, external-id, worker, created-by, id, since, until, ended-since, ended-until
+    #[arg(long = "filter", value_name = "KEY=VALUE", conflicts_with = "jobs")]
+    filter: Vec<String>,
+    /// Only count and show what matches
+    #[arg(long, requires = "filter")]
+    dry_run: bool,
+    /// Refuse if more jobs match than this [default: as many as match when it is asked]
+    #[arg(long = "expect-max", value_name = "N", requires = "filter")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    expect_max: Option<u32>,
+    /// At most so many jobs a second [default: 500]
+    #[arg(long, value_name = "N", requires = "filter")]
+    rate: Option<f64>,
+    /// Do not ask before more than 100 jobs
+    #[arg(long, short = 'y', requires = "filter")]
+    yes: bool,
+    /// Watch it until it is done
+    #[arg(long, requires = "filter")]
+    wait: bool,
+}
+
+/// What is done to them.
+#[derive(Debug, Clone, Copy)]
+pub enum Action {
+    /// They are told to stop, within this time if they run.
+    Cancel {
+        /// As long as the server thinks right if unset.
+        grace: Option<Duration>,
+    },
+    /// They run again.
+    Retry,
+    /// They go.
+    Delete,
+}
+
+impl Action {
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Cancel { .. } => "cancel",
+            Self::Retry => "retry",
+            Self::Delete => "delete",
+        }
+    }
+
+    const fn done(self) -> &'static str {
+        match self {
+            Self::Cancel { .. } => "cancelled",
+            Self::Retry => "retried",
+            Self::Delete => "deleted",
+        }
+    }
+}
+
+/// What the three requests have in common.
+struct Wish {
+    filter: JobFilter,
+    reason: String,
+    expected_max: i64,
+    rate: f64,
+    validate_only: bool,
+}
+
+/// What the three answers have in common.
+enum Answer {
+    Cancel(BulkCancelJobsResponse),
+    Retry(BulkRetryJobsResponse),
+    Delete(BulkDeleteJobsResponse),
+}
+
+/// Count, whether there are more, some of them, the job that does it.
+type Facts<'a> = (i64, bool, &'a [Job], Option<&'a Job>);
+
+impl Answer {
+    fn facts(&self) -> Facts<'_> {
+        match self {
+            Self::Cancel(it) => (it.count, it.count_capped, &it.sample, it.job.as_ref()),
+            Self::Retry(it) => (it.count, it.count_capped, &it.sample, it.job.as_ref()),
+            Self::Delete(it) => (it.count, it.count_capped, &it.sample, it.job.as_ref()),
+        }
+    }
+
+    fn write(&self, out: &mut Out) -> Result<(), Failure> {
+        fn message<M: Described>(message: &M, out: &mut Out) -> Result<(), Failure> {
+            out.message(message)
+        }
+        match self {
+            Self::Cancel(it) => message(it, out),
+            Self::Retry(it) => message(it, out),
+            Self::Delete(it) => message(it, out),
+        }
+    }
+}
+
+impl Args {
+    /// Whether jobs are meant by a filter.
+    #[must_use]
+    pub fn is_meant(&self) -> bool {
+        !self.filter.is_empty()
+    }
+}
+
+/// Counts, asks, and has it done.
+pub async fn run(
+    action: Action,
+    args: Args,
+    reason: String,
+    timeout: Option<Duration>,
+    context: &Context,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
+    let filter = filter(&args.filter, context.now())?;
+    let client = context.connect(timeout).await?;
+    let rate = args.rate.unwrap_or_default();
+    let wish = |filter: JobFilter, expected_max, validate_only| {
+        let reason = reason.clone();
+        Wish { filter, reason, expected_max, rate, validate_only }
+    };
+    let seen = ask(&client, action, wish(filter.clone(), 0, true)).await?;
+    let (count, capped, sample, _) = seen.facts();
+    if args.dry_run || count == 0 {
+        match out.format() {
+            Format::Table => show(action, count, capped, sample, context, out)?,
+            Format::Json | Format::Jsonl => seen.write(out)?,
+        }
+        return Ok(Exit::Ok);
+    }
+    if count > ASKED_ABOVE && !args.yes && !agreed(action, count, capped)? {
+        out.note("jobplane: nothing was done")?;
+        return Ok(Exit::Ok);
+    }
+    // What comes to match after it was counted is more than was agreed to, unless that was said.
+    let expected = args.expect_max.map(i64::from);
+    let expected = expected.or((!capped).then_some(count)).ok_or_else(|| {
+        Failure::usage(
+            "--expect-max",
+            format!("more than {count} jobs match: say how many at most"),
+        )
+    })?;
+    let answer = ask(&client, action, wish(filter, expected, false)).await?;
+    let (count, _, _, job) = answer.facts();
+    let id = job.map(|job| job.id.clone()).unwrap_or_default();
+    match out.format() {
+        Format::Table => {
+            let jobs = plural(count, false);
+            out.line(&format!("{id}  {} {jobs}", action.verb()))?;
+            if !args.wait {
+                out.note(&format!("jobplane: follow it with `jobplane watch {id}`"))?;
+            }
+        }
+        Format::Json | Format::Jsonl if !args.wait => answer.write(out)?,
+        Format::Json | Format::Jsonl => {}
+    }
+    out.flush()?;
+    if args.wait {
+        return submit::wait(&client, id, timeout, context, out).await;
+    }
+    Ok(Exit::Ok)
+}
+
+async fn ask(client: &Client, action: Action, wish: Wish) -> Result<Answer, Failure> {
+    let Wish { filter, reason, expected_max, rate, validate_only } = wish;
+    let verb = action.verb();
+    let doing = if validate_only { "count jobs".to_owned() } else { format!("{verb} jobs") };
+    let (filter, request_id) = (Some(filter), String::new());
+    Ok(match action {
+        Action::Cancel { grace } => {
+            let grace = grace.map(parse::wire_duration);
+            let request = client.request(BulkCancelJobsRequest {
+                filter,
+                reason,
+                expected_max,
+                rate,
+                validate_only,
+                request_id,
+                grace,
+            });
+            Answer::Cancel(client.change(&doing, client.jobs().bulk_cancel_jobs(request)).await?)
+        }
+        Action::Retry => {
+            let request = client.request(BulkRetryJobsRequest {
+                filter,
+                reason,
+                expected_max,
+                rate,
+                validate_only,
+                request_id,
+            });
+            Answer::Retry(client.change(&doing, client.jobs().bulk_retry_jobs(request)).await?)
+        }
+        Action::Delete => {
+            let request = client.request(BulkDeleteJobsRequest {
+                filter,
+                reason,
+                expected_max,
+                rate,
+                validate_only,
+                request_id,
+            });
+            Answer::Delete(client.change(&doing, client.jobs().bulk_delete_jobs(request)).await?)
+        }
+    })
+}
+
+fn plural(count: i64, capped: bool) -> String {
+    let more = if capped { "more than " } else { "" };
+    let jobs = if count == 1 { "job" } else { "jobs" };
+    format!("{more}{} {jobs}", format::count(count))
+}
+
+fn show(
+    action: Action,
+    count: i64,
+    capped: bool,
+    sample: &[Job],
+    context: &Context,
+    out: &mut Out,
+) -> Result<(), Failure> {
+    for job in sample {
+        let status = job.status.clone().unwrap_or_default();
+        let kind = job.spec.as_ref().map(|spec| format::plain(&spec.r#type)).unwrap_or_default();
+        let line = describe::line(&status, context.now(), out.colour());
+        out.line(&format!("{}  {kind}  {line}", job.id))?;
+    }
+    let left = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(sample.len());
+    if left > 0 && !sample.is_empty() {
+        out.line(&format!("… and {left} more"))?;
+    }
+    out.line(&format!("{} would be {}", plural(count, capped), action.done()))
+}
+
+/// Asks the person at the terminal; without one, only `--yes` says so.
+fn agreed(action: Action, count: i64, capped: bool) -> Result<bool, Failure> {
+    let (verb, jobs) = (action.verb(), plural(count, capped));
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage("--yes", format!("{jobs} match: add it to {verb} them")));
+    }
+    let mut answer = String::new();
+    let mut terminal = std::io::stderr();
+    let asked = write!(terminal, "{verb} {jobs}? [y/N] ").and_then(|()| terminal.flush());
+    let read = asked.and_then(|()| std::io::stdin().read_line(&mut answer));
+    Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+}
+
+/// The filter that was written.
+fn filter(terms: &[String], now: Timestamp) -> Result<JobFilter, Failure> {
+    let wrong = |term: &str, problem: String| Failure::usage(format!("--filter {term}"), problem);
+    let mut filter = JobFilter::default();
+    for term in terms {
+        let Some((key, value)) = term.split_once('=').filter(|(_, value)| !value.is_empty()) else {
+            return Err(wrong(term, "want KEY=VALUE, for instance type=sync".to_owned()));
+        };
+        let any = || value.split(',').map(ToOwned::to_owned);
+        let moment = || {
+            let since = parse::since(value).map_err(|problem| wrong(term, problem))?;
+            Ok::<_, Failure>(Some(parse::wire_moment(since.moment(now))))
+        };
+        match key {
+            "type" => filter.types.extend(any()),
+            "category" => filter.categories.extend(any()),
+            "queue" => filter.queues.extend(any()),
+            "id" => filter.job_ids.extend(any()),
+            "state" => {
+                for name in any() {
+                    let state = names::parse::<JobState>(&name);
+                    filter.states.push(state.map_err(|problem| wrong(term, problem))?.into());
+                }
+            }
+            "label" => {
+                let (key, value) = parse::label(value).map_err(|problem| wrong(term, problem))?;
+                filter.labels.insert(key, value);
+            }
+            "owner" => value.clone_into(&mut filter.owner),
+            "subject" => value.clone_into(&mut filter.subject),
+            "external-id" => value.clone_into(&mut filter.external_id),
+            "worker" => value.clone_into(&mut filter.worker_id),
+            "created-by" => value.clone_into(&mut filter.created_by),
+            "since" => filter.create_time_after = moment()?,
+            "until" => filter.create_time_before = moment()?,
+            "ended-since" => filter.end_time_after = moment()?,
+            "ended-until" => filter.end_time_before = moment()?,
+            _ => return Err(wrong(term, format!("there is no filter by {key:?}"))),
+        }
+    }
+    Ok(filter)
+}

@@ -1,0 +1,55 @@
+//! `jobplane purge`: takes old jobs away.
+
+use super::client::Limit;
+use super::exit::{Exit, Failure};
+use super::output::{Format, Out};
+use super::{Context, format, names};
+use crate::proto::v1::{JobState, PurgeJobsRequest, PurgeJobsResponse};
+
+/// Which jobs.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Keep what ended within so many days, 1 to 365, whatever types and jobs say [default: 30]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=365))]
+    days: Option<u16>,
+    /// Only jobs in any of these states: succeeded, failed, cancelled, skipped
+    #[arg(long = "state", short, value_name = "STATE", value_delimiter = ',')]
+    #[arg(value_parser = names::values::<JobState>(), hide_possible_values = true)]
+    states: Vec<JobState>,
+    /// Count them, and take nothing away
+    #[arg(long)]
+    dry_run: bool,
+    /// Why, for people
+    #[arg(long, default_value_t, hide_default_value = true)]
+    reason: String,
+    #[command(flatten)]
+    limit: Limit,
+}
+
+/// Asks for the purge, and tells what came of it.
+pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+    let client = context.connect(args.limit.timeout).await?;
+    let dry_run = args.dry_run;
+    let request = PurgeJobsRequest {
+        days_to_keep: args.days.unwrap_or_default().into(),
+        states: args.states.iter().map(|state| (*state).into()).collect(),
+        validate_only: dry_run,
+        reason: args.reason,
+    };
+    let doing = if dry_run { "count old jobs" } else { "take old jobs away" };
+    let request = client.request(request);
+    let answer = client.change(doing, client.admin().purge_jobs(request)).await?;
+    match out.format() {
+        Format::Table => out.line(&said(&answer, dry_run))?,
+        Format::Json | Format::Jsonl => out.message(&answer)?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn said(answer: &PurgeJobsResponse, dry_run: bool) -> String {
+    let PurgeJobsResponse { count, cutoff_time } = answer;
+    let jobs = if *count == 1 { "job" } else { "jobs" };
+    let would = if dry_run { "would be " } else { "" };
+    let before = cutoff_time.map(|cutoff| format::moment(&cutoff, 0)).unwrap_or_default();
+    format!("{count} {jobs} that ended before {before} {would}taken away")
+}

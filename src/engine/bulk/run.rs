@@ -1,0 +1,301 @@
+//! One run of a bulk command: step by step, at its pace, until there is nothing left, it is told to stop, or it is
+//! somebody else's.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::auth::Caller;
+use crate::domain::bulk::{BulkAction, BulkNext, BulkOutcome, Pace, Planned};
+use crate::domain::limits::BULK_REPORT_EVERY;
+use crate::domain::{Job, JobError, JobFilter, JobId, LogEntry, LogLevel, Timestamp};
+use crate::engine::Engine;
+use crate::engine::error::{Error, Result};
+use crate::engine::pipeline::{RuleChange, RulesChanged, Work};
+use crate::engine::session::Outcome;
+use crate::engine::unary::JobReport;
+use crate::runtime::Clock;
+use crate::store::{ListQuery, RuleWrite};
+
+use super::{Row, key};
+
+/// What comes of a step.
+enum Step {
+    /// Go on after this long.
+    On(Duration),
+    /// It is over, in this way.
+    Over(Outcome),
+    /// It is not ours any more.
+    Lost,
+}
+
+/// A run.
+struct Run<'a> {
+    engine: &'a Engine,
+    caller: Caller,
+    job_id: JobId,
+    lease_epoch: i64,
+    revision: i64,
+    row: Row,
+    pace: Pace,
+    /// When the lease was last renewed, and with it the progress told.
+    reported: Option<Instant>,
+    /// Lines for the log of the job that runs it.
+    lines: Vec<LogEntry>,
+}
+
+impl Engine {
+    /// Runs a bulk command to its end, or as far as this server comes.
+    pub(super) async fn run_bulk_job(&self, job: Job) {
+        let (job_id, lease_epoch) = (job.id, job.status.lease_epoch);
+        let caller = Caller::server();
+        loop {
+            let row = match self.bulk_row(job_id).await {
+                Ok(Some((revision, row))) => (revision, row),
+                Ok(None) => {
+                    let error = JobError::server("NOTHING_TO_DO", NOTHING_TO_DO.to_owned());
+                    let error = JobError { non_retryable: true, ..error };
+                    let outcome = Outcome::Failed { error, retry_delay: None, progress: None };
+                    self.end_bulk(job_id, lease_epoch, outcome).await;
+                    return;
+                }
+                Err(error) => {
+                    if self.paused_for(&error).await {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            let mut run = Run {
+                engine: self,
+                caller: caller.clone(),
+                job_id,
+                lease_epoch,
+                revision: row.0,
+                row: row.1,
+                pace: Pace::starting(self.clock.now()),
+                reported: None,
+                lines: Vec::new(),
+            };
+            match run.go().await {
+                Ok(Some(outcome)) => {
+                    let succeeded = matches!(outcome, Outcome::Succeeded { .. });
+                    tracing::info!(
+                        job.id = %job_id, succeeded, "bulk {}", run.row.state.summary(run.row.spec.action)
+                    );
+                    let revision = run.revision;
+                    if self.end_bulk(job_id, lease_epoch, outcome).await && succeeded {
+                        self.forget_bulk(job_id, revision).await;
+                    }
+                    return;
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    if self.paused_for(&error).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends the job; `false` if somebody else did, or will when its lease is over.
+    async fn end_bulk(&self, job_id: JobId, lease_epoch: i64, outcome: Outcome) -> bool {
+        loop {
+            match self.finish(&Caller::server(), job_id, lease_epoch, outcome.clone()).await {
+                Ok(_) => return true,
+                Err(error) if error.is_passing() => {
+                    if self.paused_for(&error).await {
+                        return false;
+                    }
+                }
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// What is done needs no row; if it stays, it goes with its job.
+    async fn forget_bulk(&self, job_id: JobId, revision: i64) {
+        let writes = vec![RuleWrite::delete(key(job_id), revision)];
+        let change = Box::new(RuleChange { writes, ..RuleChange::default() });
+        let _ = self.pipeline.ask(|reply| Work::Rules { change, reply }).await;
+    }
+}
+
+const NOTHING_TO_DO: &str = "the command was done before: there is nothing left of it to run";
+const STOPPING: &str = "the server stops: another one goes on";
+
+impl Run<'_> {
+    /// Goes on until it is over; none if it is somebody else's now.
+    async fn go(&mut self) -> Result<Option<Outcome>> {
+        loop {
+            let rest = match self.step().await? {
+                Step::On(rest) => rest,
+                Step::Over(outcome) => return Ok(Some(outcome)),
+                Step::Lost => return Ok(None),
+            };
+            tokio::select! {
+                () = tokio::time::sleep(rest) => {}
+                () = self.engine.shutdown.signalled() => {}
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<Step> {
+        if self.engine.shutdown.is_signalled() {
+            let reason = STOPPING.to_owned();
+            return Ok(Step::Over(Outcome::Released { delay: Duration::ZERO, reason }));
+        }
+        let is_due = |at: Instant| Clock::monotonic().duration_since(at) >= BULK_REPORT_EVERY;
+        if self.reported.is_none_or(is_due)
+            && let Some(end) = self.report().await?
+        {
+            return Ok(end);
+        }
+        let Row { spec, state } = &self.row;
+        let now = self.engine.clock.now();
+        match self.pace.next(spec, state, now) {
+            BulkNext::Wait(until) => Ok(Step::On(until.since(now).min(BULK_REPORT_EVERY))),
+            BulkNext::Take(limit) => self.take(limit).await,
+            BulkNext::Full => {
+                let one_more = self.page(1).await?;
+                Ok(Step::Over(if one_more.is_empty() { self.done() } else { self.too_many() }))
+            }
+        }
+    }
+
+    /// Renews the lease, tells how far it is, and hears whether it is to stop.
+    async fn report(&mut self) -> Result<Option<Step>> {
+        let report = JobReport {
+            job_id: self.job_id,
+            lease_epoch: self.lease_epoch,
+            seq: 0,
+            progress: Some(self.row.state.progress(self.row.spec.action)),
+            logs: std::mem::take(&mut self.lines),
+            usage: None,
+            used: BTreeMap::new(),
+            lease_ttl: None,
+        };
+        match self.engine.report(&self.caller, report).await {
+            Ok(reported) => {
+                self.reported = Some(Clock::monotonic());
+                Ok(reported.cancel_request.map(|_| Step::Over(Outcome::Cancelled)))
+            }
+            Err(Error::Refused { .. } | Error::JobNotFound(_)) => Ok(Some(Step::Lost)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Jobs that match and come next.
+    async fn page(&self, limit: usize) -> Result<Vec<Job>> {
+        let Row { spec, state } = &self.row;
+        let filter = JobFilter::clone(&spec.filter);
+        let query = ListQuery { filter, before: state.cursor, limit, full: false };
+        let page = self.engine.loop_db.read(|store| async move { store.list(&query).await });
+        page.await
+    }
+
+    /// Takes the next jobs: what is done to them and how far that is, in one commit.
+    async fn take(&mut self, limit: usize) -> Result<Step> {
+        let page = self.page(limit).await?;
+        if page.is_empty() {
+            return Ok(Step::Over(self.done()));
+        }
+        let now = self.engine.clock.now();
+        let (mut next, mut change) = (self.row.clone(), RuleChange::default());
+        let mut keys = HashSet::new();
+        let count = page.len();
+        for job in page {
+            let outcome = self.plan(&job, now, &mut keys).await?;
+            if let BulkOutcome::Refused(message) = &outcome {
+                self.lines.push(refusal(now, job.id, message));
+            }
+            if outcome == BulkOutcome::Changed {
+                let spec = &self.row.spec;
+                match spec.action.command(&spec.reason, &spec.requested_by) {
+                    Some(command) => change.commands.push((job.id, command)),
+                    None => change.deletes.push(job.id),
+                }
+            }
+            next.state.record(job.id, outcome);
+        }
+        change.writes = vec![RuleWrite::put(key(self.job_id), self.revision, &next)?];
+        let change = Box::new(change);
+        match self.engine.pipeline.ask(|reply| Work::Rules { change, reply }).await? {
+            RulesChanged::Done(_) => {
+                self.pace.took(count);
+                self.revision += 1;
+                self.row = next;
+                Ok(Step::On(Duration::ZERO))
+            }
+            // It was written after all, or somebody else goes on: the row and the lease tell.
+            RulesChanged::Missed => {
+                self.reported = None;
+                match self.engine.bulk_row(self.job_id).await? {
+                    Some((revision, row)) => {
+                        (self.revision, self.row) = (revision, row);
+                        Ok(Step::On(Duration::ZERO))
+                    }
+                    None => Ok(Step::Lost),
+                }
+            }
+        }
+    }
+
+    /// What becomes of a job. A key that another one holds is known before, for a commit leaves such a job out.
+    async fn plan(
+        &self,
+        job: &Job,
+        now: Timestamp,
+        keys: &mut HashSet<(String, String)>,
+    ) -> Result<BulkOutcome> {
+        let spec = &self.row.spec;
+        if !spec.means(job) {
+            return Ok(BulkOutcome::Nothing);
+        }
+        let unique = &job.spec.unique_key;
+        if spec.action == BulkAction::Retry && job.status.kind().is_terminal() && !unique.is_empty()
+        {
+            let (of, name) = (job.spec.job_type.clone(), unique.clone());
+            let holder =
+                self.engine.loop_db.read(|s| async move { s.unique_holder(&of, &name).await });
+            if let Some(holder) = holder.await? {
+                let why = format!("job {holder} holds its unique key");
+                return Ok(BulkOutcome::Refused(why));
+            }
+            if !keys.insert((job.spec.job_type.to_string(), unique.clone())) {
+                return Ok(BulkOutcome::Refused("a newer job got its unique key".to_owned()));
+            }
+        }
+        Ok(match spec.action.plan(job, now) {
+            Planned::Changes => BulkOutcome::Changed,
+            Planned::Nothing => BulkOutcome::Nothing,
+            Planned::Refused(refusal) => BulkOutcome::Refused(refusal.to_string()),
+            Planned::NotOver => BulkOutcome::Refused("it is not over".to_owned()),
+        })
+    }
+
+    fn done(&self) -> Outcome {
+        let progress = Some(self.row.state.progress(self.row.spec.action));
+        Outcome::Succeeded { result: None, progress }
+    }
+
+    fn too_many(&self) -> Outcome {
+        let Row { spec, state } = &self.row;
+        let message = format!("{} jobs were expected, and more match", spec.expected_max);
+        let error = JobError::server("MORE_THAN_EXPECTED", message);
+        let error = JobError { non_retryable: true, ..error };
+        Outcome::Failed { error, retry_delay: None, progress: Some(state.progress(spec.action)) }
+    }
+}
+
+fn refusal(time: Timestamp, job_id: JobId, message: &str) -> LogEntry {
+    LogEntry {
+        time,
+        level: LogLevel::Warning,
+        step: String::new(),
+        message: format!("job {job_id}: {message}"),
+        data: None,
+    }
+}

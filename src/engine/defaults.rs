@@ -1,0 +1,50 @@
+//! What holds for the whole server where a type says nothing.
+
+use crate::auth::Caller;
+use crate::domain::definitions::ServerDefaults;
+use crate::domain::validate::Violations;
+use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
+
+use super::Engine;
+use super::error::{Error, Result};
+use super::registry::DEFAULTS;
+
+fn key() -> RuleKey {
+    RuleKey::new(RuleKind::Type, DEFAULTS)
+}
+
+impl Engine {
+    /// What holds now.
+    pub async fn defaults(&self, _caller: &Caller) -> Result<ServerDefaults> {
+        let found = self.fresh_rules(vec![key()]).await?;
+        self.registry.heed(&[key()], &found)?;
+        Ok(self.registry.book().defaults.what.clone())
+    }
+
+    /// Changes it; answers it as it stands.
+    pub async fn update_defaults(
+        &self,
+        _caller: &Caller,
+        change: impl Fn(&mut ServerDefaults) + Send + Sync,
+    ) -> Result<ServerDefaults> {
+        let decide = |found: &[Rule]| {
+            let held = found.first();
+            let before = held.map(Rule::read::<ServerDefaults>).transpose()?.unwrap_or_default();
+            let mut defaults = before.clone();
+            change(&mut defaults);
+            let mut wrong = Violations::default();
+            defaults.validate("defaults.", &mut wrong);
+            wrong.into_result().map_err(Error::Invalid)?;
+            if defaults == before {
+                return Ok((Vec::new(), defaults));
+            }
+            let revision = held.map_or(0, |rule| rule.revision);
+            let write = RuleWrite::put(key(), revision, &defaults)?;
+            Ok((vec![write], defaults))
+        };
+        let defaults = self.change_rules(vec![key()], decide).await?;
+        // What waited behind a bound may start.
+        self.poll_line().await?;
+        Ok(defaults)
+    }
+}

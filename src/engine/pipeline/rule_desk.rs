@@ -1,0 +1,220 @@
+//! Breakers and quotas within a batch: as they were read, and as they stand after the work so far. What
+//! becomes of runs is told to the breakers of their types, and what was really used to the quotas, in the
+//! commit that changes the jobs.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::domain::circuit::{CircuitChange, CircuitReport, CircuitSpec, CircuitState};
+use crate::domain::ids::QuotaName;
+use crate::domain::limits::QUOTA_COSTS_MAX;
+use crate::domain::machine::Command;
+use crate::domain::quota::{Quota, QuotaSpec, QuotaState};
+use crate::domain::validate::Violations;
+use crate::domain::{Job, JobId, JobStatus, JobType, StateKind};
+use crate::store::{self, Batch, Rule, RuleKey, RuleKind, RuleWrite};
+
+use super::super::error::Error;
+use super::super::journal;
+use super::super::registry::{Registry, Rulebook};
+use super::work::Work;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct RuleDesk {
+    circuits: HashMap<JobType, Desk<CircuitSpec, CircuitState>>,
+    quotas: HashMap<QuotaName, Desk<Quota, QuotaState>>,
+    /// Jobs by whose change they changed.
+    jobs: BTreeSet<JobId>,
+    news: Vec<News>,
+}
+
+struct Desk<Spec, State> {
+    spec: Spec,
+    /// Of the row; 0 if there is none.
+    revision: i64,
+    state: State,
+    changed: bool,
+}
+
+/// What operators are told of once it is durable.
+enum News {
+    Circuit(JobType, CircuitChange),
+    Exhausted(QuotaName),
+}
+
+/// The rules that this work may change, with `jobs` as those that it names.
+pub(super) fn concerned<'a>(
+    work: &[Work],
+    jobs: impl Iterator<Item = &'a Job>,
+    book: &Rulebook,
+) -> Vec<RuleKey> {
+    let mut commanded = BTreeSet::new();
+    let mut quotas = BTreeSet::new();
+    let mut note = |job_id: JobId, command: &Command| {
+        commanded.insert(job_id);
+        if let Command::ReportUse { used, .. } = command {
+            quotas.extend(used.keys().cloned());
+        }
+    };
+    for piece in work {
+        match piece {
+            Work::Command { job_id, command, .. } => note(*job_id, command),
+            Work::Rules { change, .. } => {
+                change.commands.iter().for_each(|(job_id, command)| note(*job_id, command));
+            }
+            Work::Create { .. }
+            | Work::Fence { .. }
+            | Work::Delete { .. }
+            | Work::Logs { .. }
+            | Work::Open { .. }
+            | Work::Session { .. }
+            | Work::Progress { .. } => {}
+        }
+    }
+    let mut circuits = BTreeSet::new();
+    for job in jobs.filter(|job| commanded.contains(&job.id)) {
+        // Who runs no more changes neither.
+        if job.status.kind() == StateKind::Running {
+            quotas.extend(job.status.quota_draws.keys().cloned());
+            if book.circuit(&job.spec.job_type).max_failures > 0 {
+                circuits.insert(job.spec.job_type.clone());
+            }
+        }
+    }
+    let of_quotas = quotas.iter().flat_map(|name| {
+        [RuleKind::Quota, RuleKind::QuotaUse].map(|kind| RuleKey::new(kind, name.as_str()))
+    });
+    let of_types = circuits.iter().map(|name| RuleKey::new(RuleKind::Circuit, name.as_str()));
+    of_quotas.chain(of_types).collect()
+}
+
+/// What a row says, and its revision. One that cannot be read is begun anew: outcomes must not wait for
+/// somebody to mend it.
+fn stands<T: Default + serde::de::DeserializeOwned>(found: &[Rule], key: &RuleKey) -> (i64, T) {
+    let Some(rule) = found.iter().find(|rule| rule.key == *key) else {
+        return (0, T::default());
+    };
+    let state = rule.read().unwrap_or_else(|error| {
+        let error = &error as &dyn std::error::Error;
+        tracing::error!(error, rule = key.name, "a rule's state cannot be read and begins anew");
+        T::default()
+    });
+    (rule.revision, state)
+}
+
+impl RuleDesk {
+    /// The rules of `keys`, of which `found` are there.
+    pub(super) fn of(keys: &[RuleKey], found: &[Rule], book: &Rulebook) -> Self {
+        let mut desk = Self::default();
+        for key in keys {
+            if key.kind == RuleKind::Circuit
+                && let Ok(job_type) = JobType::new(&key.name)
+            {
+                let (revision, state) = stands(found, key);
+                let spec = book.circuit(&job_type).clone();
+                let circuit = Desk { spec, revision, state, changed: false };
+                desk.circuits.insert(job_type, circuit);
+            }
+        }
+        for rule in found.iter().filter(|rule| rule.key.kind == RuleKind::Quota) {
+            let spec = rule.read::<QuotaSpec>().ok();
+            let quota = spec.and_then(|spec| spec.compile("", &mut Violations::default()));
+            if let (Ok(name), Some(spec)) = (QuotaName::new(&rule.key.name), quota) {
+                let key = RuleKey::new(RuleKind::QuotaUse, &rule.key.name);
+                let (revision, state) = stands(found, &key);
+                desk.quotas.insert(name, Desk { spec, revision, state, changed: false });
+            }
+        }
+        desk
+    }
+
+    /// Whether what a worker says it used can be counted.
+    pub(super) fn check(&self, status: &JobStatus, command: &Command) -> Result<(), Error> {
+        let Command::ReportUse { used, .. } = command else { return Ok(()) };
+        if let Some(unknown) = used.keys().find(|name| !self.quotas.contains_key(*name)) {
+            return Err(Error::QuotaNotFound(unknown.clone()));
+        }
+        let new = used.keys().filter(|name| !status.quota_draws.contains_key(*name)).count();
+        if status.quota_draws.len() + new > QUOTA_COSTS_MAX {
+            let limit = QUOTA_COSTS_MAX as u64;
+            return Err(Error::LimitExceeded { what: "the quotas of one execution", limit });
+        }
+        Ok(())
+    }
+
+    /// Takes a change of `job` into account.
+    pub(super) fn note(&mut self, job: &Job, after: &JobStatus) {
+        let (before, now) = (&job.status, after.update_time);
+        if let Some(desk) = self.circuits.get_mut(&job.spec.job_type)
+            && let Some(report) = CircuitReport::of(before, after)
+            && let Some((state, change)) = desk.state.after(&desk.spec, job.id, report, now)
+        {
+            (desk.state, desk.changed) = (state, true);
+            self.jobs.insert(job.id);
+            self.news.extend(change.map(|it| News::Circuit(job.spec.job_type.clone(), it)));
+        }
+        if before.kind() != StateKind::Running || before.quota_draws == after.quota_draws {
+            return;
+        }
+        for (name, is) in &after.quota_draws {
+            let was = before.quota_draws.get(name).copied().unwrap_or_default();
+            let Some(desk) = self.quotas.get_mut(name).filter(|_| was != *is) else { continue };
+            let state = desk.spec.settle(desk.state, was, *is, now);
+            if state != desk.state {
+                let left = |state| desk.spec.remaining(state, now);
+                if left(desk.state) > 0 && left(state) == 0 {
+                    self.news.push(News::Exhausted(name.clone()));
+                }
+                (desk.state, desk.changed) = (state, true);
+                self.jobs.insert(job.id);
+            }
+        }
+    }
+
+    /// Whether it may write this rule.
+    pub(super) fn holds(&self, key: &RuleKey) -> bool {
+        match key.kind {
+            RuleKind::Circuit => self.circuits.keys().any(|name| name.as_str() == key.name),
+            RuleKind::QuotaUse => self.quotas.keys().any(|name| name.as_str() == key.name),
+            RuleKind::Type
+            | RuleKind::Queue
+            | RuleKind::Quota
+            | RuleKind::Schedule
+            | RuleKind::Rate
+            | RuleKind::Retention
+            | RuleKind::Bulk => false,
+        }
+    }
+
+    /// Adds what changed to a batch, except for what goes by it anyway.
+    pub(super) fn write(&self, batch: &mut Batch) -> store::Result<()> {
+        for (name, desk) in self.circuits.iter().filter(|(_, desk)| desk.changed) {
+            let key = RuleKey::new(RuleKind::Circuit, name.as_str());
+            put(batch, RuleWrite::put(key, desk.revision, &desk.state)?);
+        }
+        for (name, desk) in self.quotas.iter().filter(|(_, desk)| desk.changed) {
+            let key = RuleKey::new(RuleKind::QuotaUse, name.as_str());
+            put(batch, RuleWrite::put(key, desk.revision, &desk.state)?);
+        }
+        batch.rules_hang_on.clone_from(&self.jobs);
+        Ok(())
+    }
+
+    /// What changed is durable: it is known from now on, and told.
+    pub(super) fn written(&self, registry: &Registry) {
+        let changed = self.circuits.iter().filter(|(_, desk)| desk.changed);
+        registry.heed_circuits(changed.map(|(name, desk)| (name, &desk.state)));
+        for news in &self.news {
+            match news {
+                News::Circuit(job_type, change) => journal::circuit(job_type, *change),
+                News::Exhausted(quota) => journal::exhausted(quota),
+            }
+        }
+    }
+}
+
+fn put(batch: &mut Batch, write: RuleWrite) {
+    if !batch.rules.iter().any(|other| other.key == write.key) {
+        batch.rules.push(write);
+    }
+}

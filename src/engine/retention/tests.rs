@@ -1,0 +1,81 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::standing::Standing;
+use super::*;
+use crate::domain::retention::{PurgeTiming, Terminal};
+use crate::domain::status::StateKind;
+use crate::domain::validate::Violations;
+use crate::engine::{Access, Stops};
+use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
+use crate::telemetry::Metrics;
+
+fn moment(text: &str) -> Timestamp {
+    Timestamp::from_micros(text.parse::<jiff::Timestamp>().unwrap().as_microsecond())
+}
+
+#[test]
+fn the_daily_run_is_due_once_a_day_however_often_a_server_starts() {
+    let daily = PurgeTiming::default();
+    let standing = Standing { since: moment("2026-11-22T09:00:00Z"), ..Standing::default() };
+    assert_eq!(standing.due(&daily).unwrap(), moment("2026-11-23T02:00:00Z"));
+    let ran = Standing { last: Some(moment("2026-11-23T02:00:30Z")), ..standing };
+    assert_eq!(ran.due(&daily).unwrap(), moment("2026-11-24T02:00:00Z"));
+    let hourly = PurgeTiming::Every(Duration::from_secs(3600));
+    assert_eq!(standing.due(&hourly).unwrap(), standing.since, "the first one at once");
+    assert_eq!(ran.due(&hourly).unwrap(), moment("2026-11-23T03:00:30Z"));
+}
+
+#[test]
+fn a_purge_by_hand_means_nothing_that_is_not_over() {
+    let mut wrong = Violations::default();
+    assert!(Purge::new(1, &[StateKind::Running], &mut wrong).is_none());
+    let all = Purge::new(0, &[], &mut Violations::default()).unwrap();
+    assert_eq!(all.states, Terminal::ALL);
+}
+
+/// A server over `store` without its loops: the test takes the steps.
+fn server(store: Arc<dyn Store>, clock: Clock, tasks: &Tasks) -> Engine {
+    let (shutdown, closed) = (Shutdown::new(), Shutdown::new());
+    let stops = Stops { tasks, writer: tasks, shutdown, closed };
+    let timeout = Duration::from_secs(10);
+    let access = Access { timeout, lanes: 1, max_running: 0, facets: None, max_pending: 0 };
+    let board = LoopBoard::default();
+    board.announce(LOOP, Duration::from_secs(1));
+    let server = Engine::start_up(store, clock, access, Metrics::new(), board, stops);
+    let timing = PurgeTiming::Every(Duration::from_secs(3600));
+    server.keep_by(Retention { timing, ..Retention::default() }, |_, _| Ok(String::new()));
+    server
+}
+
+/// How many of these have run a purge.
+fn ran(servers: &[Engine]) -> usize {
+    let said = |server: &&Engine| server.board.all().iter().any(|it| !it.said.is_empty());
+    servers.iter().filter(said).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_server_of_several_runs_the_purge_that_is_due() {
+    let (clock, tasks) = (Clock::new(), Tasks::new());
+    let store = MemoryStore::shared(clock.clone());
+    let other = store.another().unwrap();
+    let servers = [store, other].map(|store| server(Arc::new(store), clock.clone(), &tasks));
+    for server in &servers {
+        // Makes the row; nobody runs before it is there.
+        server.retain().await.unwrap();
+    }
+    assert!(ran(&servers) <= 1);
+    let steps = || futures_util::future::join_all(servers.iter().map(Engine::retain));
+    assert!(steps().await.iter().all(Result::is_ok));
+    assert_eq!(ran(&servers), 1);
+    for server in &servers {
+        server.board.tell(LOOP, String::new());
+    }
+    assert!(steps().await.iter().all(Result::is_ok));
+    assert_eq!(ran(&servers), 0, "not before its time");
+    tokio::time::sleep(Duration::from_secs(3601)).await;
+    assert!(steps().await.iter().all(Result::is_ok));
+    assert_eq!(ran(&servers), 1);
+}

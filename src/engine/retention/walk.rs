@@ -1,0 +1,213 @@
+//! The walk of a purge: along the lines of what is over, the oldest first, in small batches with a rest after
+//! each, so that commits go on between them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::domain::limits::{LOOP_ROWS_MAX, PURGE_BATCH_JOBS, PURGE_REST_MAX, PURGE_REST_SHARE};
+use crate::domain::retention::{Purge, PurgeRun, RetentionPolicy, Terminal};
+use crate::domain::{BatchId, JobType, Timestamp};
+use crate::engine::Engine;
+use crate::engine::error::Result;
+use crate::runtime::Clock;
+use crate::store::{Ended, EndedLine, EndedQuery, PurgeBatch};
+
+use super::Seen;
+use super::archive::Archive;
+
+/// What a purge goes by.
+pub(super) enum By {
+    /// What is kept for how long.
+    Policy(RetentionPolicy),
+    /// What somebody asked for.
+    Hand(Purge),
+}
+
+/// What is done with what is found.
+pub(super) enum Deed {
+    /// It is counted.
+    Count,
+    /// It is written to the archive, if there is one, and taken away.
+    Take(Option<Archive>),
+}
+
+/// Asked before each batch whether to go on.
+pub(super) trait Leave: Send {
+    /// Whether to go on.
+    fn leave(&mut self) -> impl Future<Output = Result<bool>> + Send;
+}
+
+impl Leave for () {
+    async fn leave(&mut self) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+/// See the module.
+pub(super) struct Walk<'a> {
+    engine: &'a Engine,
+    by: By,
+    deed: Deed,
+    now: Timestamp,
+    /// What it has done so far.
+    pub(super) run: PurgeRun,
+}
+
+/// What a page of a line is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum What {
+    Jobs,
+    Logs,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(engine: &'a Engine, by: By, deed: Deed, now: Timestamp) -> Self {
+        Self { engine, by, deed, now, run: PurgeRun::default() }
+    }
+
+    /// Types with jobs that are over, and the states these are in.
+    async fn standing(&self) -> Result<BTreeSet<(JobType, Terminal)>> {
+        let counts = self.engine.loop_db.read(|store| async move { store.counts().await }).await?;
+        let stored = counts.into_iter().filter(|count| count.stored > 0);
+        Ok(stored
+            .filter_map(|count| Some((count.key.job_type, Terminal::of(count.state)?)))
+            .collect())
+    }
+
+    /// Walks along all jobs that may go; `false` if it was left before its end.
+    pub(super) async fn jobs(&mut self, leave: &mut impl Leave) -> Result<bool> {
+        let standing = self.standing().await?;
+        let of_type = |job_type: JobType, state, before| {
+            let from = Timestamp::from_micros(i64::MIN);
+            EndedLine::OfType { job_type, state, from, before }
+        };
+        let mut lines: Vec<EndedLine> = Vec::new();
+        match &self.by {
+            By::Policy(policy) => {
+                let types: Vec<JobType> =
+                    standing.iter().map(|(job_type, _)| job_type.clone()).collect();
+                for cutoff in policy.cutoffs(&types, self.now) {
+                    let Some(job_type) = cutoff.job_type else { continue };
+                    if standing.contains(&(job_type.clone(), cutoff.state)) {
+                        lines.push(of_type(job_type, cutoff.state, cutoff.end_before));
+                    }
+                }
+                // What is due now is due, that moment included.
+                let before = self.now.plus(Duration::from_micros(1));
+                lines.push(EndedLine::OwnWord { before });
+            }
+            By::Hand(purge) => {
+                let cutoff = purge.cutoff_time(self.now);
+                let meant = standing.into_iter().filter(|(_, state)| purge.states.contains(state));
+                lines.extend(meant.map(|(job_type, state)| of_type(job_type, state, cutoff)));
+            }
+        }
+        for line in lines {
+            if !self.line(line, What::Jobs, leave).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Walks along jobs that ended from `from` on and before `before`, and takes their logs away; `false` if it was
+    /// left before its end.
+    pub(super) async fn logs(
+        &mut self,
+        (from, before): (Timestamp, Timestamp),
+        leave: &mut impl Leave,
+    ) -> Result<bool> {
+        for (job_type, state) in self.standing().await? {
+            let line = EndedLine::OfType { job_type, state, from, before };
+            if !self.line(line, What::Logs, leave).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn line(&mut self, line: EndedLine, what: What, leave: &mut impl Leave) -> Result<bool> {
+        let mut after = None;
+        loop {
+            let query = EndedQuery { line: line.clone(), after, limit: LOOP_ROWS_MAX };
+            let read = self.engine.loop_db.read(|store| async move { store.ended(&query).await });
+            let page = read.await?;
+            let means = |ended: &&Ended| what == What::Logs || self.means(&line, ended);
+            let due: Seen = page.iter().filter(means).map(|it| (it.id, it.revision)).collect();
+            for some in due.chunks(PURGE_BATCH_JOBS) {
+                if !leave.leave().await? {
+                    return Ok(false);
+                }
+                match what {
+                    What::Jobs => self.take(some.to_vec()).await?,
+                    What::Logs => self.take_logs(some.to_vec()).await?,
+                }
+            }
+            if page.len() < LOOP_ROWS_MAX {
+                return Ok(true);
+            }
+            after = page.last().map(|last| last.place(&line));
+        }
+    }
+
+    /// Whether a job on that line may go. By the policy, those with a word of their own stand in a line of
+    /// their own.
+    fn means(&self, line: &EndedLine, ended: &Ended) -> bool {
+        match (&self.by, line) {
+            (By::Policy(_), EndedLine::OfType { .. }) => ended.purge_time.is_none(),
+            (By::Policy(_), EndedLine::OwnWord { .. }) | (By::Hand(_), _) => true,
+        }
+    }
+
+    async fn take(&mut self, mut some: Seen) -> Result<()> {
+        let archive = match &mut self.deed {
+            Deed::Count => {
+                self.run.jobs += some.len() as u64;
+                return Ok(());
+            }
+            Deed::Take(archive) => archive.as_mut(),
+        };
+        let archived = archive.is_some();
+        if let Some(archive) = archive {
+            some = archive.write(self.engine, some).await?;
+        }
+        if some.is_empty() {
+            return Ok(());
+        }
+        let began = Clock::monotonic();
+        let batch =
+            PurgeBatch { id: BatchId(Uuid::now_v7()), now: self.engine.clock.now(), jobs: some };
+        let purge = self.engine.loop_db.read(|store| async move { store.purge(batch).await });
+        let purged = match purge.await {
+            Ok(purged) => purged,
+            Err(error) => {
+                // It may have happened: who watches finds out by the change log.
+                self.engine.feed.look_again();
+                return Err(error);
+            }
+        };
+        let gone = purged.removed.len() as u64;
+        self.run.jobs += gone;
+        self.run.archived += if archived { gone } else { 0 };
+        self.run.batches += 1;
+        self.engine.tell_purged(&purged);
+        rest(Clock::monotonic().duration_since(began)).await;
+        Ok(())
+    }
+
+    async fn take_logs(&mut self, some: Seen) -> Result<()> {
+        let began = Clock::monotonic();
+        let drop = self.engine.loop_db.read(|store| async move { store.drop_logs(&some).await });
+        self.run.logs += drop.await?;
+        self.run.batches += 1;
+        rest(Clock::monotonic().duration_since(began)).await;
+        Ok(())
+    }
+}
+
+/// Lets others write: for some times what a batch took, but not so long that a purge would not get on.
+async fn rest(took: Duration) {
+    tokio::time::sleep((took * PURGE_REST_SHARE).min(PURGE_REST_MAX)).await;
+}

@@ -1,0 +1,109 @@
+//! What workers really use of quotas.
+
+use futures_util::future::join_all;
+
+use super::*;
+use crate::domain::ids::QuotaName;
+use crate::domain::quota::{OnExhausted, Period, QuotaSpec};
+use crate::engine::session::Outcome;
+use crate::engine::{Error, JobReport};
+
+fn quota(text: &str) -> QuotaName {
+    QuotaName::new(text).expect("a name")
+}
+
+async fn put_quota(server: &Engine, named: &str, limit: u64) {
+    let spec = QuotaSpec {
+        limit,
+        period: Period::Day,
+        time_zone: String::new(),
+        on_exhausted: OnExhausted::Wait,
+    };
+    server.put_quota(&Caller::anonymous(), quota(named), spec).await.expect("set up");
+}
+
+async fn used(server: &Engine, named: &str) -> (u64, u64) {
+    let all = server.quotas(&Caller::anonymous()).await.expect("a read");
+    let one = all.into_iter().find(|one| one.name.as_str() == named).expect("there");
+    (one.used, one.remaining)
+}
+
+async fn started(server: &Engine) -> Job {
+    match start(server, "sync").await.expect("an answer") {
+        Started::Assigned(assignment) => assignment.job,
+        Started::Skipped(job) => panic!("skipped: {:?}", job.status.state),
+    }
+}
+
+fn report(job: &Job, said: &[(&str, u64)]) -> JobReport {
+    JobReport {
+        job_id: job.id,
+        lease_epoch: job.status.lease_epoch,
+        seq: 0,
+        progress: None,
+        logs: Vec::new(),
+        usage: None,
+        used: said.iter().map(|(name, units)| (quota(name), *units)).collect(),
+        lease_ttl: None,
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_word_counts_once_and_in_its_own_period() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    put_quota(&server, "api", 100).await;
+    let caller = Caller::anonymous();
+    let job = started(&server).await;
+    for units in [10, 30, 30] {
+        server.report(&caller, report(&job, &[("api", units)])).await.expect("taken");
+    }
+    assert_eq!(used(&server, "api").await, (30, 70));
+    server.report(&caller, report(&job, &[("api", 20)])).await.expect("taken");
+    assert_eq!(used(&server, "api").await, (20, 80));
+    let of = (job.id, job.status.lease_epoch);
+    let done = || Outcome::Succeeded { result: None, progress: None };
+    for _ in 0..2 {
+        let said = [(quota("api"), 120)].into();
+        server.finish_used(&caller, of, said, done()).await.expect("the same again is known");
+    }
+    assert_eq!(used(&server, "api").await, (120, 0));
+    tokio::time::sleep(HOUR * 24).await;
+    assert_eq!(used(&server, "api").await, (0, 100), "a new period");
+}
+
+#[tokio::test(start_paused = true)]
+async fn use_of_a_quota_that_nobody_knows_is_refused_and_the_job_goes_on() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    put_quota(&server, "api", 100).await;
+    let caller = Caller::anonymous();
+    let job = started(&server).await;
+    let refused = server.report(&caller, report(&job, &[("api", 5), ("nobody", 5)])).await;
+    assert!(matches!(&refused, Err(Error::QuotaNotFound(name)) if name.as_str() == "nobody"));
+    assert_eq!(used(&server, "api").await, (0, 100), "all or nothing");
+    let of = (job.id, job.status.lease_epoch);
+    let done = || Outcome::Succeeded { result: None, progress: None };
+    let said = [(quota("nobody"), 1)].into();
+    let refused = server.finish_used(&caller, of, said, done()).await;
+    assert!(matches!(refused, Err(Error::QuotaNotFound(_))), "{refused:?}");
+    let over = server.finish_used(&caller, of, BTreeMap::new(), done()).await.expect("over");
+    assert_eq!(over.status.kind(), StateKind::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn racing_reports_are_counted_exactly() {
+    let store = Arc::new(MemoryStore::new());
+    let servers = [server(&store), server(&store), server(&store)];
+    put_quota(&servers[0], "api", 10_000).await;
+    let mut jobs = Vec::new();
+    for _ in 0..30 {
+        jobs.push(started(&servers[0]).await);
+    }
+    let caller = Caller::anonymous();
+    let reports = jobs.iter().enumerate().flat_map(|(at, job)| {
+        [at, at + 1, at + 2].map(|at| servers[at % 3].report(&caller, report(job, &[("api", 7)])))
+    });
+    assert!(join_all(reports).await.iter().all(Result::is_ok));
+    assert_eq!(used(&servers[0], "api").await, (210, 9_790));
+}

@@ -1,0 +1,299 @@
+//! A day of life in fast-forward: 50 types, workers that do their work, fail, get stuck or are lost, schedules,
+//! and an operator who pauses, cancels, retries and deletes. A model in the test knows what must come of it.
+
+mod checks;
+mod model;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use jobplane::domain::stats::FacetPolicy;
+use jobplane::proto::v1;
+use jobplane::proto::v1::JobState as State;
+use jobplane::proto::v1::job_type_service_client::JobTypeServiceClient;
+use jobplane::runtime::Clock;
+use prost::Message as _;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+
+use crate::harness::{
+    Client, JobFacts as _, SOON, Server, Setup, channel, eventually, seconds, spec,
+};
+use model::{IsOver as _, Life, Model, Waits};
+
+crate::on_each_store! {
+    a_day_of_life_is_counted_and_told_as_it_was
+}
+
+const TYPES: usize = 50;
+/// Those that have a schedule: on the hour.
+const SCHEDULED: [usize; 2] = [3, 33];
+const QUEUES: [&str; 3] = ["mail", "sync", "backup"];
+const STEPS: usize = 46;
+const STEP: Duration = Duration::from_secs(30 * 60);
+/// Two steps are longer, three are not.
+const TIMEOUT: f64 = 45.0 * 60.0;
+const JOBS_A_STEP: usize = 7;
+const RUNS_A_STEP: usize = 8;
+
+fn type_name(number: usize) -> String {
+    format!("type-{number:02}")
+}
+
+fn queue_of(job_type: &str) -> &'static str {
+    QUEUES[job_type.bytes().map(usize::from).sum::<usize>() % QUEUES.len()]
+}
+
+struct Day {
+    server: Server,
+    client: Client,
+    clock: Clock,
+    chance: StdRng,
+    model: Model,
+    paused: Option<&'static str>,
+    /// When the types were declared.
+    began: i64,
+}
+
+async fn a_day_of_life_is_counted_and_told_as_it_was(setup: Setup) {
+    let seed = rand::random();
+    println!("seed: {seed}");
+    let clock = Clock::new();
+    let brisk = Duration::from_millis(50);
+    let server = setup
+        .in_its_own_time(clock.clone())
+        .with(|config| {
+            config.periods.schedules = brisk;
+            config.periods.prune = 4 * brisk;
+            config.stats = FacetPolicy { by_owner: true, by_labels: Vec::new() };
+        })
+        .start()
+        .await;
+    let mut day = Day {
+        client: server.client(),
+        began: 0,
+        server,
+        clock,
+        chance: StdRng::seed_from_u64(seed),
+        model: Model::default(),
+        paused: None,
+    };
+    day.declare().await;
+    for step in 0..STEPS {
+        day.model.step = step;
+        day.settle().await;
+        day.fire().await;
+        day.submit().await;
+        day.operate().await;
+        for _ in 0..RUNS_A_STEP {
+            day.run().await;
+        }
+        day.clock.follow(day.clock.now().plus(STEP));
+    }
+    day.model.step = STEPS;
+    day.settle().await;
+    day.fire().await;
+    checks::check(&day.server, &day.model).await;
+    day.server.stop_with(day.client).await;
+}
+
+impl Day {
+    async fn declare(&mut self) {
+        let mut types = JobTypeServiceClient::new(channel(self.server.address()).await);
+        self.began = self.server.now().as_micros() / 3_600_000_000;
+        for number in 0..TYPES {
+            let name = type_name(number);
+            let times = Some(v1::schedule::Times::Cron("0 * * * *".to_owned()));
+            let schedule = v1::Schedule { times, ..v1::Schedule::default() };
+            let defaults = v1::JobDefaults {
+                queue: queue_of(&name).to_owned(),
+                timeout: seconds(TIMEOUT),
+                ..v1::JobDefaults::default()
+            };
+            let job_type = v1::JobType {
+                display_name: format!("Type number {number}"),
+                category: format!("category-{}", number % 5),
+                schedule: SCHEDULED.contains(&number).then_some(schedule),
+                defaults: Some(defaults),
+                r#type: name,
+                ..v1::JobType::default()
+            };
+            let request = v1::PutJobTypeRequest { job_type: Some(job_type), ..Default::default() };
+            types.put_job_type(request).await.expect("declared");
+        }
+    }
+
+    /// Waits for what comes of lost and stuck workers.
+    async fn settle(&mut self) {
+        for (id, wanted) in self.model.due() {
+            let job = match wanted {
+                Waits::ToBeAskedToStop => {
+                    self.until(&id, |job| job.status().cancel_request.is_some()).await
+                }
+                Waits::ToEnd => self.until(&id, |job| job.state() != State::Running).await,
+            };
+            self.model.settled(&id, wanted, &job);
+        }
+    }
+
+    async fn until(&self, id: &str, wanted: impl Fn(&v1::Job) -> bool) -> v1::Job {
+        eventually(3 * SOON, "what comes of a lost or stuck worker", || async {
+            wanted(&self.client.get(id).await)
+        })
+        .await;
+        self.client.get(id).await
+    }
+
+    /// Learns of the runs that schedules made: one for each full hour and scheduled type.
+    async fn fire(&mut self) {
+        let wanted = || {
+            let hours = self.server.now().as_micros() / 3_600_000_000 - self.began;
+            usize::try_from(hours).expect("a count") * SCHEDULED.len() - self.model.deleted_runs
+        };
+        let list = || async {
+            let filter = v1::JobFilter {
+                triggers: vec![v1::JobTrigger::Schedule.into()],
+                ..v1::JobFilter::default()
+            };
+            let request = v1::ListJobsRequest {
+                filter: Some(filter),
+                page_size: 1_000,
+                ..v1::ListJobsRequest::default()
+            };
+            self.client.list(request).await.expect("a page").jobs
+        };
+        eventually(3 * SOON, "every full hour has its runs", || async {
+            wanted() <= list().await.len()
+        })
+        .await;
+        let mut fired = list().await;
+        assert!(fired.len() <= wanted(), "a run too many");
+        fired.reverse();
+        for job in fired {
+            self.model.fired(&job);
+        }
+    }
+
+    async fn submit(&mut self) {
+        for _ in 0..JOBS_A_STEP {
+            let number = self.chance.random_range(0..TYPES - 1);
+            let name = type_name(number);
+            let owner = ["", "ann", "bob"][number % 3].to_owned();
+            let job = self.client.create(v1::JobSpec { owner, ..spec(&name) }).await;
+            self.model.created(&job);
+        }
+    }
+
+    /// What an operator does between two looks at the clock.
+    async fn operate(&mut self) {
+        match (self.paused.take(), self.chance.random_range(0..4)) {
+            (Some(queue), 0) => self.pause(queue, false).await,
+            (None, 1) => {
+                let queue = QUEUES[self.chance.random_range(0..QUEUES.len())];
+                self.pause(queue, true).await;
+                self.paused = Some(queue);
+            }
+            (still, _) => self.paused = still,
+        }
+        if let Some(id) = self.pick(|life| life.state == State::Pending, 2) {
+            let job = self.client.cancel(&id, None).await.expect("cancelled");
+            self.model.ended(&job, State::Cancelled, false);
+        }
+        if let Some(id) = self.pick(|life| life.state == State::Running, 6) {
+            let job = self.client.cancel(&id, Some(0.0)).await.expect("cancelled");
+            self.model.ended(&job, State::Cancelled, true);
+        }
+        if let Some(id) = self.pick(|life| life.state == State::Failed, 1) {
+            let job = self.client.retry(&id, false).await.expect("again");
+            self.model.retried(&job);
+        }
+        if let Some(id) = self.pick(|life| life.state.is_over(), 3) {
+            self.client.delete(&id).await.expect("deleted");
+            self.model.deleted(&id);
+        }
+    }
+
+    async fn pause(&mut self, queue: &str, paused: bool) {
+        let queue = v1::Queue { name: queue.to_owned(), paused, ..v1::Queue::default() };
+        let update_mask = Some(prost_types::FieldMask { paths: vec!["paused".to_owned()] });
+        let request = v1::UpdateQueueRequest { queue: Some(queue), update_mask };
+        self.client.admin.clone().update_queue(request).await.expect("it is changed");
+    }
+
+    /// One of the jobs that are so, once in `of` times.
+    fn pick(&mut self, wanted: impl Fn(&Life) -> bool, of: u32) -> Option<String> {
+        if !self.chance.random_ratio(1, of) {
+            return None;
+        }
+        let some: Vec<_> = self.model.living().filter(|(_, life)| wanted(life)).collect();
+        some.choose(&mut self.chance).map(|(id, _)| (*id).clone())
+    }
+
+    /// A worker takes a job, and something becomes of it.
+    async fn run(&mut self) {
+        let paused = self.paused;
+        let is_open = |job_type: &str| Some(queue_of(job_type)) != paused;
+        let step = self.model.step;
+        let ready: BTreeMap<&str, &Life> = self
+            .model
+            .living()
+            .filter(|(_, life)| life.is_ready(step) && is_open(&life.job_type))
+            .map(|(_, life)| (life.job_type.as_str(), life))
+            .collect();
+        let ready: Vec<_> = ready.into_keys().map(ToOwned::to_owned).collect();
+        let Some(job_type) = ready.choose(&mut self.chance) else { return };
+        let fate = self.chance.random_range(0..10);
+        // Who will be lost has a short lease, all others one that outlasts the day.
+        let lease_ttl = seconds(if fate == 9 { 600.0 } else { 86_400.0 });
+        let request = v1::AcquireJobsRequest {
+            worker_id: format!("worker-{}", fate % 3),
+            types: vec![job_type.clone()],
+            queues: vec![queue_of(job_type).to_owned()],
+            lease_ttl,
+            ..v1::AcquireJobsRequest::default()
+        };
+        let held = self.client.acquire(request).await.expect("an answer").pop().expect("a job");
+        let job = v1::Job::decode(held.job.expect("a job")).expect("a job");
+        let epoch = held.lease_epoch;
+        self.model.started(&job);
+        match fate {
+            0..=4 => {
+                let counters = [("rows".to_owned(), 4.0)].into();
+                let progress = v1::Progress { counters, succeeded: 3, ..Default::default() };
+                let request = v1::CompleteJobRequest {
+                    job_id: job.id.clone(),
+                    lease_epoch: epoch,
+                    progress: Some(progress),
+                    ..v1::CompleteJobRequest::default()
+                };
+                let answer = self.client.workers.clone().complete_job(request).await;
+                let job = answer.expect("taken").into_inner().job.expect("a job");
+                self.model.counted(&job);
+                self.model.ended(&job, State::Succeeded, true);
+            }
+            5 | 6 => {
+                let job = self.client.fail(&job.id, epoch, "BROKEN").await.expect("taken");
+                self.model.failed(&job);
+            }
+            7 => {
+                let error = v1::JobError {
+                    code: "HOPELESS".to_owned(),
+                    non_retryable: true,
+                    ..v1::JobError::default()
+                };
+                let request = v1::FailJobRequest {
+                    job_id: job.id.clone(),
+                    lease_epoch: epoch,
+                    error: Some(error),
+                    ..v1::FailJobRequest::default()
+                };
+                let job = self.client.fail_with(request).await.expect("taken");
+                self.model.ended(&job, State::Failed, true);
+            }
+            // Stuck: it says nothing, and its lease goes on.
+            8 => self.model.stuck(&job.id),
+            _ => self.model.lost(&job.id),
+        }
+    }
+}

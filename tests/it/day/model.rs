@@ -1,0 +1,222 @@
+//! What must have become of each job, kept by whoever does it.
+
+use std::collections::BTreeMap;
+
+use jobplane::proto::v1;
+use jobplane::proto::v1::JobState as State;
+
+use crate::harness::JobFacts as _;
+
+/// What the loops of the server still have to do about a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waits {
+    ToBeAskedToStop,
+    ToEnd,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum What {
+    Created,
+    Started,
+    AttemptEnded,
+    Succeeded,
+    Failed,
+    Cancelled,
+    Skipped,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub struct Happened {
+    pub what: What,
+    pub job_type: String,
+    pub owner: String,
+    /// In microseconds.
+    pub at: i64,
+}
+
+/// A job.
+#[derive(Debug, Clone)]
+pub struct Life {
+    pub job_type: String,
+    pub owner: String,
+    pub state: State,
+    /// Attempts begun.
+    pub executions: usize,
+    attempt: i32,
+    max_attempts: i32,
+    /// The step from which on nothing holds it back.
+    not_before: usize,
+    is_scheduled: bool,
+}
+
+/// Everything.
+#[derive(Default)]
+pub struct Model {
+    pub step: usize,
+    pub lives: BTreeMap<String, Life>,
+    pub happened: Vec<Happened>,
+    /// Runs of schedules that were deleted.
+    pub deleted_runs: usize,
+    /// What workers counted.
+    pub rows: f64,
+    waits: Vec<(usize, String, Waits)>,
+}
+
+/// What can be asked of a state.
+pub trait IsOver {
+    fn is_over(&self) -> bool;
+}
+
+impl IsOver for State {
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Skipped)
+    }
+}
+
+impl Life {
+    pub fn is_ready(&self, step: usize) -> bool {
+        self.state == State::Pending && self.not_before <= step
+    }
+}
+
+fn micros(time: Option<prost_types::Timestamp>) -> i64 {
+    let time = time.expect("a time");
+    time.seconds * 1_000_000 + i64::from(time.nanos / 1_000)
+}
+
+impl Model {
+    /// Every job that is stored.
+    pub fn living(&self) -> impl Iterator<Item = (&String, &Life)> {
+        self.lives.iter()
+    }
+
+    fn life(&mut self, job: &v1::Job) -> &mut Life {
+        self.lives.get_mut(&job.id).expect("a job that is known")
+    }
+
+    fn note(&mut self, what: What, job: &v1::Job, at: Option<prost_types::Timestamp>) {
+        let spec = job.spec.as_ref().expect("a spec");
+        let (job_type, owner) = (spec.r#type.clone(), spec.owner.clone());
+        self.happened.push(Happened { what, job_type, owner, at: micros(at) });
+    }
+
+    pub fn created(&mut self, job: &v1::Job) {
+        let (spec, status) = (job.spec.as_ref().expect("a spec"), job.status());
+        let life = Life {
+            job_type: spec.r#type.clone(),
+            owner: spec.owner.clone(),
+            state: job.state(),
+            executions: 0,
+            attempt: 0,
+            max_attempts: status.max_attempts,
+            not_before: self.step,
+            is_scheduled: status.trigger() == v1::JobTrigger::Schedule,
+        };
+        assert!(self.lives.insert(job.id.clone(), life).is_none(), "{} was made twice", job.id);
+        self.note(What::Created, job, status.create_time);
+    }
+
+    /// A run of a schedule, if it is not known yet.
+    pub fn fired(&mut self, job: &v1::Job) {
+        if self.lives.contains_key(&job.id) {
+            return;
+        }
+        let job_type = &job.spec.as_ref().expect("a spec").r#type;
+        let mut of_type = self.lives.values().filter(|life| life.job_type == *job_type);
+        let is_busy = of_type.any(|life| !life.state.is_over());
+        let wanted = if is_busy { State::Skipped } else { State::Pending };
+        assert_eq!(job.state(), wanted, "{job_type}: a run that overlaps is skipped, and no other");
+        self.created(job);
+        if is_busy {
+            self.note(What::Skipped, job, job.status().end_time);
+        }
+    }
+
+    pub fn started(&mut self, job: &v1::Job) {
+        self.note(What::Started, job, job.status().start_time);
+        let life = self.life(job);
+        assert_eq!(life.state, State::Pending, "{} was handed out", job.id);
+        life.state = State::Running;
+        life.executions += 1;
+        life.attempt += 1;
+        assert_eq!(job.status().attempt, life.attempt);
+    }
+
+    pub fn counted(&mut self, job: &v1::Job) {
+        let progress = job.status().progress.as_ref().expect("progress");
+        self.rows += progress.counters["rows"];
+    }
+
+    /// It came to its end; `ran` says whether out of an attempt.
+    pub fn ended(&mut self, job: &v1::Job, state: State, ran: bool) {
+        assert_eq!(job.state(), state, "{}", job.id);
+        if ran {
+            self.note(What::AttemptEnded, job, job.status().end_time);
+        }
+        let what = match state {
+            State::Succeeded => What::Succeeded,
+            State::Failed => What::Failed,
+            _ => What::Cancelled,
+        };
+        self.note(what, job, job.status().end_time);
+        self.life(job).state = state;
+    }
+
+    /// An attempt failed, in whichever way.
+    pub fn failed(&mut self, job: &v1::Job) {
+        let step = self.step;
+        let life = self.life(job);
+        if life.attempt >= life.max_attempts {
+            return self.ended(job, State::Failed, true);
+        }
+        life.state = State::Pending;
+        life.not_before = step + 1;
+        assert_eq!(job.state(), State::Pending, "{} is tried again", job.id);
+        self.note(What::AttemptEnded, job, job.status().update_time);
+    }
+
+    pub fn retried(&mut self, job: &v1::Job) {
+        assert_eq!(job.state(), State::Pending);
+        let step = self.step;
+        let life = self.life(job);
+        life.state = State::Pending;
+        life.not_before = step;
+        life.max_attempts = life.max_attempts.max(life.attempt + 1);
+        assert_eq!(job.status().max_attempts, life.max_attempts);
+    }
+
+    pub fn deleted(&mut self, id: &str) {
+        let life = self.lives.remove(id).expect("a job that is known");
+        assert!(life.state.is_over());
+        self.deleted_runs += usize::from(life.is_scheduled);
+    }
+
+    pub fn stuck(&mut self, id: &str) {
+        self.waits.push((self.step + 2, id.to_owned(), Waits::ToBeAskedToStop));
+    }
+
+    pub fn lost(&mut self, id: &str) {
+        self.waits.push((self.step + 1, id.to_owned(), Waits::ToEnd));
+    }
+
+    /// What must have happened by now to jobs that nobody has stopped meanwhile.
+    pub fn due(&mut self) -> Vec<(String, Waits)> {
+        let step = self.step;
+        let due = self.waits.extract_if(.., |(at, ..)| *at <= step);
+        let due: Vec<_> = due.map(|(_, id, wanted)| (id, wanted)).collect();
+        let runs =
+            |id: &String| self.lives.get(id).is_some_and(|life| life.state == State::Running);
+        due.into_iter().filter(|(id, _)| runs(id)).collect()
+    }
+
+    pub fn settled(&mut self, id: &str, wanted: Waits, job: &v1::Job) {
+        match wanted {
+            Waits::ToBeAskedToStop => {
+                self.waits.push((self.step + 1, id.to_owned(), Waits::ToEnd));
+            }
+            Waits::ToEnd => self.failed(job),
+        }
+    }
+}
