@@ -10,6 +10,7 @@ use crate::domain::limits::{
 use crate::domain::stats::FacetPolicy;
 
 mod database;
+mod house;
 mod origin;
 mod peers;
 mod retention;
@@ -17,6 +18,7 @@ mod stats;
 mod transport;
 
 pub use database::Database;
+pub use house::House;
 pub use peers::PeerLimits;
 pub use retention::Retention;
 pub use transport::{Connections, Streams, Transport};
@@ -44,6 +46,8 @@ pub struct Config {
     pub shutdown_within: Duration,
     /// How connections and streams are kept.
     pub transport: Transport,
+    /// How the house is kept.
+    pub house: House,
     /// What figures are kept by besides types and queues.
     pub stats: FacetPolicy,
     /// Jobs that may wait in all; 0 = any number. A create beyond it is refused.
@@ -82,6 +86,7 @@ impl Default for Config {
             periods: Periods::default(),
             shutdown_within: SHUTDOWN_WITHIN,
             transport: Transport::default(),
+            house: House::default(),
             stats: FacetPolicy::default(),
             max_pending: 0,
             retention: Retention::default(),
@@ -97,6 +102,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), Invalid> {
         origin::validate(&self.cors_origins)?;
         self.transport.validate()?;
+        self.house.validate()?;
         stats::validate(&self.stats)?;
         transport::count(
             "database-read-connections",

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
+use serde::Serialize;
 use uuid::Uuid;
 
 use jobplane::domain::machine::{self, Applied, Birth, Command, Now};
@@ -49,11 +50,26 @@ impl Life {
         Ok(Self { spec: Arc::new(spec), pending, running, succeeded, changes })
     }
 
+    /// What never changes of it, as the store encodes it.
+    pub fn asked(&self) -> Result<Vec<u8>> {
+        let Self { spec, pending, .. } = self;
+        let asked = Asked { s: spec, b: &pending.created_by, n: pending.create_time };
+        Ok(rmp_serde::to_vec_named(&asked)?)
+    }
+
     /// A job that is over.
     pub fn finished(&self) -> Job {
         let (spec, status) = (Arc::clone(&self.spec), self.succeeded.clone());
         Job { id: JobId(Uuid::now_v7()), spec, status }
     }
+}
+
+/// Copied: the store keeps it to itself.
+#[derive(Serialize)]
+struct Asked<'a> {
+    s: &'a JobSpec,
+    b: &'a str,
+    n: Timestamp,
 }
 
 /// What is done to a batch of jobs next.

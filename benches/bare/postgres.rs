@@ -77,7 +77,7 @@ impl Loop {
                 "SELECT j.id, j.spec, j.payload, s.status, s.result, NULL::bytea FROM unnest",
             )?,
             session,
-            spec: rmp_serde::to_vec_named(life.spec.as_ref())?,
+            spec: life.asked()?,
             statuses: [pending?, running?, succeeded?],
             tally: rmp_serde::to_vec_named(&Tally::default())?,
             life,

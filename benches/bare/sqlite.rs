@@ -100,7 +100,7 @@ impl Loop {
                 insert_change: statement("INSERT INTO changes (")?,
             },
             session,
-            spec: rmp_serde::to_vec_named(life.spec.as_ref())?,
+            spec: life.asked()?,
             statuses: [pending?, running?, succeeded?],
             tally: rmp_serde::to_vec_named(&Tally::default())?,
             life,

@@ -1,5 +1,6 @@
 -- Times are microseconds since the Unix epoch, states are
--- 0 PENDING, 1 RUNNING, 2 SUCCEEDED, 3 FAILED, 4 CANCELLED, 5 SKIPPED.
+-- 0 PENDING, 1 RUNNING, 2 SUCCEEDED, 3 FAILED, 4 CANCELLED, 5 SKIPPED. Encoded columns are MessagePack maps with
+-- short field names, without what is at its default (src/store/rows.rs).
 
 -- What never changes of a job.
 CREATE TABLE jobs (
@@ -30,7 +31,8 @@ CREATE TABLE job_labels (
 );
 
 -- What changes of a job. A row stands in one of the first three indexes at a time; in the fourth
--- only while the clock alone may change it.
+-- only while the clock alone may change it. A version of a row that finds room beside the one before is logged
+-- in fewer bytes: two fifths of a page are kept for that, which costs a twelfth more room for each job.
 CREATE TABLE job_status (
     id uuid NOT NULL PRIMARY KEY,
     job_type text COLLATE "C" NOT NULL,
@@ -52,7 +54,7 @@ CREATE TABLE job_status (
     CHECK ((end_time IS NOT NULL) = (state >= 2)),
     CHECK (deadline IS NULL OR state < 2),
     CHECK (state <> 1 OR lease_epoch > 0)
-) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.01,
+) WITH (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.01,
     autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 1);
 
 CREATE INDEX job_status_ready ON job_status (queue, job_type, ready_key, id, schedule_time)

@@ -1,5 +1,6 @@
 -- Ids are 16 bytes, times are microseconds since the Unix epoch, states are
--- 0 PENDING, 1 RUNNING, 2 SUCCEEDED, 3 FAILED, 4 CANCELLED, 5 SKIPPED.
+-- 0 PENDING, 1 RUNNING, 2 SUCCEEDED, 3 FAILED, 4 CANCELLED, 5 SKIPPED. Encoded columns are MessagePack maps with
+-- short field names, without what is at its default (src/store/rows.rs).
 
 -- What never changes of a job.
 CREATE TABLE jobs (

@@ -24,6 +24,7 @@ const ASKED_ABOVE: i64 = 100;
 /// Which jobs, if they are not named, and how.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "All jobs that match")]
+#[group(skip)]
 pub struct Args {
     /// All jobs that match: KEY=VALUE, repeated for several, commas for any of: type, category, state, queue, label
     /// (label=env=prod), owner, subject, external-id, worker, created-by, id, since, until, ended-since, ended-until

@@ -44,6 +44,8 @@ described! {
     v1::CancelJobResponse: "CancelJobResponse",
     v1::CreateJobResponse: "CreateJobResponse",
     v1::DeleteJobResponse: "DeleteJobResponse",
+    v1::DrainWorkerResponse: "DrainWorkerResponse",
+    v1::SweepStuckJobsResponse: "SweepStuckJobsResponse",
     v1::GetJobResponse: "GetJobResponse",
     v1::ExplainJobResponse: "ExplainJobResponse",
     v1::GetJobTypeResponse: "GetJobTypeResponse",

@@ -25,6 +25,7 @@ mod completions;
 mod delete;
 mod demo;
 mod describe;
+mod drain;
 mod each;
 mod exit;
 mod explain;
@@ -58,6 +59,7 @@ mod stats;
 mod status;
 mod submit;
 mod summary;
+mod sweep;
 mod table;
 mod top;
 mod trigger;
@@ -160,6 +162,10 @@ enum Ask {
     Top(top::Args),
     /// Show who runs jobs
     Workers(workers::Args),
+    /// Empty a worker: it gets no more jobs, finishes what it holds, and leaves
+    Drain(drain::Args),
+    /// Find jobs that are stuck, and have them stopped or told of
+    Sweep(sweep::Args),
     /// Show where jobs wait
     Queues(queues::Args),
     /// Pause a queue, resume it, or set its limits
@@ -306,6 +312,8 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::Work(args) => work::run(*args, context, out).await,
         Ask::Top(args) => top::run(args, context, out).await,
         Ask::Workers(args) => workers::run(args, context, out).await,
+        Ask::Drain(args) => drain::run(args, context, out).await,
+        Ask::Sweep(args) => sweep::run(args, context, out).await,
         Ask::Queues(args) => queues::run(args, context, out).await,
         Ask::Queue(args) => queue::run(args, context, out).await,
         Ask::Quota(args) => quota::run(args, context, out).await,

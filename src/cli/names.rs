@@ -45,6 +45,7 @@ named! {
     QuotaExhausted: "QUOTA_EXHAUSTED_" [],
     QuotaPeriod: "QUOTA_PERIOD_" [],
     SkipReason: "SKIP_REASON_" [],
+    SweepBasis: "SWEEP_BASIS_" ["start", "progress"],
     UniquePolicy: "UNIQUE_POLICY_" ["reject", "return-existing"],
     WorkerState: "WORKER_STATE_" ["online", "draining", "lost"],
 }

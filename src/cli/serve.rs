@@ -1,6 +1,7 @@
 //! `jobplane serve`: runs the server.
 
 pub(super) mod database;
+mod house;
 mod peers;
 mod retention;
 mod stats;
@@ -59,6 +60,8 @@ pub struct Args {
     #[command(flatten)]
     peers: peers::Args,
     #[command(flatten)]
+    house: house::Args,
+    #[command(flatten)]
     stats: stats::Args,
     #[command(flatten)]
     retention: retention::Args,
@@ -82,6 +85,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.database.set(&mut config);
     args.transport.set(&mut config);
     args.peers.set(&mut config);
+    args.house.set(&mut config);
     args.stats.set(&mut config);
     args.retention.set(&mut config);
     app::serve(config).await?;

@@ -46,6 +46,12 @@ pub fn ready_key(ready_time: Timestamp, priority: Priority) -> Timestamp {
     }
 }
 
+/// The last place in line that a job may have which is ready at `now`.
+#[must_use]
+pub fn latest_key(now: Timestamp) -> Timestamp {
+    ready_key(now, Priority::Low)
+}
+
 /// A worker's wish for jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capacity {

@@ -78,6 +78,8 @@ actions! {
     PutQuota = "put_quota", "PutQuota";
     /// A quota was taken away.
     DeleteQuota = "delete_quota", "DeleteQuota";
+    /// What holds for every type changed.
+    UpdateDefaults = "update_defaults", "UpdateDefaults";
     /// A worker is to be emptied.
     DrainWorker = "drain_worker", "DrainWorker";
     /// Stuck jobs were swept by hand. Each of them is audited, too.

@@ -11,6 +11,7 @@ use super::ids::{JobId, JobType, QueueName};
 use super::retry::{RetryPolicy, RetryRule};
 use super::status::JobStatus;
 use super::time::Timestamp;
+use super::written::is_default;
 
 /// How a job stands in line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -34,9 +35,12 @@ super::written::short_names!(Priority {
 });
 
 /// What made a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub enum Trigger {
     /// `CreateJob` or `BatchCreateJobs`.
+    #[default]
     Api,
     /// A person, through `TriggerJobType`.
     Manual,
@@ -78,70 +82,73 @@ pub struct ResourceLimits {
     pub cpu_percent: f64,
 }
 
-/// What was asked: never changes after the create.
+/// What was asked: never changes after the create. It is stored with each job, so its fields have short
+/// names there, and what is at its default is left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobSpec {
     /// The kind of work.
+    #[serde(rename = "t")]
     pub job_type: JobType,
     /// Where it waits.
+    #[serde(rename = "q")]
     pub queue: QueueName,
     /// How it stands in line there.
-    #[serde(default)]
+    #[serde(rename = "p", default, skip_serializing_if = "is_default")]
     pub priority: Priority,
     /// The work's input: an encoded `google.protobuf.Struct`, opaque here. Stores keep it beside the
     /// rest of the spec, so that lists need not read it.
     #[serde(skip)]
     pub payload: Option<Bytes>,
     /// Free labels, filterable.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(rename = "l", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
     /// The end user or tenant it is for; may be empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "o", default, skip_serializing_if = "String::is_empty")]
     pub owner: String,
     /// What it works on; may be empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "s", default, skip_serializing_if = "String::is_empty")]
     pub subject: String,
     /// Its id in another system; may be empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "x", default, skip_serializing_if = "String::is_empty")]
     pub external_id: String,
     /// Not before this moment; at once if unset.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "st", default, skip_serializing_if = "Option::is_none")]
     pub schedule_time: Option<Timestamp>,
     /// How often and when it is tried again.
-    #[serde(default)]
+    #[serde(rename = "r", default, skip_serializing_if = "is_default")]
     pub retry_policy: RetryPolicy,
     /// What errors mean for the next attempt, by their codes; the type's.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "rr", default, skip_serializing_if = "Vec::is_empty")]
     pub retry_rules: Vec<RetryRule>,
     /// Longest run of one attempt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "to", default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
     /// Longest run without activity.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "sa", default, skip_serializing_if = "Option::is_none")]
     pub stuck_after: Option<Duration>,
     /// What then.
-    #[serde(default)]
+    #[serde(rename = "os", default, skip_serializing_if = "is_default")]
     pub on_stuck: OnStuck,
     /// A job that has not started by then fails.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub expire_time: Option<Timestamp>,
     /// What the caller expects a run to take.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "ed", default, skip_serializing_if = "Option::is_none")]
     pub estimated_duration: Option<Duration>,
     /// What it may use.
-    #[serde(default)]
+    #[serde(rename = "m", default, skip_serializing_if = "is_default")]
     pub limits: ResourceLimits,
     /// Unique per type among jobs that are not over; none if empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "u", default, skip_serializing_if = "String::is_empty")]
     pub unique_key: String,
     /// What a create gets that meets the key.
-    #[serde(default)]
+    #[serde(rename = "up", default, skip_serializing_if = "is_default")]
     pub unique_policy: UniquePolicy,
     /// W3C trace context of the creator; may be empty.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "tp", default, skip_serializing_if = "String::is_empty")]
     pub traceparent: String,
     /// How long it is kept after its end, if not as its type or the server says.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
     pub retention: Option<Duration>,
 }
 

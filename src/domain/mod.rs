@@ -18,6 +18,7 @@ pub mod audit;
 pub mod bulk;
 pub mod circuit;
 pub mod definitions;
+pub mod drain;
 pub mod event;
 pub mod explain;
 pub mod filter;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::time::Timestamp;
+use super::written::is_default;
 
 /// Time constant of the moving rate: a report this old weighs 1/e of one made now.
 const RATE_TIME_CONSTANT: Duration = Duration::from_secs(10);
@@ -20,47 +21,53 @@ const REMAINING_SILENCE_MAX: Duration = Duration::from_secs(30);
 #[serde(default)]
 pub struct Progress {
     /// Units in all; unset while unknown.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "t", skip_serializing_if = "Option::is_none")]
     pub total: Option<i64>,
     /// Units done, however they went.
+    #[serde(rename = "c", skip_serializing_if = "is_default")]
     pub completed: i64,
     /// Units done well.
+    #[serde(rename = "s", skip_serializing_if = "is_default")]
     pub succeeded: i64,
     /// Units that failed.
+    #[serde(rename = "f", skip_serializing_if = "is_default")]
     pub failed: i64,
     /// What is counted; `items` if empty.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "u", skip_serializing_if = "String::is_empty")]
     pub unit: String,
     /// The worker's own percentage, only while `total` is unset.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "pc", skip_serializing_if = "Option::is_none")]
     pub percent: Option<f64>,
     /// The step's number, from 1; 0 if steps are not counted.
+    #[serde(rename = "sn", skip_serializing_if = "is_default")]
     pub step_number: u32,
     /// Steps in all; 0 if unknown.
+    #[serde(rename = "sc", skip_serializing_if = "is_default")]
     pub step_count: u32,
     /// The step's name.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "cs", skip_serializing_if = "String::is_empty")]
     pub current_step: String,
     /// What is going on, for people.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "m", skip_serializing_if = "String::is_empty")]
     pub message: String,
     /// Time left, if the worker knows better than the rate does.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "er", skip_serializing_if = "Option::is_none")]
     pub estimated_remaining: Option<Duration>,
     /// Named figures, at most eight.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "k", skip_serializing_if = "Vec::is_empty")]
     pub counters: Vec<(String, f64)>,
     /// The report's number within its lease epoch: a lower one is old news.
+    #[serde(rename = "q", skip_serializing_if = "is_default")]
     pub sequence: i64,
     /// The moving rate and where it was last sampled.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "r", skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
     /// When the report arrived.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "rt", skip_serializing_if = "Option::is_none")]
     pub report_time: Option<Timestamp>,
     /// When something last happened, not only was said: `completed`, `current_step` or `message`
     /// changed, or a line was logged. Unset while nothing was ever reported.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "at", skip_serializing_if = "Option::is_none")]
     pub activity_time: Option<Timestamp>,
 }
 
@@ -72,12 +79,16 @@ pub struct Progress {
 #[serde(default)]
 pub struct Rate {
     /// The sum of the paces, in units per second, each times its weight.
+    #[serde(rename = "w")]
     pub weighted: f64,
     /// The sum of the weights, below 1; zero before the first sample.
+    #[serde(rename = "g")]
     pub weight: f64,
     /// Where the last sample ended.
+    #[serde(rename = "c")]
     pub sampled_completed: i64,
     /// When the last sample ended.
+    #[serde(rename = "a")]
     pub sampled_at: Timestamp,
 }
 

@@ -20,17 +20,22 @@ pub use rule::{Change, RetryRule};
 #[serde(default)]
 pub struct RetryPolicy {
     /// Attempts in all, the first one included.
+    #[serde(rename = "n")]
     pub max_attempts: u32,
     /// Wait after the first failed attempt.
+    #[serde(rename = "i")]
     pub initial_backoff: Duration,
     /// Growth of the wait from one attempt to the next, at least 1.
+    #[serde(rename = "x")]
     pub backoff_multiplier: f64,
     /// The wait grows no longer than this.
+    #[serde(rename = "m")]
     pub max_backoff: Duration,
     /// Spread of the wait as a fraction of it, 0 to 1.
+    #[serde(rename = "j")]
     pub jitter: f64,
     /// Waits in order, instead of the exponential ones; past the end the last one again.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(rename = "d", skip_serializing_if = "Vec::is_empty")]
     pub delays: Vec<Duration>,
 }
 

@@ -52,6 +52,13 @@ impl Timestamp {
     }
 }
 
+/// A span for people: seconds below two minutes, else minutes.
+#[must_use]
+pub fn roughly(span: Duration) -> String {
+    let seconds = span.as_secs();
+    if seconds < 120 { format!("{seconds} s") } else { format!("{} min", seconds / 60) }
+}
+
 fn micros(span: Duration) -> i64 {
     i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }

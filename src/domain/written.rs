@@ -80,6 +80,11 @@ macro_rules! short_names {
 }
 pub(crate) use short_names;
 
+/// Whether a value is what stands for it where it is left out.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 struct SpanVisitor;
 
 impl Visitor<'_> for SpanVisitor {

@@ -146,6 +146,9 @@ impl Engine {
                 category: definition.and_then(|definition| definition.category.clone()),
                 skipped: book.skips(&job_type, now),
             };
+            if let Some(waiter) = starter {
+                self.may_work(&waiter.process())?;
+            }
             if starter.is_some() && origin.skipped.is_none() {
                 book.lets_start(&job_type, &spec.queue)?;
             }

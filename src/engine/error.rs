@@ -9,7 +9,7 @@ use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::machine::Refusal;
 use crate::domain::queue::TooManyPending;
 use crate::domain::validate::Violations;
-use crate::domain::{JobId, JobType, QueueName};
+use crate::domain::{JobId, JobType, QueueName, WorkerName};
 use crate::store;
 
 /// Facts for the caller; `grpc/status.rs` alone makes a status of them.
@@ -74,6 +74,17 @@ pub enum Error {
     /// No such quota.
     #[error("there is no quota {0}")]
     QuotaNotFound(QuotaName),
+    /// No such worker is there.
+    #[error("there is no worker {0}")]
+    WorkerNotFound(String),
+    /// The worker is to leave and gets no more jobs.
+    #[error("the worker {worker_id} is to leave and gets no more jobs")]
+    WorkerDraining {
+        /// Its name.
+        worker_id: WorkerName,
+        /// Why, in the words of who asked; may be empty.
+        reason: String,
+    },
     /// The request id was used before with another body.
     #[error("the request id was used before with another body, for job {job_id}")]
     RequestIdReused {

@@ -76,10 +76,23 @@ pub(super) fn changed(job: &Job, effect: &Effect) {
             "cancel requested"
         ),
         Effect::Ended { state } => ended(job, *state),
-        Effect::Ready { .. }
-        | Effect::FoundStuck { .. }
-        | Effect::Revoked { .. }
-        | Effect::Closed { .. } => {}
+        Effect::FoundStuck { since, .. } => tracing::warn!(
+            job.id = %id,
+            job.type = %job_type,
+            lease.epoch = status.lease_epoch,
+            quiet_seconds = status.update_time.since(*since).as_secs(),
+            stops = status.cancel_request.is_some(),
+            "job stuck"
+        ),
+        Effect::FoundSlow { slow } => tracing::warn!(
+            job.id = %id,
+            job.type = %job_type,
+            lease.epoch = status.lease_epoch,
+            run_seconds = slow.run.as_secs(),
+            p95_seconds = slow.p95.as_secs_f64(),
+            "job slow"
+        ),
+        Effect::Ready { .. } | Effect::Revoked { .. } | Effect::Closed { .. } => {}
     }
 }
 

@@ -3,11 +3,17 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dashmap::DashMap;
 use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::Notify;
 
-use crate::domain::{Job, JobId, Progress, ResourceUsage, Timestamp};
+use crate::config::House;
+use crate::domain::job::ResourceLimits;
+use crate::domain::limits::ACTIVITY_EXACT;
+use crate::domain::usage::{Over, UsagePolicy, UsageWatch};
+use crate::domain::{Job, JobId, JobType, Progress, ResourceUsage, Timestamp};
 use crate::store::ProgressWrite;
 use crate::watch::{Hub, LiveProgress};
 
@@ -15,14 +21,32 @@ use crate::watch::{Hub, LiveProgress};
 pub(super) struct Cell {
     job_id: JobId,
     lease_epoch: i64,
+    job_type: JobType,
     start_time: Timestamp,
+    limits: ResourceLimits,
     state: Mutex<CellState>,
 }
 
 struct CellState {
     progress: Progress,
     usage: Option<ResourceUsage>,
+    /// Since when it uses more than it may.
+    usage_watch: UsageWatch,
+    /// That it does so for too long was told.
+    is_over: bool,
+    /// That it takes unusually long was told.
+    is_slow: bool,
+    /// The activity that was last written.
+    kept_activity: Option<Timestamp>,
     dirty: bool,
+}
+
+/// A job that used more than it may for too long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Exceeded {
+    pub(super) job_id: JobId,
+    pub(super) lease_epoch: i64,
+    pub(super) over: Over,
 }
 
 impl Cell {
@@ -30,7 +54,9 @@ impl Cell {
     fn learn(&self, job: &Job) {
         let mut state = self.state.lock();
         if job.status.progress.sequence > state.progress.sequence {
+            let active = state.progress.activity_time;
             state.progress.clone_from(&job.status.progress);
+            state.progress.activity_time = active.max(job.status.progress.activity_time);
             state.usage = job.status.resource_usage.or(state.usage);
         }
     }
@@ -63,9 +89,19 @@ pub(super) enum Tick {
 pub(super) struct Live {
     cells: DashMap<JobId, Arc<Cell>>,
     dirty: Mutex<VecDeque<Arc<Cell>>>,
+    usage_policy: UsagePolicy,
+    /// Jobs to be asked to stop; each at most once, so there are no more of them than cells.
+    exceeded: Mutex<Vec<Exceeded>>,
+    /// Told when one is added.
+    pub(super) exceeds: Arc<Notify>,
 }
 
 impl Live {
+    /// No cells, and how limits are enforced.
+    pub(super) fn new(house: &House) -> Self {
+        Self { usage_policy: house.usage.clone(), ..Self::default() }
+    }
+
     /// The cell of a running job, made from its status if it is new.
     pub(super) fn open(&self, job: &Job) -> Arc<Cell> {
         let status = &job.status;
@@ -120,6 +156,7 @@ impl Live {
                 let peak = state.usage.map_or(0, |known| known.peak_memory_bytes);
                 let peak = peak.max(usage.peak_memory_bytes).max(usage.memory_bytes);
                 state.usage = Some(ResourceUsage { peak_memory_bytes: peak, ..usage });
+                self.weigh(cell, &mut state, &usage, now);
                 self.ticked(cell, state, hub);
             }
         }
@@ -147,6 +184,65 @@ impl Live {
         self.ticked(cell, state, hub);
     }
 
+    /// Holds a sample of what a job uses against what it may.
+    fn weigh(&self, cell: &Cell, state: &mut CellState, usage: &ResourceUsage, now: Timestamp) {
+        let over = state.usage_watch.sample(&self.usage_policy, &cell.limits, usage, now);
+        let Some(over) = over.filter(|_| !state.is_over) else { return };
+        state.is_over = true;
+        let Cell { job_id, lease_epoch, .. } = *cell;
+        self.exceeded.lock().push(Exceeded { job_id, lease_epoch, over });
+        self.exceeds.notify_one();
+    }
+
+    /// The jobs that used more than they may for too long, each once.
+    pub(super) fn take_exceeded(&self, limit: usize) -> Vec<Exceeded> {
+        let mut exceeded = self.exceeded.lock();
+        let count = exceeded.len().min(limit);
+        exceeded.drain(..count).collect()
+    }
+
+    /// Such a job could not be asked to stop: the next sample says so again.
+    pub(super) fn still_exceeds(&self, job_id: JobId, lease_epoch: i64) {
+        if let Some(cell) = self.find(job_id, lease_epoch) {
+            cell.state.lock().is_over = false;
+        }
+    }
+
+    /// A line in a job's log: a sign of life. The disk gets it at most once in [`ACTIVITY_EXACT`].
+    pub(super) fn active(&self, cell: &Arc<Cell>, now: Timestamp) {
+        let mut state = cell.state.lock();
+        state.progress.activity_time = state.progress.activity_time.max(Some(now));
+        let is_kept = state.kept_activity.is_some_and(|kept| now.since(kept) < ACTIVITY_EXACT);
+        if !is_kept && !std::mem::replace(&mut state.dirty, true) {
+            drop(state);
+            self.dirty.lock().push_back(Arc::clone(cell));
+        }
+    }
+
+    /// Running jobs for which `after` says that they should be done by now, each once, with their lease.
+    pub(super) fn take_slow(
+        &self,
+        now: Timestamp,
+        after: impl Fn(&JobType) -> Option<Duration>,
+    ) -> Vec<(JobId, i64)> {
+        let mut slow = Vec::new();
+        for cell in &self.cells {
+            let late =
+                after(&cell.job_type).is_some_and(|after| now.since(cell.start_time) > after);
+            if late && !std::mem::replace(&mut cell.state.lock().is_slow, true) {
+                slow.push((cell.job_id, cell.lease_epoch));
+            }
+        }
+        slow
+    }
+
+    /// That this job is slow could not be noted.
+    pub(super) fn still_slow(&self, job_id: JobId, lease_epoch: i64) {
+        if let Some(cell) = self.find(job_id, lease_epoch) {
+            cell.state.lock().is_slow = false;
+        }
+    }
+
     /// A cell changed: watchers are to see it, and the disk is to get it.
     fn ticked(&self, cell: &Arc<Cell>, mut state: MutexGuard<'_, CellState>, hub: &Hub) {
         hub.publish_progress(cell.job_id, cell.lease_epoch, &state.progress, state.usage);
@@ -166,7 +262,11 @@ impl Live {
             dirty.drain(..count).collect()
         };
         let rows = cells.into_iter().map(|cell| {
-            cell.state.lock().dirty = false;
+            {
+                let mut state = cell.state.lock();
+                state.dirty = false;
+                state.kept_activity = state.progress.activity_time;
+            }
             cell.write()
         });
         rows.collect()
@@ -196,9 +296,11 @@ impl Live {
         }
         if let Some(cell) = self.find(job.id, job.status.lease_epoch) {
             let state = cell.state.lock();
+            let active = state.progress.activity_time.max(job.status.progress.activity_time);
             if state.progress.sequence > job.status.progress.sequence {
                 job.status.progress.clone_from(&state.progress);
             }
+            job.status.progress.activity_time = active;
             // Of another server's later report nothing is known here.
             if state.progress.sequence >= job.status.progress.sequence {
                 job.status.resource_usage = state.usage.or(job.status.resource_usage);
@@ -222,10 +324,16 @@ fn new_cell(job: &Job) -> Arc<Cell> {
     Arc::new(Cell {
         job_id: job.id,
         lease_epoch: status.lease_epoch,
+        job_type: job.spec.job_type.clone(),
+        limits: status.effective.limits,
         start_time: status.execution.as_ref().map_or(status.update_time, |run| run.start_time),
         state: Mutex::new(CellState {
             progress: status.progress.clone(),
             usage: status.resource_usage,
+            usage_watch: UsageWatch::default(),
+            is_over: false,
+            is_slow: status.attention.slow_time.is_some(),
+            kept_activity: status.progress.activity_time,
             dirty: false,
         }),
     })

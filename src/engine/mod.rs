@@ -13,6 +13,7 @@ mod create;
 mod db;
 mod defaults;
 mod dispatch;
+mod drain;
 mod error;
 mod explain;
 mod gauges;
@@ -41,6 +42,7 @@ mod unary;
 mod upkeep;
 mod watch;
 mod watch_jobs;
+mod watchdog;
 mod workers;
 
 use std::sync::Arc;
@@ -49,6 +51,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::config::House;
 use crate::domain::stats::FacetPolicy;
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
@@ -58,6 +61,7 @@ use crate::watch::{Feed, Hub};
 pub use bulk::{BulkStart, BulkWish};
 pub use create::{Assignment, CreateJob, Started};
 pub use dispatch::Waiter;
+pub use drain::{DrainWorker, WhichWorker};
 pub use error::{Error, Result};
 pub use health::Health;
 pub use info::ServerInfo;
@@ -74,6 +78,7 @@ pub use trigger::TriggerType;
 pub use types::{PutType, TypeFilter, TypeInfo};
 pub use unary::{JobReport, Reported};
 pub use watch_jobs::{JobsWatch, Resume, Sent, Start, WatchJobs};
+pub use watchdog::{SweepQuery, Swept};
 pub use workers::{Worker, WorkerFilter, WorkerState, Workforce, percent};
 
 use db::Db;
@@ -88,6 +93,7 @@ use replicas::{Ears, Herald};
 use retention::Keeping;
 use schedule::Agenda;
 use session::Sessions;
+use watchdog::Watchdogs;
 
 /// What lets background loops act before their period is over.
 #[derive(Clone, Default)]
@@ -105,6 +111,8 @@ pub struct Access {
     pub lanes: u32,
     /// Jobs that may run on all servers over it at once; 0 = no cap.
     pub max_running: u32,
+    /// How the house is kept.
+    pub house: House,
     /// What figures are kept by besides types and queues.
     pub facets: Option<Arc<FacetPolicy>>,
     /// Jobs that may wait in all; 0 = any number.
@@ -142,6 +150,7 @@ pub struct Inner {
     max_pending: u32,
     /// Whether others write the store, too.
     shared: bool,
+    watchdogs: Watchdogs,
     board: LoopBoard,
     nudges: Nudges,
     health: Arc<Health>,
@@ -183,12 +192,13 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes, max_running, facets, max_pending } = access;
+        let Access { timeout: store_timeout, lanes, max_running, house, facets, max_pending } =
+            access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
         let (hub, line) = (Hub::default(), Line::default());
-        let (live, cache) = (Arc::new(Live::default()), Arc::new(Cache::default()));
+        let (live, cache) = (Arc::new(Live::new(&house)), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
         let registry = Arc::new(Registry::default());
         let (nudges, health, ears) = (Nudges::default(), Arc::default(), Arc::new(Ears::default()));
@@ -202,6 +212,7 @@ impl Engine {
             db: loop_db.clone(),
             ended: Arc::clone(&nudges.session_ended),
             ears: Arc::clone(&ears),
+            registry: Arc::clone(&registry),
         }));
         let progress = Arc::clone(&live) as Arc<dyn crate::watch::LiveProgress>;
         let feed = if is_shared { Feed::of_shared_store(progress) } else { Feed::new(progress) };
@@ -267,6 +278,7 @@ impl Engine {
             agenda: Agenda::default(),
             max_pending,
             shared: is_shared,
+            watchdogs: Watchdogs::new(house),
             shutdown,
             tasks: tasks.clone(),
             board,
@@ -306,6 +318,18 @@ impl Engine {
     #[must_use]
     pub fn nudges(&self) -> &Nudges {
         &self.nudges
+    }
+
+    /// Signalled when a job used more than it may for too long.
+    #[must_use]
+    pub fn limits_exceeded(&self) -> Arc<Notify> {
+        Arc::clone(&self.live.exceeds)
+    }
+
+    /// Pause between two sweeps.
+    #[must_use]
+    pub fn sweep_period(&self) -> Duration {
+        self.watchdogs.house.sweep.period
     }
 
     /// How the store does.

@@ -60,13 +60,17 @@ impl Engine {
         }
         // Who would wait in vain for a store that does not answer is told so.
         self.db.read(|store| async move { store.ping().await }).await?;
-        let lease_ttl = waiter.lease_ttl;
+        let (lease_ttl, process) = (waiter.lease_ttl, waiter.process());
+        self.may_work(&process)?;
         let mut place = self.waiters.join(waiter, &self.sessions);
         self.line.wake();
         let jobs = tokio::select! {
             jobs = place.jobs(wait) => jobs,
             () = self.shutdown.signalled() => return Err(Error::Draining),
         };
+        if jobs.is_empty() {
+            self.may_work(&process)?;
+        }
         Ok(jobs.into_iter().map(|job| Assignment { job, lease_ttl }).collect())
     }
 
@@ -78,6 +82,7 @@ impl Engine {
         }
         let of = Adoption { job_id, lease_epoch };
         let fence = self.pipeline.ask(|reply| Work::Fence { of, reply });
+        let says_lines = !logs.is_empty();
         let job = if logs.is_empty() {
             fence.await?
         } else {
@@ -89,6 +94,9 @@ impl Engine {
         };
         let cell = self.live.open(&job);
         let now = self.clock.now();
+        if says_lines {
+            self.live.active(&cell, now);
+        }
         if let Some(progress) = progress {
             self.live.tick(&cell, seq, Tick::Progress(progress), now, &self.hub);
         }

@@ -5,6 +5,7 @@ mod roster;
 use std::collections::BTreeMap;
 
 use crate::auth::Caller;
+use crate::domain::drain::Process;
 use crate::domain::limits::{ENDED_SESSION_RETENTION, LOOP_ROWS_MAX};
 use crate::domain::{InstanceId, Job, JobType, QueueName, SessionId, Timestamp, WorkerName};
 
@@ -79,6 +80,14 @@ pub struct Workforce {
     pub held: u64,
 }
 
+impl Worker {
+    /// Its process.
+    #[must_use]
+    pub fn process(&self) -> Process {
+        Process { worker_id: self.worker_id.clone(), instance_id: self.instance_id.clone() }
+    }
+}
+
 impl WorkerFilter {
     fn matches(&self, worker: &Worker) -> bool {
         (self.queues.is_empty() || self.queues.iter().any(|queue| worker.queues.contains(queue)))
@@ -90,6 +99,9 @@ impl Engine {
     /// The workers that are there or were lost within the hour, by name.
     pub async fn workers(&self, _caller: &Caller, filter: WorkerFilter) -> Result<Vec<Worker>> {
         let since = self.clock.now().minus(ENDED_SESSION_RETENTION);
+        if self.shared {
+            self.read_drains().await?;
+        }
         let roster = self.roster(since).await?;
         let open = roster.sessions.iter().filter(|session| session.end.is_none());
         let held = self.held_by(open.map(|session| session.id).collect()).await?;
@@ -111,6 +123,7 @@ impl Engine {
             sessions,
             attached: attached.collect(),
             waiting: self.waiters.present(),
+            book: self.registry.book(),
         })
     }
 

@@ -1,7 +1,9 @@
 //! AdminService: what operators look at, and what they set.
 
+mod drain;
 mod info;
 mod purge;
+mod sweep;
 mod workers;
 
 use tonic::{Request, Response, Status};
@@ -62,6 +64,22 @@ impl AdminService for AdminApi {
         let now = self.engine.clock().now();
         let workers = found.iter().map(|worker| workers::to_proto(worker, now)).collect();
         Ok(Response::new(v1::ListWorkersResponse { workers }))
+    }
+
+    async fn drain_worker(
+        &self,
+        request: Request<v1::DrainWorkerRequest>,
+    ) -> Result<Response<v1::DrainWorkerResponse>, Status> {
+        let caller = caller(&request);
+        drain::drain(&self.engine, &caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn sweep_stuck_jobs(
+        &self,
+        request: Request<v1::SweepStuckJobsRequest>,
+    ) -> Result<Response<v1::SweepStuckJobsResponse>, Status> {
+        let caller = caller(&request);
+        sweep::sweep(&self.engine, &caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn get_server_info(

@@ -6,7 +6,8 @@ use crate::proto::v1;
 
 use super::convert::{self, View};
 
-/// The job with what follows from its progress now; progress from memory is marked.
+/// The job with what follows from its progress, and from what runs of its type take, now; progress from memory is
+/// marked.
 pub(super) fn job(engine: &Engine, job: &Job, view: View) -> v1::Job {
     let mut shown = convert::job::to_proto(job, view, engine.clock().now());
     mark(engine, job, shown.status.as_mut());
@@ -23,5 +24,8 @@ pub(super) fn status(engine: &Engine, job: &Job, view: View) -> v1::JobStatus {
 fn mark(engine: &Engine, job: &Job, shown: Option<&mut v1::JobStatus>) {
     if let Some(progress) = shown.and_then(|status| status.progress.as_mut()) {
         progress.live = engine.is_live(job);
+        if progress.remaining.is_none() {
+            progress.remaining = engine.remaining(job).map(convert::time::span_to_proto);
+        }
     }
 }

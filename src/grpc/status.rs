@@ -76,6 +76,13 @@ pub fn to_status(error: engine::Error) -> Status {
         E::QuotaNotFound(name) => {
             Answer::new(Reason::QuotaNotFound, message).fact("quota", name.as_str())
         }
+        E::WorkerNotFound(which) => {
+            Answer::new(Reason::WorkerNotFound, message).fact("worker", which)
+        }
+        E::WorkerDraining { worker_id, reason } => Answer::new(Reason::WorkerDraining, message)
+            .fact("worker_id", worker_id.as_str())
+            .fact("reason", reason)
+            .unmet("worker", &worker_id),
         E::RequestIdReused { job_id } => Answer::new(Reason::RequestIdReused, message)
             .job(job_id)
             .violation("request_id", "was used before with another body"),
@@ -286,6 +293,8 @@ const fn is_asked_for(command: CommandKind) -> bool {
         | CommandKind::LoseLease
         | CommandKind::RequestStop
         | CommandKind::StopStuck
+        | CommandKind::NoteStuck
+        | CommandKind::NoteSlow
         | CommandKind::Expire
         | CommandKind::MeetDeadline
         | CommandKind::Skip => false,
@@ -329,6 +338,8 @@ fn log(error: &engine::Error) {
         | E::CannotTrigger { .. }
         | E::Held { .. }
         | E::QuotaNotFound(_)
+        | E::WorkerNotFound(_)
+        | E::WorkerDraining { .. }
         | E::RequestIdReused { .. }
         | E::RequestIdSpent { .. }
         | E::Invalid(_)

@@ -139,6 +139,10 @@ pub(super) fn to_wire(
         ToWorker::Revoke { job_id, lease_epoch, reason } => {
             Kind::Revoke(response::Revoke { job_id: job_id.to_string(), lease_epoch, reason })
         }
+        ToWorker::Drain { grace, reason } => Kind::Drain(response::Drain {
+            grace: Some(convert::time::span_to_proto(grace)),
+            reason,
+        }),
         ToWorker::Reconnect { after } => Kind::Reconnect(response::Reconnect {
             after: Some(convert::time::span_to_proto(after)),
         }),

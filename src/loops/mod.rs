@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::config::Periods;
+use crate::domain::limits::SLOW_PERIOD;
 use crate::engine::{Engine, RETENTION_LOOP, Result};
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 
@@ -81,6 +82,7 @@ pub fn start(
         Some(engine.schedules_changed()),
         Some(Box::new(move |most| until.until_schedule(most))),
     );
+    watchdogs(engine, periods, &drive);
     drive(
         "breaker_keeper",
         periods.poll,
@@ -115,6 +117,38 @@ pub fn start(
         None,
     );
     drive("stats_folder", periods.fold, step(engine, |e| async move { e.fold().await }), None);
+}
+
+/// The loops that look after running jobs and those who have them.
+fn watchdogs(
+    engine: &Engine,
+    periods: &Periods,
+    drive: &impl Fn(&'static str, Duration, Step, Option<Arc<Notify>>),
+) {
+    drive(
+        "limit_watchdog",
+        periods.deadlines,
+        step(engine, |e| async move { e.enforce_limits().await }),
+        Some(engine.limits_exceeded()),
+    );
+    drive(
+        "stuck_sweeper",
+        engine.sweep_period(),
+        step(engine, |e| async move { e.sweep_stuck().await }),
+        None,
+    );
+    drive(
+        "drain_keeper",
+        periods.leases,
+        step(engine, |e| async move { e.settle_drains().await }),
+        None,
+    );
+    drive(
+        "slow_watchdog",
+        SLOW_PERIOD,
+        step(engine, |e| async move { e.watch_slow().await }),
+        None,
+    );
 }
 
 fn step<F, Fut>(engine: &Engine, run: F) -> Step

@@ -96,6 +96,8 @@ pub struct JobWrite {
     pub expected_revision: i64,
     /// Lease epoch the job must have.
     pub expected_epoch: i64,
+    /// Its flushed progress must show no activity after this moment.
+    pub quiet_since: Option<Timestamp>,
     /// The state it has then (for the counters).
     pub state_before: StateKind,
     /// The effective queue it has then (for the counters).

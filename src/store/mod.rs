@@ -21,6 +21,7 @@ mod passed;
 pub mod postgres;
 mod purge;
 mod query;
+mod quiet;
 mod rows;
 mod rules;
 pub mod sqlite;

@@ -1,5 +1,7 @@
 //! A batch without what did not pass.
 
+use std::collections::HashSet;
+
 use super::figures::Figures;
 use super::{Appended, Batch, Committed, JobDelete, JobWrite, NewJob, Written};
 use crate::domain::LogBatch;
@@ -37,6 +39,12 @@ impl<'a> Passed<'a> {
     pub(super) fn figures(&self) -> Figures<'a> {
         Figures::of(self.batch, self.creates(), self.writes(), self.deletes())
     }
+}
+
+/// Which deletes are the first of their job: the same one a second time finds it gone.
+pub(super) fn first_deletes(batch: &Batch) -> impl Iterator<Item = bool> + use<'_> {
+    let mut seen = HashSet::new();
+    batch.deletes.iter().map(move |delete| seen.insert((delete.job.id, delete.expected_revision)))
 }
 
 fn done<'a, T, O>(

@@ -1,7 +1,8 @@
 //! How values stand in rows: codes of enums, encoded columns, and what is read back from them.
 //!
 //! Encoded columns are MessagePack maps with field names, so that a newer server reads what an older
-//! one wrote.
+//! one wrote. A status is written three times in a job's life, so names of what is stored with each job
+//! are short, and a field at its default is left out: what is read there is the default of the reader.
 
 use std::sync::Arc;
 
@@ -15,7 +16,8 @@ use crate::domain::progress::{Progress, ResourceUsage};
 use crate::domain::retention::Terminal;
 use crate::domain::session::EndReason;
 use crate::domain::status::{JobStatus, State, StateKind};
-use crate::domain::{JobId, JobType, QueueName, Timestamp};
+use crate::domain::written::is_default;
+use crate::domain::{Category, JobId, JobType, QueueName, Timestamp};
 
 use super::{Error, KeyKind, ProgressWrite, Result};
 
@@ -126,15 +128,65 @@ pub(super) fn end_reason(what: &'static str, code: i64) -> Result<EndReason> {
         .ok_or_else(|| corrupt(what, format!("no end reason has the code {code}")))
 }
 
+/// What never changes of a job, as it stands in `jobs.spec`: the spec, and of the status what the create
+/// decided.
+#[derive(Serialize)]
+struct Asked<'a> {
+    #[serde(rename = "s")]
+    spec: &'a JobSpec,
+    #[serde(rename = "b", skip_serializing_if = "str::is_empty")]
+    created_by: &'a str,
+    #[serde(rename = "t", skip_serializing_if = "is_default")]
+    trigger: Trigger,
+    #[serde(rename = "c", skip_serializing_if = "Option::is_none")]
+    category: Option<&'a Category>,
+    #[serde(rename = "n")]
+    create_time: Timestamp,
+}
+
+/// The same as it is read.
+#[derive(Deserialize)]
+struct Read {
+    #[serde(rename = "s")]
+    spec: JobSpec,
+    #[serde(rename = "b", default)]
+    created_by: String,
+    #[serde(rename = "t", default)]
+    trigger: Trigger,
+    #[serde(rename = "c", default)]
+    category: Option<Category>,
+    #[serde(rename = "n")]
+    create_time: Timestamp,
+}
+
+/// Encodes what never changes of a job.
+pub(super) fn encode_spec(job: &Job) -> Result<Vec<u8>> {
+    let JobStatus { created_by, trigger, category, create_time, .. } = &job.status;
+    encode(&Asked {
+        spec: &job.spec,
+        created_by,
+        trigger: *trigger,
+        category: category.as_ref(),
+        create_time: *create_time,
+    })
+}
+
+/// Encodes what changes of it.
+pub(super) fn encode_status(status: &JobStatus) -> Result<Vec<u8>> {
+    encode(status)
+}
+
 /// The newest flushed progress of a running job, as it stands in its row.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Flushed {
     /// The lease it was reported under.
+    #[serde(rename = "l")]
     pub lease_epoch: i64,
     /// How far the job is.
+    #[serde(rename = "p")]
     pub progress: Progress,
     /// What it uses.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<ResourceUsage>,
 }
 
@@ -147,13 +199,22 @@ impl From<ProgressWrite> for Flushed {
 impl Flushed {
     /// Shows this progress on the job, if the job runs with its epoch and knows nothing newer.
     pub(super) fn overlay(self, status: &mut JobStatus) {
-        let current = matches!(status.state, State::Running { .. })
-            && status.lease_epoch == self.lease_epoch
-            && self.progress.sequence >= status.progress.sequence;
-        if current {
+        let current =
+            matches!(status.state, State::Running { .. }) && status.lease_epoch == self.lease_epoch;
+        let active = status.progress.activity_time.max(self.progress.activity_time);
+        if current && self.progress.sequence >= status.progress.sequence {
             status.progress = self.progress;
             status.resource_usage = self.usage.or(status.resource_usage);
         }
+        if current {
+            // A line in the log is activity, too, and has no sequence.
+            status.progress.activity_time = active;
+        }
+    }
+
+    /// Whether the job showed activity after `since` under this lease.
+    pub(super) fn is_active_after(&self, lease_epoch: i64, since: Timestamp) -> bool {
+        self.lease_epoch == lease_epoch && self.progress.activity_time > Some(since)
     }
 }
 
@@ -176,9 +237,11 @@ pub(super) struct JobRow {
 impl JobRow {
     /// The job.
     pub(super) fn job(self) -> Result<Job> {
-        let mut spec: JobSpec = decode("jobs.spec", &self.spec)?;
+        let asked: Read = decode("jobs.spec", &self.spec)?;
+        let Read { mut spec, created_by, trigger, category, create_time } = asked;
         spec.payload = self.payload.map(Bytes::from);
-        let mut status: JobStatus = decode("job_status.status", &self.status)?;
+        let status: JobStatus = decode("job_status.status", &self.status)?;
+        let mut status = JobStatus { category, created_by, trigger, create_time, ..status };
         status.result = self.result.map(Bytes::from);
         if let Some(flushed) = self.flushed {
             decode::<Flushed>("job_progress.data", &flushed)?.overlay(&mut status);
@@ -186,3 +249,6 @@ impl JobRow {
         Ok(Job { id: JobId(id("jobs.id", &self.id)?), spec: Arc::new(spec), status })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,8 @@ pub enum RuleKind {
     Schedule,
     /// How many starts a rate has left.
     Rate,
+    /// A worker process that is to leave.
+    Drain,
     /// When old jobs are taken away, and how far that is.
     Retention,
     /// A bulk command: what is asked, and how far it is.
@@ -34,7 +36,7 @@ pub enum RuleKind {
 
 impl RuleKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Type,
         Self::Queue,
         Self::Quota,
@@ -42,6 +44,7 @@ impl RuleKind {
         Self::Circuit,
         Self::Schedule,
         Self::Rate,
+        Self::Drain,
         Self::Retention,
         Self::Bulk,
     ];
@@ -56,6 +59,7 @@ impl RuleKind {
             Self::Circuit => 4,
             Self::Schedule => 5,
             Self::Rate => 6,
+            Self::Drain => 7,
             Self::Retention => 10,
             Self::Bulk => 11,
         }
@@ -75,7 +79,7 @@ impl RuleKind {
 pub struct RuleKey {
     /// What it is about.
     pub kind: RuleKind,
-    /// Of which type, queue or quota.
+    /// Of which type, queue, quota or process.
     pub name: String,
 }
 

@@ -33,6 +33,33 @@ struct TypeResult {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TypeFinding {
+    r#type: Label,
+    finding: &'static str,
+}
+
+/// What a watchdog found of a running job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// It is stuck.
+    Stuck,
+    /// It takes unusually long.
+    Slow,
+    /// It used more than it may for too long.
+    OverLimit,
+}
+
+impl Found {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stuck => "stuck",
+            Self::Slow => "slow",
+            Self::OverLimit => "over_limit",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Type {
     r#type: Label,
 }
@@ -77,6 +104,7 @@ pub(super) struct Jobs {
     stored: Family<TypeState, Gauge>,
     finished: Family<TypeState, Counter>,
     items: Family<TypeResult, Counter>,
+    found: Family<TypeFinding, Counter>,
     run: Family<Type, Histogram>,
     last_success: Family<Type, Real>,
     depth: Family<Queue, Gauge>,
@@ -96,6 +124,7 @@ impl Jobs {
             stored: Family::default(),
             finished: Family::default(),
             items: Family::default(),
+            found: Family::default(),
             run: Family::new_with_constructor(run_buckets),
             last_success: Family::default(),
             depth: Family::default(),
@@ -104,6 +133,11 @@ impl Jobs {
         registry.register("jobs", "Jobs now stored", jobs.stored.clone());
         registry.register("jobs_finished", "Jobs that came to their end", jobs.finished.clone());
         registry.register("items_processed", "Items of jobs that ended", jobs.items.clone());
+        registry.register(
+            "watchdog_findings",
+            "Running jobs that a watchdog found",
+            jobs.found.clone(),
+        );
         registry.register(
             "job_run_duration_seconds",
             "How long the last attempt of an ended job ran",
@@ -121,6 +155,11 @@ impl Jobs {
             jobs.oldest_age.clone(),
         );
         jobs
+    }
+
+    pub(super) fn found(&self, job_type: &JobType, found: Found) {
+        let r#type = self.types.of(job_type.as_str());
+        self.found.get_or_create(&TypeFinding { r#type, finding: found.as_str() }).inc();
     }
 
     pub(super) fn finished(&self, job: &Finished<'_>) {

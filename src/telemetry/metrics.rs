@@ -17,7 +17,7 @@ use crate::domain::{JobType, Timestamp};
 
 use super::commits::Commits;
 use super::connections::Connections;
-use super::jobs::{Finished, Jobs, QueueDepth};
+use super::jobs::{Finished, Found, Jobs, QueueDepth};
 use super::logs;
 use super::rpcs::Rpcs;
 use super::rules::{QuotaLevel, Rules};
@@ -85,6 +85,11 @@ impl Metrics {
     /// Counts a job that came to its end.
     pub fn job_finished(&self, job: &Finished<'_>) {
         self.0.jobs.finished(job);
+    }
+
+    /// Counts a running job that a watchdog found.
+    pub fn job_found(&self, job_type: &JobType, found: Found) {
+        self.0.jobs.found(job_type, found);
     }
 
     /// Notes when a job of a type last succeeded, for instance as the store remembers it.

@@ -19,6 +19,6 @@ mod rules;
 mod tests;
 
 pub use chain::chain;
-pub use jobs::{Finished, QueueDepth};
+pub use jobs::{Finished, Found, QueueDepth};
 pub use metrics::{CONTENT_TYPE, Metrics};
 pub use rules::QuotaLevel;

@@ -151,8 +151,9 @@ impl Feed {
         } else if is_new {
             self.show_running(&view);
         }
-        if is_new {
-            self.look_again();
+        // Jobs run that nobody reports of here: on other servers, or since before this one started.
+        if (self.0.is_shared || with_progress) && state.meet(&key) {
+            self.0.wanted.notify_one();
         }
         self.0.watchers.fetch_add(1, Ordering::Relaxed);
         self.0.views.store(state.views(), Ordering::Relaxed);
@@ -181,6 +182,8 @@ impl Feed {
         if state.views() > 0 && self.0.head.borrow().is_none() {
             self.move_head(&mut state, position.clone(), position);
             self.show_pending(&mut state);
+            // What had to wait for it.
+            self.0.wanted.notify_one();
         }
     }
 
@@ -236,9 +239,15 @@ impl Feed {
 
     /// Running jobs that reported and are not known: to be read, after this, and
     /// [introduced](Self::introduce), or put back. One caller at a time.
+    ///
+    /// None before the views have [begun](Self::begin_at): what happens to a job between the read and
+    /// their first position is never shown to them, and nothing would take the older state back.
     #[must_use]
     pub fn strangers(&self, limit: usize) -> Vec<JobId> {
         let mut state = self.0.state.lock();
+        if self.head().is_none() {
+            return Vec::new();
+        }
         let mut strangers = self.0.inbox.lock().take_strangers(limit);
         strangers.retain(|job_id| !self.0.tickers.contains_key(job_id));
         state.await_all(&strangers);

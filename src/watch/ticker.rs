@@ -106,12 +106,6 @@ impl Ticker {
         self.newer(&held).is_some()
     }
 
-    /// Whether its progress is known here. Watchers that were away may have missed it even where the
-    /// durable state has caught up with it: writing progress is no change of the job.
-    pub(super) fn is_live(&self) -> bool {
-        self.newest(&self.held.lock()).is_some()
-    }
-
     /// The newest progress under the lease it has, from wherever it was reported.
     fn newest(&self, held: &Held) -> Option<Reported> {
         let (id, lease_epoch) = (held.durable.job.id, held.durable.job.status.lease_epoch);

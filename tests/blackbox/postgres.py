@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 
 import pytest
 
@@ -37,25 +38,29 @@ def needed():
 
 
 class Postgres:
-    """A cluster in a folder and, while it runs, its server on a free port."""
+    """A cluster in a folder and, while it runs, its server on a free port. It is new, or a standby of another one."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, primary=None):
         self.binaries = needed()
         self.folder = pathlib.Path(folder)
-        self.data = self.folder / "data"
         self.process = None
         # PostgreSQL does not run as root.
         self.user = "postgres" if os.geteuid() == 0 else getpass.getuser()
-        self.folder.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
+            # pytest keeps its folders from everybody else, again with each run that begins beside this one.
+            self._own = tempfile.TemporaryDirectory(prefix="jobplane-blackbox-")
+            self.folder = pathlib.Path(self._own.name)
             owner = pwd.getpwnam(self.user)
             os.chown(self.folder, owner.pw_uid, owner.pw_gid)
-            for parent in self.folder.parents:
-                if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
-                    parent.chmod(parent.stat().st_mode | 0o011)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.data = self.folder / "data"
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        self._run("initdb", "-D", self.data, "-A", "trust", "-U", "jobplane", "-E", "UTF8", "--locale=C")
+        if primary is None:
+            self._run("initdb", "-D", self.data, "-A", "trust", "-U", "jobplane", "-E", "UTF8", "--locale=C")
+        else:
+            where = ("-h", "127.0.0.1", "-p", primary.port, "-U", "jobplane")
+            self._run("pg_basebackup", *where, "-D", self.data, "-R", "-X", "stream", "-c", "fast")
 
     def _command(self, program, *arguments):
         command = [self.binaries / program, *arguments]
@@ -103,6 +108,27 @@ class Postgres:
         assert self.process.poll() is None, (self.folder / "postgres.log").read_text()[-3000:]
         asked = self._command("pg_isready", "-h", "127.0.0.1", "-p", self.port, "-q")
         return subprocess.run(asked, check=False).returncode == 0
+
+    def keep(self, name, content):
+        """Puts a file into its folder that only it may read; gives the path."""
+        path = self.folder / name
+        path.write_text(content)
+        path.chmod(0o600)
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam(self.user)
+            os.chown(path, owner.pw_uid, owner.pw_gid)
+        return path
+
+    def followed(self):
+        """Has every commit wait from now on until the standby has it on disk too."""
+        self.execute("ALTER SYSTEM SET synchronous_standby_names = '*'", "postgres")
+        self.execute("SELECT pg_reload_conf()", "postgres")
+        asked = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'"
+        wait_until(lambda: self.execute(asked, "postgres") == "1", STARTS_WITHIN, "a standby follows")
+
+    def promote(self):
+        """Makes a standby the primary; waits until it is."""
+        self._run("pg_ctl", "promote", "-D", self.data, "-w")
 
     def url(self, database, port=None):
         """Where a database is, through whatever listens on `port`."""
@@ -164,7 +190,8 @@ class Bouncer:
         assert program, "no pgbouncer"
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
-        self.folder = pathlib.Path(folder)
+        # Where the one who runs it may go.
+        self.folder = postgres.folder / pathlib.Path(folder).name
         self.folder.mkdir(parents=True, exist_ok=True)
         users = self.folder / "users.txt"
         users.write_text('"jobplane" ""\n')

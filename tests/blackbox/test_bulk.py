@@ -59,7 +59,7 @@ def answer(done):
 def make(api, job_type, count):
     """Makes jobs that wait."""
     requests = [{"spec": {"type": job_type}} for _ in range(count)]
-    results = api("BatchCreateJobs", {"requests": requests}).results
+    results = api("JobService/BatchCreateJobs", {"requests": requests}).results
     return [result.created.job.id for result in results]
 
 
@@ -67,7 +67,7 @@ def listed(api, **filters):
     """All jobs that match."""
     jobs, token = [], ""
     while True:
-        page = api("ListJobs", {"filter": filters, "page_size": 1000, "page_token": token})
+        page = api("JobService/ListJobs", {"filter": filters, "page_size": 1000, "page_token": token})
         jobs += page.jobs
         token = page.next_page_token
         if not token:
@@ -118,7 +118,7 @@ def test_a_filter_is_counted_shown_asked_for_and_done(jobplane, api):
 def test_a_server_that_is_killed_goes_on_and_touches_each_job_once(own_server, api):
     meant = set(make(api, "sync", JOBS))
     begun = api(
-        "BulkCancelJobs",
+        "JobService/BulkCancelJobs",
         {"filter": {"types": ["sync"]}, "expected_max": JOBS, "rate": RATE, "reason": "test"},
     )
     assert begun.count == JOBS
@@ -130,7 +130,7 @@ def test_a_server_that_is_killed_goes_on_and_touches_each_job_once(own_server, a
         assert count(api, "sync", "CANCELLED") < JOBS, "killed in the middle"
 
     def job():
-        return api("GetJob", {"job_id": begun.job.id}).job
+        return api("JobService/GetJob", {"job_id": begun.job.id}).job
 
     wait_until(lambda: job().status.end_time.seconds, SOON, "it comes to its end")
     progress = job().status.progress

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from crew import Crew
+from certificates import Authority
 from fleet import Fleet
 from postgres import Bouncer, Postgres
 from proxy import Proxy
@@ -124,6 +125,124 @@ def test_connections_die_without_a_word(postgres, tmp_path, queue, rng):
             resumes(crew, time.monotonic())
     finally:
         proxy.close()
+
+
+def bookmark(stub, queue, token=""):
+    """What a watch of a queue says until it can be resumed: the kinds of its messages, and the token."""
+    wish = {"filter": {"queues": [queue]}, "resume_token": token}
+    events = stub.watch("JobService/WatchJobs", wish, timeout=60)
+    kinds = []
+    try:
+        for message in events:
+            kinds.append(message.WhichOneof("event"))
+            if kinds[-1] in ("snapshot_end", "bookmark"):
+                return kinds, getattr(message, kinds[-1]).resume_token
+    finally:
+        events.cancel()
+    raise AssertionError(f"the watch ended after {kinds}")
+
+
+def test_a_standby_takes_the_place_of_the_primary(postgres, tmp_path, queue, rng):
+    postgres.create("failover")
+    standby = Postgres(tmp_path / "standby", primary=postgres)
+    url = f"postgres://jobplane@127.0.0.1:{postgres.port},127.0.0.1:{standby.port}/failover"
+    try:
+        standby.start()
+        # What is acked is on both, so nothing of it may be lost.
+        postgres.followed()
+        with servers(tmp_path, url, 2) as fleet:
+            stub = Stub(fleet.servers[0].address)
+            kept = create(stub, f"{queue}-2")
+            kinds, token = bookmark(stub, f"{queue}-2")
+            assert kinds == ["upsert", "snapshot_end"]
+            assert bookmark(stub, f"{queue}-2", token)[0] == ["bookmark"], "it can be resumed"
+            with crew_of(fleet, queue, rng) as crew:
+                postgres.kill()
+                for server in fleet.servers:
+                    wait_until(lambda: is_unready(server), 30, "/readyz says that it is gone")
+                standby.promote()
+                resumes(crew, time.monotonic())
+                for server in fleet.servers:
+                    wait_until(server.ready, 30, "/readyz says that it is back")
+            assert state(get(stub, kept.id)) == "PENDING"
+            # Nobody knows what the old primary wrote after the two parted.
+            kinds, token = bookmark(stub, f"{queue}-2", token)
+            assert kinds == ["reset", "upsert", "snapshot_end"]
+            assert bookmark(stub, f"{queue}-2", token)[0] == ["bookmark"]
+            stub.close()
+        # Servers start while the first of the hosts is gone, too.
+        fleet = Fleet(tmp_path / "later", url, 1)
+        try:
+            fleet.start()
+            stub = Stub(fleet.address)
+            assert state(get(stub, kept.id)) == "PENDING"
+            stub.close()
+        finally:
+            fleet.stop()
+    finally:
+        standby.stop()
+
+
+def test_several_hosts_of_which_none_writes_are_refused_by_name(postgres, tmp_path):
+    postgres.create("failover")
+    standby = Postgres(tmp_path / "standby", primary=postgres)
+    try:
+        standby.start()
+        postgres.stop()
+        places = f"127.0.0.1:{postgres.port},127.0.0.1:{standby.port}"
+        server = Fleet(tmp_path, f"postgres://jobplane@{places}/failover", 1).servers[0]
+        server.begin()
+        assert server.process.wait(60) == 1
+        said = server.last_words()
+        assert places in said and "standby" in said, said
+    finally:
+        standby.stop()
+
+
+def test_the_way_to_the_database_is_encrypted_and_its_certificate_is_checked(built, tmp_path, queue):
+    postgres = Postgres(tmp_path / "postgres")
+    ours, other = Authority(tmp_path / "ours"), Authority(tmp_path / "other")
+    certificate, key = ours.issue("127.0.0.1")
+    settings = {
+        "ssl": "on",
+        "ssl_cert_file": postgres.keep("server.crt", certificate.read_text()),
+        "ssl_key_file": postgres.keep("server.key", key.read_text()),
+    }
+
+    def refused(url, folder):
+        server = Fleet(tmp_path / folder, url, 1).servers[0]
+        server.begin()
+        assert server.process.wait(60) == 1
+        return server.last_words()
+
+    try:
+        postgres.start(**settings)
+        url = postgres.create("encrypted")
+        by_root = f"{url}?sslmode=verify-full&sslrootcert="
+        with servers(tmp_path, f"{by_root}{ours.certificate}", 2) as fleet:
+            encrypted = (
+                "SELECT bool_and(s.ssl), count(*) > 0 FROM pg_stat_activity AS a JOIN pg_stat_ssl AS s USING (pid)"
+                " WHERE a.datname = 'encrypted'"
+            )
+            a, b = (Stub(server.address) for server in fleet.servers)
+            worker = Worker(a, queue)
+            worker.attach()
+            job = create(b, queue)
+            assert worker.acked(worker.update(worker.assignment(), succeeded={})) is None
+            assert state(get(b, job.id)) == "SUCCEEDED"
+            assert postgres.execute(encrypted, "postgres") == "t|t"
+            worker.leave()
+            a.close()
+            b.close()
+        assert "certificate" in refused(f"{by_root}{other.certificate}", "another-authority")
+        # The same server under a name that is not in its certificate.
+        wrong = f"{by_root}{ours.certificate}".replace("127.0.0.1", "localhost")
+        assert "certificate" in refused(wrong, "another-name")
+        postgres.stop()
+        postgres.start()
+        assert "encrypted" in refused(f"{by_root}{ours.certificate}", "in-the-clear")
+    finally:
+        postgres.stop()
 
 
 def test_a_primary_that_only_reads_is_told_and_waited_for(postgres, tmp_path, queue):

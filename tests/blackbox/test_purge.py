@@ -129,7 +129,7 @@ def test_the_retention_runs_by_itself_and_keeps_what_a_type_keeps(server, jobpla
     wait_until(lambda: ids(jobplane) == {kept}, SOON, "what is due goes by itself")
     stub = Stub(server.address)
     try:
-        loops = stub.call("GetServerInfo").loops
+        loops = stub.call("AdminService/GetServerInfo").loops
         told = {loop.name: loop.last_result for loop in loops}["retention"]
         assert told.startswith("ok") and "2 jobs" in told, told
     finally:

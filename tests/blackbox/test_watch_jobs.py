@@ -20,7 +20,6 @@ class Mirror(threading.Thread):
         self.server, self.schema, self.queue = server, schema, queue
         self.lock = threading.Lock()
         self.jobs, self.marks, self.live = {}, {}, set()
-        self.address = None
         self.token = ""
         self.snapshots = self.resumes = self.resets = 0
         self.wrong = []
@@ -49,13 +48,8 @@ class Mirror(threading.Thread):
         wish = {"filter": {"queues": [self.queue]}, "resume_token": self.token}
         self.events = stub.watch("JobService/WatchJobs", wish, timeout=600)
         resumed = bool(self.token)
-        # What was shown live, ahead of the disk, may be lost with the server that showed it.
+        # What was shown live, ahead of the disk, is known to the server that showed it alone.
         with self.lock:
-            several = hasattr(self.server, "servers")
-            if several and self.address not in (None, stub.address):
-                # Another server may be behind for a moment: see W1 in docs/GUARANTEES.md.
-                self.marks.clear()
-            self.address = stub.address
             for job_id, mark in self.marks.items():
                 self.marks[job_id] = mark[:2] if job_id in self.live else mark
         for message in self.events:

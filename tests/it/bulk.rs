@@ -48,8 +48,13 @@ async fn in_state(client: &Client, job_type: &str, state: JobState) -> usize {
 
 async fn ended(client: &Client, job: Option<v1::Job>) -> v1::Job {
     let id = job.expect("the job that does it").id;
-    let over = |job: &v1::Job| !matches!(job.state(), JobState::Pending | JobState::Running);
-    client.until(&id, over).await
+    let over = async || {
+        let job = client.get(&id).await;
+        !matches!(job.state(), JobState::Pending | JobState::Running)
+    };
+    // Slow ones take seconds by themselves.
+    eventually(6 * SOON, "the command comes to its end", over).await;
+    client.get(&id).await
 }
 
 fn counted(job: &v1::Job) -> (i64, i64, i64) {

@@ -9,6 +9,7 @@ mod cancel;
 mod cluster;
 mod day;
 mod delivery;
+mod drain;
 mod figures;
 mod figures_whole;
 mod harness;
@@ -37,7 +38,9 @@ mod types_rules;
 mod watch;
 mod watch_jobs;
 mod watch_model;
+mod watch_moves;
 mod watch_resume;
+mod watchdogs;
 mod year;
 
 /// The tests of a file on each store that several servers may be over.

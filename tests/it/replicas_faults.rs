@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use jobplane::proto::v1;
 use jobplane::proto::v1::JobState as State;
+use jobplane::proto::v1::report_progress_request::update::Report;
 use jobplane::runtime::Clock;
 use jobplane::store::SessionWrite;
 
 use crate::harness::{
-    Held, JobFacts as _, JobsWatcher, Message, Refusal, SOON, Server, Setup, Shared, Told as _,
-    Weather, eventually, percent, seconds, spec,
+    Fault, Held, JobFacts as _, JobsWatcher, Message, Refusal, SOON, Server, Setup, Shared,
+    Told as _, Weather, eventually, lines, percent, seconds, spec,
 };
 
 const TEN_MINUTES: i64 = 600_000_000;
@@ -21,6 +22,7 @@ crate::on_each_shared_store! {
     servers_whose_clocks_differ_by_ten_minutes_decide_alike
     the_jobs_of_a_server_that_died_run_elsewhere
     a_server_that_lost_its_store_sends_its_workers_on
+    lines_that_were_kept_are_not_refused_although_their_job_has_moved_on
 }
 
 fn setup(store: Shared) -> Setup {
@@ -179,6 +181,28 @@ async fn the_jobs_of_a_server_that_died_run_elsewhere(store: Shared) {
     next.succeed().await.expect("taken");
     assert_eq!(a.client().get(&id).await.state(), State::Succeeded);
     drop((held, other, next));
+    a.stop().await;
+    b.stop().await;
+}
+
+async fn lines_that_were_kept_are_not_refused_although_their_job_has_moved_on(store: Shared) {
+    let a = setup(store).start().await;
+    let b = a.beside().await;
+    let id = a.client().create(spec("sync")).await.id;
+    let held = held_by_a_worker(&a).await;
+    a.faults.plan(Fault::StoreLost, |batch| !batch.logs.is_empty());
+    let seq = held.send(Report::Logs(v1::LogBatch { entries: lines(["in time"]) }));
+    eventually(SOON, "the commit is lost", async || a.faults.happened()).await;
+    // Until the first server has its store again, its lease is over and the job waits anew.
+    b.client().cancel(&id, Some(0.0)).await.expect("at once");
+    b.client().retry(&id, false).await.expect("again");
+    a.faults.set(Weather::Fair);
+    held.worker.settled(seq).await.expect("they were kept");
+    let query = v1::ListJobLogsRequest { job_id: id, ..v1::ListJobLogsRequest::default() };
+    assert_eq!(b.client().logs(query).await.entries.len(), 1);
+    let refused = held.log(lines(["late"])).await.expect_err("its lease is over");
+    assert_eq!(refused.reason, "STALE_LEASE");
+    drop(held);
     a.stop().await;
     b.stop().await;
 }

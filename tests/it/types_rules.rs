@@ -7,7 +7,9 @@ use jobplane::proto::v1::report_progress_request::update::Report;
 use jobplane::proto::v1::{CircuitState, JobState as State, SkipReason};
 use tonic::Code;
 
-use crate::harness::{Client, JobFacts as _, Refusal, Server, Told as _, seconds, spec};
+use crate::harness::{
+    Client, JobFacts as _, Refusal, SOON, Server, Told as _, eventually, seconds, spec,
+};
 
 async fn put(client: &Client, job_type: v1::JobType) {
     let request = v1::PutJobTypeRequest { job_type: Some(job_type), validate_only: false };
@@ -318,4 +320,77 @@ async fn a_retry_may_change_the_job_but_not_its_spec() {
     held.succeed().await.expect("taken");
     drop((first, second));
     server.stop().await;
+}
+
+/// A type that fires every second under this policy, for the worker's hands.
+fn every_second(policy: v1::OverlapPolicy) -> v1::JobType {
+    let schedule = v1::Schedule {
+        times: Some(v1::schedule::Times::Interval(seconds(1.0).expect("a second"))),
+        overlap_policy: policy.into(),
+        ..v1::Schedule::default()
+    };
+    v1::JobType { r#type: "alone".into(), schedule: Some(schedule), ..v1::JobType::default() }
+}
+
+async fn of_state(client: &Client, state: State) -> Vec<v1::Job> {
+    let filter = v1::JobFilter {
+        types: vec!["alone".into()],
+        states: vec![state.into()],
+        ..v1::JobFilter::default()
+    };
+    let request = v1::ListJobsRequest { filter: Some(filter), ..v1::ListJobsRequest::default() };
+    client.list(request).await.expect("a list").jobs
+}
+
+#[tokio::test]
+async fn of_a_schedule_that_queues_one_at_most_one_waits_for_the_one_that_runs() {
+    let server = Server::start().await;
+    let client = server.client();
+    let worker = server.worker("w1").slots(4).connect().await;
+    put(&client, every_second(v1::OverlapPolicy::QueueOne)).await;
+    let first = worker.expect_assignment().await;
+    eventually(SOON, "one waits, and others were skipped", || async {
+        of_state(&client, State::Pending).await.len() == 1
+            && of_state(&client, State::Skipped).await.len() >= 2
+    })
+    .await;
+    let skipped = of_state(&client, State::Skipped).await;
+    assert!(skipped.iter().all(|job| job.status().skip_reason() == SkipReason::Overlap));
+    let waiting = of_state(&client, State::Pending).await.pop().expect("one");
+    let request = v1::ExplainJobRequest { job_id: waiting.id.clone() };
+    let why = client.jobs.clone().explain_job(request).await.expect("explained").into_inner();
+    assert_eq!(why.reasons[0].code, "OVERLAP", "{why:?}");
+    assert_eq!(why.reasons[0].ids, [first.id.clone()], "what holds it");
+    assert_eq!(of_state(&client, State::Running).await.len(), 1);
+    first.succeed().await.expect("taken");
+    let next = worker.expect_assignment().await;
+    assert_eq!(next.id, waiting.id);
+    worker.capacity(0);
+    next.succeed().await.expect("taken");
+    server.stop_with(worker).await;
+}
+
+#[tokio::test]
+async fn of_a_schedule_that_cancels_the_next_run_starts_when_the_one_before_has_stopped() {
+    let server = Server::start().await;
+    let client = server.client();
+    let worker = server.worker("w1").slots(4).connect().await;
+    put(&client, every_second(v1::OverlapPolicy::CancelRunning)).await;
+    let first = worker.expect_assignment().await;
+    let wish = worker.expect_cancel().await;
+    assert_eq!((wish.job_id.as_str(), wish.cause()), (first.id.as_str(), v1::CancelCause::Overlap));
+    // Its followers do not run beside it: each gives way to the next one.
+    eventually(SOON, "followers were skipped", || async {
+        of_state(&client, State::Skipped).await.len() >= 2
+    })
+    .await;
+    assert_eq!(of_state(&client, State::Running).await.len(), 1);
+    assert_eq!(of_state(&client, State::Pending).await.len(), 1);
+    first.cancelled().await.expect("taken");
+    let next = worker.expect_assignment().await;
+    let job = client.get(&first.id).await;
+    assert_eq!(job.state(), State::Cancelled);
+    worker.capacity(0);
+    next.succeed().await.expect("taken");
+    server.stop_with(worker).await;
 }

@@ -12,7 +12,8 @@ use jobplane::proto::v1::watch_jobs_response::removed::Reason;
 use jobplane::store::Prune;
 
 use crate::harness::{
-    Client, Fault, JobFacts as _, JobsWatcher, Mirror, SOON, Server, Told as _, spec, within,
+    Client, Fault, JobFacts as _, JobsWatcher, Mirror, SOON, Server, Told as _, percent, spec,
+    within,
 };
 
 async fn watched(server: &Server) -> Mirror {
@@ -68,6 +69,37 @@ async fn a_watch_goes_on_over_a_restart_as_if_it_had_been_there() {
     client.cancel(&new.id, None).await.expect("cancelled");
     watcher.until("the end of a job", |copy| !copy.jobs.contains_key(&new.id)).await;
     drop(watcher);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_watch_that_goes_on_after_a_restart_shows_how_far_jobs_are() {
+    let mut server = Server::start().await;
+    let client = server.client();
+    client.create(spec("sync")).await;
+    let (job, lease_epoch) = client.acquire_one("sync").await;
+    let watcher = JobsWatcher::open(&client, JobsWatcher::of_type("sync")).await;
+    let runs =
+        |copy: &Mirror| copy.at_token.get(&job.id).is_some_and(|job| job.state() == State::Running);
+    watcher.until("that it runs", runs).await;
+    let copy = watcher.stop().await;
+    // Nobody watches, and nobody reports again.
+    let (job_id, progress) = (job.id.clone(), Some(percent(80.0)));
+    let request = v1::ReportJobRequest { job_id, lease_epoch, progress, ..Default::default() };
+    client.report(request).await.expect("taken");
+    server.restart().await;
+    let client = server.client();
+    let is_told =
+        |copy: &Mirror| copy.jobs.get(&job.id).is_some_and(|job| job.percent() == Some(80.0));
+    // Not to the first watcher only, nor only where its view is new.
+    let other = JobsWatcher::open(&client, JobsWatcher::of_type("sync")).await;
+    other.until("the progress", is_told).await;
+    for _ in 0..2 {
+        let watcher =
+            JobsWatcher::resume(&client, JobsWatcher::of_type("sync"), copy.clone()).await;
+        watcher.until("the progress", is_told).await;
+    }
+    drop(other);
     server.stop().await;
 }
 

@@ -61,7 +61,8 @@ impl Server {
             closed: closed.clone(),
         };
         let timeout = Duration::from_secs(30);
-        let access = Access { timeout, lanes: 2, facets: None, max_pending: 0 };
+        let house = jobplane::config::House::default();
+        let access = Access { timeout, lanes: 2, house, facets: None, max_pending: 0 };
         let (metrics, board) = (Metrics::new(), LoopBoard::default());
         let engine =
             Engine::start_up(Arc::clone(&store), clock.clone(), access, metrics, board, stops);

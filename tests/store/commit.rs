@@ -186,6 +186,18 @@ async fn deleted_job_is_gone_with_all_that_was_kept_of_it(store: &dyn Store) {
     assert!(store.counts().await.expect("counts").iter().all(|count| count.stored == 0));
 }
 
+async fn job_that_a_batch_deletes_twice_is_gone_once(store: &dyn Store) {
+    given(store, vec![born(1, spec(), at(0)), born(2, spec(), at(0))]).await;
+    let [one, two] =
+        [command(store, 1, cancel(), at(1)).await, command(store, 2, cancel(), at(1)).await];
+    let mut stale = delete(&two);
+    stale.expected_revision -= 1;
+    let deletes = vec![delete(&one), stale, delete(&one), delete(&two)];
+    let committed = commit(store, Batch { deletes, ..batch(at(2)) }).await;
+    assert_eq!(committed.deletes, vec![true, false, false, true]);
+    assert!(store.counts().await.expect("counts").iter().all(|count| count.stored == 0));
+}
+
 async fn finished_total_counts_every_ending_and_never_falls(store: &dyn Store) {
     given(store, vec![born(1, spec(), at(0))]).await;
     for epoch in 1..=2 {
@@ -302,6 +314,7 @@ on_each_store!(
     flushed_progress_shows_on_a_running_job_and_only_forward,
     progress_in_the_status_wins_over_older_flushed_progress,
     deleted_job_is_gone_with_all_that_was_kept_of_it,
+    job_that_a_batch_deletes_twice_is_gone_once,
     finished_total_counts_every_ending_and_never_falls,
     buckets_gather_what_happened_by_minute,
     job_moved_to_another_queue_is_counted_there,

@@ -16,6 +16,7 @@ mod outages;
 mod pooler;
 mod postgres;
 mod purge;
+mod quiet;
 mod rounds;
 mod rules;
 mod servers;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jobplane::domain::machine::{Applied, Birth, Command, Now, ReleaseReason, apply, create};
+use jobplane::domain::machine::{
+    Applied, Birth, Command, Effect, Now, ReleaseReason, apply, create,
+};
 use jobplane::domain::stats::Changes;
 use jobplane::domain::{
     BatchId, InstanceId, Job, JobError, JobId, JobSpec, JobType, LogBatch, LogEntry, LogLevel,
@@ -138,6 +140,7 @@ pub fn decide(job: &Job, command: Command, now: Timestamp) -> Option<JobWrite> {
     Some(JobWrite {
         expected_revision: job.status.revision,
         expected_epoch: job.status.lease_epoch,
+        quiet_since: transition.effects.iter().filter_map(Effect::quiet_since).min(),
         state_before: job.status.kind(),
         queue_before: job.status.effective.queue.clone(),
         job: Job { status: transition.status, ..job.clone() },

@@ -66,7 +66,7 @@ async fn ask(setting: Setting, path: &'static str, request: Bytes) -> Result<Fig
 }
 
 /// A database of so many jobs that have succeeded, written by the store itself.
-async fn finished(jobs: usize) -> Result<TempDir> {
+pub(super) async fn finished(jobs: usize) -> Result<TempDir> {
     ended(jobs, Duration::ZERO).await
 }
 

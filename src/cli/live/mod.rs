@@ -4,7 +4,7 @@
 //! looks on one row ([`Row`]).
 //! Does not own: the stream (`client::FollowMany`), the screen.
 //! Invariants: pure, neither clock nor terminal; a reset forgets no job before the new snapshot is complete, so nothing
-//! flickers; a revision never goes back.
+//! flickers; neither a revision nor, within it, progress goes back.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -117,8 +117,8 @@ impl Jobs {
 
     fn upsert(&mut self, job: Arc<Job>, now: Timestamp) -> Option<Change> {
         let before = self.held.get(&job.id);
-        let fresh = before.filter(|held| !held.stale).map(|held| revision(&held.job));
-        if fresh.is_some_and(|revision| revision > self::revision(&job)) {
+        let fresh = before.filter(|held| !held.stale).map(|held| mark(&held.job));
+        if fresh.is_some_and(|fresh| fresh > mark(&job)) {
             return None;
         }
         let before = before.map(|held| held.job.clone());
@@ -283,8 +283,12 @@ fn attempt(job: &Job) -> i32 {
     job.status.as_ref().map_or(0, |status| status.attempt)
 }
 
-fn revision(job: &Job) -> i64 {
-    job.status.as_ref().map_or(0, |status| status.revision)
+/// What of a job never goes back. Progress that a server shows before it is on disk may come once more as
+/// it was, from another server: that changes nothing here.
+fn mark(job: &Job) -> (i64, i64, i64) {
+    let sequence = |status: &JobStatus| status.progress.as_ref().map_or(0, |it| it.sequence);
+    let mark = |status: &JobStatus| (status.revision, status.lease_epoch, sequence(status));
+    job.status.as_ref().map(mark).unwrap_or_default()
 }
 
 fn has_error(job: &Job) -> bool {

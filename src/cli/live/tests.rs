@@ -104,6 +104,21 @@ fn an_older_revision_changes_nothing() {
 }
 
 #[test]
+fn progress_that_is_older_changes_nothing_within_a_revision() {
+    let mut jobs = Jobs::default();
+    let reported = |revision: i64, sequence: i64| {
+        let mut job = job("a", JobState::Running, revision);
+        let progress = Progress { sequence, ..Progress::default() };
+        job.status = job.status.map(|status| JobStatus { progress: Some(progress), ..status });
+        job
+    };
+    upsert(&mut jobs, reported(2, 9));
+    assert!(upsert(&mut jobs, reported(2, 8)).is_empty());
+    assert_eq!(upsert(&mut jobs, reported(2, 10)).len(), 1);
+    assert_eq!(upsert(&mut jobs, reported(3, 8)).len(), 1, "it is as the new state has it");
+}
+
+#[test]
 fn a_lost_server_is_told_until_it_is_heard_again() {
     let mut jobs = Jobs::default();
     jobs.take(Seen::Lost { cause: "gone".to_owned(), pause: Duration::ZERO }, at(20));

@@ -10,6 +10,7 @@ use crate::config::{Config, DATABASE_URL_DEFAULT, Database};
 #[group(skip)]
 pub struct Url {
     /// Keep jobs here: a file, created if it is not there, or postgres://USER:PASSWORD@HOST/DATABASE
+    /// (several hosts with commas between: a primary and its standbys)
     #[arg(long, env = "JOBPLANE_DATABASE_URL", value_name = "URL")]
     #[arg(default_value = DATABASE_URL_DEFAULT, hide_env_values = true)]
     pub database_url: String,

@@ -1,6 +1,7 @@
 //! Workers with room, and which of them takes the next job.
 
-use std::collections::HashMap;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
 use std::rc::Rc;
 
 use super::hold::Hold;
@@ -20,12 +21,54 @@ pub struct Room {
     pub memory_free: Option<u64>,
 }
 
+/// A worker by the room it had when it was last looked at, and its index: the most room first, of as much
+/// the first.
+type Standing = (usize, Reverse<usize>);
+
 /// What is left of some workers as jobs are given to them.
 pub(super) struct Rooms<'a> {
     capacities: Vec<&'a Capacity>,
     free: Vec<usize>,
     /// Which of them take a type from a queue.
-    takers: HashMap<(QueueName, JobType), Rc<[usize]>>,
+    takers: HashMap<(QueueName, JobType), Takers>,
+}
+
+/// Those that take a type from a queue.
+struct Takers {
+    all: Rc<[usize]>,
+    /// Those with room. Room only shrinks, so whoever stands in front as it really is has the most.
+    roomy: BinaryHeap<Standing>,
+}
+
+impl Takers {
+    fn new(all: Rc<[usize]>, free: &[usize]) -> Self {
+        let roomy = all.iter().map(|index| (free[*index], Reverse(*index)));
+        let roomy = roomy.filter(|(free, _)| *free > 0).collect();
+        Self { all, roomy }
+    }
+
+    /// The one with the most room of which `fits` is true.
+    fn roomiest(&mut self, free: &[usize], fits: impl Fn(usize) -> bool) -> Option<usize> {
+        let mut unfit = Vec::new();
+        let found = loop {
+            let Some((then, Reverse(index))) = self.roomy.pop() else { break None };
+            let now = free[index];
+            if now == 0 {
+                continue;
+            }
+            let standing = (now, Reverse(index));
+            if now < then {
+                self.roomy.push(standing);
+            } else if fits(index) {
+                self.roomy.push(standing);
+                break Some(index);
+            } else {
+                unfit.push(standing);
+            }
+        };
+        self.roomy.extend(unfit);
+        found
+    }
 }
 
 impl<'a> Rooms<'a> {
@@ -35,15 +78,15 @@ impl<'a> Rooms<'a> {
         Self { capacities, free, takers: HashMap::new() }
     }
 
-    /// Those that take it, whether or not they have room.
-    fn takers(&mut self, queue: &QueueName, job_type: &JobType) -> Rc<[usize]> {
-        let capacities = &self.capacities;
-        let takers = self.takers.entry((queue.clone(), job_type.clone())).or_insert_with(|| {
+    /// Those that take it, and what is left of everybody.
+    fn takers(&mut self, queue: &QueueName, job_type: &JobType) -> (&mut Takers, &[usize]) {
+        let Self { capacities, free, takers } = self;
+        let takers = takers.entry((queue.clone(), job_type.clone())).or_insert_with(|| {
             let all = capacities.iter().enumerate();
-            let takers = all.filter(|(_, capacity)| capacity.accepts(queue, job_type));
-            takers.map(|(index, _)| index).collect()
+            let all = all.filter(|(_, capacity)| capacity.accepts(queue, job_type));
+            Takers::new(all.map(|(index, _)| index).collect(), free)
         });
-        Rc::clone(takers)
+        (takers, free)
     }
 
     /// The one with the most room among those that take it and of which `fits` is true.
@@ -53,10 +96,8 @@ impl<'a> Rooms<'a> {
         job_type: &JobType,
         fits: impl Fn(usize) -> bool,
     ) -> Option<usize> {
-        let takers = self.takers(queue, job_type);
-        let with_room =
-            takers.iter().copied().filter(|index| self.free[*index] > 0 && fits(*index));
-        with_room.max_by_key(|index| (self.free[*index], usize::MAX - index))
+        let (takers, free) = self.takers(queue, job_type);
+        takers.roomiest(free, fits)
     }
 
     /// Gives a job to the roomiest that takes it.
@@ -83,7 +124,7 @@ impl<'a> Rooms<'a> {
         if let Some(index) = self.roomiest(&job.queue, &job.job_type, fits) {
             return Ok(index);
         }
-        let takers = self.takers(&job.queue, &job.job_type);
+        let takers = Rc::clone(&self.takers(&job.queue, &job.job_type).0.all);
         if takers.is_empty() {
             let (queue, job_type) = (job.queue.clone(), job.job_type.clone());
             return Err(Hold::NoWorker { queue, job_type });

@@ -123,6 +123,15 @@ proptest! {
         }
         let keys: Vec<_> = picked.iter().map(|(job, _)| jobs[*job].ready_key).collect();
         prop_assert!(keys.is_sorted());
+        let mut free: Vec<_> = capacities.iter().map(|capacity| capacity.free).collect();
+        for (job, worker) in &picked {
+            let job = &jobs[*job];
+            let takers = (0..free.len())
+                .filter(|at| capacities[*at].accepts(&job.queue, &job.job_type));
+            let roomiest = takers.max_by_key(|at| (free[*at], usize::MAX - at));
+            prop_assert_eq!(Some(*worker), roomiest);
+            free[*worker] -= 1;
+        }
         // Who stays behind finds no room left with anybody who would take it.
         for (job, _) in jobs.iter().zip(&gone).filter(|(_, gone)| !**gone) {
             for (used, capacity) in used.iter().zip(&capacities) {

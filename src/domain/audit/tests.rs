@@ -32,6 +32,7 @@ const NOT_AUDITED: &[&str] = &[
     "ListJobLogs",
     "ListJobAttempts",
     "ExplainJob",
+    "GetDefaults",
     "GetStats",
     "GetSummary",
     "GetJobType",

@@ -4,6 +4,9 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::job::Trigger;
+use crate::domain::machine::{self, Applied, Birth, Command, Now, ReleaseReason};
+use crate::domain::{JobError, JobSpec, JobStatus, JobType, QueueName, SessionId, WorkerName};
 
 fn job(number: u128) -> JobId {
     JobId(Uuid::from_u128(number))
@@ -179,4 +182,66 @@ fn a_probe_that_ended_unheard_makes_way_once_it_was_its_time() {
         assert_eq!(state.overdue_probe(at(9_999)), None);
         assert_eq!(state.after_lost_probe(job(7), at(9_999)), None);
     }
+}
+
+/// A job with so many attempts, in the hands of a worker.
+fn running(max_attempts: u32) -> (JobSpec, JobStatus) {
+    let mut spec = JobSpec::new(JobType::new("sync").unwrap(), QueueName::default());
+    spec.retry_policy.max_attempts = max_attempts;
+    let birth =
+        Birth { created_by: String::new(), trigger: Trigger::Api, category: None, skipped: None };
+    let status = machine::create(&spec, birth, at(0));
+    let session = SessionId(Uuid::from_u128(1));
+    let start = Command::Start { session, worker_id: WorkerName::new("w").unwrap() };
+    let status = after_command(&spec, &status, start);
+    (spec, status)
+}
+
+fn after_command(spec: &JobSpec, status: &JobStatus, command: Command) -> JobStatus {
+    match machine::apply(spec, status, command, Now::at(at(1))) {
+        Ok(Applied::Changed(transition)) => transition.status,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_ends_a_run_is_reported_by_what_became_of_the_job() {
+    let session = SessionId(Uuid::from_u128(1));
+    let fail = || Command::Fail {
+        lease_epoch: 1,
+        error: JobError::server("BOOM", String::new()),
+        retry_delay: None,
+        progress: None,
+        usage: None,
+    };
+    let succeed = Command::Succeed { lease_epoch: 1, result: None, progress: None, usage: None };
+    let release = Command::Release {
+        lease_epoch: 1,
+        delay: Duration::ZERO,
+        reason: ReleaseReason::Worker { reason: String::new() },
+    };
+    let cancel = Command::Cancel {
+        reason: String::new(),
+        requested_by: String::new(),
+        grace: Duration::ZERO,
+    };
+    let lose = Command::LoseLease { lease_epoch: 1, session };
+    for (max_attempts, command, want) in [
+        (3, succeed, CircuitReport::Succeeded),
+        (3, fail(), CircuitReport::AttemptFailed),
+        (1, fail(), CircuitReport::Failed),
+        (3, release, CircuitReport::Other),
+        (3, cancel, CircuitReport::Other),
+        (3, lose.clone(), CircuitReport::AttemptFailed),
+        (1, lose, CircuitReport::Failed),
+    ] {
+        let (spec, before) = running(max_attempts);
+        let after = after_command(&spec, &before, command.clone());
+        assert_eq!(CircuitReport::of(&before, &after), Some(want), "{command:?}");
+        assert_eq!(CircuitReport::of(&after, &after), None, "{command:?}");
+    }
+    let (spec, before) = running(1);
+    let adopter = SessionId(Uuid::from_u128(2));
+    let adopt = Command::Adopt { lease_epoch: 1, session: adopter };
+    assert_eq!(CircuitReport::of(&before, &after_command(&spec, &before, adopt)), None);
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::job::Job;
 use crate::domain::machine::Effect;
-use crate::domain::status::{CancelCause, CancelRequest, JobStatus, SkipReason, State};
+use crate::domain::status::{CancelCause, JobStatus, SkipReason, State};
 
 use super::facts::{Facts, StuckAction};
 use super::{Event, EventName};
@@ -63,12 +63,13 @@ fn ended(status: &JobStatus) -> Option<Facts> {
     })
 }
 
-/// A running job that a rule asked to stop just now.
+/// A running job that a rule asked to stop just now, or noted something of.
 fn asked(before: &JobStatus, after: &JobStatus, effects: &[Effect]) -> Option<Facts> {
     let cause = |status: &JobStatus| status.cancel_request.as_ref().map(|request| request.cause);
-    let request = after.cancel_request.as_ref().filter(|_| cause(before) != cause(after))?;
+    let request = after.cancel_request.as_ref().filter(|_| cause(before) != cause(after));
+    let Some(request) = request else { return noted(after, effects) };
     match request.cause {
-        CancelCause::Stuck => stuck(after, request, effects),
+        CancelCause::Stuck => stuck(after, StuckAction::Stop, effects),
         CancelCause::ResourceLimit => Some(Facts::ResourceLimit {
             reason: request.reason.clone(),
             limits: after.effective.limits,
@@ -78,10 +79,28 @@ fn asked(before: &JobStatus, after: &JobStatus, effects: &[Effect]) -> Option<Fa
     }
 }
 
-fn stuck(after: &JobStatus, request: &CancelRequest, effects: &[Effect]) -> Option<Facts> {
+/// What a watchdog found, and lets run on.
+fn noted(after: &JobStatus, effects: &[Effect]) -> Option<Facts> {
+    let slow = effects.iter().find_map(|effect| match effect {
+        Effect::FoundSlow { slow } => Some(Facts::of_slow(*slow, after.lease_epoch)),
+        Effect::FoundStuck { .. }
+        | Effect::Started { .. }
+        | Effect::Ready { .. }
+        | Effect::AskToStop { .. }
+        | Effect::Revoked { .. }
+        | Effect::Closed { .. }
+        | Effect::RetryScheduled { .. }
+        | Effect::LeaseLost
+        | Effect::Ended { .. } => None,
+    });
+    slow.or_else(|| stuck(after, StuckAction::Notify, effects))
+}
+
+fn stuck(after: &JobStatus, action: StuckAction, effects: &[Effect]) -> Option<Facts> {
     let since = effects.iter().find_map(|effect| match effect {
-        Effect::FoundStuck { since } => Some(*since),
-        Effect::Started { .. }
+        Effect::FoundStuck { since, .. } => Some(*since),
+        Effect::FoundSlow { .. }
+        | Effect::Started { .. }
         | Effect::Ready { .. }
         | Effect::AskToStop { .. }
         | Effect::Revoked { .. }
@@ -91,9 +110,9 @@ fn stuck(after: &JobStatus, request: &CancelRequest, effects: &[Effect]) -> Opti
         | Effect::Ended { .. } => None,
     })?;
     Some(Facts::JobStuck {
-        minutes: request.time.since(since).as_secs() / 60,
+        minutes: after.update_time.since(since).as_secs() / 60,
         since,
         lease_epoch: after.lease_epoch,
-        action: StuckAction::Stop,
+        action,
     })
 }

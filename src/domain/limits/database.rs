@@ -33,3 +33,6 @@ pub const DATABASE_COLLISIONS_MAX: usize = 5;
 pub const DATABASE_NEWS_INTERVAL: Duration = Duration::from_millis(20);
 /// How long a connection that listens may hear nothing before it is asked whether it is still there.
 pub const DATABASE_NEWS_SILENCE: Duration = Duration::from_secs(10);
+/// How many of a line's front are looked at for the one that has waited longest: a tenth of a millisecond's
+/// walk, for there may be a thousand lines.
+pub const OLDEST_LOOK_MAX: usize = 100;

@@ -26,6 +26,21 @@ pub const USAGE_SUSTAIN_DEFAULT: Duration = Duration::from_secs(30);
 /// Longest such time.
 pub const USAGE_SUSTAIN_MAX: Duration = Duration::from_secs(3600);
 
+/// How exactly lines of a log are known as activity after a crash of the server, or by another one: they
+/// are written down no more often. Reports of progress are known to a flush.
+pub const ACTIVITY_EXACT: Duration = Duration::from_secs(1);
+/// Pause between two looks for runs that take unusually long, and at what is usual.
+pub const SLOW_PERIOD: Duration = Duration::from_secs(30);
+/// Jobs that a sweep acts on at a time: commits of others do not wait long for them.
+pub const SWEEP_AT_ONCE: usize = 100;
+
+/// Time between the end of a worker's grace and the moment its jobs are taken back: what it says at the end
+/// of it has to arrive.
+pub const DRAIN_MARGIN: Duration = Duration::from_secs(2);
+/// How long it is known that a worker was to leave after it is gone: should it have been cut off only, it
+/// gets no jobs when it is back.
+pub const DRAIN_KEPT: Duration = Duration::from_secs(24 * 3600);
+
 /// Runs that a type must have on record before one is called slow: with fewer, the 95th percentile is
 /// the longest of them.
 pub const SLOW_RUNS_MIN: u64 = 20;

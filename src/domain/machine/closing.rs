@@ -221,6 +221,9 @@ impl Closing<'_> {
             ReleaseReason::NotHeld { .. } => {
                 self.tell(applied, "its worker does not have it", None);
             }
+            ReleaseReason::Drained { .. } => {
+                self.tell(applied, "its worker was to leave and its grace is over", None);
+            }
         }
     }
 

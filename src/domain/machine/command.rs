@@ -47,6 +47,12 @@ pub enum ReleaseReason {
         /// The session.
         session: SessionId,
     },
+    /// The worker behind this session was to leave, and its grace is over; if it is leased to another
+    /// one by now, nothing happens.
+    Drained {
+        /// The session.
+        session: SessionId,
+    },
 }
 
 /// A command to one job.
@@ -159,6 +165,25 @@ pub enum Command {
         /// Time to stop.
         grace: Duration,
     },
+    /// The running attempt was found stuck, and is to run on: it is noted, and told of, once. What
+    /// happened since it was found spares it.
+    NoteStuck {
+        /// The lease it was found under.
+        lease_epoch: i64,
+        /// The revision it was found at.
+        revision: i64,
+        /// Its last activity, or its start.
+        since: Timestamp,
+        /// Whether activity after `since` spares it.
+        spare_active: bool,
+    },
+    /// The running attempt takes unusually long: it is noted, and told of, once.
+    NoteSlow {
+        /// The lease it was found under.
+        lease_epoch: i64,
+        /// What 95 of 100 runs of its type take at most.
+        p95: Duration,
+    },
     /// It has waited for too long, somebody who sweeps says.
     Expire {
         /// The revision it was found at; what changed since spares it.
@@ -197,6 +222,8 @@ pub enum CommandKind {
     Cancel,
     RequestStop,
     StopStuck,
+    NoteStuck,
+    NoteSlow,
     Expire,
     MeetDeadline,
     Skip,
@@ -205,7 +232,7 @@ pub enum CommandKind {
 
 impl CommandKind {
     /// Every command.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Start,
         Self::Adopt,
         Self::Succeed,
@@ -217,6 +244,8 @@ impl CommandKind {
         Self::Cancel,
         Self::RequestStop,
         Self::StopStuck,
+        Self::NoteStuck,
+        Self::NoteSlow,
         Self::Expire,
         Self::MeetDeadline,
         Self::Skip,
@@ -238,6 +267,8 @@ impl CommandKind {
             Self::Cancel => "cancel",
             Self::RequestStop => "request stop",
             Self::StopStuck => "stop stuck",
+            Self::NoteStuck => "note stuck",
+            Self::NoteSlow => "note slow",
             Self::Expire => "expire",
             Self::MeetDeadline => "meet deadline",
             Self::Skip => "skip",
@@ -262,6 +293,8 @@ impl Command {
             Self::Cancel { .. } => CommandKind::Cancel,
             Self::RequestStop { .. } => CommandKind::RequestStop,
             Self::StopStuck { .. } => CommandKind::StopStuck,
+            Self::NoteStuck { .. } => CommandKind::NoteStuck,
+            Self::NoteSlow { .. } => CommandKind::NoteSlow,
             Self::Expire { .. } => CommandKind::Expire,
             Self::MeetDeadline => CommandKind::MeetDeadline,
             Self::Skip { .. } => CommandKind::Skip,
@@ -281,7 +314,9 @@ impl Command {
             | Self::Release { lease_epoch, .. }
             | Self::LoseLease { lease_epoch, .. }
             | Self::RequestStop { lease_epoch, .. }
-            | Self::StopStuck { lease_epoch, .. } => Some(*lease_epoch),
+            | Self::StopStuck { lease_epoch, .. }
+            | Self::NoteStuck { lease_epoch, .. }
+            | Self::NoteSlow { lease_epoch, .. } => Some(*lease_epoch),
             Self::Start { .. }
             | Self::Cancel { .. }
             | Self::Expire { .. }
@@ -307,6 +342,8 @@ impl Command {
             | Self::Cancel { .. }
             | Self::RequestStop { .. }
             | Self::StopStuck { .. }
+            | Self::NoteStuck { .. }
+            | Self::NoteSlow { .. }
             | Self::Expire { .. }
             | Self::MeetDeadline
             | Self::Skip { .. }
@@ -321,7 +358,9 @@ impl ReleaseReason {
     pub const fn session(&self) -> Option<SessionId> {
         match self {
             Self::Worker { .. } => None,
-            Self::Undelivered { session } | Self::NotHeld { session } => Some(*session),
+            Self::Undelivered { session }
+            | Self::NotHeld { session }
+            | Self::Drained { session } => Some(*session),
         }
     }
 }

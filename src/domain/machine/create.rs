@@ -6,7 +6,7 @@ use crate::domain::admission;
 use crate::domain::ids::Category;
 use crate::domain::job::{JobSpec, Trigger};
 use crate::domain::progress::Progress;
-use crate::domain::status::{Effective, JobStatus, SkipReason, State};
+use crate::domain::status::{Attention, Effective, JobStatus, SkipReason, State};
 use crate::domain::time::Timestamp;
 
 /// What is known of a job at its birth besides its spec.
@@ -57,6 +57,7 @@ pub fn create(spec: &JobSpec, birth: Birth, now: Timestamp) -> JobStatus {
         cancel_request: None,
         result: None,
         error: None,
+        attention: Attention::default(),
         skip_until: None,
         quota_draws: BTreeMap::new(),
     }

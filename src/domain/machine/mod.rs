@@ -12,6 +12,7 @@ mod command;
 mod create;
 mod pending;
 mod running;
+mod stuck;
 pub mod table;
 mod terminal;
 mod transition;

@@ -4,7 +4,7 @@ use crate::domain::admission;
 use crate::domain::job::JobSpec;
 use crate::domain::progress::Progress;
 use crate::domain::status::{
-    CancelCause, CancelRequest, Execution, JobError, JobStatus, State, StateKind,
+    Attention, CancelCause, CancelRequest, Execution, JobError, JobStatus, State, StateKind,
 };
 
 use super::command::{Command, Now};
@@ -49,6 +49,10 @@ pub(super) fn apply(
             });
             next.progress = Progress::default();
             next.quota_draws.clear();
+            next.attention = Attention {
+                look_time: spec.stuck_after.map(|after| now.time.plus(after)),
+                ..Attention::default()
+            };
             next.resource_usage = None;
             next.error = None;
             next.result = None;
@@ -109,7 +113,9 @@ pub(super) fn apply(
         | Command::Release { .. }
         | Command::LoseLease { .. }
         | Command::RequestStop { .. }
-        | Command::StopStuck { .. } => {
+        | Command::StopStuck { .. }
+        | Command::NoteStuck { .. }
+        | Command::NoteSlow { .. } => {
             Err(Refusal::IllegalTransition { state: StateKind::Pending, command: kind })
         }
     }

@@ -13,6 +13,7 @@ use crate::domain::time::Timestamp;
 
 use super::closing::{Closing, changed, transition};
 use super::command::{Command, Now};
+use super::stuck::{self, Found};
 use super::transition::{Applied, Effect, Refusal};
 
 pub(super) fn apply(
@@ -101,18 +102,15 @@ pub(super) fn apply(
         Command::StopStuck {
             revision, since, spare_active, reason, requested_by, grace, ..
         } => {
-            let moved = spare_active && status.progress.activity_time > Some(since);
-            // Whatever happened since it was found: it does not stand as it was found.
-            if moved || revision != status.revision || status.cancel_request.is_some() {
-                return Ok(Applied::Unchanged);
-            }
+            let found = Found { revision, since, spare_active };
             let (cause, time) = (CancelCause::Stuck, now.time);
             let request = CancelRequest { cause, time, reason, requested_by, grace };
-            let mut next = changed(status, now);
-            next.cancel_request = Some(request.clone());
-            let ask = Effect::AskToStop { session, request };
-            Ok(transition(next, vec![Effect::FoundStuck { since }, ask]))
+            Ok(stuck::stop(&closing, &found, request))
         }
+        Command::NoteStuck { revision, since, spare_active, .. } => {
+            Ok(stuck::note(&closing, &Found { revision, since, spare_active }))
+        }
+        Command::NoteSlow { p95, .. } => Ok(stuck::note_slow(&closing, p95)),
         Command::MeetDeadline => Ok(meet_deadline(&closing, timeout_time)),
         Command::Start { .. }
         | Command::Expire { .. }
@@ -179,7 +177,7 @@ fn meet_deadline(closing: &Closing<'_>, timeout_time: Option<Timestamp>) -> Appl
                     grace: CANCEL_GRACE_DEFAULT,
                 })
             }
-            Some(_) | None => Applied::Unchanged,
+            Some(_) | None => stuck::look(closing),
         },
     }
 }

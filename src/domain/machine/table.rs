@@ -103,9 +103,23 @@ pub const RULES: &[Rule] = &[
     ),
     rule(
         Running,
+        C::NoteStuck,
+        &[Running],
+        "noted and told of, once in an attempt; nothing if it was asked to stop, or changed or showed \
+         activity since it was found",
+    ),
+    rule(
+        Running,
+        C::NoteSlow,
+        &[Running],
+        "noted and told of, once in an attempt; nothing if it was asked to stop",
+    ),
+    rule(
+        Running,
         C::MeetDeadline,
         &[Running, Pending, Failed, Cancelled],
-        "timeout: asked to stop; grace over: CANCELLED for a caller or an overlap, else a failure of \
+        "timeout: asked to stop; no activity for `stuck_after`: asked to stop with cause STUCK, or noted, as \
+         its `on_stuck` has it; grace over: CANCELLED for a caller or an overlap, else a failure of \
          the cause's code",
     ),
     rule(Succeeded, C::Retry, &[Pending], "only with `force`"),

@@ -32,6 +32,8 @@ pub(super) fn apply(status: &JobStatus, command: &Command, now: Now) -> Result<A
         | Command::Cancel { .. }
         | Command::RequestStop { .. }
         | Command::StopStuck { .. }
+        | Command::NoteStuck { .. }
+        | Command::NoteSlow { .. }
         | Command::Expire { .. }
         | Command::Skip { .. } => Err(refusal),
     }

@@ -8,6 +8,7 @@ use crate::domain::quota::QuotaDraw;
 use crate::domain::status::JobStatus;
 use crate::domain::status::{Attempt, CancelRequest, StateKind};
 use crate::domain::time::Timestamp;
+use crate::domain::typical::Slow;
 
 use super::command::CommandKind;
 
@@ -80,6 +81,14 @@ pub enum Effect {
     FoundStuck {
         /// Its last activity, or its start.
         since: Timestamp,
+        /// Whether activity after `since` would have spared it: then it must not have shown any until
+        /// this is committed.
+        spare_active: bool,
+    },
+    /// It was found to take unusually long.
+    FoundSlow {
+        /// How long, and what is usual.
+        slow: Slow,
     },
     /// The session lost it: its worker is to stop at once and report nothing more.
     Revoked {
@@ -107,6 +116,26 @@ pub enum Effect {
         /// How.
         state: StateKind,
     },
+}
+
+impl Effect {
+    /// The moment after which its job must not have shown activity when this is committed.
+    #[must_use]
+    pub const fn quiet_since(&self) -> Option<Timestamp> {
+        match self {
+            Self::FoundStuck { since, spare_active: true } => Some(*since),
+            Self::FoundStuck { spare_active: false, .. }
+            | Self::FoundSlow { .. }
+            | Self::Started { .. }
+            | Self::Ready { .. }
+            | Self::AskToStop { .. }
+            | Self::Revoked { .. }
+            | Self::Closed { .. }
+            | Self::RetryScheduled { .. }
+            | Self::LeaseLost
+            | Self::Ended { .. } => None,
+        }
+    }
 }
 
 /// Why a command is not allowed now.

@@ -224,7 +224,7 @@ fn nothing_remains_when_all_is_done_however_soon_and_however_long_ago() {
 
 #[test]
 fn a_rate_of_another_shape_is_read_as_one_without_samples() {
-    let old = r#"{"per_second": 5.0, "sampled_completed": 7, "sampled_at": 9, "warm": true}"#;
+    let old = r#"{"per_second": 5.0, "c": 7, "a": 9, "warm": true}"#;
     let rate: Rate = serde_json::from_str(old).expect("readable");
     assert_eq!(rate, Rate::starting(Timestamp::from_micros(9), 7));
 }

@@ -48,16 +48,19 @@ impl CancelCause {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CancelRequest {
     /// Why.
+    #[serde(rename = "c")]
     pub cause: CancelCause,
     /// Since when.
+    #[serde(rename = "t")]
     pub time: Timestamp,
     /// In the asker's words.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "r", default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
     /// Who asked; empty for the server itself.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "b", default, skip_serializing_if = "String::is_empty")]
     pub requested_by: String,
     /// Time to stop, from `time` on.
+    #[serde(rename = "g")]
     pub grace: Duration,
 }
 

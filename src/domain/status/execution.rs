@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::WorkerName;
 use crate::domain::progress::{Progress, ResourceUsage};
 use crate::domain::time::Timestamp;
+use crate::domain::written::is_default;
 
 /// Who says that an attempt failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,19 +21,22 @@ pub enum ErrorOrigin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobError {
     /// Who says so.
+    #[serde(rename = "o")]
     pub origin: ErrorOrigin,
     /// A short stable code, may be empty from a worker.
+    #[serde(rename = "c")]
     pub code: String,
     /// For people.
+    #[serde(rename = "m")]
     pub message: String,
     /// An encoded `google.protobuf.Struct`, opaque here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Bytes>,
     /// As the worker's language prints it.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(rename = "s", default, skip_serializing_if = "String::is_empty")]
     pub stack_trace: String,
     /// Trying again would not help.
-    #[serde(default)]
+    #[serde(rename = "n", default, skip_serializing_if = "is_default")]
     pub non_retryable: bool,
 }
 
@@ -55,16 +59,22 @@ impl JobError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Outcome {
     /// The work is done.
+    #[serde(rename = "S")]
     Succeeded,
     /// It failed.
+    #[serde(rename = "F")]
     Failed,
     /// It stopped because it was asked to.
+    #[serde(rename = "C")]
     Cancelled,
     /// It was given back.
+    #[serde(rename = "R")]
     Released,
     /// Its worker was not heard of any more.
+    #[serde(rename = "L")]
     LeaseLost,
     /// It ran for too long.
+    #[serde(rename = "T")]
     TimedOut,
 }
 
@@ -72,12 +82,16 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Report {
     /// Done.
+    #[serde(rename = "S")]
     Succeeded,
     /// Failed.
+    #[serde(rename = "F")]
     Failed,
     /// Stopped as asked.
+    #[serde(rename = "C")]
     Cancelled,
     /// Given back.
+    #[serde(rename = "R")]
     Released,
 }
 
@@ -85,16 +99,22 @@ pub enum Report {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Execution {
     /// The attempt's number.
+    #[serde(rename = "n")]
     pub number: u32,
     /// The worker that had it.
+    #[serde(rename = "w")]
     pub worker_id: WorkerName,
     /// When it became ready to run.
+    #[serde(rename = "r")]
     pub ready_time: Timestamp,
     /// When it was handed out.
+    #[serde(rename = "s")]
     pub start_time: Timestamp,
     /// When and how it ended.
+    #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub end: Option<(Timestamp, Outcome)>,
     /// What its worker said at the end.
+    #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,
     /// The label's value that its type capped it by when it started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,17 +125,19 @@ pub struct Execution {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Its lease epoch.
+    #[serde(rename = "l")]
     pub lease_epoch: i64,
     /// When, where and how it went.
+    #[serde(rename = "x")]
     pub execution: Execution,
     /// What went wrong.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
     /// How far it came.
-    #[serde(default)]
+    #[serde(rename = "p", default, skip_serializing_if = "is_default")]
     pub progress: Progress,
     /// What it used.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub resource_usage: Option<ResourceUsage>,
 }
 

@@ -1,9 +1,10 @@
 //! How a job stands. Data that only one state has lives in that state.
 //!
 //! Owns: the states ([`State`]) and the whole status ([`JobStatus`]); the wish that a job stop
-//! (`cancel`) and what became of its executions (`execution`).
+//! (`cancel`), what became of its executions (`execution`) and what watchdogs noted (`attention`).
 //! Does not own: which state follows which (`machine`).
 
+mod attention;
 mod cancel;
 mod execution;
 
@@ -18,7 +19,9 @@ use super::job::{Priority, ResourceLimits, Trigger};
 use super::progress::{Progress, ResourceUsage};
 use super::quota::QuotaDraw;
 use super::time::Timestamp;
+use super::written::is_default;
 
+pub use attention::Attention;
 pub use cancel::{CancelCause, CancelRequest};
 pub use execution::{Attempt, ErrorOrigin, Execution, JobError, Outcome, Report};
 
@@ -26,26 +29,36 @@ pub use execution::{Attempt, ErrorOrigin, Execution, JobError, Outcome, Report};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     /// Waits: for its time, for its next attempt, or for a worker.
+    #[serde(rename = "P")]
     Pending {
         /// Its place in line: the moment it became ready less the boost of its priority.
+        #[serde(rename = "k")]
         ready_key: Timestamp,
     },
     /// A worker has it.
+    #[serde(rename = "R")]
     Running {
         /// The attach it is leased to.
+        #[serde(rename = "s")]
         session: SessionId,
         /// When its attempt has run for too long.
+        #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
         timeout_time: Option<Timestamp>,
     },
     /// Done.
+    #[serde(rename = "S")]
     Succeeded,
     /// Failed for good.
+    #[serde(rename = "F")]
     Failed,
     /// Stopped because somebody asked.
+    #[serde(rename = "C")]
     Cancelled,
     /// Never ran because a policy refused it.
+    #[serde(rename = "K")]
     Skipped {
         /// Which one.
+        #[serde(rename = "r")]
         reason: SkipReason,
     },
 }
@@ -164,76 +177,94 @@ impl From<SkipReason> for Skip {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Effective {
     /// Where it waits.
+    #[serde(rename = "q")]
     pub queue: QueueName,
     /// How it stands in line.
+    #[serde(rename = "p", default, skip_serializing_if = "is_default")]
     pub priority: Priority,
     /// What it may use.
+    #[serde(rename = "m", default, skip_serializing_if = "is_default")]
     pub limits: ResourceLimits,
     /// The worker it failed on and keeps away from, for a while.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub avoid_worker: Option<WorkerName>,
 }
 
-/// How a job stands.
+/// How a job stands. It is stored anew with each change, so its fields have short names there, and what
+/// is at its default is left out. What never changes of it is stored beside the spec.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobStatus {
     /// Where it is in its life.
+    #[serde(rename = "s")]
     pub state: State,
     /// Durable changes so far: the create is 1.
+    #[serde(rename = "r")]
     pub revision: i64,
     /// The attempt's number; 0 before the first start.
+    #[serde(rename = "a", default, skip_serializing_if = "is_default")]
     pub attempt: u32,
     /// Attempts in all.
+    #[serde(rename = "m")]
     pub max_attempts: u32,
     /// Times it was handed out.
+    #[serde(rename = "l", default, skip_serializing_if = "is_default")]
     pub lease_epoch: i64,
     /// Releases since it last came to an outcome.
-    #[serde(default)]
+    #[serde(rename = "rl", default, skip_serializing_if = "is_default")]
     pub releases: u32,
     /// Leases lost so far: the first one costs no back-off.
-    #[serde(default)]
+    #[serde(rename = "ll", default, skip_serializing_if = "is_default")]
     pub leases_lost: u32,
     /// Its type's category at the create.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub category: Option<Category>,
     /// The caller that made it.
+    #[serde(skip)]
     pub created_by: String,
     /// What made it.
+    #[serde(skip)]
     pub trigger: Trigger,
     /// What a retry rule may have changed.
+    #[serde(rename = "e")]
     pub effective: Effective,
     /// How far it is.
-    #[serde(default)]
+    #[serde(rename = "p", default, skip_serializing_if = "is_default")]
     pub progress: Progress,
     /// What it uses.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub resource_usage: Option<ResourceUsage>,
     /// Its last execution.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<Execution>,
     /// When it was made.
+    #[serde(skip)]
     pub create_time: Timestamp,
     /// When it may run, or could at the earliest.
+    #[serde(rename = "d")]
     pub schedule_time: Timestamp,
     /// When it came to its end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "z", default, skip_serializing_if = "Option::is_none")]
     pub end_time: Option<Timestamp>,
     /// When it last changed.
+    #[serde(rename = "w")]
     pub update_time: Timestamp,
     /// The wish that it stop; kept once it is over.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "k", default, skip_serializing_if = "Option::is_none")]
     pub cancel_request: Option<CancelRequest>,
     /// What came of it: an encoded `google.protobuf.Struct`, opaque here, kept beside the rest.
     #[serde(skip)]
     pub result: Option<Bytes>,
     /// What went wrong in the last attempt.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub error: Option<JobError>,
+    /// What the watchdogs have noted of its last execution.
+    #[serde(default, skip_serializing_if = "Attention::is_none")]
+    pub attention: Attention,
     /// When the policy that refused it lets one be tried again, as far as was known then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip_until: Option<Timestamp>,
     /// What its last execution draws from outside quotas.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(rename = "q", default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quota_draws: BTreeMap<QuotaName, QuotaDraw>,
 }
 
@@ -245,14 +276,15 @@ impl JobStatus {
     }
 
     /// The next moment at which the clock alone changes something: a waiting job's `expire_time`
-    /// before its first start, a running job's timeout, or the end of its grace.
+    /// before its first start, a running job's timeout, the moment to look whether it is stuck, or the
+    /// end of its grace.
     #[must_use]
     pub fn deadline(&self, expire_time: Option<Timestamp>) -> Option<Timestamp> {
         match self.state {
             State::Pending { .. } => expire_time.filter(|time| self.may_expire(*time)),
             State::Running { timeout_time, .. } => match &self.cancel_request {
                 Some(request) => Some(request.end_time()),
-                None => timeout_time,
+                None => timeout_time.into_iter().chain(self.attention.look_time).min(),
             },
             State::Succeeded | State::Failed | State::Cancelled | State::Skipped { .. } => None,
         }

@@ -61,23 +61,3 @@ fn a_wait_counts_from_the_moment_it_was_ready() {
     (status.execution, status.end_time) = (None, Some(at(104)));
     assert_eq!(status.wait_duration(at(999)), Duration::from_secs(4));
 }
-
-#[test]
-fn a_status_is_the_same_after_a_way_through_the_store() {
-    let mut status = pending();
-    status.state = State::Running { session: SessionId(uuid::Uuid::nil()), timeout_time: None };
-    status.execution = Some(execution(None));
-    status.error = Some(JobError {
-        details: Some(Bytes::from_static(b"\x0a\x00\xff")),
-        ..JobError::server("TIMEOUT", "too long".to_owned())
-    });
-    status.cancel_request = Some(CancelRequest {
-        cause: CancelCause::Stuck,
-        time: at(3),
-        reason: String::new(),
-        requested_by: String::new(),
-        grace: Duration::from_millis(1_500),
-    });
-    let stored = rmp_serde::to_vec_named(&status).unwrap();
-    assert_eq!(rmp_serde::from_slice::<JobStatus>(&stored).unwrap(), status);
-}

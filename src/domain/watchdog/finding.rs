@@ -6,8 +6,7 @@ use crate::domain::ids::JobId;
 use crate::domain::job::{Job, OnStuck};
 use crate::domain::limits::CANCEL_GRACE_DEFAULT;
 use crate::domain::machine::{Applied, Command, Now, apply};
-use crate::domain::status::State;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, roughly};
 
 use super::sweep::Basis;
 
@@ -71,8 +70,8 @@ impl Finding {
             verdict,
             forecast: Forecast::RunsOn,
         };
-        if let Some(stop) = found.command("") {
-            found.forecast = forecast(job, stop, now);
+        if verdict == Verdict::Stop {
+            found.forecast = forecast(job, found.command("", ""), now);
         }
         found
     }
@@ -103,45 +102,36 @@ impl Finding {
         self.basis == Some(Basis::Progress)
     }
 
-    /// Whether `job` still stands as it was found: what has to be repeated where it is acted on.
-    #[must_use]
-    pub fn still_holds(&self, job: &Job) -> bool {
-        let status = &job.status;
-        let same = status.revision == self.revision && status.lease_epoch == self.lease_epoch;
-        let moved = self.spare_active() && status.progress.activity_time > Some(self.since);
-        let asked =
-            matches!(status.state, State::Running { .. }) && status.cancel_request.is_some();
-        same && !moved && !asked
-    }
-
     /// For people.
     #[must_use]
     pub fn reason(&self) -> String {
-        let minutes = self.minutes();
+        let idle = roughly(self.idle);
         match self.basis {
-            Some(Basis::Progress) => format!("showed no activity for {minutes} min"),
-            Some(Basis::Start) => format!("has run for {minutes} min"),
-            None => format!("has waited for {minutes} min"),
+            Some(Basis::Progress) => format!("showed no activity for {idle}"),
+            Some(Basis::Start) => format!("has run for {idle}"),
+            None => format!("has waited for {idle}"),
         }
     }
 
-    /// The command that does it, if more than an event is wanted.
+    /// The command that does it: in the words of whoever asked for the sweep, if there are any.
     #[must_use]
-    pub fn command(&self, requested_by: &str) -> Option<Command> {
+    pub fn command(&self, requested_by: &str, why: &str) -> Command {
+        let reason =
+            if why.is_empty() { self.reason() } else { format!("{}: {why}", self.reason()) };
+        let (lease_epoch, revision) = (self.lease_epoch, self.revision);
+        let (since, spare_active) = (self.since, self.spare_active());
         match self.verdict {
-            Verdict::Notify => None,
-            Verdict::Expire => {
-                Some(Command::Expire { revision: self.revision, reason: self.reason() })
-            }
-            Verdict::Stop => Some(Command::StopStuck {
-                lease_epoch: self.lease_epoch,
-                revision: self.revision,
-                since: self.since,
-                spare_active: self.spare_active(),
-                reason: self.reason(),
+            Verdict::Notify => Command::NoteStuck { lease_epoch, revision, since, spare_active },
+            Verdict::Expire => Command::Expire { revision, reason },
+            Verdict::Stop => Command::StopStuck {
+                lease_epoch,
+                revision,
+                since,
+                spare_active,
+                reason,
                 requested_by: requested_by.to_owned(),
                 grace: CANCEL_GRACE_DEFAULT,
-            }),
+            },
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::ids::JobType;
-use crate::domain::job::Job;
+use crate::domain::job::{Job, OnStuck};
 use crate::domain::limits::{
     SWEEP_AFTER_MAX, SWEEP_AFTER_MIN, SWEEP_BY_HAND_MINUTES_DEFAULT, SWEEP_BY_HAND_MINUTES_MAX,
     SWEEP_BY_HAND_MINUTES_MIN, SWEEP_PERIOD_DEFAULT,
@@ -63,7 +63,8 @@ impl SweepPolicy {
     }
 }
 
-/// The standing watch: each job's own bound, and the configuration's for those without.
+/// The standing watch by what the configuration says of jobs without bounds of their own. A job's own
+/// `stuck_after` is kept to the moment, by its deadline (`machine`).
 #[derive(Debug, Clone, Copy)]
 pub struct Watch<'a> {
     policy: &'a SweepPolicy,
@@ -74,20 +75,6 @@ impl<'a> Watch<'a> {
     #[must_use]
     pub const fn new(policy: &'a SweepPolicy) -> Self {
         Self { policy }
-    }
-
-    /// When `job`, as it stands, will be stuck by its own `stuck_after`: the moment to look again.
-    #[must_use]
-    pub fn stuck_at(job: &Job) -> Option<Timestamp> {
-        let quiet = quiet_since(job)?;
-        job.spec.stuck_after.map(|after| quiet.plus(after))
-    }
-
-    /// Whether `job` is stuck by its own `stuck_after`, which is kept to the moment.
-    #[must_use]
-    pub fn look(job: &Job, now: Timestamp) -> Option<Finding> {
-        Self::stuck_at(job).filter(|at| *at <= now)?;
-        Some(Finding::running(job, Basis::Progress, quiet_since(job)?, now))
     }
 
     /// Whether `job` is stuck by what the configuration says of jobs without a bound of their own.
@@ -158,10 +145,11 @@ impl Sweep {
     }
 }
 
-/// When a running job that nobody has asked to stop yet was started.
+/// When a running job was started that nobody has asked to stop, or told of as stuck, yet.
 fn start(job: &Job) -> Option<Timestamp> {
     let status = &job.status;
-    let runs = status.session().is_some() && status.cancel_request.is_none();
+    let told = status.attention.stuck_time.is_some() && job.spec.on_stuck == OnStuck::Notify;
+    let runs = status.session().is_some() && status.cancel_request.is_none() && !told;
     status.execution.as_ref().filter(|_| runs).map(|execution| execution.start_time)
 }
 

@@ -73,19 +73,16 @@ fn sweep(basis: Basis, minutes: u64) -> Sweep {
 }
 
 #[test]
-fn a_job_that_shows_nothing_for_its_stuck_after_is_found() {
-    let job = with(active(5), |spec| spec.stuck_after = Some(mins(20)));
-    assert_eq!(Watch::stuck_at(&job), Some(at(25)));
-    assert_eq!(Watch::look(&job, at(24)), None);
-    let found = Watch::look(&job, at(25)).unwrap();
-    assert_eq!((found.since, found.minutes()), (at(5), 20));
+fn a_job_that_shows_nothing_for_too_long_is_found() {
+    assert_eq!(sweep(Basis::Progress, 30).look(&active(5), at(34)), None);
+    let found = sweep(Basis::Progress, 30).look(&active(5), at(35)).unwrap();
+    assert_eq!((found.since, found.minutes()), (at(5), 30));
     assert_eq!((found.verdict, found.forecast), (Verdict::Stop, Forecast::Retried));
 }
 
 #[test]
 fn a_job_that_never_reported_is_found_by_its_start_alone() {
-    let job = with(silent(), |spec| spec.stuck_after = Some(mins(20)));
-    assert_eq!(Watch::look(&job, at(1_000)), None);
+    let job = silent();
     assert_eq!(sweep(Basis::Progress, 30).look(&job, at(1_000)), None);
     let found = sweep(Basis::Start, 30).look(&job, at(30)).unwrap();
     assert_eq!((found.since, found.spare_active()), (START, false));
@@ -133,10 +130,13 @@ fn a_bound_of_the_job_goes_before_the_configuration() {
 
 #[test]
 fn a_job_that_is_to_notify_runs_on() {
-    let job = with(active(5), |spec| spec.on_stuck = OnStuck::Notify);
+    let mut job = with(active(5), |spec| spec.on_stuck = OnStuck::Notify);
     let found = sweep(Basis::Progress, 30).look(&job, at(40)).unwrap();
     assert_eq!((found.verdict, found.forecast), (Verdict::Notify, Forecast::RunsOn));
-    assert_eq!(found.command("ann"), None);
+    run(&mut job, found.command("ann", ""), at(40));
+    assert_eq!((job.status.kind(), &job.status.cancel_request), (StateKind::Running, &None));
+    job.status.progress = job.status.progress.clone().active_at(at(50));
+    assert_eq!(sweep(Basis::Progress, 30).look(&job, at(99)), None, "it was told of already");
 }
 
 #[test]
@@ -145,10 +145,10 @@ fn what_is_found_is_stopped_by_the_normal_rule() {
     job.status.max_attempts = 1;
     let found = sweep(Basis::Start, 30).look(&job, at(40)).unwrap();
     assert_eq!(found.forecast, Forecast::Fails);
-    run(&mut job, found.command("ann").unwrap(), at(40));
+    run(&mut job, found.command("ann", "the host hangs"), at(40));
     let request = job.status.cancel_request.clone().unwrap();
     assert_eq!((request.cause, request.requested_by.as_str()), (CancelCause::Stuck, "ann"));
-    assert_eq!(request.reason, "has run for 40 min");
+    assert_eq!(request.reason, "has run for 40 min: the host hangs");
     assert_eq!(sweep(Basis::Start, 30).look(&job, at(50)), None, "it was asked already");
     run(&mut job, Command::MeetDeadline, at(41));
     assert_eq!(job.status.kind(), StateKind::Failed);
@@ -164,7 +164,7 @@ fn waiting_jobs_are_swept_only_if_they_are_included_and_due() {
     let found = all.look(&waiting(), at(30)).unwrap();
     assert_eq!((found.verdict, found.forecast), (Verdict::Expire, Forecast::Fails));
     let mut job = waiting();
-    run(&mut job, found.command("ann").unwrap(), at(30));
+    run(&mut job, found.command("ann", ""), at(30));
     assert_eq!((job.status.kind(), all.look(&job, at(99))), (StateKind::Failed, None));
     let mut later = waiting();
     later.status.schedule_time = at(500);
@@ -230,9 +230,8 @@ proptest! {
             run(&mut job, done, at(100));
         }
         let answer =
-            apply(&job.spec, &job.status, found.command("").unwrap(), Now::at(at(101)));
+            apply(&job.spec, &job.status, found.command("", ""), Now::at(at(101)));
         let changed = matches!(answer, Ok(Applied::Changed(_)));
-        prop_assert_eq!(changed, found.still_holds(&job));
         let spared = adopted || ended || (!by_start && moved.is_some_and(|moved| moved > last));
         prop_assert_eq!(changed, !spared);
         if let Ok(Applied::Changed(transition)) = answer {

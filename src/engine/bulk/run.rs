@@ -132,6 +132,13 @@ impl Run<'_> {
         loop {
             let rest = match self.step().await? {
                 Step::On(rest) => rest,
+                // What was not told yet is told while the lease is there.
+                Step::Over(_) if !self.lines.is_empty() => {
+                    if let Some(Step::Lost) = self.report().await? {
+                        return Ok(None);
+                    }
+                    continue;
+                }
                 Step::Over(outcome) => return Ok(Some(outcome)),
                 Step::Lost => return Ok(None),
             };

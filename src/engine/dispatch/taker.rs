@@ -76,6 +76,7 @@ fn write(job: &Job, transition: Transition, key: KeyChange) -> JobWrite {
     JobWrite {
         expected_revision: job.status.revision,
         expected_epoch: job.status.lease_epoch,
+        quiet_since: None,
         state_before: StateKind::Pending,
         queue_before: job.status.effective.queue.clone(),
         job: Job { id: job.id, spec: Arc::clone(&job.spec), status: transition.status },

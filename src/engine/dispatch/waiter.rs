@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::super::session::Sessions;
 use crate::auth::Caller;
 use crate::domain::admission::{Capacity, Room};
+use crate::domain::drain::Process;
 use crate::domain::{
     InstanceId, Job, JobType, QueueName, Session, SessionId, Timestamp, WorkerName,
 };
@@ -36,6 +37,12 @@ pub struct Waiter {
 }
 
 impl Waiter {
+    /// The process that calls.
+    #[must_use]
+    pub fn process(&self) -> Process {
+        Process { worker_id: self.worker_id.clone(), instance_id: self.instance_id.clone() }
+    }
+
     /// A session with exactly one job.
     #[must_use]
     pub fn session(&self, now: Timestamp) -> Session {
@@ -117,6 +124,16 @@ impl Waiters {
     /// The calls that wait now.
     pub(in super::super) fn present(&self) -> Vec<Waiter> {
         self.waiting.iter().map(|entry| entry.waiter.clone()).collect()
+    }
+
+    /// Answers those calls at once, with nothing.
+    pub(in super::super) fn dismiss(&self, which: impl Fn(&Process) -> bool) {
+        for waiting in self.all() {
+            if which(&waiting.waiter.process()) {
+                // Nothing was given, so nothing comes back.
+                let _ = waiting.answer(Vec::new());
+            }
+        }
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Waiting>> {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::domain::machine::Effect;
 use crate::domain::stats::FacetPolicy;
-use crate::domain::status::{State, StateKind};
+use crate::domain::status::{CancelCause, State, StateKind};
 use crate::domain::{Job, JobId, LogBatch, SessionId};
 use crate::runtime::Clock;
 use crate::store::{Appended, Batch, Committed, Written};
-use crate::telemetry::{Finished, Metrics};
+use crate::telemetry::{Finished, Found, Metrics};
 use crate::watch::{Before, Change, Commit, Feed, Hub, Snapshot};
 
 use super::super::dispatch::Line;
@@ -78,15 +78,24 @@ impl After {
                     self.clock.now(),
                 ),
                 Effect::Ended { state } => self.ended(after, state),
+                Effect::FoundStuck { .. } => self.found(after, Found::Stuck),
+                Effect::FoundSlow { .. } => self.found(after, Found::Slow),
+                Effect::AskToStop { request, .. } => {
+                    if request.cause == CancelCause::ResourceLimit {
+                        self.found(after, Found::OverLimit);
+                    }
+                }
                 Effect::Started { .. }
-                | Effect::AskToStop { .. }
-                | Effect::FoundStuck { .. }
                 | Effect::Revoked { .. }
                 | Effect::Closed { .. }
                 | Effect::RetryScheduled { .. }
                 | Effect::LeaseLost => {}
             }
         }
+    }
+
+    fn found(&self, job: &Job, found: Found) {
+        self.metrics.job_found(&job.spec.job_type, found);
     }
 
     fn ended(&self, job: &Job, state: StateKind) {

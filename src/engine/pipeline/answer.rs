@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use crate::domain::limits::GUARD_REPEATS_MAX;
 use crate::domain::{Job, JobId};
 use crate::store::{Appended, Batch, Committed, KeyKind, RuleWrite, Written};
 
@@ -123,6 +124,17 @@ impl Writer {
                         other => reply.send(settled(other, job_id)),
                     },
                     Some(Written::Done) | None => reply.send(settled(answer, job_id)),
+                }
+            }
+            (Work::Try { job_id, command, reply }, Verdict::OnTry(done)) => {
+                match fate.get(&job_id) {
+                    // It moves each time it is looked at.
+                    Some(Written::Missed) if times >= GUARD_REPEATS_MAX => reply.send(Ok(false)),
+                    Some(Written::Missed) => {
+                        self.repeat(Work::Try { job_id, command, reply }, times);
+                    }
+                    Some(Written::KeyTaken { .. }) => reply.send(Ok(false)),
+                    Some(Written::Done) | None => reply.send(Ok(done)),
                 }
             }
             (Work::Fence { of, reply }, Verdict::OnJob(answer)) => {

@@ -52,6 +52,8 @@ impl Desk {
 pub(super) enum Verdict {
     /// Hangs on the write of its job, with this answer.
     OnJob(Result<Option<Job>, Error>),
+    /// Hangs on the write of its job: whether it does anything.
+    OnTry(bool),
     /// Hangs on the create at this place.
     OnCreate(usize),
     /// Hangs on the delete at this place.
@@ -133,6 +135,15 @@ fn decide(
         Work::Command { job_id, command, .. } => {
             let at = Now { time: now, chance: chance() };
             command_verdict(desks, rules, *job_id, command, at)
+        }
+        Work::Try { job_id, command, .. } => {
+            let at = Now { time: now, chance: chance() };
+            let revision = |desks: &HashMap<JobId, Desk>| {
+                desks.get(job_id).map(|desk| desk.job.status.revision)
+            };
+            let before = revision(desks);
+            command_verdict(desks, rules, *job_id, command, at);
+            Verdict::OnTry(revision(desks) != before)
         }
         Work::Fence { of, .. } => match fence(desks, of) {
             Some(answer) => Verdict::OnJob(answer.map(Some)),
@@ -319,6 +330,7 @@ fn write_of(desk: &mut Desk) -> JobWrite {
     JobWrite {
         expected_revision: base.revision,
         expected_epoch: base.lease_epoch,
+        quiet_since: desk.effects.iter().filter_map(Effect::quiet_since).min(),
         state_before: base.kind(),
         queue_before: base.effective.queue.clone(),
         job: desk.job.clone(),

@@ -42,6 +42,14 @@ enum News {
     Exhausted(QuotaName),
 }
 
+/// Whether it names jobs without a word that may end a run.
+const fn is_no_command(piece: &Work) -> bool {
+    matches!(
+        piece,
+        Work::Logs { .. } | Work::Fence { .. } | Work::Open { .. } | Work::Delete { .. }
+    )
+}
+
 /// The rules that this work may change, with `jobs` as those that it names.
 pub(super) fn concerned<'a>(
     work: &[Work],
@@ -50,25 +58,14 @@ pub(super) fn concerned<'a>(
 ) -> Vec<RuleKey> {
     let mut commanded = BTreeSet::new();
     let mut quotas = BTreeSet::new();
-    let mut note = |job_id: JobId, command: &Command| {
-        commanded.insert(job_id);
-        if let Command::ReportUse { used, .. } = command {
-            quotas.extend(used.keys().cloned());
-        }
-    };
     for piece in work {
-        match piece {
-            Work::Command { job_id, command, .. } => note(*job_id, command),
-            Work::Rules { change, .. } => {
-                change.commands.iter().for_each(|(job_id, command)| note(*job_id, command));
-            }
-            Work::Create { .. }
-            | Work::Fence { .. }
-            | Work::Delete { .. }
-            | Work::Logs { .. }
-            | Work::Open { .. }
-            | Work::Session { .. }
-            | Work::Progress { .. } => {}
+        if !is_no_command(piece) {
+            piece.names(|id, _| {
+                commanded.insert(id);
+            });
+        }
+        if let Work::Command { command: Command::ReportUse { used, .. }, .. } = piece {
+            quotas.extend(used.keys().cloned());
         }
     }
     let mut circuits = BTreeSet::new();
@@ -76,7 +73,7 @@ pub(super) fn concerned<'a>(
         // Who runs no more changes neither.
         if job.status.kind() == StateKind::Running {
             quotas.extend(job.status.quota_draws.keys().cloned());
-            if book.circuit(&job.spec.job_type).max_failures > 0 {
+            if book.breaker(&job.spec.job_type).max_failures > 0 {
                 circuits.insert(job.spec.job_type.clone());
             }
         }
@@ -111,7 +108,7 @@ impl RuleDesk {
                 && let Ok(job_type) = JobType::new(&key.name)
             {
                 let (revision, state) = stands(found, key);
-                let spec = book.circuit(&job_type).clone();
+                let spec = book.breaker(&job_type);
                 let circuit = Desk { spec, revision, state, changed: false };
                 desk.circuits.insert(job_type, circuit);
             }
@@ -181,6 +178,7 @@ impl RuleDesk {
             | RuleKind::Quota
             | RuleKind::Schedule
             | RuleKind::Rate
+            | RuleKind::Drain
             | RuleKind::Retention
             | RuleKind::Bulk => false,
         }

@@ -3,9 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::domain::limits::LOOP_ROWS_MAX;
 use crate::domain::status::StateKind;
 use crate::domain::{BatchId, Job, JobId, LogBatch};
-use crate::store::{self, Appended, RuleKey};
+use crate::store::{self, Appended, LogQuery, RuleKey, Store};
 
 use super::fold::{Desk, Folded};
 use super::work::{Created, Work};
@@ -56,6 +57,52 @@ impl Unheard {
         let logs = self.logs.iter().map(|log| log.job_id);
         self.births.iter().chain(&self.deletes).copied().chain(writes).chain(logs).collect()
     }
+
+    /// How its jobs stand; and the lines whose job has moved on since, as far as the store has them:
+    /// nothing else tells.
+    async fn standing(
+        &self,
+        store: &dyn Store,
+    ) -> Result<(HashMap<JobId, Job>, Kept), store::Error> {
+        let stand = store.load(&self.jobs()).await?;
+        let stand: HashMap<JobId, Job> = stand.into_iter().map(|job| (job.id, job)).collect();
+        let mut found = Kept::new();
+        for log in self.logs.iter().filter(|log| !self.is_surely_kept(log, &stand)) {
+            let (job_id, lease_epoch) = (log.job_id, Some(log.lease_epoch));
+            let mut query =
+                LogQuery { job_id, lease_epoch, from_position: 0, limit: LOOP_ROWS_MAX };
+            loop {
+                let rows = store.logs(&query).await?;
+                if rows.iter().any(|row| row.entries == log.entries) {
+                    found.insert(lease_and_number(log));
+                    break;
+                }
+                match rows.last() {
+                    Some(last) if rows.len() >= query.limit => {
+                        query.from_position = last.position.saturating_add(1);
+                    }
+                    Some(_) | None => break,
+                }
+            }
+        }
+        Ok((stand, found))
+    }
+
+    /// Whether the lease of these lines surely held in that commit: it holds still, or the commit itself
+    /// changed the job as it then stood.
+    fn is_surely_kept(&self, log: &LogBatch, stand: &HashMap<JobId, Job>) -> bool {
+        let Some(job) = stand.get(&log.job_id) else { return false };
+        let status = &job.status;
+        status.kind() == StateKind::Running && status.lease_epoch == log.lease_epoch
+            || self.writes.iter().any(|desk| desk.job.id == job.id && is_its_write(job, &desk.job))
+    }
+
+    fn kept(&self, stand: &HashMap<JobId, Job>, found: &Kept) -> Vec<LogBatch> {
+        let is_kept = |log: &&LogBatch| {
+            found.contains(&lease_and_number(log)) || self.is_surely_kept(log, stand)
+        };
+        self.logs.iter().filter(is_kept).cloned().collect()
+    }
 }
 
 impl Writer {
@@ -66,8 +113,8 @@ impl Writer {
             self.unheard = None;
             return Ok(Heard::default());
         }
-        let stand = match self.parts.store.load(&unheard.jobs()).await {
-            Ok(stand) => stand,
+        let (mut stand, found) = match unheard.standing(&*self.parts.store).await {
+            Ok(standing) => standing,
             Err(error @ store::Error::Corrupt { .. }) => {
                 // What followed from it cannot be told; what comes next must not wait for ever.
                 self.unheard = None;
@@ -80,8 +127,7 @@ impl Writer {
             self.parts.registry.note(&unheard.rules, &rules);
         }
         let Some(unheard) = self.unheard.take() else { return Ok(Heard::default()) };
-        let mut stand: HashMap<JobId, Job> = stand.into_iter().map(|job| (job.id, job)).collect();
-        let logs = kept(unheard.logs, &unheard.writes, &stand);
+        let logs = unheard.kept(&stand, &found);
         for mut desk in unheard.writes {
             match stand.get(&desk.job.id) {
                 Some(job) if is_its_write(job, &desk.job) => self.follow(&mut desk),
@@ -140,20 +186,6 @@ impl Heard {
 
 pub(super) fn lease_and_number(log: &LogBatch) -> (JobId, i64, i64) {
     (log.job_id, log.lease_epoch, log.seq)
-}
-
-/// Those whose lease surely held in that commit: it holds still, or the commit itself changed the job as it
-/// then stood.
-fn kept(logs: Vec<LogBatch>, writes: &[Desk], stand: &HashMap<JobId, Job>) -> Vec<LogBatch> {
-    let written: HashMap<JobId, &Job> =
-        writes.iter().map(|desk| (desk.job.id, &desk.job)).collect();
-    let is_kept = |log: &LogBatch| {
-        let Some(job) = stand.get(&log.job_id) else { return false };
-        let status = &job.status;
-        status.kind() == StateKind::Running && status.lease_epoch == log.lease_epoch
-            || written.get(&log.job_id).is_some_and(|written| is_its_write(job, written))
-    };
-    logs.into_iter().filter(is_kept).collect()
 }
 
 /// Whether the job stands as that write left it.

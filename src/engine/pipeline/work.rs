@@ -79,10 +79,6 @@ pub enum RulesChanged {
 }
 
 /// One piece of work for the writer.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most work is a command, moved once into the queue; a box would cost each one an allocation"
-)]
 pub enum Work {
     /// A job is born.
     Create {
@@ -101,6 +97,16 @@ pub enum Work {
         patient: bool,
         /// The answer.
         reply: Reply<Job>,
+    },
+    /// A command of the server's own to a job, if the job still allows it; answers whether it did
+    /// anything. What does not stand as it was found is no error.
+    Try {
+        /// The job.
+        job_id: JobId,
+        /// The command.
+        command: Command,
+        /// The answer.
+        reply: Reply<bool>,
     },
     /// Nothing changes: the job as it is, if it runs under this lease.
     Fence {
@@ -178,6 +184,7 @@ impl Work {
                 bodies.map(Vec::len).sum::<usize>() + jobs * OVERHEAD
             }
             Self::Command { .. }
+            | Self::Try { .. }
             | Self::Fence { .. }
             | Self::Delete { .. }
             | Self::Open { .. }
@@ -190,7 +197,9 @@ impl Work {
     pub(super) fn lane(&self) -> Lane {
         match self {
             Self::Create { new, .. } => Lane::of_job(new.job.id),
-            Self::Command { job_id, .. } | Self::Delete { job_id, .. } => Lane::of_job(*job_id),
+            Self::Command { job_id, .. }
+            | Self::Try { job_id, .. }
+            | Self::Delete { job_id, .. } => Lane::of_job(*job_id),
             Self::Fence { of, .. } => Lane::of_job(of.job_id),
             Self::Logs { batch, .. } => Lane::of_job(batch.job_id),
             Self::Open { session, .. } => Lane::of_session(session.id),
@@ -216,6 +225,7 @@ impl Work {
             | Self::Session { patient, .. } => *patient,
             Self::Progress { .. } => true,
             Self::Create { .. }
+            | Self::Try { .. }
             | Self::Fence { .. }
             | Self::Delete { .. }
             | Self::Open { .. }
@@ -229,7 +239,7 @@ impl Work {
         match self {
             Self::Command { job_id, .. } => note(*job_id, true),
             Self::Logs { batch, .. } => note(batch.job_id, true),
-            Self::Delete { job_id, .. } => note(*job_id, false),
+            Self::Try { job_id, .. } | Self::Delete { job_id, .. } => note(*job_id, false),
             Self::Fence { of, .. } => note(of.job_id, false),
             Self::Open { running, .. } => running.iter().for_each(|of| note(of.job_id, false)),
             Self::Rules { change, .. } => {
@@ -249,7 +259,7 @@ impl Work {
             | Self::Logs { reply, .. }
             | Self::Progress { reply, .. } => reply.send(Err(error)),
             Self::Open { reply, .. } => reply.send(Err(error)),
-            Self::Session { reply, .. } => reply.send(Err(error)),
+            Self::Session { reply, .. } | Self::Try { reply, .. } => reply.send(Err(error)),
             Self::Rules { reply, .. } => reply.send(Err(error)),
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::circuit::{CircuitSpec, CircuitState};
 use crate::domain::definitions::ServerDefaults;
+use crate::domain::drain::{Drain, Process};
 use crate::domain::ids::QuotaName;
 use crate::domain::job_type::gate::{TriggerRefusal, circuit_of, skip_at_create};
 use crate::domain::job_type::{JobTypeSpec, TypeState};
@@ -77,6 +78,8 @@ pub struct Rulebook {
     pub quotas: BTreeMap<QuotaName, Known<QuotaSpec>>,
     /// Breakers that have something to remember.
     pub circuits: BTreeMap<JobType, CircuitState>,
+    /// Worker processes that are to leave, by the key of each.
+    pub drains: BTreeMap<String, Known<Drain>>,
 }
 
 /// The smaller of two bounds, of which 0 is none.
@@ -128,13 +131,13 @@ impl Rulebook {
 
     /// The breaker of a type: its own, else that of all types without one.
     #[must_use]
-    pub fn circuit(&self, job_type: &JobType) -> &CircuitSpec {
-        circuit_of(self.spec(job_type), &self.defaults.what.circuit)
+    pub fn breaker(&self, job_type: &JobType) -> CircuitSpec {
+        circuit_of(self.spec(job_type), &self.defaults.what.circuit).clone()
     }
 
     /// How the breakers that are in force stand, as far as they have something to remember.
     pub fn breakers(&self) -> impl Iterator<Item = (&JobType, &CircuitState)> {
-        self.circuits.iter().filter(|(job_type, _)| self.circuit(job_type).max_failures > 0)
+        self.circuits.iter().filter(|(job_type, _)| self.breaker(job_type).max_failures > 0)
     }
 
     /// How many jobs may wait in a queue; 0 = any number.
@@ -179,7 +182,17 @@ impl Rulebook {
         }
         let state =
             TypeState { circuit: circuit.cloned().unwrap_or_default(), ..TypeState::default() };
-        skip_at_create(spec, self.circuit(job_type), &state, now)
+        skip_at_create(spec, &self.breaker(job_type), &state, now)
+    }
+
+    /// The wish that a process leave, if it is to take no jobs at `now`.
+    #[must_use]
+    pub fn drain_of(&self, process: &Process, now: Timestamp) -> Option<&Drain> {
+        if self.drains.is_empty() {
+            return None;
+        }
+        let drain = &self.drains.get(&process.key())?.what;
+        drain.is_in_force(now).then_some(drain)
     }
 
     /// Whether a worker may start a job of its own in this queue.
@@ -219,6 +232,10 @@ impl Rulebook {
                     self.circuits.insert(name, rule.read()?);
                 }
             }
+            RuleKind::Drain => {
+                let known = Known { revision: *revision, what: rule.read()? };
+                self.drains.insert(name.clone(), known);
+            }
             RuleKind::QuotaUse
             | RuleKind::Schedule
             | RuleKind::Rate
@@ -235,6 +252,7 @@ impl Rulebook {
             RuleKind::Queue => self.queues.retain(|name, _| name.as_str() != key.name),
             RuleKind::Quota => self.quotas.retain(|name, _| name.as_str() != key.name),
             RuleKind::Circuit => self.circuits.retain(|name, _| name.as_str() != key.name),
+            RuleKind::Drain => drop(self.drains.remove(&key.name)),
             RuleKind::QuotaUse
             | RuleKind::Schedule
             | RuleKind::Rate

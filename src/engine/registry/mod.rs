@@ -25,7 +25,8 @@ use super::pipeline::{RuleChange, RulesChanged, Work};
 pub use book::{Cursor, DEFAULTS, Declared, Definition, Known, Rulebook, smaller_bound};
 
 /// The kinds of rules that every server knows by heart.
-const KNOWN: [RuleKind; 4] = [RuleKind::Type, RuleKind::Queue, RuleKind::Quota, RuleKind::Circuit];
+const KNOWN: [RuleKind; 5] =
+    [RuleKind::Type, RuleKind::Queue, RuleKind::Quota, RuleKind::Circuit, RuleKind::Drain];
 
 /// What this server knows of what is set up.
 #[derive(Default)]
@@ -100,6 +101,7 @@ impl Engine {
         self.agenda.plan_all(&book, &rules)?;
         self.registry.replace(book);
         self.line.reopen();
+        self.tell_all_drains();
         Ok(())
     }
 
@@ -121,6 +123,7 @@ impl Engine {
         let found = self.fresh_rules(keys.clone()).await?;
         self.registry.heed(&keys, &found)?;
         self.line.reopen();
+        self.tell_drains(&keys);
         self.agenda.heed(&self.registry.book(), &keys, &found)
     }
 
@@ -165,6 +168,7 @@ impl Engine {
         if matches!(answer, RulesChanged::Done(_)) {
             self.registry.heed(&keys, &rules)?;
             self.line.reopen();
+            self.tell_drains(&keys);
             self.agenda.heed(&self.registry.book(), &keys, &rules)?;
         }
         Ok(answer)

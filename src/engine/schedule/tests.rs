@@ -59,6 +59,7 @@ fn server(store: &Arc<MemoryStore>) -> Server {
         timeout: Duration::from_secs(10),
         lanes: 1,
         max_running: 0,
+        house: crate::config::House::default(),
         facets: None,
         max_pending: 0,
     };

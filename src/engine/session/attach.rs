@@ -97,6 +97,8 @@ pub(super) struct State {
     pub(super) renewed: Option<Instant>,
     pub(super) report_interval: Duration,
     pub(super) host_usage: Option<HostUsage>,
+    /// Of the wish that it leave which it was told.
+    pub(super) draining: Option<Timestamp>,
 }
 
 /// One attached worker process.
@@ -148,6 +150,7 @@ impl Attach {
                 renewed: Some(now),
                 report_interval,
                 host_usage: None,
+                draining: None,
             }),
             settled: Notify::new(),
         }
@@ -188,7 +191,8 @@ impl Attach {
         let state = self.state.lock();
         let slots = usize::try_from(state.slots).unwrap_or(usize::MAX);
         let free = slots.saturating_sub(state.held.len());
-        if state.over || state.lapsed || state.opening || free == 0 || !self.outbox.takes_jobs() {
+        let leaves = state.over || state.lapsed || state.draining.is_some();
+        if leaves || state.opening || free == 0 || !self.outbox.takes_jobs() {
             return None;
         }
         let capacity =

@@ -9,6 +9,7 @@
 //! outcomes applied; a reject precedes the ack that covers it.
 
 mod attach;
+mod draining;
 mod elsewhere;
 mod holding;
 mod keeper;

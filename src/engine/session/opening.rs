@@ -107,6 +107,7 @@ impl Sessions {
         let worker = attach.worker_id();
         tracing::info!(worker.id = %worker, session.id = %id, adopted, revoked, "worker attached");
         self.supersede(attach);
+        self.drain_if_told(attach);
         // What others did to them since may have been looked at before they were held here.
         self.ears.suspect(held);
         if let Some(after) = self.leave_after.get() {

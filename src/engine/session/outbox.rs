@@ -73,6 +73,13 @@ pub enum ToWorker {
         /// Why.
         reason: String,
     },
+    /// It is to leave: to take nothing more, and finish or give back what it holds.
+    Drain {
+        /// Within so long.
+        grace: Duration,
+        /// Why; may be empty.
+        reason: String,
+    },
     /// This stream will end: keep every job and attach again after this long.
     Reconnect {
         /// The wait.

@@ -22,6 +22,7 @@ use super::super::dispatch::Line;
 use super::super::error::{Error, Result};
 use super::super::live::Live;
 use super::super::pipeline::{Lane, Pipeline, Reply, Work};
+use super::super::registry::Registry;
 use super::super::replicas::Ears;
 use super::attach::Attach;
 
@@ -43,6 +44,7 @@ pub(in super::super) struct Parts {
     pub(in super::super) db: Db,
     pub(in super::super) ended: Arc<Notify>,
     pub(in super::super) ears: Arc<Ears>,
+    pub(in super::super) registry: Arc<Registry>,
 }
 
 /// Every attach of this process.
@@ -61,6 +63,8 @@ pub struct Sessions {
     pub(super) ended: Arc<Notify>,
     /// Has jobs looked at that another server may have changed.
     pub(super) ears: Arc<Ears>,
+    /// Knows who is to leave.
+    pub(super) registry: Arc<Registry>,
     /// Set when the server is about to stop: attach again after this long.
     pub(super) leave_after: OnceLock<Duration>,
     pipeline: OnceLock<Pipeline>,
@@ -68,7 +72,7 @@ pub struct Sessions {
 
 impl Sessions {
     pub(in super::super) fn new(parts: Parts) -> Self {
-        let Parts { live, hub, line, clock, tasks, db, ended, ears } = parts;
+        let Parts { live, hub, line, clock, tasks, db, ended, ears, registry } = parts;
         Self {
             attached: DashMap::new(),
             lingering: Mutex::new(Vec::new()),
@@ -81,6 +85,7 @@ impl Sessions {
             db,
             ended,
             ears,
+            registry,
             leave_after: OnceLock::new(),
             pipeline: OnceLock::new(),
         }
@@ -210,6 +215,7 @@ impl Sessions {
             Effect::Started { .. }
             | Effect::Ready { .. }
             | Effect::FoundStuck { .. }
+            | Effect::FoundSlow { .. }
             | Effect::RetryScheduled { .. }
             | Effect::LeaseLost
             | Effect::Ended { .. } => {}

@@ -115,7 +115,12 @@ impl Attach {
             UpdateKind::Usage(usage) => {
                 self.tick(sessions, cell, of, (seq, now), Tick::Usage(usage));
             }
-            UpdateKind::Logs(entries) => self.logs(sessions, &of, seq, entries),
+            UpdateKind::Logs(entries) => {
+                if let Some(cell) = cell.filter(|_| !entries.is_empty()) {
+                    sessions.live.active(&cell, now);
+                }
+                self.logs(sessions, &of, seq, entries);
+            }
             UpdateKind::Used(used) => self.used(sessions, &of, seq, used),
             UpdateKind::Outcome(outcome) => {
                 let command = outcome.into_command(of.lease_epoch, seq, cell.as_ref(), sessions);

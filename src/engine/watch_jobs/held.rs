@@ -64,6 +64,11 @@ impl Held {
         (is_news && !self.is_over(&snapshot)).then(|| self.upsert(snapshot, mark))
     }
 
+    /// Whether the client may hold the job from an earlier watch, nobody knows how new.
+    pub(super) fn may_hold_unknown(&self, job_id: JobId) -> bool {
+        !self.is_all && !self.marks.contains_key(&job_id)
+    }
+
     /// Whether the job was taken back in this state or a later one.
     fn is_over(&self, snapshot: &Snapshot) -> bool {
         let gone = self.gone.get(&snapshot.job.id);
@@ -82,10 +87,11 @@ impl Held {
     }
 
     fn remove(&mut self, job_id: JobId, why: Why, job: Option<Arc<Snapshot>>) -> Option<Sent> {
-        let is_news = match (self.marks.get(&job_id), &job) {
-            (Some(known), Some(snapshot)) => snapshot.job.status.revision >= known.revision,
-            (Some(_), None) => true,
-            (None, _) => !self.is_all,
+        // One that is deleted never comes again.
+        let revision = job.as_ref().map_or(i64::MAX, |snapshot| snapshot.job.status.revision);
+        let is_news = match self.marks.get(&job_id) {
+            Some(known) => revision >= known.revision,
+            None => !self.is_all && self.gone.get(&job_id).is_none_or(|gone| *gone < revision),
         };
         if !is_news {
             return None;
@@ -94,8 +100,6 @@ impl Held {
         if self.gone.len() >= WATCH_JOBS_GONE_MAX {
             self.gone.clear();
         }
-        // One that is deleted never comes again.
-        let revision = job.as_ref().map_or(i64::MAX, |snapshot| snapshot.job.status.revision);
         self.gone.insert(job_id, revision);
         Some(Sent::Removed { job_id, why, job })
     }

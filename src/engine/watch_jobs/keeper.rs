@@ -37,13 +37,16 @@ impl Engine {
         Ok(introduced)
     }
 
-    /// Finds the jobs that run on other servers and match a view that is new: they report there.
+    /// Finds the jobs that run, match a view, and of which nobody has reported here: their workers report
+    /// to another server, or have said nothing since this one started.
     async fn meet_running(&self) -> Result<()> {
-        for filter in self.feed.take_unmet() {
-            if let Err(error) = self.meet(&filter).await {
-                self.feed.put_unmet(filter);
+        let mut unmet = self.feed.take_unmet();
+        while let Some(filter) = unmet.last() {
+            if let Err(error) = self.meet(filter).await {
+                self.feed.put_unmet(unmet);
                 return Err(error);
             }
+            unmet.pop();
         }
         Ok(())
     }

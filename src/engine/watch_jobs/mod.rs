@@ -13,8 +13,10 @@
 mod held;
 mod keeper;
 mod start;
+mod ticks;
 mod walk;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,6 +114,8 @@ pub struct JobsWatch {
     follower: Follower,
     phase: Phase,
     held: Held,
+    /// Progress that is not sent yet: it follows a bookmark, or is looked up first.
+    ticks: HashMap<JobId, Arc<Snapshot>>,
     /// Everything up to here was sent.
     position: Position,
     /// The end of the first snapshot is still to be told.
@@ -145,6 +149,7 @@ impl JobsWatch {
                 let through = through.clone();
                 self.settle(&through).await
             }
+            Phase::Live if !self.ticks.is_empty() => self.look_up().await,
             Phase::Live => self.round().await,
         }
     }
@@ -159,6 +164,7 @@ impl JobsWatch {
         match self.follower.head() {
             Some(later) if !news.head.is_whole_until(&later) => {
                 self.phase = Phase::Settling(later.read_through);
+                self.keep(news.ticks);
             }
             _ => {
                 self.phase = Phase::Live;
@@ -167,9 +173,9 @@ impl JobsWatch {
                 let here = self.here();
                 let is_first = std::mem::replace(&mut self.is_starting, false);
                 sent.push(if is_first { Sent::SnapshotEnd(here) } else { Sent::Bookmark(here) });
+                self.take_ticks(news.ticks, &mut sent);
             }
         }
-        self.take_ticks(news.ticks, &mut sent);
         Ok(sent)
     }
 
@@ -219,11 +225,16 @@ impl JobsWatch {
             self.phase = Phase::CatchingUp;
             return None;
         };
-        Some(changes.into_iter().filter_map(|event| self.held.change(event)).collect())
+        Some(changes.into_iter().filter_map(|event| self.change(event)).collect())
     }
 
-    fn take_ticks(&mut self, ticks: Vec<Arc<Snapshot>>, sent: &mut Vec<Sent>) {
-        sent.extend(ticks.into_iter().filter_map(|snapshot| self.held.tick(snapshot)));
+    /// What a durable change means to the client.
+    fn change(&mut self, event: Event) -> Option<Sent> {
+        if let Event::Removed { job_id, .. } = &event {
+            // What was kept of it is older.
+            self.ticks.remove(job_id);
+        }
+        self.held.change(event)
     }
 
     fn here(&self) -> Resume {

@@ -1,5 +1,6 @@
 //! How a watch of many jobs begins.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::auth::Caller;
@@ -50,6 +51,7 @@ impl Engine {
             follower,
             phase: Phase::Paging(None),
             held: Held::new(true),
+            ticks: HashMap::new(),
             position: now.clone(),
             is_starting: true,
             is_dirty: false,

@@ -29,7 +29,7 @@ impl JobsWatch {
         };
         let as_it_runs = |mut job: Job| {
             self.engine.live.overlay(&mut job);
-            self.held.change(Event::Upsert(Arc::new(Snapshot::of(job))))
+            self.change(Event::Upsert(Arc::new(Snapshot::of(job))))
         };
         Ok(jobs.into_iter().filter_map(as_it_runs).collect())
     }
@@ -66,6 +66,7 @@ impl JobsWatch {
         }
         self.follower.skip();
         self.held = Held::new(true);
+        self.ticks.clear();
         self.is_starting = true;
         self.phase = Phase::Paging(None);
         Ok(vec![Sent::Reset])
@@ -96,16 +97,16 @@ impl JobsWatch {
     fn as_it_is(&mut self, job: Job) -> Option<Sent> {
         let snapshot = Arc::new(Snapshot::of(job));
         if self.filter.matches(&snapshot.job) {
-            self.held.change(Event::Upsert(snapshot))
+            self.change(Event::Upsert(snapshot))
         } else if self.filter.fits(&snapshot.job) {
             let (job_id, job) = (snapshot.job.id, Some(snapshot));
-            self.held.change(Event::Removed { job_id, why: Why::Unmatched, job })
+            self.change(Event::Removed { job_id, why: Why::Unmatched, job })
         } else {
             None
         }
     }
 
     fn gone(&mut self, job_id: JobId) -> Option<Sent> {
-        self.held.change(Event::Removed { job_id, why: Why::Deleted, job: None })
+        self.change(Event::Removed { job_id, why: Why::Deleted, job: None })
     }
 }

@@ -1,12 +1,15 @@
 //! Everything that is known of workers at one moment, put together by process.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
+use crate::domain::drain::Process;
 use crate::domain::limits::SLOTS_MAX;
 use crate::domain::session::{EndReason, Session};
 use crate::domain::{InstanceId, Job, SessionId, Timestamp, WorkerName};
 
 use super::super::dispatch::Waiter;
+use super::super::registry::Rulebook;
 use super::super::session::Glance;
 use super::{Worker, WorkerState, Workforce};
 
@@ -22,9 +25,11 @@ pub(in super::super) struct Roster {
     pub(in super::super) attached: HashMap<SessionId, Glance>,
     /// Calls that wait for jobs at this process.
     pub(in super::super) waiting: Vec<Waiter>,
+    /// Knows who is to leave.
+    pub(in super::super) book: Arc<Rulebook>,
 }
 
-type Process = (WorkerName, InstanceId);
+type Name = (WorkerName, InstanceId);
 
 impl Roster {
     /// The streams that are open, here or elsewhere.
@@ -61,8 +66,8 @@ impl Roster {
     }
 
     /// Sessions by process, the newest first.
-    fn processes(&self) -> BTreeMap<Process, (Vec<&Session>, Vec<&Waiter>)> {
-        let mut processes: BTreeMap<Process, (Vec<&Session>, Vec<&Waiter>)> = BTreeMap::new();
+    fn processes(&self) -> BTreeMap<Name, (Vec<&Session>, Vec<&Waiter>)> {
+        let mut processes: BTreeMap<Name, (Vec<&Session>, Vec<&Waiter>)> = BTreeMap::new();
         // The server's own work is none of a worker's.
         for session in self.sessions.iter().filter(|it| !it.worker_id.is_reserved()) {
             let process = (session.worker_id.clone(), session.instance_id.clone());
@@ -76,6 +81,14 @@ impl Roster {
             sessions.sort_by_key(|session| std::cmp::Reverse((session.connect_time, session.id)));
         }
         processes
+    }
+
+    /// The processes that are attached or call.
+    pub(in super::super) fn present(&self) -> BTreeSet<Process> {
+        let there = self.processes().into_iter().filter(|(_, (sessions, calls))| {
+            !calls.is_empty() || sessions.iter().any(|session| session.end.is_none())
+        });
+        there.map(|((worker_id, instance_id), _)| process_of(&worker_id, &instance_id)).collect()
     }
 
     /// How many workers are there, and what they hold.
@@ -107,7 +120,7 @@ impl Roster {
 
     fn worker(
         &self,
-        (worker_id, instance_id): Process,
+        (worker_id, instance_id): Name,
         sessions: &[&Session],
         calls: &[&Waiter],
         held: &Holdings,
@@ -115,7 +128,8 @@ impl Roster {
         let open: Vec<&Session> =
             sessions.iter().copied().filter(|session| session.end.is_none()).collect();
         let newest = open.first().or(sessions.first()).copied();
-        let state = self.state(newest, &open, calls)?;
+        let process = process_of(&worker_id, &instance_id);
+        let state = self.state(&process, newest, &open, calls)?;
         let call = calls.first().map(|waiter| waiter.session(self.now));
         // Who waits for jobs right now says best what it serves.
         let facts = open.first().copied().or(call.as_ref()).or(newest)?;
@@ -154,12 +168,15 @@ impl Roster {
     /// Whether it is there; `None` if it left in good order.
     fn state(
         &self,
+        process: &Process,
         newest: Option<&Session>,
         open: &[&Session],
         calls: &[&Waiter],
     ) -> Option<WorkerState> {
         if !open.is_empty() || !calls.is_empty() {
-            return Some(self.presence(open, calls));
+            let leaves = self.book.drain_of(process, self.now).is_some();
+            let presence = || self.presence(open, calls);
+            return Some(if leaves { WorkerState::Draining } else { presence() });
         }
         match newest?.end?.1 {
             EndReason::Expired => Some(WorkerState::Lost),
@@ -175,4 +192,8 @@ impl Roster {
         let drains = calls.is_empty() && !open.is_empty() && open.iter().all(closed);
         if drains { WorkerState::Draining } else { WorkerState::Online }
     }
+}
+
+fn process_of(worker_id: &WorkerName, instance_id: &InstanceId) -> Process {
+    Process { worker_id: worker_id.clone(), instance_id: instance_id.clone() }
 }

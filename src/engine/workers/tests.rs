@@ -59,7 +59,13 @@ fn unary(session: Session) -> Session {
 }
 
 fn roster(sessions: Vec<Session>) -> Roster {
-    Roster { now: at(1_000), sessions, attached: HashMap::new(), waiting: Vec::new() }
+    Roster {
+        now: at(1_000),
+        sessions,
+        attached: HashMap::new(),
+        waiting: Vec::new(),
+        book: std::sync::Arc::default(),
+    }
 }
 
 fn glance(number: u128, slots: u32, heard_ago: u64) -> (SessionId, Glance) {

@@ -195,5 +195,6 @@ pub fn to_proto(
         remaining: derived.remaining.filter(|_| end.is_none()).map(time::span_to_proto),
         live: false,
         report_time: progress.report_time.map(time::to_proto),
+        activity_time: progress.activity_time.map(time::to_proto),
     }
 }

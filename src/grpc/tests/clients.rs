@@ -49,8 +49,8 @@ async fn every_wrong_field_is_named_at_once() {
     assert_eq!(wrong, ["job_id", "lease_epoch", "min_level", "after_sequence", "page_size"]);
     let request = v1::GetStatsRequest {
         types: vec![String::new()],
-        owner: "ann".to_owned(),
-        label: "team=a".to_owned(),
+        owner: long_text(),
+        label: "no key and value".to_owned(),
         ..Default::default()
     };
     let wrong = fields(server.jobs.get_stats(Request::new(request)).await);

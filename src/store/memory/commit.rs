@@ -139,10 +139,15 @@ impl Tables {
     }
 
     fn passes(&self, write: &JobWrite) -> bool {
-        self.jobs.get(&write.job.id).is_some_and(|held| {
+        let stands = self.jobs.get(&write.job.id).is_some_and(|held| {
             held.status.revision == write.expected_revision
                 && held.status.lease_epoch == write.expected_epoch
-        })
+        });
+        let moved = write.quiet_since.is_some_and(|since| {
+            let flushed = self.progress.get(&write.job.id);
+            flushed.is_some_and(|flushed| flushed.is_active_after(write.expected_epoch, since))
+        });
+        stands && !moved
     }
 
     fn write(

@@ -84,9 +84,9 @@ const IS_COMMIT: &str = "SELECT NOT fence FROM changes WHERE batch_id = $1";
 /// early may come late. Of two places with the same `next` the later one has fewer under way.
 const PRUNE: &str = "WITH last AS MATERIALIZED (SELECT next, under_way FROM changes \
     WHERE time < $1 ORDER BY time DESC LIMIT 1), \
-    gone AS (DELETE FROM changes WHERE batch_id IN (SELECT c.batch_id FROM changes AS c, last \
-    WHERE c.time < $1 AND c.transaction < last.next AND c.transaction <> ALL(last.under_way) \
-    ORDER BY c.time LIMIT $2) RETURNING 1), \
+    gone AS (DELETE FROM changes WHERE batch_id = ANY(ARRAY(SELECT c.batch_id \
+    FROM changes AS c, last WHERE c.time < $1 AND c.transaction < last.next \
+    AND c.transaction <> ALL(last.under_way) ORDER BY c.time LIMIT $2)) RETURNING 1), \
     noted AS (UPDATE origin SET pruned_next = last.next, pruned_under_way = last.under_way \
     FROM last WHERE (pruned_next, -cardinality(pruned_under_way)) \
     < (last.next, -cardinality(last.under_way)) AND EXISTS (SELECT 1 FROM gone)) \

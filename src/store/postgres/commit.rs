@@ -5,19 +5,23 @@ use std::collections::HashSet;
 use std::future::Future;
 
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::domain::limits::DATABASE_COLLISIONS_MAX;
 use crate::store::passed::Passed;
-use crate::store::{Appended, Batch, Committed, Error, Result, SessionWrite, Written, names};
+use crate::store::{
+    Appended, Batch, Committed, Error, Result, SessionWrite, Written, names, quiet,
+};
 
 use super::bound::Bound;
 use super::error::{from_sqlx, is_collision, late, unheard, unsure};
 use super::pool::{Link, Pool};
+use super::read::wanted;
 use super::write::{self, Guards, Names, Outcome};
 use super::{LeaseClock, changes, keys, leases, rules};
-use crate::domain::Position;
+use crate::domain::{JobId, Position};
 
-pub(super) const STATEMENTS: &[&str] = &[PASSING];
+pub(super) const STATEMENTS: &[&str] = &[PASSING, PROGRESS];
 
 /// The places (from 1) of rows whose job is as they say; those jobs stay so until the end.
 const PASSING: &str = "SELECT g.place FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], \
@@ -26,6 +30,11 @@ const PASSING: &str = "SELECT g.place FROM unnest($1::uuid[], $2::bigint[], $3::
     WHERE s.revision = coalesce(g.revision, s.revision) \
     AND s.lease_epoch = coalesce(g.epoch, s.lease_epoch) AND (NOT g.running OR s.state = 1) \
     ORDER BY s.id FOR UPDATE OF s";
+
+/// Of jobs that must not have moved; what is flushed from here on comes after this commit. Their statuses
+/// are locked already, in the order in which all others take both.
+const PROGRESS: &str = "SELECT id, data FROM job_progress WHERE id = ANY($1::uuid[]) \
+    ORDER BY id FOR UPDATE";
 
 /// Why a try wrote nothing.
 pub(super) enum Failed {
@@ -96,11 +105,12 @@ fn is_progress_alone(batch: &Batch) -> bool {
         && rules.is_empty()
 }
 
-/// What a single statement cannot do: sessions are decided on as they stand, of two that ask for one
+/// What a single statement cannot do: jobs that must not have moved are locked before that is looked at, sessions are decided on as they stand, of two that ask for one
 /// name in the same batch the first gets it, and a rule that misses takes all else with it.
 fn needs_transaction(batch: &Batch) -> bool {
     let mut seen = HashSet::new();
     !batch.sessions.is_empty()
+        || batch.writes.iter().any(|write| write.quiet_since.is_some())
         || !batch.rules.is_empty()
         || batch.creates.iter().any(|new| new.session.is_some())
         || names::asked(batch).into_iter().any(|name| !seen.insert(name))
@@ -179,7 +189,8 @@ pub(super) async fn write_within(
     }
     let mut committed = write::all_of(batch);
     let guards = Guards::of(batch);
-    if names::asked(batch).is_empty() {
+    let quiet = quiet::asked(batch);
+    if quiet.is_empty() && names::asked(batch).is_empty() {
         committed.position = write_passed(link, batch, &committed, &guards).await?;
     }
     if committed.position.is_none() {
@@ -188,6 +199,9 @@ pub(super) async fn write_within(
             let passing = query.fetch_all(&mut **link).await;
             let passing: Vec<(i64,)> = passing.map_err(|error| Failed::of(error, false))?;
             mark(batch, &mut committed, &passing.into_iter().map(|(place,)| place).collect());
+        }
+        if !quiet.is_empty() {
+            mark_moved(link, batch, quiet, &mut committed).await?;
         }
         let missed = batch.rules_missed_by(&committed.writes);
         if !missed.is_empty() {
@@ -232,7 +246,8 @@ fn mark(batch: &Batch, committed: &mut Committed, passing: &HashSet<i64>) {
         }
     }
     for gone in &mut committed.deletes {
-        *gone = passes();
+        // The guard is asked for each place, also of one that is held back already.
+        *gone &= passes();
     }
     for appended in &mut committed.logs {
         if !passes() {
@@ -240,6 +255,25 @@ fn mark(batch: &Batch, committed: &mut Committed, passing: &HashSet<i64>) {
         }
     }
     debug_assert_eq!(committed.writes.len(), batch.writes.len(), "one outcome for each write");
+}
+
+/// Marks writes whose jobs have shown activity that they must not have.
+async fn mark_moved(
+    link: &mut Link,
+    batch: &Batch,
+    quiet: Vec<JobId>,
+    committed: &mut Committed,
+) -> Result<(), Failed> {
+    let wanted = wanted(quiet.into_iter().map(|id| id.0));
+    let found = link.query_as::<(Uuid, Vec<u8>)>(PROGRESS).bind(wanted).fetch_all(&mut **link);
+    let found = found.await.map_err(|error| Failed::of(error, false))?;
+    let found = found.into_iter().map(|(id, data)| (id.into_bytes().to_vec(), data)).collect();
+    for place in quiet::moved(batch, found)? {
+        if let Some(written) = committed.writes.get_mut(place) {
+            *written = Written::Missed;
+        }
+    }
+    Ok(())
 }
 
 /// Waits for what commits: without an answer nobody knows.

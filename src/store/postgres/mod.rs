@@ -14,6 +14,7 @@ mod commit;
 mod error;
 mod figures;
 mod fold;
+mod hosts;
 mod info;
 mod keys;
 mod leases;
@@ -68,6 +69,8 @@ pub struct PostgresStore {
     /// For reads of a few rows by their key or from the front of an index: commits and leases wait for
     /// these, and so they never wait behind a list.
     short_readers: Pool,
+    /// For reading on in the change log: whatever its size, from its end and by plans made once.
+    log_readers: Pool,
     news: news::Exchange,
     clock: LeaseClock,
     version: String,
@@ -144,11 +147,11 @@ impl Store for PostgresStore {
     }
 
     async fn changes_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
-        within(&self.readers, changes::since(&self.readers, position, limit)).await
+        within(&self.log_readers, changes::since(&self.log_readers, position, limit)).await
     }
 
     async fn catch_up(&self, position: &Position, limit: usize) -> Result<Caught> {
-        within(&self.readers, catch_up::catch_up(&self.readers, position, limit)).await
+        within(&self.log_readers, catch_up::catch_up(&self.log_readers, position, limit)).await
     }
 
     async fn load(&self, ids: &[JobId]) -> Result<Vec<Job>> {
@@ -324,6 +327,7 @@ impl Store for PostgresStore {
         self.news.close().await;
         self.readers.close().await;
         self.short_readers.close().await;
+        self.log_readers.close().await;
         self.lanes.close().await;
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex as Lock;
 use sqlx::Executor as _;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
@@ -17,6 +17,7 @@ use crate::runtime::Clock;
 use crate::store::{Error, News, Result};
 
 use super::error::{from_sqlx, late};
+use super::hosts::Hosts;
 use super::pool::Pool;
 
 pub(super) const STATEMENTS: &[&str] = &[TELL];
@@ -34,7 +35,7 @@ pub(super) struct Exchange {
     /// Who this is, so that it does not answer itself.
     own: Uuid,
     speaking: Pool,
-    listening: Option<PgConnectOptions>,
+    listening: Option<Hosts>,
     patience: Duration,
     /// To be told with the next word.
     pending: Lock<News>,
@@ -45,7 +46,7 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// Speaks over `speaking`; hears by `listening`, if it is to hear anything.
-    pub(super) fn new(speaking: Pool, listening: Option<PgConnectOptions>) -> Self {
+    pub(super) fn new(speaking: Pool, listening: Option<Hosts>) -> Self {
         Self {
             own: Uuid::new_v4(),
             patience: speaking.patience(),
@@ -96,10 +97,10 @@ impl Exchange {
     /// Waits for what others tell. Whoever begins to listen, or lost the connection meanwhile, has to look
     /// at everything.
     pub(super) async fn told(&self) -> Result<News> {
-        let Some(options) = &self.listening else { return std::future::pending().await };
+        let Some(hosts) = &self.listening else { return std::future::pending().await };
         let mut ear = self.ear.lock().await;
         let Some(listener) = ear.as_mut() else {
-            *ear = Some(self.listen(options).await?);
+            *ear = Some(self.listen(hosts).await?);
             return Ok(ALL);
         };
         loop {
@@ -135,12 +136,12 @@ impl Exchange {
         }
     }
 
-    async fn listen(&self, options: &PgConnectOptions) -> Result<PgListener> {
-        let pool = PgPoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(self.patience)
-            .connect_lazy_with(options.clone());
+    async fn listen(&self, hosts: &Hosts) -> Result<PgListener> {
         let listening = async {
+            let pool = PgPoolOptions::new()
+                .max_connections(1)
+                .acquire_timeout(self.patience)
+                .connect_lazy_with(hosts.writable().await?);
             let mut listener = PgListener::connect_with(&pool).await?;
             listener.listen(CHANNEL).await?;
             Ok(listener)

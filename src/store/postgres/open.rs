@@ -10,6 +10,7 @@ use crate::domain::limits::{DATABASE_LANES, DATABASE_STATEMENT_TIMEOUT};
 use crate::store::Migrations;
 
 use super::PostgresStore;
+use super::hosts::Hosts;
 use super::migrations;
 use super::place::{OpenError, Place};
 use super::pool::{Pool, Settings};
@@ -17,6 +18,8 @@ use super::{changes, news};
 
 /// Connections for short reads: loops and commits use them, each for a moment.
 const SHORT_READ_CONNECTIONS: u32 = 4;
+/// Connections for reading on in the change log: one for what concerns this server, one for its views.
+const LOG_READ_CONNECTIONS: u32 = 2;
 /// What an answer may take on top of the database's own bound for a statement: the way.
 const WAY: Duration = Duration::from_secs(1);
 
@@ -48,7 +51,8 @@ pub enum Listen {
 /// Which database, and how it is used.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `postgres://user:password@host:port/database?sslmode=…`.
+    /// `postgres://user:password@host:port/database?sslmode=…`; several `host:port` with commas between are
+    /// a primary and its standbys.
     pub url: String,
     /// Connections that write: commits and rounds.
     pub lanes: u32,
@@ -134,16 +138,21 @@ impl PostgresStore {
         }
         let _ = timeout(WAY, connection.close()).await;
         let pool = |connections: u32, settings: Vec<(&'static str, String)>| {
-            let connect = place.options.clone();
+            let connect = &place.hosts;
             let (connect, begin) = if options.pooler {
                 let set =
                     settings.iter().map(|(name, value)| format!("; SET LOCAL {name} = '{value}'"));
                 (
-                    connect.statement_cache_capacity(0),
+                    connect.with(|options| options.statement_cache_capacity(0)),
                     std::iter::once("BEGIN".to_owned()).chain(set).collect(),
                 )
             } else {
-                (connect.application_name(APPLICATION).options(settings), "BEGIN".to_owned())
+                (
+                    connect.with(|options| {
+                        options.application_name(APPLICATION).options(settings.clone())
+                    }),
+                    "BEGIN".to_owned(),
+                )
             };
             let connections = connections.max(1);
             let patience = patience(&options);
@@ -154,15 +163,17 @@ impl PostgresStore {
         let listening = match &options.listen {
             Listen::Never => None,
             Listen::Here if options.pooler => None,
-            Listen::Here => Some(place.options.clone()),
-            Listen::At(url) => Some(Place::of(url, patience(&options))?.options),
+            Listen::Here => Some(place.hosts.clone()),
+            Listen::At(url) => Some(Place::of(url, patience(&options))?.hosts),
         };
-        let listening = listening.map(|options| options.application_name(APPLICATION));
+        let named = |hosts: Hosts| hosts.with(|options| options.application_name(APPLICATION));
+        let listening = listening.map(named);
         let store = Self {
             // One more for rounds of starts, one for starts of workers that schedule for themselves.
             lanes: pool(options.lanes + 2, hot.clone()),
             readers: pool(options.read_connections, cold),
-            short_readers: pool(SHORT_READ_CONNECTIONS, hot),
+            short_readers: pool(SHORT_READ_CONNECTIONS, hot.clone()),
+            log_readers: pool(LOG_READ_CONNECTIONS, hot),
             news: news::Exchange::new(pool(1, lazily), listening),
             clock: options.clock,
             version,

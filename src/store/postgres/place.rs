@@ -1,9 +1,8 @@
 //! A database by its URL: whether it can be reached and used, and what it says when not.
 
-use std::str::FromStr as _;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::time::timeout;
 
@@ -12,6 +11,7 @@ use crate::domain::limits::DATABASE_MIGRATION_MAX;
 use crate::store::Migrations;
 
 use super::error::code;
+use super::hosts::{Hosts, READ_ONLY};
 use super::migrations;
 
 /// `pg_current_xact_id` came with 13, `client_connection_check_interval` with 14.
@@ -22,8 +22,8 @@ const SERVER_VERSION_MIN: i64 = 140_000;
 pub enum OpenError {
     /// The URL cannot be read. It may hold a password, so it is not repeated.
     #[error(
-        "the database's URL cannot be read: want postgres://USER:PASSWORD@HOST:PORT/DATABASE, with \
-         special characters in the password as %XX"
+        "the database's URL cannot be read: want postgres://USER:PASSWORD@HOST:PORT/DATABASE (or \
+         several HOST:PORT with commas between), with special characters in the password as %XX"
     )]
     Url(#[source] sqlx::Error),
     /// Nobody answers there.
@@ -154,9 +154,6 @@ pub enum OpenError {
     },
 }
 
-/// What may go wrong with a database that was reached.
-const READ_ONLY: &str =
-    "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::bool";
 /// What keeps an acknowledged commit on disk, and what it is here.
 const DURABILITY: &str = "SELECT name, setting FROM pg_settings \
     WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes') \
@@ -166,27 +163,25 @@ const VERSION: &str = "SELECT current_setting('server_version'), \
 
 /// A database by its URL, for what it says when it cannot be used.
 pub(super) struct Place {
-    pub options: PgConnectOptions,
+    pub hosts: Hosts,
     within: Duration,
 }
 
 impl Place {
     pub(super) fn of(url: &str, within: Duration) -> Result<Self, OpenError> {
-        let options = PgConnectOptions::from_str(url).map_err(OpenError::Url)?;
+        let hosts = Hosts::of(url, within).map_err(OpenError::Url)?;
         // A pooler does not know that parameter, and nothing here reads floats as text.
-        let options = options.disable_statement_logging().extra_float_digits(None);
-        Ok(Self { options, within })
+        let hosts =
+            hosts.with(|options| options.disable_statement_logging().extra_float_digits(None));
+        Ok(Self { hosts, within })
     }
 
     fn place(&self) -> String {
-        match self.options.get_socket() {
-            Some(socket) => socket.display().to_string(),
-            None => format!("{}:{}", self.options.get_host(), self.options.get_port()),
-        }
+        self.hosts.place()
     }
 
     pub(super) async fn connect(&self) -> Result<PgConnection, OpenError> {
-        match timeout(self.within, self.options.connect()).await {
+        match timeout(self.within, self.hosts.connect()).await {
             Ok(connected) => connected.map_err(|error| self.refused(error)),
             Err(_) => Err(OpenError::Silent { place: self.place(), within: self.within }),
         }
@@ -196,15 +191,20 @@ impl Place {
         let place = self.place();
         match (&source, code(&source).as_deref()) {
             (_, Some("28000" | "28P01")) => {
-                OpenError::Denied { place, user: self.options.get_username().to_owned(), source }
+                let user = self.hosts.any().get_username().to_owned();
+                OpenError::Denied { place, user, source }
             }
             (_, Some("3D000")) => {
-                let database = self.options.get_database();
-                let database = database.unwrap_or(self.options.get_username()).to_owned();
+                let options = self.hosts.any();
+                let database = options.get_database().unwrap_or(options.get_username()).to_owned();
                 OpenError::NoDatabase { database, place, source }
             }
             (_, Some("53300")) => OpenError::Full { place, source },
             (sqlx::Error::Tls(_), _) => OpenError::Tls { place, source },
+            // What is wrong with a certificate comes by this way.
+            (sqlx::Error::Io(error), _) if error.kind() == std::io::ErrorKind::InvalidData => {
+                OpenError::Tls { place, source }
+            }
             (sqlx::Error::Io(_), _) => OpenError::Unreachable { place, source },
             (_, _) => OpenError::Failed { place, source },
         }
@@ -220,7 +220,7 @@ impl Place {
             migrations::Refused::Failed(source)
                 if matches!(code(&source).as_deref(), Some("42501" | "3F000")) =>
             {
-                let user = self.options.get_username();
+                let user = self.hosts.any().get_username();
                 OpenError::NotAllowed {
                     user: user.to_owned(),
                     what: "make or change tables there",

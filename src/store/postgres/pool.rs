@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::{Query, QueryAs, QueryScalar};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, FromRow, Postgres};
+use sqlx::{AssertSqlSafe, Connection as _, FromRow, Postgres};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
@@ -20,6 +20,7 @@ use crate::runtime::Clock;
 use crate::store::Result;
 
 use super::error::{closed, from_sqlx, late, unheard, unsure};
+use super::hosts::Hosts;
 
 const COMMIT: &str = "COMMIT";
 const ROLLBACK: &str = "ROLLBACK";
@@ -31,7 +32,7 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub(super) struct Settings {
     /// Where to, as whom, with which settings.
-    pub connect: PgConnectOptions,
+    pub connect: Hosts,
     /// At most so many at once.
     pub connections: u32,
     /// Whether they belong to a pooler, which gives each transaction another session.

@@ -2,7 +2,9 @@
 
 use uuid::Uuid;
 
+use crate::domain::admission;
 use crate::domain::job::Job;
+use crate::domain::limits::OLDEST_LOOK_MAX;
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{JobId, JobType, QueueName, SessionId, Timestamp};
 use crate::store::Result;
@@ -33,9 +35,20 @@ const DUE: &str = "SELECT id FROM job_status WHERE deadline IS NOT NULL AND dead
 
 const NEXT_DEADLINE: &str = "SELECT min(deadline) FROM job_status WHERE deadline IS NOT NULL";
 
-/// Walks the ready index alone.
-const OLDEST_PENDING: &str = "SELECT queue, job_type, min(schedule_time) FROM job_status \
-    WHERE state = 0 AND schedule_time <= $1 GROUP BY queue, job_type";
+/// Leaps from line to line in the ready index, and looks at the front of each: claim order is that of the
+/// time but for priorities, so the longest waiting one is found there, unless so many that came later go
+/// before it.
+const OLDEST_PENDING: &str = "WITH RECURSIVE lines AS (\
+    (SELECT queue, job_type FROM job_status WHERE state = 0 ORDER BY queue, job_type LIMIT 1) \
+    UNION ALL SELECT n.queue, n.job_type FROM lines AS l CROSS JOIN LATERAL (\
+    SELECT queue, job_type FROM job_status \
+    WHERE state = 0 AND (queue, job_type) > (l.queue, l.job_type) \
+    ORDER BY queue, job_type LIMIT 1) AS n) \
+    SELECT l.queue, l.job_type, f.oldest FROM lines AS l CROSS JOIN LATERAL (\
+    SELECT min(schedule_time) AS oldest FROM (SELECT schedule_time FROM job_status \
+    WHERE state = 0 AND queue = l.queue AND job_type = l.job_type AND ready_key <= $2 \
+    AND schedule_time <= $1 ORDER BY ready_key, id LIMIT $3) AS front) AS f \
+    WHERE f.oldest IS NOT NULL";
 
 /// The newest of each ending, then the newest of these: no ending is walked further than needed.
 const RECENT: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, NULL::bytea \
@@ -117,13 +130,15 @@ pub(super) async fn next_deadline(pool: &Pool) -> Result<Option<Timestamp>> {
     Ok(found.map(Timestamp::from_micros))
 }
 
-/// When the longest waiting due job of each line became ready.
+/// When the longest waiting due job of each line became ready, of those at its front.
 pub(super) async fn oldest_pending(
     pool: &Pool,
     now: Timestamp,
 ) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
     let mut link = pool.read().await?;
     let query = link.query_as::<(String, String, i64)>(OLDEST_PENDING).bind(now.as_micros());
+    let query = query.bind(admission::latest_key(now).as_micros());
+    let query = query.bind(super::limit(OLDEST_LOOK_MAX));
     let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
     link.done().await?;
     found

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::domain::Timestamp;
 use crate::domain::admission;
-use crate::domain::job::{Job, Priority};
+use crate::domain::job::Job;
 use crate::store::rows::job_type;
 use crate::store::{Batch, Claims, Committed, Error, Probe, Result, Round, Standing};
 
@@ -130,7 +130,7 @@ impl Round for PostgresRound {
     }
 
     async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<()> {
-        let latest_key = admission::ready_key(now, Priority::Low).max(now).as_micros();
+        let latest_key = admission::latest_key(now).as_micros();
         let now = now.as_micros();
         let (free, capped): (Vec<&Probe>, Vec<&Probe>) =
             probes.iter().partition(|probe| probe.cap.is_none());

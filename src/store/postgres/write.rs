@@ -7,7 +7,7 @@
 mod input;
 
 use crate::domain::Position;
-use crate::store::passed::Passed;
+use crate::store::passed::{Passed, first_deletes};
 use crate::store::{Batch, Committed, Result};
 
 use super::bound::Bound;
@@ -157,13 +157,13 @@ pub(super) async fn write(
     }
 }
 
-/// A batch of which everything passes.
+/// A batch of which everything passes that can.
 pub(super) fn all_of(batch: &Batch) -> Committed {
     use crate::store::{Appended, Written};
     Committed {
         creates: vec![Written::Done; batch.creates.len()],
         writes: vec![Written::Done; batch.writes.len()],
-        deletes: vec![true; batch.deletes.len()],
+        deletes: first_deletes(batch).collect(),
         logs: vec![Appended::Done; batch.logs.len()],
         sessions: Vec::new(),
         missed_rules: Vec::new(),

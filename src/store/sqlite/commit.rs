@@ -4,16 +4,17 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::domain::{Job, JobId, Position};
 use crate::store::figures::Figures;
-use crate::store::passed::Passed;
+use crate::store::passed::{Passed, first_deletes};
+use crate::store::quiet;
 use crate::store::{Appended, Batch, Committed, NewJob, Result, SessionWrite, Written};
 
 use super::figures::Tallies;
-use super::input::Rows;
+use super::input::{Rows, ids};
 use super::script::{Answers, Place, Script};
 use super::writer::Writer;
 use super::{changes, figures, jobs, keys, logs, rules, sessions};
 
-pub(super) const STATEMENTS: &[&str] = &[MISSES];
+pub(super) const STATEMENTS: &[&str] = &[MISSES, PROGRESS];
 
 /// The places of rows [id, revision, epoch, whether it must run] whose job is not as they say.
 const MISSES: &str = "SELECT e.key FROM jsonb_each(?1) AS e \
@@ -22,6 +23,10 @@ const MISSES: &str = "SELECT e.key FROM jsonb_each(?1) AS e \
     OR s.revision <> coalesce(e.value ->> 1, s.revision) \
     OR s.lease_epoch <> coalesce(e.value ->> 2, s.lease_epoch) \
     OR (e.value ->> 3 AND s.state <> 1)";
+
+/// Of jobs that must not have moved.
+const PROGRESS: &str = "SELECT p.id, p.data FROM json_each(?1) AS e \
+    CROSS JOIN job_progress AS p ON p.id = unhex(e.value)";
 
 /// Writes a batch by a script that begins a transaction or goes on in one, and makes it durable; answers what
 /// became of each part. What was `seen` in the same transaction needs no other look.
@@ -39,6 +44,7 @@ pub(super) async fn write(
     let all = Figures::of(batch, creates.iter(), writes.iter(), deletes.iter());
     let asked = Asked {
         misses: ask_misses(&mut script, batch, seen),
+        progress: ask_progress(&mut script, batch),
         holders: keys::ask(&mut script, batch),
         buckets: figures::ask(&mut script, &all, &tallies),
         sessions: sessions::ask(&mut script, &sessions),
@@ -49,10 +55,15 @@ pub(super) async fn write(
         answers = writer.run(script).await?;
         script = writer.resume()?;
     }
-    let misses = match asked.misses {
+    let mut misses: HashSet<i64> = match asked.misses {
         Some(place) => answers.rows::<(i64,)>(place)?.into_iter().map(|(place,)| place).collect(),
         None => HashSet::new(),
     };
+    if let Some(place) = asked.progress {
+        // Writes are counted first.
+        let moved = quiet::moved(batch, answers.rows(place)?)?;
+        misses.extend(moved.into_iter().filter_map(|place| i64::try_from(place).ok()));
+    }
     if let Some(place) = asked.rules {
         let mut missed = rules::missed(batch, &answers.rows::<(i64,)>(place)?);
         if missed.is_empty() {
@@ -81,6 +92,7 @@ pub(super) async fn write(
 /// What is to be known before anything is written.
 struct Asked {
     misses: Option<Place>,
+    progress: Option<Place>,
     holders: Option<Place>,
     buckets: Option<Place>,
     sessions: Option<Place>,
@@ -90,6 +102,7 @@ struct Asked {
 impl Asked {
     const fn is_something(&self) -> bool {
         self.misses.is_some()
+            || self.progress.is_some()
             || self.holders.is_some()
             || self.buckets.is_some()
             || self.sessions.is_some()
@@ -155,7 +168,7 @@ fn guarded(batch: &Batch, missed: &HashSet<i64>) -> Committed {
             .iter()
             .map(|_| if passes() { Written::Done } else { Written::Missed })
             .collect(),
-        deletes: batch.deletes.iter().map(|_| passes()).collect(),
+        deletes: first_deletes(batch).map(|is_first| passes() && is_first).collect(),
         logs: batch
             .logs
             .iter()
@@ -165,6 +178,17 @@ fn guarded(batch: &Batch, missed: &HashSet<i64>) -> Committed {
         missed_rules: Vec::new(),
         position: None,
     }
+}
+
+/// Asks for the progress of jobs that must not have moved.
+fn ask_progress(script: &mut Script, batch: &Batch) -> Option<Place> {
+    let asked = quiet::asked(batch);
+    if asked.is_empty() {
+        return None;
+    }
+    let place = script.add(PROGRESS);
+    script.bind(ids(asked.iter().map(|id| &id.0)));
+    Some(place)
 }
 
 /// Asks for the places of those writes, deletes and log batches, counted in this order, whose guard

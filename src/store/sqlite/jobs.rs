@@ -5,7 +5,9 @@ use crate::domain::status::{State, StateKind};
 use crate::domain::{SessionId, Timestamp};
 use crate::store::Result;
 use crate::store::passed::Passed;
-use crate::store::rows::{Flushed, clock_time, encode, state_code, trigger_code};
+use crate::store::rows::{
+    Flushed, clock_time, encode, encode_spec, encode_status, state_code, trigger_code,
+};
 
 use super::input::{Rows, ids};
 use super::script::Script;
@@ -98,7 +100,7 @@ pub(super) fn create(script: &mut Script, passed: &Passed<'_>) -> Result<()> {
             .maybe_text(status.category.as_ref().map(crate::domain::Category::as_str))
             .int(status.create_time.as_micros())
             .json(&labels_json(&spec.labels))
-            .slice(&encode(spec.as_ref())?)
+            .slice(&encode_spec(&new.job)?)
             .maybe_slice(spec.payload.as_deref());
         for (key, value) in &spec.labels {
             labels.row().text(key).text(value).hex(id.0.as_bytes());
@@ -157,7 +159,7 @@ fn status_row(rows: &mut Rows, job: &Job) -> Result<()> {
         .maybe_int(clock_time(job))
         .maybe_int(status.end_time.map(Timestamp::as_micros))
         .int(status.update_time.as_micros())
-        .slice(&encode(status)?)
+        .slice(&encode_status(status)?)
         .maybe_slice(status.result.as_deref())
         .maybe_text(status.concurrency_key());
     Ok(())

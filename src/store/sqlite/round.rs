@@ -5,7 +5,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::domain::Timestamp;
 use crate::domain::admission;
-use crate::domain::job::{Job, Priority};
+use crate::domain::job::Job;
 use crate::store::rows::JobRow;
 use crate::store::{Batch, Claims, Committed, KeyCap, Probe, Result, Round, Standing};
 
@@ -86,7 +86,7 @@ impl SqliteRound {
     }
 
     async fn find(&mut self, probes: &[Probe], now: Timestamp) -> Result<()> {
-        let latest_key = admission::ready_key(now, Priority::Low).max(now);
+        let latest_key = admission::latest_key(now);
         let mut script = self.script()?;
         let mut add = |statement, probe: Option<&Probe>| {
             let place = script.add(statement);

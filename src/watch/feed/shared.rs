@@ -1,4 +1,5 @@
-//! What the views need where other servers commit to the same store, and workers report to them.
+//! What the views need where other servers commit to the same store and workers report to them, or
+//! where jobs run of which nobody has reported yet.
 
 use std::sync::Arc;
 
@@ -16,15 +17,18 @@ impl Feed {
     }
 
     /// Filters of which it is not known which of the jobs that run, on any server, match; to be put back
-    /// if that is not found out.
+    /// if that is not found out. None before the views have begun: a job that starts between the look and
+    /// their first position would be missed.
     #[must_use]
     pub fn take_unmet(&self) -> Vec<Arc<JobFilter>> {
-        if self.0.is_shared { self.0.state.lock().take_unmet() } else { Vec::new() }
+        let mut state = self.0.state.lock();
+        if self.head().is_some() { state.take_unmet() } else { Vec::new() }
     }
 
     /// See [`take_unmet`](Self::take_unmet).
-    pub fn put_unmet(&self, filter: Arc<JobFilter>) {
-        self.0.state.lock().put_unmet(filter);
+    pub fn put_unmet(&self, filters: impl IntoIterator<Item = Arc<JobFilter>>) {
+        let mut state = self.0.state.lock();
+        filters.into_iter().for_each(|filter| state.put_unmet(&filter));
     }
 
     /// The running jobs whose progress the views want to hear of.

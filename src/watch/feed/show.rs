@@ -111,9 +111,9 @@ impl Feed {
         for ticker in &self.0.tickers {
             if view.filter().matches(&ticker.durable().job) {
                 ticker.add_view(view);
-                if ticker.is_live() {
-                    view.tick(*ticker.key(), ticker.value());
-                }
+                // Whether what was known of it first was its durable state or a report: a watcher that
+                // was away may have missed either.
+                view.tick(*ticker.key(), ticker.value());
             }
         }
     }

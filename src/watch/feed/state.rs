@@ -26,11 +26,18 @@ struct Ahead {
     read_through: Option<Position>,
 }
 
+/// A view that is watched.
+struct Watched {
+    view: Arc<View>,
+    followers: usize,
+    /// The running jobs that match it were looked for, or are about to be.
+    is_met: bool,
+}
+
 /// See the module.
 #[derive(Default)]
 pub(super) struct State {
-    /// With the number of followers.
-    views: HashMap<Arc<JobFilter>, (Arc<View>, usize)>,
+    views: HashMap<Arc<JobFilter>, Watched>,
     pub(super) index: Index,
     pending: Vec<Commit>,
     introductions: Vec<Introduction>,
@@ -47,9 +54,9 @@ pub(super) struct State {
 impl State {
     /// The view of a filter, and whether it is new.
     pub(super) fn enter(&mut self, filter: &Arc<JobFilter>) -> Result<(Arc<View>, bool), Full> {
-        if let Some((view, followers)) = self.views.get_mut(filter) {
-            *followers += 1;
-            return Ok((Arc::clone(view), false));
+        if let Some(watched) = self.views.get_mut(filter) {
+            watched.followers += 1;
+            return Ok((Arc::clone(&watched.view), false));
         }
         if self.views.len() >= VIEWS_MAX {
             return Err(Full { what: "filters watched", limit: VIEWS_MAX });
@@ -59,18 +66,18 @@ impl State {
             return Err(Full { what, limit: VIEWS_UNINDEXED_MAX });
         }
         let view = Arc::new(View::new(JobFilter::clone(filter)));
-        self.unmet.push(Arc::clone(filter));
         self.index.insert(&view);
-        self.views.insert(Arc::clone(filter), (Arc::clone(&view), 1));
+        let watched = Watched { view: Arc::clone(&view), followers: 1, is_met: false };
+        self.views.insert(Arc::clone(filter), watched);
         Ok((view, true))
     }
 
     pub(super) fn leave(&mut self, filter: &Arc<JobFilter>) {
-        let Some((view, followers)) = self.views.get_mut(filter) else { return };
-        *followers -= 1;
-        if *followers == 0 {
-            view.close();
-            self.index.remove(view);
+        let Some(watched) = self.views.get_mut(filter) else { return };
+        watched.followers -= 1;
+        if watched.followers == 0 {
+            watched.view.close();
+            self.index.remove(&watched.view);
             self.views.remove(filter);
             self.unmet.retain(|unmet| unmet != filter);
         }
@@ -81,7 +88,7 @@ impl State {
     }
 
     pub(super) fn each_view(&self, mut tell: impl FnMut(&Arc<View>)) {
-        self.views.values().for_each(|(view, _)| tell(view));
+        self.views.values().for_each(|watched| tell(&watched.view));
     }
 
     /// Nobody watches any more.
@@ -97,16 +104,30 @@ impl State {
         std::mem::take(&mut self.unmet)
     }
 
-    /// Has a filter looked at again, if it is still watched.
-    pub(super) fn put_unmet(&mut self, filter: Arc<JobFilter>) {
-        if self.views.contains_key(&filter) && !self.unmet.contains(&filter) {
-            self.unmet.push(filter);
+    /// Has the running jobs looked for that match a filter, unless they were; answers whether that is to
+    /// be done.
+    pub(super) fn meet(&mut self, filter: &Arc<JobFilter>) -> bool {
+        let Some(watched) = self.views.get_mut(filter).filter(|watched| !watched.is_met) else {
+            return false;
+        };
+        watched.is_met = true;
+        self.unmet.push(Arc::clone(filter));
+        true
+    }
+
+    /// Has them looked for again, if the filter is still watched.
+    pub(super) fn put_unmet(&mut self, filter: &Arc<JobFilter>) {
+        self.unmet.retain(|unmet| unmet != filter);
+        if let Some(watched) = self.views.get_mut(filter) {
+            watched.is_met = false;
         }
+        self.meet(filter);
     }
 
     /// What was read of single jobs is not to be relied on any more.
     pub(super) fn unknow(&mut self) {
-        self.unmet = self.views.keys().map(Arc::clone).collect();
+        let met = self.views.iter().filter(|(_, watched)| watched.is_met);
+        self.unmet = met.map(|(filter, _)| Arc::clone(filter)).collect();
         self.introductions.clear();
         self.awaited.clear();
         self.ahead = Ahead::default();

@@ -153,6 +153,38 @@ fn a_running_job_that_ended_while_it_was_read_is_not_made_known() {
 }
 
 #[test]
+fn nothing_is_read_for_views_that_have_not_begun() {
+    let feed = Feed::of_shared_store(Arc::new(Silence));
+    let mut follower = feed.follow(JobFilter::default(), true).expect("a place");
+    let runs = running(1, 2);
+    feed.put_strangers([runs.id]);
+    // What it does between such a read and the views' first position is never shown to them.
+    assert!(feed.strangers(10).is_empty() && feed.take_unmet().is_empty());
+    feed.begin_at(at(5));
+    assert_eq!(feed.strangers(10), [runs.id]);
+    feed.introduce(vec![running(1, 3)], at(5));
+    let unmet = feed.take_unmet();
+    assert_eq!((unmet.len(), feed.take_unmet().len()), (1, 0));
+    feed.put_unmet(unmet);
+    assert_eq!(feed.take_unmet().len(), 1, "it was not found out");
+    let ticks = follower.take().expect("a head").ticks;
+    assert_eq!(ticks.iter().map(|shown| shown.job.status.revision).collect::<Vec<_>>(), [3]);
+}
+
+#[test]
+fn running_jobs_are_looked_for_once_for_each_view_that_somebody_comes_back_to() {
+    let feed = Feed::new(Arc::new(Silence));
+    let first = feed.follow(JobFilter::default(), false).expect("a place");
+    feed.begin_at(at(5));
+    assert!(feed.take_unmet().is_empty(), "it reads them itself");
+    let second = feed.follow(JobFilter::default(), true).expect("a place");
+    assert_eq!(feed.take_unmet().len(), 1);
+    let third = feed.follow(JobFilter::default(), true).expect("a place");
+    assert!(feed.take_unmet().is_empty());
+    drop((first, second, third));
+}
+
+#[test]
 fn nothing_is_kept_once_nobody_watches() {
     let (feed, follower) = followed(JobFilter::default());
     publish(&feed, 6, vec![put(Before::None, running(1, 2))]);

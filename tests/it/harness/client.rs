@@ -246,6 +246,25 @@ impl Client {
         self.jobs.clone().get_stats(request).await.expect("stats").into_inner()
     }
 
+    /// Sweeps by hand.
+    pub async fn sweep(
+        &self,
+        request: v1::SweepStuckJobsRequest,
+    ) -> Answer<v1::SweepStuckJobsResponse> {
+        Ok(self.admin.clone().sweep_stuck_jobs(request).await?.into_inner())
+    }
+
+    /// Has a worker leave, within so many seconds.
+    pub async fn drain(&self, worker: &str, grace: f64) -> Answer<v1::DrainWorkerResponse> {
+        let request = v1::DrainWorkerRequest {
+            worker_id: worker.to_owned(),
+            grace: seconds(grace),
+            reason: "an update".to_owned(),
+            ..v1::DrainWorkerRequest::default()
+        };
+        Ok(self.admin.clone().drain_worker(request).await?.into_inner())
+    }
+
     /// The workers that are there.
     pub async fn workers(&self) -> Vec<v1::Worker> {
         let request = v1::ListWorkersRequest::default();

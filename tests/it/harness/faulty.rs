@@ -1,6 +1,6 @@
 //! A store that fails when it is told to.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -55,6 +55,17 @@ pub enum Fault {
     Panics,
 }
 
+/// Reads whose answers can be held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Read {
+    /// Which change log it is: asked before where it is.
+    Origin,
+    /// Jobs by their ids.
+    Load,
+    /// How far running jobs are.
+    Progress,
+}
+
 /// Which commits are meant.
 pub type Aim = fn(&Batch) -> bool;
 
@@ -67,6 +78,10 @@ pub struct Faults {
     held: watch::Sender<bool>,
     deaf: Arc<AtomicBool>,
     late: Arc<Mutex<Option<Late>>>,
+    /// Reads whose answers are held back.
+    reads: watch::Sender<HashSet<Read>>,
+    /// Answers that wait.
+    unanswered: Arc<Mutex<Vec<Read>>>,
     timeless: Arc<AtomicBool>,
 }
 
@@ -82,6 +97,8 @@ impl Default for Faults {
             held: watch::Sender::new(false),
             deaf: Arc::default(),
             late: Arc::default(),
+            reads: watch::Sender::default(),
+            unanswered: Arc::default(),
             timeless: Arc::default(),
         }
     }
@@ -114,6 +131,34 @@ impl Faults {
     fn is_late(&self, store: &Arc<dyn Store>, batch: Batch) -> Error {
         *self.late.lock() = Some((Arc::clone(store), batch));
         unknown()
+    }
+
+    /// From now on such reads see what is there, and their answers wait until they are let go.
+    pub fn hold_back(&self, read: Read) {
+        self.reads.send_modify(|held| _ = held.insert(read));
+    }
+
+    /// Lets the answers of such reads come.
+    pub fn let_go(&self, read: Read) {
+        self.reads.send_modify(|held| _ = held.remove(&read));
+    }
+
+    /// How many answers of such reads wait.
+    pub fn held_back(&self, read: Read) -> usize {
+        self.unanswered.lock().iter().filter(|waiting| **waiting == read).count()
+    }
+
+    async fn answered<T>(&self, read: Read, answer: Result<T>) -> Result<T> {
+        let mut held = self.reads.subscribe();
+        if held.borrow().contains(&read) {
+            self.unanswered.lock().push(read);
+            // The sender is here, so the channel is open.
+            let _ = held.wait_for(|held| !held.contains(&read)).await;
+            let mut unanswered = self.unanswered.lock();
+            let at = unanswered.iter().position(|waiting| *waiting == read);
+            unanswered.swap_remove(at.expect("it waited"));
+        }
+        answer
     }
 
     /// From now on no hint of another server comes through.
@@ -309,7 +354,7 @@ impl Store for FaultyStore {
 
     async fn load(&self, ids: &[JobId]) -> Result<Vec<Job>> {
         self.faults.weathered().await?;
-        self.inner.load(ids).await
+        self.faults.answered(Read::Load, self.inner.load(ids).await).await
     }
 
     async fn has_batch(&self, id: BatchId) -> Result<bool> {
@@ -323,7 +368,7 @@ impl Store for FaultyStore {
 
     async fn origin(&self) -> Result<Origin> {
         self.faults.weathered().await?;
-        self.inner.origin().await
+        self.faults.answered(Read::Origin, self.inner.origin().await).await
     }
 
     async fn position(&self) -> Result<Position> {
@@ -494,7 +539,7 @@ impl Store for FaultyStore {
 
     async fn progress(&self, ids: &[JobId]) -> Result<Vec<ProgressWrite>> {
         self.faults.weathered().await?;
-        self.inner.progress(ids).await
+        self.faults.answered(Read::Progress, self.inner.progress(ids).await).await
     }
 
     async fn log_ends(&self, ids: &[JobId]) -> Result<Vec<(JobId, i64)>> {

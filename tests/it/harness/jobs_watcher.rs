@@ -45,6 +45,8 @@ pub struct Mirror {
     pub upserts: usize,
     /// The jobs as they stood at the newest token.
     pub at_token: BTreeMap<String, v1::Job>,
+    /// What was sent although it is older than what was sent before.
+    wrong: Option<String>,
 }
 
 impl Mirror {
@@ -76,7 +78,8 @@ impl Mirror {
             Event::Reset(_) => {
                 self.resets += 1;
                 let token = std::mem::take(&mut self.token);
-                *self = Self { resets: self.resets, token, ..Self::default() };
+                let (resets, wrong) = (self.resets, self.wrong.take());
+                *self = Self { token, resets, wrong, ..Self::default() };
             }
             Event::Heartbeat(_) => {}
         }
@@ -96,8 +99,15 @@ impl Mirror {
     /// Nothing goes back.
     fn forward(&mut self, job: &v1::Job) {
         let mark = mark(job);
-        let last = self.marks.insert(job.id.clone(), mark);
-        assert!(last.is_none_or(|last| last <= mark), "{}: {last:?} came before {mark:?}", job.id);
+        if let Some(last) = self.marks.insert(job.id.clone(), mark).filter(|last| *last > mark) {
+            self.wrong = Some(format!("{}: {last:?} came before {mark:?}", job.id));
+        }
+    }
+
+    fn check(&self) {
+        if let Some(wrong) = &self.wrong {
+            panic!("{wrong}");
+        }
     }
 }
 
@@ -137,7 +147,9 @@ impl JobsWatcher {
 
     /// What is in hand now.
     pub fn copy(&self) -> Mirror {
-        self.book.copy.lock().0.clone()
+        let copy = self.book.copy.lock().0.clone();
+        copy.check();
+        copy
     }
 
     /// Waits until what is in hand is as `wanted`.
@@ -147,6 +159,7 @@ impl JobsWatcher {
                 let news = self.book.news.notified();
                 {
                     let (copy, end) = &*self.book.copy.lock();
+                    copy.check();
                     if wanted(copy) {
                         return copy.clone();
                     }
@@ -193,6 +206,9 @@ impl JobsWatcher {
 impl Drop for JobsWatcher {
     fn drop(&mut self) {
         self.reader.abort();
+        if !std::thread::panicking() {
+            self.book.copy.lock().0.check();
+        }
     }
 }
 

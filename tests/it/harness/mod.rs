@@ -18,7 +18,7 @@ mod worker;
 mod worker_inbox;
 
 pub use client::{Client, JobFacts, channel, done, lines, object, percent, seconds, spec};
-pub use faulty::{Fault, Weather};
+pub use faulty::{Fault, Read, Weather};
 pub use jobs_watcher::{JobsWatcher, Mirror};
 pub use proxy::Proxy;
 pub use raw::StalledWorker;

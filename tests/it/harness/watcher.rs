@@ -58,6 +58,16 @@ impl Seen {
 struct Notes {
     seen: Vec<Seen>,
     end: Option<Result<(), Status>>,
+    /// What came although it was not to come, or not after what came before.
+    wrong: Option<String>,
+}
+
+impl Notes {
+    fn check(&self) {
+        if let Some(wrong) = &self.wrong {
+            panic!("{wrong}");
+        }
+    }
 }
 
 #[derive(Default)]
@@ -94,7 +104,11 @@ impl Watcher {
         let look = async {
             loop {
                 let news = self.book.news.notified();
-                let found = wanted(&self.book.notes.lock().seen);
+                let found = {
+                    let notes = self.book.notes.lock();
+                    notes.check();
+                    wanted(&notes.seen)
+                };
                 match found {
                     Some(found) => return found,
                     None => news.await,
@@ -156,6 +170,9 @@ impl Watcher {
 impl Drop for Watcher {
     fn drop(&mut self) {
         self.reader.abort();
+        if !std::thread::panicking() {
+            self.book.notes.lock().check();
+        }
     }
 }
 
@@ -174,13 +191,14 @@ async fn read(mut stream: Streaming<v1::WatchJobResponse>, book: Arc<Notebook>) 
             Ok(Some(response)) => {
                 let seen = Seen::of(response);
                 let is_snapshot = matches!(seen, Seen::Snapshot(_));
-                assert_eq!(notes.seen.is_empty(), is_snapshot, "a snapshot comes first and once");
+                if notes.seen.is_empty() != is_snapshot {
+                    notes.wrong = Some(format!("a snapshot comes first and once: {seen:?}"));
+                }
                 if let Some(status) = seen.status() {
                     let place = place(status);
-                    assert!(
-                        last.is_none_or(|last| last <= place),
-                        "{last:?} came before {place:?}"
-                    );
+                    if last.is_some_and(|last| last > place) {
+                        notes.wrong = Some(format!("{last:?} came before {place:?}"));
+                    }
                     last = Some(place);
                 }
                 notes.seen.push(seen);

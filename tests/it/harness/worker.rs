@@ -279,6 +279,15 @@ impl Worker {
         revoke.await
     }
 
+    /// Waits for the wish that it leave.
+    pub async fn expect_drain(&self) -> response::Drain {
+        let drain = self.expect("to drain", |message| match message {
+            Message::Drain(drain) => Some(drain.clone()),
+            _ => None,
+        });
+        drain.await
+    }
+
     /// Waits for another Welcome.
     pub async fn expect_welcome(&self) -> response::Welcome {
         let welcome = self.expect("Welcome again", |message| match message {

@@ -126,6 +126,19 @@ pub(super) fn stop_stuck(lease_epoch: i64, revision: i64) -> Command {
     }
 }
 
+pub(super) fn note_stuck(lease_epoch: i64, revision: i64) -> Command {
+    Command::NoteStuck { lease_epoch, revision, since: START, spare_active: false }
+}
+
+pub(super) fn note_slow(lease_epoch: i64) -> Command {
+    Command::NoteSlow { lease_epoch, p95: secs(10) }
+}
+
+pub(super) fn drained(lease_epoch: i64, number: u128) -> Command {
+    let reason = ReleaseReason::Drained { session: session(number) };
+    Command::Release { lease_epoch, delay: Duration::ZERO, reason }
+}
+
 pub(super) fn expire(revision: i64) -> Command {
     Command::Expire { revision, reason: "waited too long".to_owned() }
 }

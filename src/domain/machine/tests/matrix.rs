@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::fixture::*;
+use crate::domain::job::OnStuck;
 use crate::domain::machine::table::{RULES, Rule, allowed};
 use crate::domain::machine::{Applied, Command, CommandKind, Refusal};
 use crate::domain::status::{CancelCause, StateKind};
@@ -42,6 +43,16 @@ fn standing(state: StateKind) -> Vec<Bench> {
             timed.run(start(1));
             timed.wait(secs(61));
             benches.push(timed.clone());
+            for on_stuck in [OnStuck::Fail, OnStuck::Notify] {
+                let mut watched = spec();
+                (watched.stuck_after, watched.on_stuck) = (Some(secs(60)), on_stuck);
+                let mut watched = Bench::new(watched);
+                watched.run(start(1));
+                watched.wait(secs(61));
+                benches.push(watched.clone());
+                watched.status.progress = watched.status.progress.active_at(START);
+                benches.push(watched);
+            }
             for (ask, max_attempts) in
                 asks().into_iter().flat_map(|ask| [(ask.clone(), 1), (ask, 3)])
             {
@@ -94,7 +105,13 @@ fn commands(bench: &Bench, kind: CommandKind, epoch: i64) -> Vec<Command> {
         CommandKind::ReportUse => vec![report_use(epoch, 7), report_use(epoch, 8)],
         CommandKind::ConfirmCancelled => vec![confirm(epoch)],
         CommandKind::Release => {
-            let by_server = [undelivered(epoch, 1), undelivered(epoch, 2), not_held(epoch, 2)];
+            let by_server = [
+                undelivered(epoch, 1),
+                undelivered(epoch, 2),
+                not_held(epoch, 2),
+                drained(epoch, 1),
+                drained(epoch, 2),
+            ];
             [release(epoch)].into_iter().chain(by_server).collect()
         }
         CommandKind::LoseLease => vec![lose_lease(epoch, 1), lose_lease(epoch, 2)],
@@ -105,6 +122,10 @@ fn commands(bench: &Bench, kind: CommandKind, epoch: i64) -> Vec<Command> {
         CommandKind::StopStuck => {
             vec![stop_stuck(epoch, revision), stop_stuck(epoch, revision - 1)]
         }
+        CommandKind::NoteStuck => {
+            vec![note_stuck(epoch, revision), note_stuck(epoch, revision - 1)]
+        }
+        CommandKind::NoteSlow => vec![note_slow(epoch)],
         CommandKind::Expire => vec![expire(revision), expire(revision - 1)],
         CommandKind::MeetDeadline => vec![Command::MeetDeadline],
         CommandKind::Skip => vec![skip()],

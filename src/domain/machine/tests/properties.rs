@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::fixture::*;
 use crate::domain::Timestamp;
-use crate::domain::job::JobSpec;
+use crate::domain::job::{JobSpec, OnStuck};
 use crate::domain::machine::table::RULES;
 use crate::domain::machine::{Applied, Command, CommandKind, Now, Refusal, ReleaseReason};
 use crate::domain::machine::{Transition, apply, create};
@@ -45,6 +45,7 @@ fn command() -> impl Strategy<Value = Command> {
         Just(ReleaseReason::Worker { reason: String::new() }),
         sessions.clone().prop_map(|number| ReleaseReason::Undelivered { session: session(number) }),
         sessions.clone().prop_map(|number| ReleaseReason::NotHeld { session: session(number) }),
+        sessions.clone().prop_map(|number| ReleaseReason::Drained { session: session(number) }),
     ];
     prop_oneof![
         6 => sessions.clone().prop_map(start),
@@ -68,6 +69,8 @@ fn command() -> impl Strategy<Value = Command> {
         1 => span().prop_map(cancel),
         1 => causes.prop_map(|cause| request_stop(0, cause)),
         1 => (1_i64..10).prop_map(|revision| stop_stuck(0, revision)),
+        1 => (1_i64..10).prop_map(|revision| note_stuck(0, revision)),
+        1 => Just(note_slow(0)),
         1 => (1_i64..10).prop_map(expire),
         3 => Just(Command::MeetDeadline),
         1 => Just(Command::Skip { reason: SkipReason::CircuitOpen }),
@@ -91,6 +94,8 @@ prop_compose! {
         expire in prop::option::of(1_i64..300),
         scheduled in prop::option::of(-100_i64..100),
         retry in prop::option::of(any::<bool>()),
+        stuck_after in prop::option::of(1_u64..100),
+        notify in any::<bool>(),
     ) -> JobSpec {
         let mut spec = spec();
         spec.retry_rules.extend(retry.map(|retry| RetryRule {
@@ -102,6 +107,8 @@ prop_compose! {
         spec.limits.memory_bytes = 1;
         spec.retry_policy.max_attempts = max_attempts;
         spec.timeout = timeout.map(secs);
+        spec.stuck_after = stuck_after.map(secs);
+        spec.on_stuck = if notify { OnStuck::Notify } else { OnStuck::Fail };
         spec.expire_time = expire.map(|at| moved(START, at));
         spec.schedule_time = scheduled.map(|at| moved(START, at));
         spec
@@ -134,6 +141,8 @@ fn under(command: Command, epoch: i64) -> Command {
             Command::RequestStop { lease_epoch: epoch, cause, reason, grace }
         }
         Command::StopStuck { revision, .. } => stop_stuck(epoch, revision),
+        Command::NoteStuck { revision, .. } => note_stuck(epoch, revision),
+        Command::NoteSlow { .. } => note_slow(epoch),
         Command::Start { .. }
         | Command::Cancel { .. }
         | Command::Expire { .. }

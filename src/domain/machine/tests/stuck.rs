@@ -1,9 +1,11 @@
 //! Jobs found stuck: what happened since they were found spares them.
 
 use super::fixture::*;
-use crate::domain::machine::{Applied, Command, CommandKind, Refusal};
+use crate::domain::job::OnStuck;
+use crate::domain::machine::{Applied, Command, CommandKind, Effect, Refusal};
 use crate::domain::progress::Progress;
 use crate::domain::status::{CancelCause, Outcome, StateKind};
+use crate::domain::typical::Slow;
 
 fn last_attempt() -> Bench {
     let mut spec = spec();
@@ -96,4 +98,75 @@ fn a_sweep_spares_what_changed_and_what_runs() {
     let refused = bench.try_run(expire(bench.status.revision)).unwrap_err();
     let command = CommandKind::Expire;
     assert_eq!(refused, Refusal::IllegalTransition { state: StateKind::Running, command });
+}
+
+fn watched(on_stuck: OnStuck) -> Bench {
+    let mut spec = spec();
+    (spec.stuck_after, spec.on_stuck) = (Some(secs(60)), on_stuck);
+    let mut bench = Bench::new(spec);
+    bench.run(start(1));
+    bench
+}
+
+fn active(bench: &mut Bench, seconds: u64) {
+    let progress = bench.status.progress.clone();
+    bench.status.progress = progress.active_at(START.plus(secs(seconds)));
+}
+
+fn look_time(bench: &Bench) -> Option<u64> {
+    bench.status.deadline(None).map(|time| time.since(START).as_secs())
+}
+
+#[test]
+fn its_own_bound_is_kept_near_its_time() {
+    let mut bench = watched(OnStuck::Fail);
+    assert_eq!(look_time(&bench), Some(60));
+    // It was active at 40 s, so it can be stuck at 100 s at the earliest.
+    active(&mut bench, 40);
+    bench.wait(secs(60)).run(Command::MeetDeadline);
+    assert_eq!((look_time(&bench), &bench.status.cancel_request), (Some(100), &None));
+    bench.wait(secs(40));
+    let effects = bench.run(Command::MeetDeadline).effects;
+    let since = START.plus(secs(40));
+    assert_eq!(effects.first(), Some(&Effect::FoundStuck { since, spare_active: true }));
+    let request = bench.status.cancel_request.clone().unwrap();
+    assert_eq!(
+        (request.cause, request.reason.as_str()),
+        (CancelCause::Stuck, "showed no activity for 60 s")
+    );
+    assert_eq!(look_time(&bench), Some(130));
+}
+
+#[test]
+fn one_that_never_reported_is_not_stuck_and_is_looked_at_again() {
+    let mut bench = watched(OnStuck::Fail);
+    bench.wait(secs(1_000)).run(Command::MeetDeadline);
+    assert_eq!((look_time(&bench), &bench.status.cancel_request), (Some(1_060), &None));
+}
+
+#[test]
+fn one_that_is_to_notify_is_told_of_once_in_an_attempt() {
+    let mut bench = watched(OnStuck::Notify);
+    active(&mut bench, 1);
+    bench.wait(secs(61)).run(Command::MeetDeadline);
+    assert_eq!((look_time(&bench), bench.kind()), (None, StateKind::Running));
+    active(&mut bench, 62);
+    bench.wait(secs(600)).unchanged(Command::MeetDeadline);
+    bench.unchanged(note_stuck(1, bench.status.revision));
+    bench.run(fail(1));
+    bench.start_when_due(2);
+    assert!(look_time(&bench).is_some(), "another attempt is another matter");
+}
+
+#[test]
+fn that_one_is_slow_is_told_once_in_an_attempt() {
+    let mut bench = Bench::running();
+    bench.wait(secs(30));
+    let effects = bench.run(note_slow(1)).effects;
+    let slow = Slow { run: secs(30), p95: secs(10) };
+    assert_eq!(effects, [Effect::FoundSlow { slow }]);
+    bench.unchanged(note_slow(1));
+    let mut asked = Bench::running();
+    asked.run(cancel(secs(30)));
+    asked.unchanged(note_slow(1));
 }

@@ -41,3 +41,17 @@ fn a_job_that_was_taken_back_does_not_come_again_in_an_older_state() {
     assert!(held.change(removed(5)).is_some());
     assert!(held.tick(job(4)).is_none());
 }
+
+#[test]
+fn a_job_is_taken_back_once_in_each_state_and_in_no_older_one() {
+    let mut held = Held::new(false);
+    assert!(held.change(removed(4)).is_some());
+    assert!(held.change(removed(4)).is_none() && held.change(removed(3)).is_none());
+    let job_id = job(4).job.id;
+    let deleted = || Event::Removed { job_id, why: Why::Deleted, job: None };
+    assert!(held.change(deleted()).is_some() && held.change(deleted()).is_none());
+    // Whoever holds nothing else was told of it before.
+    let mut held = Held::new(true);
+    assert!(held.change(Event::Upsert(job(3))).is_some() && held.change(removed(4)).is_some());
+    assert!(held.change(deleted()).is_none());
+}

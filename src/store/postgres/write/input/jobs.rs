@@ -7,7 +7,7 @@ use crate::domain::status::State;
 use crate::domain::{Category, SessionId, Timestamp};
 use crate::store::Result;
 use crate::store::passed::Passed;
-use crate::store::rows::{clock_time, encode, state_code, trigger_code};
+use crate::store::rows::{clock_time, encode_spec, encode_status, state_code, trigger_code};
 
 use super::super::super::bound::Bound;
 use super::small;
@@ -49,7 +49,7 @@ impl<'a> Jobs<'a> {
             jobs.create_times.push(status.create_time.as_micros());
             let labels = spec.labels.iter().map(|(key, value)| (key.clone(), value.clone().into()));
             jobs.labels.push(serde_json::Value::Object(labels.collect()).to_string());
-            jobs.specs.push(encode(spec.as_ref())?);
+            jobs.specs.push(encode_spec(&new.job)?);
             jobs.payloads.push(spec.payload.as_deref());
             for (key, value) in &spec.labels {
                 jobs.label_keys.push(key);
@@ -136,7 +136,7 @@ impl<'a> Statuses<'a> {
         self.clock_times.push(clock_time(job));
         self.end_times.push(status.end_time.map(Timestamp::as_micros));
         self.update_times.push(status.update_time.as_micros());
-        self.encoded.push(encode(status)?);
+        self.encoded.push(encode_status(status)?);
         self.results.push(status.result.as_deref());
         self.born.push(born);
         self.concurrency_keys.push(status.concurrency_key());

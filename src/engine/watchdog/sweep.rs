@@ -1,0 +1,181 @@
+//! Looking through running and waiting jobs for those that are stuck.
+
+use std::collections::HashMap;
+
+use futures_util::future::join_all;
+
+use crate::auth::Caller;
+use crate::domain::filter::TimeRange;
+use crate::domain::limits::{LOOP_ROWS_MAX, SWEEP_AT_ONCE, SWEEP_IDS_MAX};
+use crate::domain::typical::Typical;
+use crate::domain::watchdog::{Finding, Forecast, Sweep, Watch};
+use crate::domain::{Job, JobFilter, JobId, JobType, StateKind, Timestamp};
+use crate::store::ListQuery;
+
+use super::super::Engine;
+use super::super::error::Result;
+use super::super::pipeline::Work;
+
+/// A wish for a sweep.
+#[derive(Debug, Clone)]
+pub struct SweepQuery {
+    /// Which jobs.
+    pub sweep: Sweep,
+    /// Only say what it would do.
+    pub validate_only: bool,
+    /// Why, in the caller's words.
+    pub reason: String,
+}
+
+/// What a sweep did, or would do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// The jobs, the first [`SWEEP_IDS_MAX`].
+    pub job_ids: Vec<JobId>,
+    /// How many: the three below together.
+    pub count: u64,
+    /// Those that fail for good.
+    pub failed: u64,
+    /// Those that are tried again.
+    pub retried: u64,
+    /// Those that run on, and were told of.
+    pub notified: u64,
+    /// What showed itself after this moment was left alone.
+    pub cutoff_time: Timestamp,
+}
+
+impl Swept {
+    fn count(&mut self, found: &Finding) {
+        self.count += 1;
+        match found.forecast {
+            Forecast::Fails => self.failed += 1,
+            Forecast::Retried => self.retried += 1,
+            Forecast::RunsOn => self.notified += 1,
+        }
+        if self.job_ids.len() < SWEEP_IDS_MAX {
+            self.job_ids.push(found.job_id);
+        }
+    }
+}
+
+impl Engine {
+    /// Finds jobs that are stuck, and does with each what is to be done. What moved or ended between the
+    /// look and the deed is left alone and not counted.
+    pub async fn sweep(&self, caller: &Caller, query: SweepQuery) -> Result<Swept> {
+        let SweepQuery { sweep, validate_only, reason } = query;
+        let now = self.clock.now();
+        let mut swept = Swept { cutoff_time: sweep.cutoff_time(now), ..Swept::default() };
+        let mut states = vec![StateKind::Running];
+        states.extend(sweep.include_pending.then_some(StateKind::Pending));
+        for state in states {
+            let mut before = None;
+            while let Some(jobs) = self.page(state, &sweep.types, swept.cutoff_time, before).await?
+            {
+                before = jobs.last().map(|job| job.id);
+                let found =
+                    jobs.iter().filter(is_work).filter_map(|job| sweep.look(job, now)).collect();
+                let done = if validate_only {
+                    found
+                } else {
+                    self.act_on(found, caller.principal(), &reason).await?
+                };
+                for found in &done {
+                    swept.count(found);
+                }
+            }
+        }
+        if !validate_only {
+            let Swept { count, failed, retried, notified, .. } = swept;
+            tracing::info!(
+                caller = caller.principal(),
+                reason,
+                count,
+                failed,
+                retried,
+                notified,
+                "swept"
+            );
+        }
+        Ok(swept)
+    }
+
+    /// Finds running jobs that are stuck by what the configuration says, and those that are slow and that
+    /// nobody reported of here. Answers how many.
+    pub async fn sweep_stuck(&self) -> Result<u64> {
+        let (now, typicals) = (self.clock.now(), self.watchdogs.typicals.known());
+        let watch = Watch::new(&self.watchdogs.house.sweep);
+        let (mut count, mut before) = (0, None);
+        while let Some(jobs) = self.page(StateKind::Running, &[], now, before).await? {
+            before = jobs.last().map(|job| job.id);
+            let found =
+                jobs.iter().filter(is_work).filter_map(|job| watch.sweep(job, now)).collect();
+            count += self.act_on(found, "", "").await?.len() as u64;
+            count += self.note_slow_among(&typicals, &jobs, now).await?;
+        }
+        Ok(count)
+    }
+
+    async fn note_slow_among(
+        &self,
+        typicals: &HashMap<JobType, Typical>,
+        jobs: &[Job],
+        now: Timestamp,
+    ) -> Result<u64> {
+        let mut count = 0;
+        for some in jobs.chunks(SWEEP_AT_ONCE) {
+            for noted in join_all(some.iter().map(|job| self.note_slow(typicals, job, now))).await {
+                count += u64::from(noted?);
+            }
+        }
+        Ok(count)
+    }
+
+    /// Jobs in a state that were there at `cutoff`, with their newest progress; none after the last.
+    async fn page(
+        &self,
+        state: StateKind,
+        types: &[JobType],
+        cutoff: Timestamp,
+        before: Option<JobId>,
+    ) -> Result<Option<Vec<Job>>> {
+        // Up to the moment itself: ranges end before their bound.
+        let until = Timestamp::from_micros(cutoff.as_micros().saturating_add(1));
+        let filter = JobFilter {
+            states: vec![state],
+            types: types.to_vec(),
+            create_time: TimeRange { after: None, before: Some(until) },
+            ..JobFilter::default()
+        };
+        let query = ListQuery { filter, before, limit: LOOP_ROWS_MAX, full: false };
+        let read = |store: std::sync::Arc<dyn crate::store::Store>| async move {
+            store.list(&query).await
+        };
+        let mut jobs = self.loop_db.read(read).await?;
+        for job in &mut jobs {
+            self.live.overlay(job);
+        }
+        Ok((!jobs.is_empty()).then_some(jobs))
+    }
+
+    /// Does what is to be done with jobs that were found; answers those that it was done with.
+    async fn act_on(&self, found: Vec<Finding>, actor: &str, why: &str) -> Result<Vec<Finding>> {
+        let mut done = Vec::with_capacity(found.len());
+        for some in found.chunks(SWEEP_AT_ONCE) {
+            let deeds = some.iter().map(|found| {
+                let (job_id, command) = (found.job_id, found.command(actor, why));
+                self.pipeline.ask(move |reply| Work::Try { job_id, command, reply })
+            });
+            for (found, deed) in some.iter().zip(join_all(deeds).await) {
+                if deed? {
+                    done.push(found.clone());
+                }
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// Whether it is no command that the server itself runs: that ends by itself, or is cancelled.
+fn is_work(job: &&Job) -> bool {
+    !job.spec.job_type.is_reserved()
+}
