@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::auth::Caller;
+use crate::domain::audit::{AuditAction, Deed};
 use crate::domain::job::Trigger;
 use crate::domain::job_type::gate::{self, Standing, TriggerRefusal};
 use crate::domain::job_type::{Draft, TypeState};
@@ -48,7 +49,9 @@ impl Engine {
         rest.payload = trigger.payload.or(info.payload);
         let (draft, request) = (Draft::new(rest), trigger.request);
         let create = CreateJob { draft, request, validate_only: false };
-        let job = self.born(caller, create, Trigger::Manual, None).await?.job;
+        let deed = Deed::new(caller.principal(), AuditAction::TriggerJobType)
+            .because(trigger.reason.clone());
+        let job = self.born(caller, create, Trigger::Manual, None, Some(deed)).await?.job;
         tracing::info!(
             job.id = %job.id,
             job.type = %job.spec.job_type,
@@ -80,8 +83,9 @@ impl Engine {
         };
         let circuit = info.circuit.clone().unwrap_or_default();
         let state = TypeState { circuit, ..TypeState::default() };
-        let breaker = self.registry.book().breaker(&job_type);
-        let checked = gate::trigger(&info.spec, &breaker, &state, standing, self.clock.now());
+        let book = self.registry.book();
+        let circuit = book.circuit(&job_type);
+        let checked = gate::trigger(&info.spec, circuit, &state, standing, self.clock.now());
         checked.map_err(|refusal| match refusal {
             TriggerRefusal::TypeNotDeclared => Error::TypeNotDeclared(job_type),
             TriggerRefusal::TypeDisabled

@@ -1,6 +1,7 @@
 //! AdminService: what operators look at, and what they set.
 
 mod drain;
+mod events;
 mod info;
 mod purge;
 mod sweep;
@@ -90,6 +91,22 @@ impl AdminService for AdminApi {
         Ok(Response::new(info::to_proto(&info)))
     }
 
+    async fn list_events(
+        &self,
+        request: Request<v1::ListEventsRequest>,
+    ) -> Result<Response<v1::ListEventsResponse>, Status> {
+        let caller = caller(&request);
+        events::events(&self.engine, &caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_audit_events(
+        &self,
+        request: Request<v1::ListAuditEventsRequest>,
+    ) -> Result<Response<v1::ListAuditEventsResponse>, Status> {
+        let caller = caller(&request);
+        events::audit(&self.engine, &caller, request.into_inner()).await.map(Response::new)
+    }
+
     async fn purge_jobs(
         &self,
         request: Request<v1::PurgeJobsRequest>,
@@ -127,7 +144,7 @@ impl AdminService for AdminApi {
     ) -> Result<Response<v1::UpdateDefaultsResponse>, Status> {
         let caller = caller(&request);
         let mut wrong = Violations::default();
-        let change = defaults::from_proto(request.into_inner(), &mut wrong);
+        let change = defaults::from_proto(request.get_ref(), &mut wrong);
         let change = change.ok_or_else(|| invalid(wrong))?;
         let apply = |held: &mut _| change.apply(held);
         let updated = self.engine.update_defaults(&caller, apply).await.map_err(to_status)?;

@@ -95,7 +95,7 @@ impl Engine {
                 writes: vec![RuleWrite::put(key, standing.revision, &cursor)?],
                 creates: step.creates,
                 commands: step.commands,
-                deletes: Vec::new(),
+                ..RuleChange::default()
             };
             match self.write_rules(change).await? {
                 RulesChanged::Done(_) => return Ok(()),
@@ -142,8 +142,9 @@ impl Engine {
         let runs = due.times.iter().any(|time| time.lateness == Lateness::Run);
         let mut others =
             if runs { self.others(&spec.job_type, policy).await? } else { Others::default() };
-        let breaker = self.registry.book().breaker(&spec.job_type);
-        let refused = skip_at_create(Some(spec), &breaker, &standing.state, now);
+        let book = self.registry.book();
+        let circuit = book.circuit(&spec.job_type);
+        let refused = skip_at_create(Some(spec), circuit, &standing.state, now);
         let mut step = Step { through: due.through, ..Step::default() };
         for time in due.times {
             let skipped = match time.lateness {
