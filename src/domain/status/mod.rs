@@ -318,6 +318,13 @@ impl JobStatus {
         }
     }
 
+    /// The label's value under which a running job counts, if its type was capped by one when it started.
+    #[must_use]
+    pub fn concurrency_key(&self) -> Option<&str> {
+        self.session()?;
+        self.execution.as_ref()?.concurrency_key.as_deref()
+    }
+
     /// How long the last attempt ran, or has run at `now`.
     #[must_use]
     pub fn run_duration(&self, now: Timestamp) -> Option<Duration> {

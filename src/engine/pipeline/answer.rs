@@ -248,7 +248,7 @@ fn settled(answer: Result<Option<Job>, Error>, job_id: JobId) -> Result<Job, Err
 }
 
 /// A taken key: for a request id, the caller finds out what it made.
-fn taken(kind: KeyKind, holder: JobId, job: &Job) -> Error {
+pub(in super::super) fn taken(kind: KeyKind, holder: JobId, job: &Job) -> Error {
     match kind {
         KeyKind::Request => Error::RequestIdReused { job_id: holder },
         KeyKind::Unique => Error::DuplicateJob { holder, key: job.spec.unique_key.clone() },

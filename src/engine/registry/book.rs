@@ -153,6 +153,12 @@ impl Rulebook {
         smaller_bound(self.defaults.what.max_pending, told)
     }
 
+    /// How many jobs may run in all, in the same way.
+    #[must_use]
+    pub fn max_running_in_all(&self, told: u32) -> u32 {
+        smaller_bound(self.defaults.what.max_running, told)
+    }
+
     /// Whether a type is declared to be of one of these categories.
     #[must_use]
     pub fn is_of(&self, job_type: &JobType, categories: &[Category]) -> bool {

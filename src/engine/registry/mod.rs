@@ -22,7 +22,7 @@ use super::Engine;
 use super::error::{Error, Result};
 use super::pipeline::{RuleChange, RulesChanged, Work};
 
-pub use book::{Cursor, DEFAULTS, Declared, Definition, Known, Rulebook};
+pub use book::{Cursor, DEFAULTS, Declared, Definition, Known, Rulebook, smaller_bound};
 
 /// The kinds of rules that every server knows by heart.
 const KNOWN: [RuleKind; 5] =
@@ -100,6 +100,7 @@ impl Engine {
         }
         self.agenda.plan_all(&book, &rules)?;
         self.registry.replace(book);
+        self.line.reopen();
         self.tell_all_drains();
         Ok(())
     }
@@ -121,6 +122,7 @@ impl Engine {
         let keys: Vec<RuleKey> = keys.into_iter().collect();
         let found = self.fresh_rules(keys.clone()).await?;
         self.registry.heed(&keys, &found)?;
+        self.line.reopen();
         self.tell_drains(&keys);
         self.agenda.heed(&self.registry.book(), &keys, &found)
     }
@@ -165,6 +167,7 @@ impl Engine {
         let answer = self.pipeline.ask(work).await?;
         if matches!(answer, RulesChanged::Done(_)) {
             self.registry.heed(&keys, &rules)?;
+            self.line.reopen();
             self.tell_drains(&keys);
             self.agenda.heed(&self.registry.book(), &keys, &rules)?;
         }
