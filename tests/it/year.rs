@@ -238,7 +238,7 @@ impl Worker {
 /// Starts a run of the type that a scheduler elsewhere runs, two days of three.
 async fn run_elsewhere(engine: &Engine, store: &dyn Store, spec: &JobTypeSpec, now: Timestamp) {
     let last = nominal(&compiled(spec), now.minus(HOUR), now).pop();
-    if !last.is_some_and(|last| !(last.minute() / (24 * 60)).rem_euclid(3).eq(&0)) {
+    if last.is_none_or(|last| (last.minute() / (24 * 60)).rem_euclid(3) == 0) {
         return;
     }
     let had = jobs_of(store, &spec.job_type).await;
