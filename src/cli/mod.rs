@@ -110,7 +110,7 @@ enum Command {
     /// See it all at work: a server, workers and real jobs, here and for half a minute
     Demo(demo::Args),
     /// Run the server
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Bring a database's schema up to date, without a server
     Migrate(migrate::Args),
     /// Run a command as a job: its output, progress, usage and end are seen by all who watch
@@ -265,7 +265,7 @@ async fn run(cli: Cli) -> ExitCode {
             };
         }
         Command::Serve(args) => {
-            return serve::run(args).await.unwrap_or_else(|error| {
+            return serve::run(*args).await.unwrap_or_else(|error| {
                 output::warn(&format!("error: {}", chain(error.as_ref())));
                 ExitCode::FAILURE
             });

@@ -80,8 +80,9 @@ impl Engine {
         };
         let circuit = info.circuit.clone().unwrap_or_default();
         let state = TypeState { circuit, ..TypeState::default() };
-        let breaker = self.registry.book().breaker(&job_type);
-        let checked = gate::trigger(&info.spec, &breaker, &state, standing, self.clock.now());
+        let book = self.registry.book();
+        let circuit = book.circuit(&job_type);
+        let checked = gate::trigger(&info.spec, circuit, &state, standing, self.clock.now());
         checked.map_err(|refusal| match refusal {
             TriggerRefusal::TypeNotDeclared => Error::TypeNotDeclared(job_type),
             TriggerRefusal::TypeDisabled

@@ -102,7 +102,7 @@ impl TypeInfo {
 
 /// How the breaker of a type stands, if it has one.
 pub(super) fn circuit(job_type: &JobType, book: &Rulebook) -> Option<CircuitState> {
-    let has_one = book.breaker(job_type).max_failures > 0;
+    let has_one = book.circuit(job_type).max_failures > 0;
     has_one.then(|| book.circuits.get(job_type).cloned().unwrap_or_default())
 }
 

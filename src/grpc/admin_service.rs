@@ -127,7 +127,7 @@ impl AdminService for AdminApi {
     ) -> Result<Response<v1::UpdateDefaultsResponse>, Status> {
         let caller = caller(&request);
         let mut wrong = Violations::default();
-        let change = defaults::from_proto(request.into_inner(), &mut wrong);
+        let change = defaults::from_proto(request.get_ref(), &mut wrong);
         let change = change.ok_or_else(|| invalid(wrong))?;
         let apply = |held: &mut _| change.apply(held);
         let updated = self.engine.update_defaults(&caller, apply).await.map_err(to_status)?;

@@ -73,7 +73,7 @@ pub(super) fn concerned<'a>(
         // Who runs no more changes neither.
         if job.status.kind() == StateKind::Running {
             quotas.extend(job.status.quota_draws.keys().cloned());
-            if book.breaker(&job.spec.job_type).max_failures > 0 {
+            if book.circuit(&job.spec.job_type).max_failures > 0 {
                 circuits.insert(job.spec.job_type.clone());
             }
         }
@@ -108,7 +108,7 @@ impl RuleDesk {
                 && let Ok(job_type) = JobType::new(&key.name)
             {
                 let (revision, state) = stands(found, key);
-                let spec = book.breaker(&job_type);
+                let spec = book.circuit(&job_type).clone();
                 let circuit = Desk { spec, revision, state, changed: false };
                 desk.circuits.insert(job_type, circuit);
             }

@@ -131,13 +131,13 @@ impl Rulebook {
 
     /// The breaker of a type: its own, else that of all types without one.
     #[must_use]
-    pub fn breaker(&self, job_type: &JobType) -> CircuitSpec {
-        circuit_of(self.spec(job_type), &self.defaults.what.circuit).clone()
+    pub fn circuit(&self, job_type: &JobType) -> &CircuitSpec {
+        circuit_of(self.spec(job_type), &self.defaults.what.circuit)
     }
 
     /// How the breakers that are in force stand, as far as they have something to remember.
     pub fn breakers(&self) -> impl Iterator<Item = (&JobType, &CircuitState)> {
-        self.circuits.iter().filter(|(job_type, _)| self.breaker(job_type).max_failures > 0)
+        self.circuits.iter().filter(|(job_type, _)| self.circuit(job_type).max_failures > 0)
     }
 
     /// How many jobs may wait in a queue; 0 = any number.
@@ -182,7 +182,7 @@ impl Rulebook {
         }
         let state =
             TypeState { circuit: circuit.cloned().unwrap_or_default(), ..TypeState::default() };
-        skip_at_create(spec, &self.breaker(job_type), &state, now)
+        skip_at_create(spec, self.circuit(job_type), &state, now)
     }
 
     /// The wish that a process leave, if it is to take no jobs at `now`.

@@ -142,8 +142,9 @@ impl Engine {
         let runs = due.times.iter().any(|time| time.lateness == Lateness::Run);
         let mut others =
             if runs { self.others(&spec.job_type, policy).await? } else { Others::default() };
-        let breaker = self.registry.book().breaker(&spec.job_type);
-        let refused = skip_at_create(Some(spec), &breaker, &standing.state, now);
+        let book = self.registry.book();
+        let circuit = book.circuit(&spec.job_type);
+        let refused = skip_at_create(Some(spec), circuit, &standing.state, now);
         let mut step = Step { through: due.through, ..Step::default() };
         for time in due.times {
             let skipped = match time.lateness {

@@ -44,16 +44,16 @@ impl DefaultsChange {
 
 /// A change whose every field was checked.
 pub fn from_proto(
-    request: v1::UpdateDefaultsRequest,
+    request: &v1::UpdateDefaultsRequest,
     violations: &mut Violations,
 ) -> Option<DefaultsChange> {
     let before = violations.as_slice().len();
     let fields = fields(request.update_mask.as_ref(), violations);
-    let Some(given) = request.defaults else {
+    let Some(given) = &request.defaults else {
         Path::root("defaults").wrong(violations, "must be set");
         return None;
     };
-    let to = settings(&given, violations);
+    let to = settings(given, violations);
     to.validate("defaults.", violations);
     is_clean(violations, before).then_some(DefaultsChange { fields, to })
 }
