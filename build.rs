@@ -41,6 +41,7 @@ const SAID_TO: (&str, &str) = ("WorkerService", "ReportProgress");
 const FILES: &[&str] = &[
     "google/rpc/error_details.proto",
     "jobplane/v1/job.proto",
+    "jobplane/v1/event.proto",
     "jobplane/v1/job_service.proto",
     "jobplane/v1/worker_service.proto",
     "jobplane/v1/job_type_service.proto",

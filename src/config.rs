@@ -15,12 +15,14 @@ mod origin;
 mod peers;
 mod retention;
 mod stats;
+mod telling;
 mod transport;
 
 pub use database::Database;
 pub use house::House;
 pub use peers::PeerLimits;
 pub use retention::Retention;
+pub use telling::Telling;
 pub use transport::{Connections, Streams, Transport};
 
 /// Settings of a server. The defaults are those of `jobplane serve`.
@@ -46,6 +48,8 @@ pub struct Config {
     pub shutdown_within: Duration,
     /// How connections and streams are kept.
     pub transport: Transport,
+    /// What is told, and how long it is kept.
+    pub telling: Telling,
     /// How the house is kept.
     pub house: House,
     /// What figures are kept by besides types and queues.
@@ -86,6 +90,7 @@ impl Default for Config {
             periods: Periods::default(),
             shutdown_within: SHUTDOWN_WITHIN,
             transport: Transport::default(),
+            telling: Telling::default(),
             house: House::default(),
             stats: FacetPolicy::default(),
             max_pending: 0,
@@ -102,6 +107,7 @@ impl Config {
     pub fn validate(&self) -> Result<(), Invalid> {
         origin::validate(&self.cors_origins)?;
         self.transport.validate()?;
+        self.telling.validate()?;
         self.house.validate()?;
         stats::validate(&self.stats)?;
         transport::count(
@@ -137,6 +143,8 @@ pub struct Periods {
     pub poll: Duration,
     /// Schedules are looked at although none is known to be due, in case a hint was lost.
     pub schedules: Duration,
+    /// It is looked how long the oldest ready job of each queue has waited.
+    pub queues: Duration,
     /// Long logs are trimmed.
     pub logs: Duration,
     /// What is past its time is pruned.
@@ -161,6 +169,7 @@ impl Default for Periods {
             deadlines: Duration::from_secs(1),
             poll: POLL_INTERVAL,
             schedules: Duration::from_secs(30),
+            queues: Duration::from_secs(15),
             logs: Duration::from_secs(5),
             prune: Duration::from_secs(60),
             retention: Duration::from_secs(30),

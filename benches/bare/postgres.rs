@@ -241,6 +241,18 @@ impl Loop {
             .bind("[]")
             // Figures by owner and label: not asked for.
             .bind("[]")
+            // Events and the audit.
+            .bind(none::<i64>())
+            .bind(none::<&str>())
+            .bind(none::<&str>())
+            .bind(none::<&str>())
+            .bind(none::<&[u8]>())
+            .bind(none::<i64>())
+            .bind(none::<&str>())
+            .bind(none::<&str>())
+            .bind(none::<Uuid>())
+            .bind(none::<&str>())
+            .bind(none::<&[u8]>())
             // Labels that cap what runs.
             .bind(vec![None::<&str>; jobs]);
         let row = query.fetch_one(&mut self.connection).await?;

@@ -1,5 +1,6 @@
--- What is over is taken away by the time of its end: of a type and a state the oldest first.
-CREATE INDEX job_status_ended ON job_status (job_type, state, end_time, id) WHERE state >= 2;
+-- What is over is taken away by the time of its end: of a type and a state the oldest first. Only what asks for times
+-- of ends finds this index by its condition: all else goes by job_status_done, in the order of ids.
+CREATE INDEX job_status_ended ON job_status (job_type, state, end_time, id) WHERE end_time IS NOT NULL;
 
 -- When a job that is over may be taken away, if its spec says how long it is kept; others go by the policy of the
 -- server. A row stands in the index only if it has such a time.

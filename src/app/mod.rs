@@ -92,6 +92,7 @@ impl App {
                 timeout: config.store_timeout,
                 lanes: config.database.lanes,
                 max_running: config.max_running,
+                telling: config.telling,
                 house: config.house.clone(),
                 facets: config.stats.kept(),
                 max_pending: config.max_pending,

@@ -38,6 +38,7 @@ macro_rules! described {
 }
 
 described! {
+    v1::AuditEvent: "AuditEvent",
     v1::BulkCancelJobsResponse: "BulkCancelJobsResponse",
     v1::BulkDeleteJobsResponse: "BulkDeleteJobsResponse",
     v1::BulkRetryJobsResponse: "BulkRetryJobsResponse",
@@ -47,12 +48,15 @@ described! {
     v1::DrainWorkerResponse: "DrainWorkerResponse",
     v1::SweepStuckJobsResponse: "SweepStuckJobsResponse",
     v1::GetJobResponse: "GetJobResponse",
+    v1::Event: "Event",
     v1::ExplainJobResponse: "ExplainJobResponse",
     v1::GetJobTypeResponse: "GetJobTypeResponse",
     v1::GetStatsResponse: "GetStatsResponse",
     v1::GetSummaryResponse: "GetSummaryResponse",
     v1::Job: "Job",
     v1::JobType: "JobType",
+    v1::ListAuditEventsResponse: "ListAuditEventsResponse",
+    v1::ListEventsResponse: "ListEventsResponse",
     v1::ListJobAttemptsResponse: "ListJobAttemptsResponse",
     v1::ListJobLogsResponse: "ListJobLogsResponse",
     v1::ListJobTypesResponse: "ListJobTypesResponse",

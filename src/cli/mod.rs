@@ -18,6 +18,7 @@ use crate::telemetry::chain;
 
 mod active;
 mod apply;
+mod audit;
 mod bulk;
 mod cancel;
 mod client;
@@ -27,6 +28,7 @@ mod demo;
 mod describe;
 mod drain;
 mod each;
+mod events;
 mod exit;
 mod explain;
 mod filter;
@@ -168,6 +170,10 @@ enum Ask {
     Sweep(sweep::Args),
     /// Show where jobs wait
     Queues(queues::Args),
+    /// Show what happened, and follow what happens
+    Events(events::Args),
+    /// Show who did what to which job, type or queue
+    Audit(audit::Args),
     /// Pause a queue, resume it, or set its limits
     Queue(queue::Args),
     /// Show what is left of quotas
@@ -315,6 +321,8 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::Drain(args) => drain::run(args, context, out).await,
         Ask::Sweep(args) => sweep::run(args, context, out).await,
         Ask::Queues(args) => queues::run(args, context, out).await,
+        Ask::Events(args) => events::run(args, context, out).await,
+        Ask::Audit(args) => audit::run(args, context, out).await,
         Ask::Queue(args) => queue::run(args, context, out).await,
         Ask::Quota(args) => quota::run(args, context, out).await,
         Ask::Apply(args) => Box::pin(apply::run(args, context, out)).await,

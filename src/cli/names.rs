@@ -37,6 +37,7 @@ named! {
     CancelCause: "CANCEL_CAUSE_" [],
     CircuitState: "CIRCUIT_STATE_" [],
     ErrorOrigin: "ERROR_ORIGIN_" [],
+    EventSeverity: "EVENT_SEVERITY_" [],
     JobState: "JOB_STATE_" ["pending", "running", "succeeded", "failed", "cancelled", "skipped"],
     JobTrigger: "JOB_TRIGGER_" [],
     JobTypeOrigin: "JOB_TYPE_ORIGIN_" [],

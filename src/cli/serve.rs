@@ -6,6 +6,7 @@ mod peers;
 mod retention;
 mod stats;
 mod table;
+mod telling;
 mod transport;
 
 use std::net::SocketAddr;
@@ -65,6 +66,8 @@ pub struct Args {
     stats: stats::Args,
     #[command(flatten)]
     retention: retention::Args,
+    #[command(flatten)]
+    telling: telling::Args,
 }
 
 /// Runs the server until it is told to stop.
@@ -85,6 +88,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     args.database.set(&mut config);
     args.transport.set(&mut config);
     args.peers.set(&mut config);
+    args.telling.set(&mut config);
     args.house.set(&mut config);
     args.stats.set(&mut config);
     args.retention.set(&mut config);

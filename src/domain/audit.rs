@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::ids::{JobId, JobType, QueueName};
+use super::job::Job;
 use super::limits::{AUDIT_FIELDS_MAX, AUDIT_VALUE_BYTES_MAX};
 use super::status::JobStatus;
 use super::time::Timestamp;
@@ -116,6 +117,8 @@ pub enum AuditSubject {
     },
     /// Many jobs: what came of it stands in `after`.
     Jobs,
+    /// What holds for the whole server.
+    Server,
 }
 
 /// Fields with their values as people read them.
@@ -152,7 +155,8 @@ impl AuditEvent {
             AuditSubject::Queue(_)
             | AuditSubject::Quota(_)
             | AuditSubject::Worker { .. }
-            | AuditSubject::Jobs => None,
+            | AuditSubject::Jobs
+            | AuditSubject::Server => None,
         }
     }
 
@@ -165,8 +169,62 @@ impl AuditEvent {
             | AuditSubject::Queue(_)
             | AuditSubject::Quota(_)
             | AuditSubject::Worker { .. }
-            | AuditSubject::Jobs => None,
+            | AuditSubject::Jobs
+            | AuditSubject::Server => None,
         }
+    }
+}
+
+/// Who does what, and why: what is said before it is known what comes of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deed {
+    /// The identity of the caller; [`SERVER`] for the server itself.
+    pub actor: String,
+    /// What.
+    pub action: AuditAction,
+    /// In the actor's words; may be empty.
+    pub reason: String,
+}
+
+impl Deed {
+    /// Of a caller who gave no reason.
+    #[must_use]
+    pub fn new(actor: &str, action: AuditAction) -> Self {
+        Self { actor: actor.to_owned(), action, reason: String::new() }
+    }
+
+    /// In the actor's words.
+    #[must_use]
+    pub fn because(self, reason: String) -> Self {
+        Self { reason, ..self }
+    }
+
+    /// What came of it: of the fields those that differ.
+    #[must_use]
+    pub fn done(
+        &self,
+        subject: AuditSubject,
+        before: &Fields,
+        after: &Fields,
+        time: Timestamp,
+    ) -> AuditEvent {
+        let (before, after) = difference(before, after);
+        let Self { actor, action, reason } = self.clone();
+        AuditEvent { time, actor, action, subject, reason, before, after }
+    }
+
+    /// What came of it for a job, unset where there was none before or is none after.
+    #[must_use]
+    pub fn done_to(
+        &self,
+        job: &Job,
+        before: Option<&JobStatus>,
+        after: Option<&JobStatus>,
+        time: Timestamp,
+    ) -> AuditEvent {
+        let subject = AuditSubject::Job { id: job.id, job_type: job.spec.job_type.clone() };
+        let fields = |status: Option<&JobStatus>| status.map(job_fields).unwrap_or_default();
+        self.done(subject, &fields(before), &fields(after), time)
     }
 }
 

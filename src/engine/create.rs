@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use uuid::Uuid;
 
 use crate::auth::Caller;
+use crate::domain::audit::Deed;
 use crate::domain::job::{JobSpec, Trigger, UniquePolicy};
 use crate::domain::job_type::Draft;
 use crate::domain::limits::{QUEUES_MAX, TYPES_MAX};
@@ -60,7 +61,7 @@ const CREATE_TRIES_MAX: usize = 3;
 impl Engine {
     /// Makes a job, or finds the one that the same request made before.
     pub async fn create(&self, caller: &Caller, create: CreateJob) -> Result<Created> {
-        self.born(caller, create, Trigger::Api, None).await
+        self.born(caller, create, Trigger::Api, None, None).await
     }
 
     /// Whether so many jobs could be made now.
@@ -92,7 +93,7 @@ impl Engine {
         }
         let caller = waiter.caller.clone();
         let lease_ttl = waiter.lease_ttl;
-        let created = self.born(&caller, create, Trigger::Worker, Some(&waiter)).await?;
+        let created = self.born(&caller, create, Trigger::Worker, Some(&waiter), None).await?;
         let Created { job, .. } = created;
         match job.status.kind() {
             StateKind::Running if job.status.lease_epoch == FIRST_LEASE => {
@@ -119,6 +120,7 @@ impl Engine {
         create: CreateJob,
         trigger: Trigger,
         starter: Option<&Waiter>,
+        deed: Option<Deed>,
     ) -> Result<Created> {
         let request = create.request.map(|(request_id, fingerprint)| RequestKey {
             caller: caller.principal().to_owned(),
@@ -171,7 +173,8 @@ impl Engine {
                         // In the order of one writer, so that this server never makes too many.
                         _ => Lane::of_queue(&spec.queue),
                     };
-                    let work = |reply| Work::Create { new: Box::new(new), reply };
+                    let deed = deed.clone().map(Box::new);
+                    let work = |reply| Work::Create { new: Box::new(new), deed, reply };
                     self.pipeline.ask_in(lane, work).await
                 }
             };

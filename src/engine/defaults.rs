@@ -1,12 +1,14 @@
 //! What holds for the whole server where a type says nothing.
 
 use crate::auth::Caller;
+use crate::domain::audit::{AuditAction, AuditSubject, Deed};
 use crate::domain::definitions::ServerDefaults;
 use crate::domain::validate::Violations;
 use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
 
 use super::Engine;
 use super::error::{Error, Result};
+use super::pipeline::RuleChange;
 use super::registry::DEFAULTS;
 
 fn key() -> RuleKey {
@@ -24,7 +26,7 @@ impl Engine {
     /// Changes it; answers it as it stands.
     pub async fn update_defaults(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         change: impl Fn(&mut ServerDefaults) + Send + Sync,
     ) -> Result<ServerDefaults> {
         let decide = |found: &[Rule]| {
@@ -36,11 +38,13 @@ impl Engine {
             defaults.validate("defaults.", &mut wrong);
             wrong.into_result().map_err(Error::Invalid)?;
             if defaults == before {
-                return Ok((Vec::new(), defaults));
+                return Ok((RuleChange::default(), defaults));
             }
             let revision = held.map_or(0, |rule| rule.revision);
-            let write = RuleWrite::put(key(), revision, &defaults)?;
-            Ok((vec![write], defaults))
+            let change = RuleChange::from(vec![RuleWrite::put(key(), revision, &defaults)?]);
+            let deed = Deed::new(caller.principal(), AuditAction::UpdateDefaults);
+            let (was, is, now) = (Some(&before), Some(&defaults), self.clock.now());
+            Ok((change.as_deed(&deed, AuditSubject::Server, was, is, now), defaults))
         };
         let defaults = self.change_rules(vec![key()], decide).await?;
         // What waited behind a bound may start.

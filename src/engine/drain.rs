@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::auth::Caller;
+use crate::domain::audit::{AuditAction, AuditSubject, Deed, Fields};
 use crate::domain::drain::{Drain, Process};
 use crate::domain::limits::SWEEP_AT_ONCE;
 use crate::domain::machine::{Command, ReleaseReason};
@@ -15,7 +16,7 @@ use crate::store::{Rule, RuleKey, RuleKind, RuleWrite, Store};
 
 use super::Engine;
 use super::error::{Error, Result};
-use super::pipeline::Work;
+use super::pipeline::{RuleChange, Work};
 use super::workers::{Roster, Worker, WorkerFilter};
 
 /// Which processes are meant.
@@ -89,7 +90,18 @@ impl Engine {
                 };
                 RuleWrite::put(key, held.map_or(0, |rule| rule.revision), &drain)
             });
-            Ok((put.collect::<Result<Vec<_>, _>>()?, ()))
+            let mut change = RuleChange::from(put.collect::<Result<Vec<_>, _>>()?);
+            let deed = Deed::new(caller.principal(), AuditAction::DrainWorker);
+            let deed = deed.because(reason.clone());
+            let after = Fields::from([("grace".to_owned(), format!("{} s", grace.as_secs_f64()))]);
+            change.audit.extend(meant.iter().map(|process| {
+                let subject = AuditSubject::Worker {
+                    worker_id: process.worker_id.to_string(),
+                    instance_id: process.instance_id.as_str().to_owned(),
+                };
+                deed.done(subject, &Fields::new(), &after, time)
+            }));
+            Ok((change, ()))
         };
         self.change_rules(keys, decide).await?;
         let workers = self.workers(caller, WorkerFilter::default()).await?.into_iter();
@@ -204,7 +216,12 @@ impl Engine {
                 let (job_id, lease_epoch) = (job.id, job.status.lease_epoch);
                 let reason = ReleaseReason::Drained { session: job.status.session()? };
                 let command = Command::Release { lease_epoch, delay: Duration::ZERO, reason };
-                Some(self.pipeline.ask(move |reply| Work::Try { job_id, command, reply }))
+                Some(self.pipeline.ask(move |reply| Work::Try {
+                    job_id,
+                    command,
+                    deed: None,
+                    reply,
+                }))
             });
             for released in join_all(releases).await {
                 count += u64::from(released?);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::auth::Caller;
+use crate::domain::audit::{AuditAction, Deed};
 use crate::domain::limits::{CANCEL_GRACE_DEFAULT, RESPONSE_BYTES_MAX, TOTAL_SIZE_EXACT_MAX};
 use crate::domain::machine::Command;
 use crate::domain::stats::Count;
@@ -118,28 +119,32 @@ impl Engine {
         reason: String,
         grace: Option<Duration>,
     ) -> Result<Job> {
+        let deed = Deed::new(caller.principal(), AuditAction::CancelJob).because(reason.clone());
         let command = Command::Cancel {
             reason,
             requested_by: caller.principal().to_owned(),
             grace: grace.unwrap_or(CANCEL_GRACE_DEFAULT),
         };
-        self.command(job_id, command).await
+        self.deed(job_id, command, deed).await
     }
 
     /// Runs a job again, or now instead of later.
     pub async fn retry(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         job_id: JobId,
         schedule_time: Option<Timestamp>,
         force: bool,
+        reason: String,
     ) -> Result<Job> {
-        self.command(job_id, Command::Retry { schedule_time, force }).await
+        let deed = Deed::new(caller.principal(), AuditAction::RetryJob).because(reason);
+        self.deed(job_id, Command::Retry { schedule_time, force }, deed).await
     }
 
     /// Lets go of a job that is over, with its log and history.
-    pub async fn delete(&self, _caller: &Caller, job_id: JobId) -> Result<()> {
-        self.pipeline.ask(|reply| Work::Delete { job_id, reply }).await
+    pub async fn delete(&self, caller: &Caller, job_id: JobId) -> Result<()> {
+        let deed = Some(Box::new(Deed::new(caller.principal(), AuditAction::DeleteJob)));
+        self.pipeline.ask(|reply| Work::Delete { job_id, deed, reply }).await
     }
 
     /// The executions of a job, oldest first, the last one included.
@@ -155,6 +160,15 @@ impl Engine {
         }
         attempts.sort_by_key(|attempt| attempt.lease_epoch);
         Ok(attempts)
+    }
+
+    /// A command in somebody's name: recorded, unless it changes nothing.
+    async fn deed(&self, job_id: JobId, command: Command, deed: Deed) -> Result<Job> {
+        let deed = Box::new(deed);
+        let mut job =
+            self.pipeline.ask(|reply| Work::Deed { job_id, command, deed, reply }).await?;
+        self.live.overlay(&mut job);
+        Ok(job)
     }
 
     pub(super) async fn command(&self, job_id: JobId, command: Command) -> Result<Job> {

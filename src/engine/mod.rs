@@ -36,6 +36,7 @@ mod schedule;
 pub mod session;
 mod stats;
 mod summary;
+mod telling;
 mod trigger;
 mod types;
 mod unary;
@@ -51,7 +52,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::config::House;
+use crate::config::{House, Telling};
 use crate::domain::stats::FacetPolicy;
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::Store;
@@ -102,7 +103,7 @@ pub struct Nudges {
     pub session_ended: Arc<Notify>,
 }
 
-/// How the store is used.
+/// How the store is used, and what is told in it.
 #[derive(Debug, Clone)]
 pub struct Access {
     /// How long a caller waits for it.
@@ -111,6 +112,8 @@ pub struct Access {
     pub lanes: u32,
     /// Jobs that may run on all servers over it at once; 0 = no cap.
     pub max_running: u32,
+    /// What is told, and for how long.
+    pub telling: Telling,
     /// How the house is kept.
     pub house: House,
     /// What figures are kept by besides types and queues.
@@ -168,6 +171,8 @@ pub struct Inner {
     log_lines: Arc<LogLines>,
     ears: Arc<Ears>,
     herald: Herald,
+    telling: Telling,
+    late: telling::Late,
     facets: Option<Arc<FacetPolicy>>,
     keeping: Keeping,
 }
@@ -192,8 +197,8 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes, max_running, house, facets, max_pending } =
-            access;
+        let Access { timeout: store_timeout, lanes, max_running, .. } = access;
+        let Access { telling, house, facets, max_pending, .. } = access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
@@ -214,11 +219,7 @@ impl Engine {
             ears: Arc::clone(&ears),
             registry: Arc::clone(&registry),
         }));
-        let progress = Arc::clone(&live) as Arc<dyn crate::watch::LiveProgress>;
-        let feed = if is_shared { Feed::of_shared_store(progress) } else { Feed::new(progress) };
-        hub.lead_to(feed.clone());
-        let feeding = watch_jobs::feed(feed.clone(), shutdown.clone());
-        tasks.spawn_vital("view_feeder", &shutdown, feeding);
+        let feed = start_feed(is_shared, &live, &hub, tasks, &shutdown);
         let after = Arc::new(After {
             hub: hub.clone(),
             feed: feed.clone(),
@@ -239,6 +240,7 @@ impl Engine {
                 after: Arc::clone(&after),
                 metrics: metrics.clone(),
                 health: Arc::clone(&health),
+                wanted: telling.wanted,
                 registry: Arc::clone(&registry),
                 max_pending,
             },
@@ -297,6 +299,8 @@ impl Engine {
             log_lines,
             ears,
             herald,
+            telling,
+            late: telling::Late::default(),
             facets,
             keeping: Keeping::default(),
         }))
@@ -398,4 +402,20 @@ fn listen(
 ) {
     let listening = Arc::clone(ears).listen(Arc::clone(store), feed.clone(), shutdown.clone());
     tasks.spawn_vital("ears", shutdown, listening);
+}
+
+/// What those who watch many jobs hear from, with the task that feeds it.
+fn start_feed(
+    is_shared: bool,
+    live: &Arc<Live>,
+    hub: &Hub,
+    tasks: &Tasks,
+    shutdown: &Shutdown,
+) -> Feed {
+    let progress = Arc::clone(live) as Arc<dyn crate::watch::LiveProgress>;
+    let feed = if is_shared { Feed::of_shared_store(progress) } else { Feed::new(progress) };
+    hub.lead_to(feed.clone());
+    let feeding = watch_jobs::feed(feed.clone(), shutdown.clone());
+    tasks.spawn_vital("view_feeder", shutdown, feeding);
+    feed
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::auth::Caller;
+use crate::domain::audit::{AuditAction, AuditSubject, Deed};
 use crate::domain::limits::QUEUES_MAX;
 use crate::domain::queue::QueueSettings;
 use crate::domain::stats::Count;
@@ -13,6 +14,7 @@ use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
 
 use super::Engine;
 use super::error::{Error, Result};
+use super::pipeline::RuleChange;
 use super::registry::Rulebook;
 
 /// A queue as it stands.
@@ -100,10 +102,18 @@ impl Engine {
             settings.validate("queue.", &mut wrong);
             wrong.into_result().map_err(Error::Invalid)?;
             if before.as_ref() == Some(&settings) {
-                return Ok((Vec::new(), ()));
+                return Ok((RuleChange::default(), ()));
             }
             let revision = held.map_or(0, |rule| rule.revision);
-            Ok((vec![RuleWrite::put(key.clone(), revision, &settings)?], ()))
+            let writes = vec![RuleWrite::put(key.clone(), revision, &settings)?];
+            let deed = Deed::new(caller.principal(), AuditAction::UpdateQueue);
+            let subject = AuditSubject::Queue(name.clone());
+            let before = before.unwrap_or_default();
+            let change = RuleChange::from(writes);
+            Ok((
+                change.as_deed(&deed, subject, Some(&before), Some(&settings), self.clock.now()),
+                (),
+            ))
         };
         self.change_rules(vec![key.clone()], decide).await?;
         // What waited behind a pause or a bound may start.

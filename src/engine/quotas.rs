@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::auth::Caller;
 use crate::domain::Timestamp;
+use crate::domain::audit::{AuditAction, AuditSubject, Deed};
 use crate::domain::ids::QuotaName;
 use crate::domain::limits::QUOTAS_MAX;
 use crate::domain::quota::{QuotaSpec, QuotaState};
@@ -12,6 +13,7 @@ use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
 
 use super::Engine;
 use super::error::{Error, Result};
+use super::pipeline::RuleChange;
 
 /// A quota as it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,7 +48,7 @@ impl Engine {
     /// this period stays used.
     pub async fn put_quota(
         &self,
-        _caller: &Caller,
+        caller: &Caller,
         name: QuotaName,
         spec: QuotaSpec,
     ) -> Result<(Quota, bool)> {
@@ -61,13 +63,18 @@ impl Engine {
                 let limit = QUOTAS_MAX as u64;
                 return Err(Error::LimitExceeded { what: "the number of quotas", limit });
             }
-            if let Some(rule) = held
-                && rule.read::<QuotaSpec>()? == spec
-            {
-                return Ok((Vec::new(), false));
+            let before = held.map(Rule::read::<QuotaSpec>).transpose()?;
+            if before.as_ref() == Some(&spec) {
+                return Ok((RuleChange::default(), false));
             }
             let revision = held.map_or(0, |rule| rule.revision);
-            Ok((vec![RuleWrite::put(key.clone(), revision, &spec)?], held.is_none()))
+            let writes = vec![RuleWrite::put(key.clone(), revision, &spec)?];
+            let deed = Deed::new(caller.principal(), AuditAction::PutQuota);
+            let subject = AuditSubject::Quota(name.to_string());
+            let change = RuleChange::from(writes);
+            let change =
+                change.as_deed(&deed, subject, before.as_ref(), Some(&spec), self.clock.now());
+            Ok((change, held.is_none()))
         };
         let created = self.change_rules(vec![key.clone()], decide).await?;
         let used = self.quota_uses().await?;
@@ -88,15 +95,19 @@ impl Engine {
     }
 
     /// Takes a quota away, with what was used of it.
-    pub async fn delete_quota(&self, _caller: &Caller, name: &QuotaName) -> Result<()> {
+    pub async fn delete_quota(&self, caller: &Caller, name: &QuotaName) -> Result<()> {
         let keys =
             [RuleKind::Quota, RuleKind::QuotaUse].map(|kind| RuleKey::new(kind, name.as_str()));
         let decide = |found: &[Rule]| {
-            if !found.iter().any(|rule| rule.key.kind == RuleKind::Quota) {
-                return Err(Error::QuotaNotFound(name.clone()));
-            }
+            let held = found.iter().find(|rule| rule.key.kind == RuleKind::Quota);
+            let before = held.ok_or_else(|| Error::QuotaNotFound(name.clone()))?;
+            let before = before.read::<QuotaSpec>()?;
             let gone = |rule: &Rule| RuleWrite::delete(rule.key.clone(), rule.revision);
-            Ok((found.iter().map(gone).collect(), ()))
+            let writes: Vec<_> = found.iter().map(gone).collect();
+            let deed = Deed::new(caller.principal(), AuditAction::DeleteQuota);
+            let subject = AuditSubject::Quota(name.to_string());
+            let change = RuleChange::from(writes);
+            Ok((change.as_deed(&deed, subject, Some(&before), None, self.clock.now()), ()))
         };
         self.change_rules(keys.to_vec(), decide).await
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::auth::Caller;
+use crate::domain::audit::{AuditAction, Deed};
 use crate::domain::job::Trigger;
 use crate::domain::job_type::gate::{self, Standing, TriggerRefusal};
 use crate::domain::job_type::{Draft, TypeState};
@@ -48,7 +49,9 @@ impl Engine {
         rest.payload = trigger.payload.or(info.payload);
         let (draft, request) = (Draft::new(rest), trigger.request);
         let create = CreateJob { draft, request, validate_only: false };
-        let job = self.born(caller, create, Trigger::Manual, None).await?.job;
+        let deed = Deed::new(caller.principal(), AuditAction::TriggerJobType)
+            .because(trigger.reason.clone());
+        let job = self.born(caller, create, Trigger::Manual, None, Some(deed)).await?.job;
         tracing::info!(
             job.id = %job.id,
             job.type = %job.spec.job_type,

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use crate::auth::Caller;
+use crate::domain::audit::{AuditAction, AuditSubject, Deed};
 use crate::domain::circuit::{CircuitSpec, CircuitState};
 use crate::domain::job_type::{JobTypeSpec, TypeOrigin};
 use crate::domain::limits::TYPES_MAX;
@@ -15,6 +17,7 @@ use crate::store::{self, Rule, RuleKey, RuleKind, RuleWrite};
 
 use super::Engine;
 use super::error::{Error, Result};
+use super::pipeline::RuleChange;
 use super::registry::{Cursor, Declared, Definition, Rulebook};
 
 /// A wish to declare a type.
@@ -110,6 +113,21 @@ fn keys(job_type: &JobType) -> Vec<RuleKey> {
     [RuleKind::Type, RuleKind::Schedule].map(|kind| RuleKey::new(kind, job_type.as_str())).to_vec()
 }
 
+/// What the audit shows of a declaration; of the input only how long it is.
+#[derive(Serialize)]
+struct Shown<'a> {
+    #[serde(flatten)]
+    spec: &'a JobTypeSpec,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payload_bytes: Option<usize>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(declared: &'a Declared) -> Self {
+        Self { spec: &declared.spec, payload_bytes: declared.payload.as_ref().map(Bytes::len) }
+    }
+}
+
 /// A declaration, and a cursor with the revision of its row.
 type Read = (Option<Definition>, Option<(i64, Cursor)>);
 
@@ -127,7 +145,7 @@ fn read(found: &[Rule]) -> store::Result<Read> {
 impl Engine {
     /// Declares a type, or replaces its declaration; answers it as it stands, and whether it is new. What
     /// is declared already as it is changes nothing.
-    pub async fn put_type(&self, _caller: &Caller, put: PutType) -> Result<(TypeInfo, bool)> {
+    pub async fn put_type(&self, caller: &Caller, put: PutType) -> Result<(TypeInfo, bool)> {
         let book = self.registry.book();
         let mut wrong = Violations::default();
         put.spec.validate("job_type.", &mut wrong);
@@ -150,7 +168,7 @@ impl Engine {
             let before = held.as_ref().map(|held| &held.declared);
             let same = before.is_some_and(|it| it.spec == put.spec && it.payload == put.payload);
             if let (Some(held), true) = (&held, same) {
-                return Ok((Vec::new(), (TypeInfo::declared(held, &book), false)));
+                return Ok((RuleChange::default(), (TypeInfo::declared(held, &book), false)));
             }
             let declared = Declared {
                 spec: put.spec.clone(),
@@ -164,7 +182,12 @@ impl Engine {
             let schedule = None;
             let definition = Definition { revision: revision + 1, declared, schedule };
             let writes = if put.validate_only { Vec::new() } else { writes };
-            Ok((writes, (TypeInfo::declared(&definition, &book), held.is_none())))
+            let deed = Deed::new(caller.principal(), AuditAction::PutJobType);
+            let (was, is) = (before.map(Shown::of), Shown::of(&definition.declared));
+            let subject = AuditSubject::Type(job_type.clone());
+            let change = RuleChange::from(writes);
+            let change = change.as_deed(&deed, subject, was.as_ref(), Some(&is), now);
+            Ok((change, (TypeInfo::declared(&definition, &book), held.is_none())))
         };
         self.change_rules(keys(&put.spec.job_type), decide).await
     }
@@ -227,9 +250,17 @@ impl Engine {
         let all = [RuleKind::Type, RuleKind::Schedule, RuleKind::Circuit, RuleKind::Rate];
         let keys = all.map(|kind| RuleKey::new(kind, job_type.as_str())).to_vec();
         let deleted = |found: &[Rule]| {
-            let declared = found.iter().any(|rule| rule.key.kind == RuleKind::Type);
+            let held = found.iter().find(|rule| rule.key.kind == RuleKind::Type);
+            let Some(declared) = held.map(Rule::read::<Declared>).transpose()? else {
+                return Ok((RuleChange::default(), false));
+            };
             let gone = |rule: &Rule| RuleWrite::delete(rule.key.clone(), rule.revision);
-            Ok((found.iter().filter(|_| declared).map(gone).collect(), declared))
+            let writes: Vec<_> = found.iter().map(gone).collect();
+            let deed = Deed::new(caller.principal(), AuditAction::DeleteJobType);
+            let subject = AuditSubject::Type(job_type.clone());
+            let change = RuleChange::from(writes);
+            let was = Some(Shown::of(&declared));
+            Ok((change.as_deed(&deed, subject, was.as_ref(), None, self.clock.now()), true))
         };
         if self.change_rules(keys, deleted).await? {
             return Ok(());

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
+use crate::domain::event::{Event, Facts};
 use crate::domain::limits::{
     BUCKET_RETENTION, ENDED_SESSION_RETENTION, LOG_HEAD_LINES, LOG_TAIL_LINES, LOOP_ROWS_MAX,
     REQUEST_ID_RETENTION, RESUME_RETENTION,
 };
 use crate::domain::machine::{Command, ReleaseReason};
-use crate::domain::session::EndReason;
+use crate::domain::session::{EndReason, Session};
 use crate::domain::status::StateKind;
-use crate::domain::{SessionId, WorkerName};
+use crate::domain::{SessionId, Timestamp, WorkerName};
 use crate::store::{Orphan, Prune, SessionWrite};
 
 use super::Engine;
@@ -43,21 +44,27 @@ impl Engine {
                 let held = if ids.is_empty() { Vec::new() } else { store.held(&ids).await? };
                 let mut expired = Vec::with_capacity(ids.len());
                 for id in ids {
-                    let worker = store.session(id).await?.map(|session| session.worker_id);
+                    let session = store.session(id).await?;
                     let of_it = held.iter().filter(|job| job.status.session() == Some(id));
-                    expired.push((id, worker, of_it.count()));
+                    expired.push((id, session, of_it.count()));
                 }
                 Ok(expired)
             })
             .await?;
-        let answers = expired.into_iter().map(|(id, worker, held)| async move {
+        let answers = expired.into_iter().map(|(id, session, held)| async move {
             // Before the session ends: its jobs would be lost to their attempts.
             self.take_back_undelivered(id).await?;
-            let write = SessionWrite::Expire { id };
-            let ask = |reply| Work::Session { write, patient: false, reply };
-            let over = self.pipeline.ask(ask).await?;
+            let lost = session.as_ref().filter(|session| held > 0 || !session.unary);
+            let over = if let Some(session) = lost {
+                let lost = Box::new(lost_event(session, held, now));
+                self.pipeline.ask(|reply| Work::Expire { session: id, lost, reply }).await?
+            } else {
+                let write = SessionWrite::Expire { id };
+                let ask = |reply| Work::Session { write, patient: false, reply };
+                self.pipeline.ask(ask).await?
+            };
             if over {
-                tell_expired(id, worker.as_ref(), held);
+                tell_expired(id, session.as_ref().map(|session| &session.worker_id), held);
                 self.sessions.expired(id);
             }
             Ok(u64::from(over))
@@ -167,11 +174,14 @@ impl Engine {
     pub async fn prune(&self) -> Result<u64> {
         self.live.sweep(|job_id, lease_epoch| self.cache.holds(job_id, lease_epoch));
         let now = self.clock.now();
+        let (events_before, audit_before) = self.told_before(now);
         let prune = Prune {
             changes_before: now.minus(RESUME_RETENTION),
             sessions_before: now.minus(ENDED_SESSION_RETENTION),
             requests_before: now.minus(REQUEST_ID_RETENTION),
             buckets_before: now.minus(BUCKET_RETENTION),
+            events_before,
+            audit_before,
             limit: LOOP_ROWS_MAX,
         };
         self.loop_db.read(move |store| async move { store.prune(prune).await }).await
@@ -204,6 +214,16 @@ impl Engine {
         while self.flush_progress().await? > 0 {}
         self.pipeline.written().await
     }
+}
+
+/// What is told of a worker whose lease ran out.
+fn lost_event(session: &Session, held: usize, now: Timestamp) -> Event {
+    let facts = Facts::WorkerLost {
+        worker_id: session.worker_id.to_string(),
+        instance_id: session.instance_id.as_str().to_owned(),
+        jobs: held as u64,
+    };
+    Event::plain(facts, now)
 }
 
 /// Tells the log: an operator has to look at a worker that was lost with its jobs, not at one that

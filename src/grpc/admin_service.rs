@@ -1,6 +1,7 @@
 //! AdminService: what operators look at, and what they set.
 
 mod drain;
+mod events;
 mod info;
 mod purge;
 mod sweep;
@@ -88,6 +89,22 @@ impl AdminService for AdminApi {
     ) -> Result<Response<v1::GetServerInfoResponse>, Status> {
         let info = self.engine.info(&caller(&request)).await;
         Ok(Response::new(info::to_proto(&info)))
+    }
+
+    async fn list_events(
+        &self,
+        request: Request<v1::ListEventsRequest>,
+    ) -> Result<Response<v1::ListEventsResponse>, Status> {
+        let caller = caller(&request);
+        events::events(&self.engine, &caller, request.into_inner()).await.map(Response::new)
+    }
+
+    async fn list_audit_events(
+        &self,
+        request: Request<v1::ListAuditEventsRequest>,
+    ) -> Result<Response<v1::ListAuditEventsResponse>, Status> {
+        let caller = caller(&request);
+        events::audit(&self.engine, &caller, request.into_inner()).await.map(Response::new)
     }
 
     async fn purge_jobs(

@@ -16,6 +16,7 @@ mod arrival;
 pub mod caller;
 pub mod convert;
 mod deadline;
+mod event_cursor;
 mod health;
 pub mod job_service;
 mod job_type_service;

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use prost::Message as _;
 use sha2::{Digest as _, Sha256};
 use tonic::Status;
 use uuid::Uuid;
 
-use crate::domain::JobId;
+use crate::domain::{JobId, Timestamp};
 use crate::proto::v1;
+use crate::store::AuditPlace;
 
 use super::status::invalid_page_token;
 
@@ -19,7 +19,16 @@ const TOKEN_BYTES: usize = ID_BYTES + DIGEST_BYTES;
 
 /// The token of the page after the job `last`.
 pub(super) fn to_token(last: JobId, filter: &v1::JobFilter) -> String {
-    let id = last.0.into_bytes();
+    seal(last.0.into_bytes(), filter)
+}
+
+/// The token of the page after the deed at `last`.
+pub(super) fn to_audit_token(last: AuditPlace, wanted: &v1::ListAuditEventsRequest) -> String {
+    let (time, id) = (last.time.as_micros().cast_unsigned(), last.id.cast_unsigned());
+    seal((u128::from(time) << 64 | u128::from(id)).to_be_bytes(), wanted)
+}
+
+fn seal(id: [u8; ID_BYTES], filter: &impl prost::Message) -> String {
     let mut token = String::with_capacity(2 * TOKEN_BYTES);
     for byte in id.iter().chain(&digest(id, filter)) {
         // Writing to a String cannot fail.
@@ -33,6 +42,26 @@ pub(super) fn to_token(last: JobId, filter: &v1::JobFilter) -> String {
 /// # Errors
 /// The token is none, or was made for another filter.
 pub(super) fn from_token(token: &str, filter: &v1::JobFilter) -> Result<Option<JobId>, Status> {
+    Ok(open(token, filter)?.map(|id| JobId(Uuid::from_bytes(id))))
+}
+
+/// Where the page before ended; `None` for the first page.
+///
+/// # Errors
+/// As [`from_token`].
+pub(super) fn from_audit_token(
+    token: &str,
+    wanted: &v1::ListAuditEventsRequest,
+) -> Result<Option<AuditPlace>, Status> {
+    let place = open(token, wanted)?.map(u128::from_be_bytes);
+    Ok(place.map(|place| {
+        let low = |bits: u128| u64::try_from(bits & u128::from(u64::MAX)).unwrap_or_default();
+        let time = Timestamp::from_micros(low(place >> 64).cast_signed());
+        AuditPlace { time, id: low(place).cast_signed() }
+    }))
+}
+
+fn open(token: &str, filter: &impl prost::Message) -> Result<Option<[u8; ID_BYTES]>, Status> {
     if token.is_empty() {
         return Ok(None);
     }
@@ -42,11 +71,11 @@ pub(super) fn from_token(token: &str, filter: &v1::JobFilter) -> Result<Option<J
     if found != digest(*id, filter) {
         return Err(invalid_page_token("was made for another filter"));
     }
-    Ok(Some(JobId(Uuid::from_bytes(*id))))
+    Ok(Some(*id))
 }
 
 /// Equal filters encode to equal bytes, for maps are sorted.
-fn digest(id: [u8; ID_BYTES], filter: &v1::JobFilter) -> [u8; DIGEST_BYTES] {
+fn digest(id: [u8; ID_BYTES], filter: &impl prost::Message) -> [u8; DIGEST_BYTES] {
     let whole: [u8; 32] =
         Sha256::new().chain_update(id).chain_update(filter.encode_to_vec()).finalize().into();
     std::array::from_fn(|at| whole[at])

@@ -15,10 +15,10 @@ use super::status::invalid_resume_token;
 
 /// How the bytes are laid out; another layout gets another number.
 const LAYOUT: u8 = 1;
-const STORE_BYTES: usize = 16;
+pub(super) const STORE_BYTES: usize = 16;
 const TIMELINE_BYTES: usize = 8;
 /// Enough of a digest to tell filters, and whole tokens from broken ones; it keeps no secret.
-const DIGEST_BYTES: usize = 8;
+pub(super) const DIGEST_BYTES: usize = 8;
 /// A position of any store; what is longer was not made here.
 const TOKEN_BYTES_MAX: usize = 4_096;
 
@@ -81,12 +81,12 @@ pub(super) fn from_token(token: &str, scope: Scope) -> Result<Resume, Status> {
     Ok(Resume { origin, position })
 }
 
-fn digest(parts: &[&[u8]]) -> [u8; DIGEST_BYTES] {
+pub(super) fn digest(parts: &[&[u8]]) -> [u8; DIGEST_BYTES] {
     let whole: [u8; 32] = parts.iter().fold(Sha256::new(), Sha256::chain_update).finalize().into();
     std::array::from_fn(|at| whole[at])
 }
 
-fn from_hex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn from_hex(text: &str) -> Option<Vec<u8>> {
     if text.len() > 2 * TOKEN_BYTES_MAX || !text.len().is_multiple_of(2) {
         return None;
     }

@@ -90,6 +90,12 @@ pub fn start(
         None,
     );
     drive("log_trimmer", periods.logs, step(engine, |e| async move { e.trim_logs().await }), None);
+    drive(
+        "queue_watchdog",
+        periods.queues,
+        step(engine, |e| async move { e.watch_queue_ages().await }),
+        None,
+    );
     drive("stats_roller", periods.prune, step(engine, |e| async move { e.roll_up().await }), None);
     drive("pruner", periods.prune, step(engine, |e| async move { e.prune().await }), None);
     let retain = step(engine, |e| async move { e.retain().await });

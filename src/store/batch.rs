@@ -13,6 +13,7 @@ use crate::domain::stats::{Changes, FacetPolicy};
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{BatchId, JobId, Position, QueueName, SessionId, Timestamp};
 
+use super::events::{AuditWrite, EventWrite};
 use super::rules::{RuleKey, RuleWrite};
 
 /// The names that must be unique.
@@ -214,6 +215,10 @@ pub struct Batch {
     pub sessions: Vec<SessionWrite>,
     /// Rules, at most one write for each: if one misses its guard, nothing of the batch is written.
     pub rules: Vec<RuleWrite>,
+    /// What is told with it.
+    pub events: Vec<EventWrite>,
+    /// Who did what in it.
+    pub audit: Vec<AuditWrite>,
     /// What figures are kept by besides types and queues.
     pub facets: Option<Arc<FacetPolicy>>,
     /// Jobs in `writes` whose change the rules were decided on: if the guard of one of them misses, all
@@ -235,6 +240,8 @@ impl Batch {
             progress: Vec::new(),
             sessions: Vec::new(),
             rules: Vec::new(),
+            events: Vec::new(),
+            audit: Vec::new(),
             facets: None,
             rules_hang_on: BTreeSet::new(),
         }
@@ -250,6 +257,8 @@ impl Batch {
             && self.progress.is_empty()
             && self.sessions.is_empty()
             && self.rules.is_empty()
+            && self.events.is_empty()
+            && self.audit.is_empty()
     }
 
     /// Its rules, if one of the writes that they were decided on is among those that missed.
@@ -300,6 +309,8 @@ pub struct Committed {
     pub logs: Vec<Appended>,
     /// Of each session write: whether it applied.
     pub sessions: Vec<bool>,
+    /// Of each event: whether it was written.
+    pub events: Vec<bool>,
     /// Rules whose guard missed: then nothing was written, and all else is missed too.
     pub missed_rules: Vec<RuleKey>,
     /// Its place in the change log; none if the batch was empty or missed a rule, and maybe none if it
@@ -316,6 +327,7 @@ impl Committed {
             deletes: vec![false; batch.deletes.len()],
             logs: vec![Appended::Missed; batch.logs.len()],
             sessions: vec![false; batch.sessions.len()],
+            events: vec![false; batch.events.len()],
             missed_rules,
             position: None,
         }

@@ -7,11 +7,12 @@
 //! Entry: [`open`] and [`Store`], with [`memory`] as the reference model, [`sqlite`] for one machine, and
 //! [`postgres`] for any number of servers over one database.
 //! Invariants: a batch is atomic; what [`Store::commit`] answered is durable; a write that missed its
-//! guard leaves no trace in any table, and a rule that missed its guard takes its whole batch with
+//! guard leaves no trace in any table, events and audit included, and a rule that missed its guard takes its whole batch with
 //! it; counters change in the commit that changes the jobs.
 
 mod batch;
 mod error;
+mod events;
 mod figures;
 mod leases;
 pub mod memory;
@@ -47,6 +48,10 @@ pub use batch::{
     NewJob, ProgressWrite, RequestKey, SessionWrite, Written,
 };
 pub use error::{Error, Result};
+pub use events::{
+    AuditPlace, AuditQuery, AuditWrite, Cause, EventPage, EventQuery, EventWrite, EventsFrom,
+    StoredAudit, StoredEvent,
+};
 pub use open::{Migrations, OpenError, Options, is_shared, migrate, open};
 pub use purge::{Ended, EndedLine, EndedQuery, PurgeBatch, Purged};
 pub use query::{
@@ -189,6 +194,11 @@ pub trait Store: Send + Sync + 'static {
     async fn rules(&self, kinds: &[RuleKind]) -> Result<Vec<Rule>>;
     /// These rules, as far as they exist, by kind and name.
     async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>>;
+    /// Some events, in the order of their commits: whoever goes on from where an answer was misses none, however
+    /// late a commit becomes visible. None if the store never came to the place from where on they are asked for.
+    async fn events(&self, query: &EventQuery) -> Result<Option<EventPage>>;
+    /// Some deeds, the newest first.
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<StoredAudit>>;
     /// Takes away what is past its time; answers how many rows went.
     async fn prune(&self, prune: Prune) -> Result<u64>;
     /// A page of jobs that are over, in the order of its line.

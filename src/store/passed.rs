@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use super::figures::Figures;
 use super::{Appended, Batch, Committed, JobDelete, JobWrite, NewJob, Written};
 use crate::domain::LogBatch;
+use crate::domain::audit::AuditEvent;
+use crate::domain::event::Event;
 
 /// A batch, and what became of each of its parts.
 pub(super) struct Passed<'a> {
@@ -27,6 +29,20 @@ impl<'a> Passed<'a> {
 
     pub(super) fn logs(&self) -> impl Iterator<Item = &'a LogBatch> + use<'a> {
         done(&self.batch.logs, &self.committed.logs, |kept| *kept == Appended::Done)
+    }
+
+    /// Events as far as their cause is known to hold.
+    pub(super) fn events(&self) -> impl Iterator<Item = &'a Event> + use<'a> {
+        let (batch, committed) = (self.batch, self.committed);
+        let written = batch.events.iter().filter(|write| write.cause.holds(committed));
+        written.map(|write| &write.event)
+    }
+
+    /// Deeds as far as their cause is known to hold.
+    pub(super) fn audit(&self) -> impl Iterator<Item = &'a AuditEvent> + use<'a> {
+        let (batch, committed) = (self.batch, self.committed);
+        let written = batch.audit.iter().filter(|write| write.cause.holds(committed));
+        written.map(|write| &write.event)
     }
 
     /// Whether nothing was held back that the figures count.

@@ -83,6 +83,10 @@ pub struct Prune {
     pub requests_before: Timestamp,
     /// Minute buckets.
     pub buckets_before: Timestamp,
+    /// Events.
+    pub events_before: Timestamp,
+    /// The audit.
+    pub audit_before: Timestamp,
     /// At most so many rows of each kind.
     pub limit: usize,
 }

@@ -17,6 +17,7 @@ use crate::domain::{JobType, Timestamp};
 
 use super::commits::Commits;
 use super::connections::Connections;
+use super::events::Events;
 use super::jobs::{Finished, Found, Jobs, QueueDepth};
 use super::logs;
 use super::rpcs::Rpcs;
@@ -39,6 +40,7 @@ struct Instruments {
     commits: Commits,
     rpcs: Rpcs,
     connections: Connections,
+    events: Events,
     rules: Rules,
     workers: Gauge,
     watchers: Gauge,
@@ -67,6 +69,7 @@ impl Metrics {
         let commits = Commits::register(&mut registry);
         let rpcs = Rpcs::register(&mut registry);
         let connections = Connections::register(&mut registry);
+        let events = Events::register(&mut registry);
         let rules = Rules::register(&mut registry);
         Self(Arc::new(Instruments {
             registry,
@@ -74,6 +77,7 @@ impl Metrics {
             commits,
             rpcs,
             connections,
+            events,
             rules,
             workers,
             watchers,
@@ -85,6 +89,11 @@ impl Metrics {
     /// Counts a job that came to its end.
     pub fn job_finished(&self, job: &Finished<'_>) {
         self.0.jobs.finished(job);
+    }
+
+    /// Counts an event that was written, by its name.
+    pub fn event(&self, name: &'static str) {
+        self.0.events.told(name);
     }
 
     /// Counts a running job that a watchdog found.

@@ -8,6 +8,7 @@
 mod chain;
 mod commits;
 mod connections;
+mod events;
 mod jobs;
 mod labels;
 pub mod logs;

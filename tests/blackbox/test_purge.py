@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from postgres import Postgres
 from reflect import Stub
 from server import Server, wait_until
 
@@ -16,12 +17,24 @@ DAY = 86_400_000_000
 SOON = 60.0
 
 
-@pytest.fixture
-def server(built, tmp_path):
-    """A server that is to be started."""
-    server = Server(tmp_path)
-    yield server
-    server.stop()
+@pytest.fixture(params=["sqlite", "postgres"])
+def server(request, built, tmp_path):
+    """A server that is to be started, over each kind of database."""
+    if request.param == "sqlite":
+        cluster, server = None, Server(tmp_path)
+    else:
+        cluster = Postgres(tmp_path / "postgres").start()
+        cluster.create("purge")
+        server = Server(tmp_path, cluster.url("purge"))
+    server.cluster = cluster
+    try:
+        yield server
+        server.stop()
+    finally:
+        if server.process is not None:
+            server.kill()
+        if cluster is not None:
+            cluster.stop()
 
 
 @pytest.fixture
@@ -60,10 +73,16 @@ def ids(jobplane):
 
 
 def age(server, days):
-    """Everything that is over ended so many days earlier, in the file of a server that is down."""
+    """Everything that is over ended so many days earlier, in the database of a server that is down."""
+    aged = (
+        f"UPDATE job_status SET end_time = end_time - {days * DAY},"
+        f" purge_time = purge_time - {days * DAY} WHERE state >= 2"
+    )
+    if server.cluster is not None:
+        server.cluster.execute(aged, "purge")
+        return
     with sqlite3.connect(server.database) as file:
-        file.execute("UPDATE job_status SET end_time = end_time - ? WHERE state >= 2", (days * DAY,))
-        file.execute("UPDATE job_status SET purge_time = purge_time - ? WHERE state >= 2", (days * DAY,))
+        file.execute(aged)
     file.close()
 
 
@@ -99,7 +118,8 @@ def test_purge_counts_then_takes_what_is_old_and_over(server, jobplane, tmp_path
     refused = jobplane("purge", "--state", "running")
     assert refused.returncode == USAGE or "states[0]" in refused.stderr, refused.stderr
     server.stop()
-    server.check_database(tmp_path / "after")
+    if server.cluster is None:
+        server.check_database(tmp_path / "after")
 
 
 def archived(folder):

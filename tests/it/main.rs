@@ -10,6 +10,7 @@ mod cluster;
 mod day;
 mod delivery;
 mod drain;
+mod events;
 mod figures;
 mod figures_whole;
 mod harness;

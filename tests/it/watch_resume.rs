@@ -118,6 +118,8 @@ async fn a_token_that_is_too_old_starts_over_with_a_snapshot() {
         sessions_before: never,
         requests_before: never,
         buckets_before: never,
+        events_before: never,
+        audit_before: never,
         limit: 10_000,
     };
     server.store().prune(prune).await.expect("pruned");

@@ -63,7 +63,9 @@ impl Server {
         };
         let timeout = Duration::from_secs(30);
         let house = jobplane::config::House::default();
-        let access = Access { timeout, lanes: 2, house, facets: None, max_pending: 0 };
+        let telling = jobplane::config::Telling::default();
+        let (facets, max_pending, max_running) = (None, 0, 0);
+        let access = Access { timeout, lanes: 2, max_running, house, facets, max_pending, telling };
         let (metrics, board) = (Metrics::new(), LoopBoard::default());
         let engine =
             Engine::start_up(Arc::clone(&store), clock.clone(), access, metrics, board, stops);

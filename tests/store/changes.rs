@@ -31,6 +31,8 @@ async fn prune(store: &dyn Store, changes_before: Timestamp) {
         sessions_before: at(0),
         requests_before: at(0),
         buckets_before: at(0),
+        events_before: at(0),
+        audit_before: at(0),
         limit: 1_000,
     };
     store.prune(prune).await.expect("pruned");

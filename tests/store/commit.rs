@@ -269,6 +269,8 @@ async fn pruning_keeps_what_is_young_or_still_needed(store: &dyn Store) {
         sessions_before: at(seconds),
         requests_before: at(seconds),
         buckets_before: at(seconds),
+        events_before: at(seconds),
+        audit_before: at(seconds),
         limit: 100,
     };
     assert_eq!(store.prune(prune(0)).await.expect("a prune"), 0);

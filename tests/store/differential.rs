@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jobplane::domain::audit::{AuditAction, AuditEvent, AuditSubject, Deed, Fields};
+use jobplane::domain::event::{Event, Facts};
 use jobplane::domain::logs::LogRow;
 use jobplane::domain::machine::{Command, ReleaseReason};
 use jobplane::domain::retention::Terminal;
@@ -16,9 +18,9 @@ use jobplane::domain::{
 use jobplane::store::memory::MemoryStore;
 use jobplane::store::postgres::{Options, PostgresStore};
 use jobplane::store::{
-    Batch, ChangesSince, Claims, Committed, EndedLine, EndedQuery, Fire, JobWrite, ListQuery,
-    LogQuery, NewJob, Probe, Prune, PurgeBatch, RuleKey, RuleKind, RuleWrite, SessionWrite,
-    Standing, Store,
+    AuditQuery, Batch, Cause, ChangesSince, Claims, Committed, EndedLine, EndedQuery, EventQuery,
+    EventsFrom, Fire, JobWrite, ListQuery, LogQuery, NewJob, Probe, Prune, PurgeBatch, RuleKey,
+    RuleKind, RuleWrite, SessionWrite, Standing, Store,
 };
 use proptest::prelude::*;
 
@@ -78,6 +80,11 @@ enum Part {
         gone: bool,
         stale: bool,
     },
+    Tell {
+        cause: u8,
+        place: usize,
+        name: u64,
+    },
 }
 
 /// One step.
@@ -117,6 +124,8 @@ fn part() -> impl Strategy<Value = Part> {
             .prop_map(|(session, write, seconds)| Part::Session { session, write, seconds }),
         2 => (0..RULES.len(), any::<bool>(), 0..8_u8)
             .prop_map(|(name, gone, stale)| Part::Rule { name, gone, stale: stale == 0 }),
+        3 => (0..5_u8, 0..3_usize, 0..6_u64)
+            .prop_map(|(cause, place, name)| Part::Tell { cause, place, name }),
     ]
 }
 
@@ -228,6 +237,26 @@ impl World<'_> {
         }
     }
 
+    /// Some of them are told once.
+    fn event(&self, name: u64) -> Event {
+        let (age, threshold) = (Duration::from_secs(name), Duration::from_secs(1));
+        let of = job_type(TYPES[usize::from(name == 2)]);
+        match name {
+            0..=2 => Event::of_type(of, Facts::CircuitClosed, self.now()),
+            _ => {
+                let facts = Facts::QueueAge { age, threshold };
+                Event::of_queue(queue(QUEUES[usize::from(name == 5)]), facts, self.now())
+            }
+        }
+    }
+
+    fn deed(&self, name: u64) -> AuditEvent {
+        let (id, job_type) = (job_id(name % 2), job_type("sync"));
+        let subject = AuditSubject::Job { id, job_type };
+        let deed = Deed::new(["ann", "bob"][usize::from(name > 3)], AuditAction::CancelJob);
+        deed.done(subject, &Fields::new(), &Fields::new(), self.now())
+    }
+
     async fn rule(&self, key: RuleKey, gone: bool, stale: bool) -> RuleWrite {
         let keys = std::slice::from_ref(&key);
         let held = self.model.rules_by_key(keys).await.expect("a read").pop();
@@ -293,6 +322,17 @@ impl World<'_> {
                 Part::Session { session, write, seconds } => {
                     batch.sessions.push(self.session(session, write, seconds));
                 }
+                Part::Tell { cause, place, name } => {
+                    let cause = match cause {
+                        0 => Cause::Batch,
+                        1 => Cause::Create(place),
+                        2 => Cause::Write(place),
+                        3 => Cause::Delete(place),
+                        _ => Cause::Session(place),
+                    };
+                    batch.tell(cause, self.event(name));
+                    batch.record(cause, self.deed(name));
+                }
                 Part::Rule { name, gone, stale } => {
                     let key = RuleKey::new(RULES[name].0, RULES[name].1);
                     if !batch.rules.iter().any(|write| write.key == key) {
@@ -340,6 +380,8 @@ impl World<'_> {
                     sessions_before: before,
                     requests_before: before,
                     buckets_before: before,
+                    events_before: before,
+                    audit_before: before,
                     // A part of the rows may be any part of them.
                     limit: if limit == 0 { 0 } else { 10_000 },
                 };
@@ -353,6 +395,8 @@ impl World<'_> {
                     sessions_before: at(0),
                     requests_before: at(0),
                     buckets_before: at(0),
+                    events_before: at(0),
+                    audit_before: at(0),
                     ..prune
                 };
                 self.model.prune(prune).await.expect("a prune");
@@ -504,6 +548,32 @@ impl World<'_> {
             }
         }
         same!(due(now, 1_000) by |id| *id);
+        for of in [Vec::new(), vec![job_type("backup")]] {
+            let query =
+                EventQuery { names: Vec::new(), types: of, from: EventsFrom::Oldest, limit: 1_000 };
+            let told = async |store: &dyn Store| {
+                let page = store.events(&query).await.expect("a read").expect("the oldest");
+                let mut told: Vec<_> =
+                    page.events.iter().map(|it| format!("{:?}", it.event)).collect();
+                told.sort();
+                (told, page.more)
+            };
+            assert_eq!(told(store).await, told(model).await);
+        }
+        for query in [
+            AuditQuery::default(),
+            AuditQuery { actor: Some("ann".to_owned()), ..AuditQuery::default() },
+            AuditQuery { job_id: Some(job_id(1)), ..AuditQuery::default() },
+        ] {
+            let query = AuditQuery { limit: 1_000, ..query };
+            let deeds = async |store: &dyn Store| {
+                let deeds = store.audit(&query).await.expect("a read");
+                let mut deeds: Vec<_> = deeds.iter().map(|it| format!("{:?}", it.event)).collect();
+                deeds.sort();
+                deeds
+            };
+            assert_eq!(deeds(store).await, deeds(model).await);
+        }
         same!(next_deadline());
         same!(rules(&RuleKind::ALL));
         same!(expired_sessions(now, 3));

@@ -305,6 +305,8 @@ async fn figures_of_a_facet_go_with_their_time(store: &dyn Store) {
         sessions_before: at(0),
         requests_before: at(0),
         buckets_before: at(20 * 60),
+        events_before: at(0),
+        audit_before: at(0),
         limit: 1_000,
     };
     store.prune(prune).await.expect("pruned");

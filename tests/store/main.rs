@@ -8,6 +8,7 @@ mod cluster_life;
 mod commit;
 mod concurrent;
 mod differential;
+mod events;
 mod figures;
 mod keys;
 mod lists;

@@ -44,6 +44,8 @@ fn nothing() -> jobplane::store::Prune {
         sessions_before: at(0),
         requests_before: at(0),
         buckets_before: at(0),
+        events_before: at(0),
+        audit_before: at(0),
         limit: 1,
     }
 }

@@ -271,6 +271,8 @@ async fn prune_changes(store: &PostgresStore, seconds: u64) {
         sessions_before: at(0),
         requests_before: at(0),
         buckets_before: at(0),
+        events_before: at(0),
+        audit_before: at(0),
         limit: 1_000,
     };
     store.prune(prune).await.expect("pruned");

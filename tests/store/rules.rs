@@ -80,6 +80,7 @@ async fn one_missed_rule_takes_the_whole_batch_with_it(store: &dyn Store) {
         deletes: vec![false],
         logs: vec![Appended::Missed],
         sessions: vec![false],
+        events: Vec::new(),
         missed_rules: vec![key(RuleKind::Type, "sync")],
         position: None,
     };

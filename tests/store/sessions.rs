@@ -199,6 +199,8 @@ async fn ended_sessions_are_listed_for_a_while_and_pruned(store: &dyn Store) {
         sessions_before: at(20),
         requests_before: at(0),
         buckets_before: at(0),
+        events_before: at(0),
+        audit_before: at(0),
         limit: 9,
     };
     assert_eq!(store.prune(prune).await.expect("a prune"), 1);

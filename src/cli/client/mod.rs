@@ -25,6 +25,7 @@ pub use address::Address;
 pub use diagnose::explain;
 pub use follow::{Follow, Happened};
 pub use follow_many::{FollowMany, Seen};
+pub use patience::pause;
 pub use refusal::Refusal;
 pub use report::{Break, ReportSender, ReportStream};
 

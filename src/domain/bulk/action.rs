@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::audit::AuditAction;
 use crate::domain::job::Job;
 use crate::domain::machine::{Applied, Command, Now, Refusal, apply};
 use crate::domain::status::StateKind;
@@ -45,6 +46,16 @@ impl BulkAction {
             Self::Cancel { .. } => "cancel",
             Self::Retry => "retry",
             Self::Delete => "delete",
+        }
+    }
+
+    /// What the audit calls the command, and what it does to each job.
+    #[must_use]
+    pub const fn audited(self) -> (AuditAction, AuditAction) {
+        match self {
+            Self::Cancel { .. } => (AuditAction::BulkCancelJobs, AuditAction::CancelJob),
+            Self::Retry => (AuditAction::BulkRetryJobs, AuditAction::RetryJob),
+            Self::Delete => (AuditAction::BulkDeleteJobs, AuditAction::DeleteJob),
         }
     }
 

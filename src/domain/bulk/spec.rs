@@ -2,11 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::audit::{AuditEvent, AuditSubject, Deed, Fields, fields};
 use crate::domain::filter::JobFilter;
+use crate::domain::ids::JobId;
 use crate::domain::job::Job;
 use crate::domain::limits::{
     BULK_EXPECTED_MAX, BULK_RATE_DEFAULT, BULK_RATE_MAX, BULK_RATE_MIN, REASON_BYTES_MAX,
 };
+use crate::domain::time::Timestamp;
 use crate::domain::validate::Violations;
 
 use super::action::BulkAction;
@@ -94,6 +97,27 @@ impl BulkSpec {
         }
         let (reason, requested_by) = (ask.reason, ask.requested_by);
         Some(Self { action, filter: filter.normalized(), reason, expected_max, rate, requested_by })
+    }
+
+    /// Whose deed it is, as a whole and to each job.
+    #[must_use]
+    pub fn deeds(&self) -> (Deed, Deed) {
+        let (whole, one) = self.action.audited();
+        let deed = |action| Deed::new(&self.requested_by, action).because(self.reason.clone());
+        (deed(whole), deed(one))
+    }
+
+    /// What the audit says of it: what it means, and how much that is.
+    #[must_use]
+    pub fn audited(&self, job_id: JobId, count: u64, time: Timestamp) -> AuditEvent {
+        let mut after = fields(&self.filter).unwrap_or_default();
+        after.retain(|_, value| !matches!(value.as_str(), "" | "[]"));
+        let mut after: Fields =
+            after.into_iter().map(|(name, value)| (format!("filter.{name}"), value)).collect();
+        after.insert("job_id".to_owned(), job_id.to_string());
+        after.insert("count".to_owned(), count.to_string());
+        after.insert("expected_max".to_owned(), self.expected_max.to_string());
+        self.deeds().0.done(AuditSubject::Jobs, &Fields::new(), &after, time)
     }
 
     /// Whether it means `job`. The server's own jobs are meant only by their ids: a command that

@@ -1,11 +1,12 @@
 //! What happened that somebody may want to be told of.
 //!
-//! Owns: the closed list ([`EventName`]), its facts ([`Facts`]), and which change of a job gives which
-//! event ([`of_change`]).
+//! Owns: the closed list ([`EventName`]), its facts ([`Facts`]), which change of a job gives which event
+//! ([`of_change`]), and how far somebody has read them ([`Cursor`]).
 //! Does not own: where events are kept (`store`) and who is told.
 //! Invariants: an event is written in the commit that causes it; one that several replicas may find,
 //! or one may find twice, carries a key ([`Event::once`]) under which it is written at most once.
 
+mod cursor;
 mod facts;
 mod job;
 
@@ -15,6 +16,7 @@ use super::ids::{JobId, JobType, QueueName};
 use super::job::Job;
 use super::time::Timestamp;
 
+pub use cursor::Cursor;
 pub use facts::{Facts, StuckAction};
 pub use job::{Wanted, of_change};
 

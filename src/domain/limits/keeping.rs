@@ -103,6 +103,18 @@ pub const BULK_EXPECTED_MAX: u64 = 10_000_000;
 /// How often the age of a queue's oldest job is told again while it stays too high.
 pub const QUEUE_AGE_TOLD_EVERY: Duration = Duration::from_secs(3600);
 
+/// How long the oldest ready job of a queue may have waited before it is told, if nothing is said: work that waits
+/// for an hour is rarely meant to.
+pub const QUEUE_AGE_DEFAULT: Duration = Duration::from_secs(3600);
+/// Shortest such time: below it a busy second is told.
+pub const QUEUE_AGE_MIN: Duration = Duration::from_secs(1);
+/// Longest such time.
+pub const QUEUE_AGE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Events that one answer looks through for those that are wanted; the next one goes on.
+pub const EVENTS_SCANNED_MAX: usize = 5_000;
+/// Events that are looked through, from the newest back, for the last so many that are wanted.
+pub const EVENTS_TAIL_SCANNED_MAX: usize = 100_000;
+
 /// Fields of a thing that an audit event shows before and after.
 pub const AUDIT_FIELDS_MAX: usize = 64;
 /// A field's value in an audit event: what is longer is cut, with a mark.

@@ -110,8 +110,10 @@ impl Engine {
         let job_id = new.job.id;
         // Its own id is younger than those of all jobs that are there: what is made from now on is not meant.
         let state = BulkState { cursor: Some(job_id), ..BulkState::starting(count) };
+        let audit = vec![spec.audited(job_id, count, self.clock.now())];
         let row = Row { spec, state };
         let change = RuleChange {
+            audit,
             writes: vec![RuleWrite::put(key(job_id), 0, &row)?],
             creates: vec![new.clone()],
             ..RuleChange::default()

@@ -25,7 +25,7 @@ enum Step {
     /// Go on after this long.
     On(Duration),
     /// It is over, in this way.
-    Over(Outcome),
+    Over(Box<Outcome>),
     /// It is not ours any more.
     Lost,
 }
@@ -139,7 +139,7 @@ impl Run<'_> {
                     }
                     continue;
                 }
-                Step::Over(outcome) => return Ok(Some(outcome)),
+                Step::Over(outcome) => return Ok(Some(*outcome)),
                 Step::Lost => return Ok(None),
             };
             tokio::select! {
@@ -152,7 +152,8 @@ impl Run<'_> {
     async fn step(&mut self) -> Result<Step> {
         if self.engine.shutdown.is_signalled() {
             let reason = STOPPING.to_owned();
-            return Ok(Step::Over(Outcome::Released { delay: Duration::ZERO, reason }));
+            let outcome = Outcome::Released { delay: Duration::ZERO, reason };
+            return Ok(Step::Over(Box::new(outcome)));
         }
         let is_due = |at: Instant| Clock::monotonic().duration_since(at) >= BULK_REPORT_EVERY;
         if self.reported.is_none_or(is_due)
@@ -167,7 +168,8 @@ impl Run<'_> {
             BulkNext::Take(limit) => self.take(limit).await,
             BulkNext::Full => {
                 let one_more = self.page(1).await?;
-                Ok(Step::Over(if one_more.is_empty() { self.done() } else { self.too_many() }))
+                let outcome = if one_more.is_empty() { self.done() } else { self.too_many() };
+                Ok(Step::Over(Box::new(outcome)))
             }
         }
     }
@@ -187,7 +189,7 @@ impl Run<'_> {
         match self.engine.report(&self.caller, report).await {
             Ok(reported) => {
                 self.reported = Some(Clock::monotonic());
-                Ok(reported.cancel_request.map(|_| Step::Over(Outcome::Cancelled)))
+                Ok(reported.cancel_request.map(|_| Step::Over(Box::new(Outcome::Cancelled))))
             }
             Err(Error::Refused { .. } | Error::JobNotFound(_)) => Ok(Some(Step::Lost)),
             Err(error) => Err(error),
@@ -207,10 +209,11 @@ impl Run<'_> {
     async fn take(&mut self, limit: usize) -> Result<Step> {
         let page = self.page(limit).await?;
         if page.is_empty() {
-            return Ok(Step::Over(self.done()));
+            return Ok(Step::Over(Box::new(self.done())));
         }
         let now = self.engine.clock.now();
         let (mut next, mut change) = (self.row.clone(), RuleChange::default());
+        change.deed = Some(self.row.spec.deeds().1);
         let mut keys = HashSet::new();
         let count = page.len();
         for job in page {

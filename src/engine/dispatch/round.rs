@@ -7,11 +7,12 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::domain::admission::{Admission, Candidate, Room, Shares, admit};
+use crate::domain::event::{Wanted, of_change};
 use crate::domain::limits::{DISPATCH_DEEP_MAX, DISPATCH_JOBS_MAX, DISPATCH_PAIRS_MAX};
 use crate::domain::machine::Effect;
 use crate::domain::{BatchId, Job, JobId, Timestamp};
 use crate::runtime::{Clock, Shutdown};
-use crate::store::{self, Batch, Probe, Round as Open, SessionWrite, Store};
+use crate::store::{self, Batch, Cause, Probe, Round as Open, SessionWrite, Store};
 
 use super::super::live::Live;
 use super::super::pipeline::After;
@@ -254,6 +255,10 @@ impl Dispatcher {
             let Some(job) = jobs.get(at) else { continue };
             let reason = ruled.skip(&job.spec.job_type, reason, *now);
             if let Some((write, effects)) = skip(job, reason, *now) {
+                let told = of_change(Some(&job.status), &write.job, &effects, Wanted::default());
+                if let Some(event) = told {
+                    batch.tell(Cause::Write(batch.writes.len()), event);
+                }
                 skips.push((write.job.clone(), effects));
                 batch.writes.push(write);
             }

@@ -8,13 +8,14 @@ use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
 use crate::domain::admission::{Admission, Capacity, Hold, Room, Shares, admit};
+use crate::domain::event::{Wanted, of_change};
 use crate::domain::job::JobSpec;
 use crate::domain::limits::{GUARD_REPEATS_MAX, STARTS_AT_ONCE_MAX, STARTS_WAITING_MAX};
 use crate::domain::machine::{self, Applied, Command, Now};
 use crate::domain::status::SkipReason;
 use crate::domain::{BatchId, Job, JobType, QueueName, Timestamp};
 use crate::runtime::{Clock, Shutdown};
-use crate::store::{self, Batch, NewJob, RequestKey, Store, Written};
+use crate::store::{self, Batch, Cause, NewJob, RequestKey, Store, Written};
 
 use super::super::create::{Origin, newborn};
 use super::super::error::{Error, Result};
@@ -185,6 +186,13 @@ impl Granting {
             Grant::Job(new) => Some((**new).clone()),
             Grant::Held(_) => None,
         }));
+        for place in 0..batch.creates.len() {
+            let job = batch.creates.get(place).map(|new| &new.job);
+            let told = job.and_then(|job| of_change(None, job, &[], Wanted::default()));
+            if let Some(event) = told {
+                batch.tell(Cause::Create(place), event);
+            }
+        }
         if batch.creates.is_empty() {
             round.abandon().await;
             return Ok(Some(answers(grants, &[], now)));

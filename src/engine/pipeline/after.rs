@@ -129,6 +129,8 @@ impl After {
         committed: &Committed,
         before: impl Fn(JobId) -> Option<&'a Job>,
     ) {
+        let told = batch.events.iter().zip(&committed.events).filter(|(_, told)| **told);
+        told.for_each(|(write, _)| self.metrics.event(write.event.name().as_str()));
         if self.herald.is_shared() {
             // What others commit lies between the commits of this server: the change log knows the order.
             return self.tell_others(batch, committed);

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use crate::domain::audit::Deed;
 use crate::domain::limits::GUARD_REPEATS_MAX;
 use crate::domain::{Job, JobId};
 use crate::store::{Appended, Batch, Committed, KeyKind, RuleWrite, Written};
 
 use super::super::error::Error;
-use super::fold::{Desk, Folded, Verdict};
+use super::desk::Desk;
+use super::fold::{Folded, Verdict};
 use super::unheard::lease_and_number;
 use super::work::{Created, Reply, RulesChanged, Work};
 use super::writer::Writer;
@@ -81,15 +83,21 @@ impl Writer {
     }
 
     /// Jobs that a change of rules takes along: what moved on meanwhile is asked once more, by itself.
-    fn answer_deletes(&mut self, batch: &Batch, deletes: Range<usize>, committed: &Committed) {
+    fn answer_deletes(
+        &mut self,
+        batch: &Batch,
+        deletes: Range<usize>,
+        deed: Option<&Deed>,
+        committed: &Committed,
+    ) {
         let asked = batch.deletes.get(deletes.clone()).unwrap_or_default();
         let gone = committed.deletes.get(deletes).unwrap_or_default();
         for (delete, gone) in asked.iter().zip(gone) {
             if *gone {
                 self.parts.after.deleted(delete.job.id);
             } else {
-                let reply = Reply::ignored();
-                self.repeat(Work::Delete { job_id: delete.job.id, reply }, 0);
+                let (reply, deed) = (Reply::ignored(), deed.cloned().map(Box::new));
+                self.repeat(Work::Delete { job_id: delete.job.id, deed, reply }, 0);
             }
         }
     }
@@ -104,7 +112,7 @@ impl Writer {
     ) {
         let missed = |id: &JobId| matches!(fate.get(id), Some(Written::Missed));
         match (piece, verdict) {
-            (Work::Create { new, reply }, Verdict::OnCreate(place)) => {
+            (Work::Create { new, reply, .. }, Verdict::OnCreate(place)) => {
                 let answer = match committed.creates.get(place) {
                     Some(Written::Done) => Ok(Created { job: new.job, existing: false }),
                     Some(Written::KeyTaken { kind, holder }) => {
@@ -116,23 +124,25 @@ impl Writer {
             }
             (Work::Create { reply, .. }, Verdict::OnJob(Err(full))) => reply.send(Err(full)),
             (Work::Command { job_id, command, patient, reply }, Verdict::OnJob(answer)) => {
-                match fate.get(&job_id) {
-                    Some(Written::Missed) => {
-                        self.repeat(Work::Command { job_id, command, patient, reply }, times);
-                    }
-                    Some(Written::KeyTaken { kind, holder }) => match answer {
-                        Ok(Some(job)) => reply.send(Err(taken(*kind, *holder, &job))),
-                        other => reply.send(settled(other, job_id)),
-                    },
-                    Some(Written::Done) | None => reply.send(settled(answer, job_id)),
+                if missed(&job_id) {
+                    self.repeat(Work::Command { job_id, command, patient, reply }, times);
+                } else {
+                    reply.send(commanded(answer, job_id, fate.get(&job_id)));
                 }
             }
-            (Work::Try { job_id, command, reply }, Verdict::OnTry(done)) => {
+            (Work::Deed { job_id, command, deed, reply }, Verdict::OnJob(answer)) => {
+                if missed(&job_id) {
+                    self.repeat(Work::Deed { job_id, command, deed, reply }, times);
+                } else {
+                    reply.send(commanded(answer, job_id, fate.get(&job_id)));
+                }
+            }
+            (Work::Try { job_id, command, deed, reply }, Verdict::OnTry(done)) => {
                 match fate.get(&job_id) {
                     // It moves each time it is looked at.
                     Some(Written::Missed) if times >= GUARD_REPEATS_MAX => reply.send(Ok(false)),
                     Some(Written::Missed) => {
-                        self.repeat(Work::Try { job_id, command, reply }, times);
+                        self.repeat(Work::Try { job_id, command, deed, reply }, times);
                     }
                     Some(Written::KeyTaken { .. }) => reply.send(Ok(false)),
                     Some(Written::Done) | None => reply.send(Ok(done)),
@@ -145,15 +155,15 @@ impl Writer {
                     reply.send(settled(answer, of.job_id));
                 }
             }
-            (Work::Delete { job_id, reply }, Verdict::OnDelete(place)) => {
+            (Work::Delete { job_id, deed, reply }, Verdict::OnDelete(place)) => {
                 if committed.deletes.get(place) == Some(&true) {
                     self.parts.after.deleted(job_id);
                     reply.send(Ok(()));
                 } else {
-                    self.repeat(Work::Delete { job_id, reply }, times);
+                    self.repeat(Work::Delete { job_id, deed, reply }, times);
                 }
             }
-            (Work::Delete { reply, job_id }, Verdict::OnJob(answer)) => {
+            (Work::Delete { reply, job_id, .. }, Verdict::OnJob(answer)) => {
                 reply.send(settled(answer, job_id).map(drop));
             }
             (Work::Logs { batch, patient, reply }, Verdict::OnLogs(place)) => {
@@ -184,19 +194,30 @@ impl Writer {
                     self.repeat(again, times);
                 }
             }
-            (Work::Session { reply, .. }, Verdict::OnSession(place)) => {
+            (
+                Work::Session { reply, .. } | Work::Expire { reply, .. },
+                Verdict::OnSession(place),
+            ) => {
                 reply.send(Ok(committed.sessions.get(place) == Some(&true)));
+            }
+            (Work::Note { reply, .. }, Verdict::OnNote(events)) => {
+                reply.send(Ok(committed.events.get(events).unwrap_or_default().to_vec()));
             }
             (Work::Progress { reply, .. }, Verdict::OnCommit) => reply.send(Ok(())),
             (Work::Rules { change, reply }, Verdict::OnRules(creates, deletes)) => {
+                let deed = change.deed;
                 for (job_id, command) in change.commands {
                     if missed(&job_id) {
                         // The change is made; the job has only moved on before it heard of that.
-                        let reply = Reply::ignored();
-                        self.repeat(Work::Command { job_id, command, patient: false, reply }, 0);
+                        let (reply, deed) = (Reply::ignored(), deed.clone().map(Box::new));
+                        let again = match deed {
+                            Some(deed) => Work::Deed { job_id, command, deed, reply },
+                            None => Work::Command { job_id, command, patient: false, reply },
+                        };
+                        self.repeat(again, 0);
                     }
                 }
-                self.answer_deletes(batch, deletes, committed);
+                self.answer_deletes(batch, deletes, deed.as_ref(), committed);
                 let creates = committed.creates.get(creates).unwrap_or_default().to_vec();
                 reply.send(Ok(RulesChanged::Done(creates)));
             }
@@ -206,6 +227,20 @@ impl Writer {
                 self.repeat(piece, times);
             }
         }
+    }
+}
+
+/// The answer to a command whose write did not miss.
+fn commanded(
+    answer: Result<Option<Job>, Error>,
+    job_id: JobId,
+    fate: Option<&Written>,
+) -> Result<Job, Error> {
+    match (fate, answer) {
+        (Some(Written::KeyTaken { kind, holder }), Ok(Some(job))) => {
+            Err(taken(*kind, *holder, &job))
+        }
+        (_, answer) => settled(answer, job_id),
     }
 }
 

@@ -4,45 +4,18 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use crate::domain::machine::{self, Applied, Command, Effect, Now, Refusal};
-use crate::domain::stats::Changes;
-use crate::domain::status::{Attempt, StateKind};
+use crate::domain::audit::{AuditEvent, Deed};
+use crate::domain::event::{Event, Wanted, of_change};
+use crate::domain::machine::{self, Applied, Command, Now, Refusal};
+use crate::domain::status::StateKind;
 use crate::domain::{Job, JobId, JobStatus};
-use crate::store::{Batch, JobDelete, JobWrite, KeyChange, RuleWrite, SessionWrite, holds_key};
+use crate::store::{Batch, Cause, JobDelete, NewJob, RuleWrite, SessionWrite};
 
 use super::super::error::Error;
+use super::desk::{Desk, Rules, write_of};
 use super::rule_desk::RuleDesk;
 use super::waiting::Waiting;
 use super::work::{Adoption, Opened, RuleChange, Work};
-
-/// A job within a batch: as it was read, and as it stands after the work so far.
-pub(super) struct Desk {
-    pub(super) base: Job,
-    pub(super) from_cache: bool,
-    pub(super) job: Job,
-    pub(super) effects: Vec<Effect>,
-    superseded: Vec<Attempt>,
-    changes: Changes,
-    deleted: bool,
-}
-
-impl Desk {
-    fn new(job: Job, from_cache: bool) -> Self {
-        Self {
-            base: job.clone(),
-            from_cache,
-            job,
-            effects: Vec::new(),
-            superseded: Vec::new(),
-            changes: Changes::default(),
-            deleted: false,
-        }
-    }
-
-    fn is_changed(&self) -> bool {
-        self.job.status.revision != self.base.status.revision
-    }
-}
 
 /// What was decided of one piece of work; it holds only if the commit says so.
 #[expect(
@@ -64,6 +37,8 @@ pub(super) enum Verdict {
     OnOpen(Opened),
     /// Hangs on the session write at this place.
     OnSession(usize),
+    /// Hangs on the commit as a whole; its events are these.
+    OnNote(Range<usize>),
     /// Hangs on the commit as a whole; its creates and its deletes are these.
     OnRules(Range<usize>, Range<usize>),
     /// Hangs on the commit as a whole.
@@ -90,9 +65,9 @@ pub(super) fn fold(
     work: Vec<Work>,
     read: Vec<Job>,
     cached: Vec<Job>,
-    mut rules: RuleDesk,
-    mut waiting: Option<Waiting>,
+    (mut rules, mut waiting): (RuleDesk, Option<Waiting>),
     mut batch: Batch,
+    wanted: Wanted,
     mut chance: impl FnMut() -> f64,
 ) -> Folded {
     let mut desks: HashMap<JobId, Desk> = HashMap::with_capacity(read.len() + cached.len());
@@ -101,12 +76,16 @@ pub(super) fn fold(
     let mut decided = Vec::with_capacity(work.len());
     for piece in work {
         let room = waiting.as_mut();
-        let verdict = decide(&piece, &mut desks, (&mut rules, room), &mut batch, &mut chance);
+        let rules = (&mut rules, wanted);
+        let verdict = decide(&piece, &mut desks, rules, room, &mut batch, &mut chance);
         decided.push((piece, verdict));
     }
     let mut written = Vec::new();
     for (job_id, desk) in &mut desks {
         if desk.is_changed() && !desk.deleted {
+            let cause = Cause::Write(batch.writes.len());
+            desk.events.drain(..).for_each(|event| batch.tell(cause, event));
+            desk.audit.drain(..).for_each(|event| batch.record(cause, event));
             batch.writes.push(write_of(desk));
             written.push(*job_id);
         }
@@ -119,37 +98,46 @@ pub(super) fn fold(
 fn decide(
     piece: &Work,
     desks: &mut HashMap<JobId, Desk>,
-    (rules, room): (&mut RuleDesk, Option<&mut Waiting>),
+    rules: Rules<'_>,
+    room: Option<&mut Waiting>,
     batch: &mut Batch,
     chance: &mut impl FnMut() -> f64,
 ) -> Verdict {
     let now = batch.now;
     match piece {
-        Work::Create { new, .. } => {
+        Work::Create { new, deed, .. } => {
             if let Some(Err(full)) = room.map(|room| room.take(&new.job)) {
                 return Verdict::OnJob(Err(full));
             }
-            batch.creates.push((**new).clone());
-            Verdict::OnCreate(batch.creates.len() - 1)
+            let place = create(batch, new, rules.1);
+            if let Some(deed) = deed {
+                let event = deed.done_to(&new.job, None, Some(&new.job.status), now);
+                batch.record(Cause::Create(place), event);
+            }
+            Verdict::OnCreate(place)
         }
         Work::Command { job_id, command, .. } => {
             let at = Now { time: now, chance: chance() };
-            command_verdict(desks, rules, *job_id, command, at)
+            command_verdict(desks, rules, *job_id, command, None, at)
         }
-        Work::Try { job_id, command, .. } => {
+        Work::Deed { job_id, command, deed, .. } => {
+            let at = Now { time: now, chance: chance() };
+            command_verdict(desks, rules, *job_id, command, Some(deed), at)
+        }
+        Work::Try { job_id, command, deed, .. } => {
             let at = Now { time: now, chance: chance() };
             let revision = |desks: &HashMap<JobId, Desk>| {
                 desks.get(job_id).map(|desk| desk.job.status.revision)
             };
             let before = revision(desks);
-            command_verdict(desks, rules, *job_id, command, at);
+            command_verdict(desks, rules, *job_id, command, deed.as_deref(), at);
             Verdict::OnTry(revision(desks) != before)
         }
         Work::Fence { of, .. } => match fence(desks, of) {
             Some(answer) => Verdict::OnJob(answer.map(Some)),
             None => Verdict::Again,
         },
-        Work::Delete { job_id, .. } => delete_verdict(desks, batch, *job_id),
+        Work::Delete { job_id, deed, .. } => delete_verdict(desks, batch, *job_id, deed.as_deref()),
         Work::Logs { batch: lines, .. } => {
             let of = Adoption { job_id: lines.job_id, lease_epoch: lines.lease_epoch };
             match fence(desks, &of) {
@@ -169,7 +157,7 @@ fn decide(
             let mut opened = settled.clone().unwrap_or_default();
             for of in running {
                 let adopt = Command::Adopt { lease_epoch: of.lease_epoch, session: session.id };
-                match adoption(desks, rules, of, adopt, now) {
+                match adoption(desks, (&mut *rules.0, rules.1), of, adopt, now) {
                     Ok(job) => opened.adopted.push(job),
                     Err(Some(reason)) => opened.revoked.push((of.clone(), reason)),
                     Err(None) => {}
@@ -181,6 +169,17 @@ fn decide(
             batch.sessions.push(write.clone());
             Verdict::OnSession(batch.sessions.len() - 1)
         }
+        Work::Expire { session, lost, .. } => {
+            let place = batch.sessions.len();
+            batch.sessions.push(SessionWrite::Expire { id: *session });
+            batch.tell(Cause::Session(place), (**lost).clone());
+            Verdict::OnSession(place)
+        }
+        Work::Note { events, audit, .. } => {
+            let first = batch.events.len();
+            note(batch, events, audit);
+            Verdict::OnNote(first..batch.events.len())
+        }
         Work::Rules { change, .. } => rules_verdict(change, desks, rules, batch),
         Work::Progress { rows, .. } => {
             batch.progress.extend(rows.iter().cloned());
@@ -189,15 +188,35 @@ fn decide(
     }
 }
 
+/// Adds a create with what is told of it; answers its place.
+fn create(batch: &mut Batch, new: &NewJob, wanted: Wanted) -> usize {
+    let place = batch.creates.len();
+    if let Some(event) = of_change(None, &new.job, &[], wanted) {
+        batch.tell(Cause::Create(place), event);
+    }
+    batch.creates.push(new.clone());
+    place
+}
+
+/// Adds what hangs on the batch as a whole.
+fn note(batch: &mut Batch, events: &[Event], audit: &[AuditEvent]) {
+    for event in events {
+        batch.tell(Cause::Batch, event.clone());
+    }
+    for event in audit {
+        batch.record(Cause::Batch, event.clone());
+    }
+}
+
 fn rules_verdict(
     change: &RuleChange,
     desks: &mut HashMap<JobId, Desk>,
-    rules: &mut RuleDesk,
+    rules: Rules<'_>,
     batch: &mut Batch,
 ) -> Verdict {
     let taken = |write: &RuleWrite| {
         // What goes may go beside what changes it.
-        (rules.holds(&write.key) && write.body.is_some())
+        (rules.0.holds(&write.key) && write.body.is_some())
             || batch.rules.iter().any(|other| other.key == write.key)
     };
     if change.writes.iter().any(taken) {
@@ -206,24 +225,30 @@ fn rules_verdict(
     }
     batch.rules.extend(change.writes.iter().cloned());
     let first = batch.creates.len();
-    batch.creates.extend(change.creates.iter().cloned());
+    for new in &change.creates {
+        create(batch, new, rules.1);
+    }
+    note(batch, &change.events, &change.audit);
+    let at = Now::at(batch.now);
     for (job_id, command) in &change.commands {
         // Refused or done already: the job went on meanwhile.
-        let _ = command_verdict(desks, rules, *job_id, command, Now::at(batch.now));
+        let rules = (&mut *rules.0, rules.1);
+        let _ = command_verdict(desks, rules, *job_id, command, change.deed.as_ref(), at);
     }
     let gone = batch.deletes.len();
     for job_id in &change.deletes {
         // Gone already, or opened again.
-        let _ = delete_verdict(desks, batch, *job_id);
+        let _ = delete_verdict(desks, batch, *job_id, change.deed.as_ref());
     }
     Verdict::OnRules(first..batch.creates.len(), gone..batch.deletes.len())
 }
 
 fn command_verdict(
     desks: &mut HashMap<JobId, Desk>,
-    rules: &mut RuleDesk,
+    rules: Rules<'_>,
     job_id: JobId,
     command: &Command,
+    deed: Option<&Deed>,
     now: Now,
 ) -> Verdict {
     let Some(desk) = desks.get_mut(&job_id).filter(|desk| !desk.deleted) else {
@@ -231,28 +256,22 @@ fn command_verdict(
     };
     let applied = machine::apply(&desk.job.spec, &desk.job.status, command.clone(), now);
     if applied.is_ok()
-        && let Err(error) = rules.check(&desk.job.status, command)
+        && let Err(error) = rules.0.check(&desk.job.status, command)
     {
         return Verdict::OnJob(Err(error));
     }
     match applied {
         Ok(Applied::Changed(transition)) => {
+            if let Some(deed) = deed {
+                let (before, after) = (&desk.job.status, &transition.status);
+                desk.audit.push(deed.done_to(&desk.job, Some(before), Some(after), now.time));
+            }
             desk.take(*transition, rules);
             Verdict::OnJob(Ok(Some(desk.job.clone())))
         }
         Ok(Applied::Unchanged) | Err(_) if desk.from_cache => Verdict::Again,
         Ok(Applied::Unchanged) => Verdict::OnJob(Ok(Some(desk.job.clone()))),
         Err(refusal) => Verdict::OnJob(Err(Error::Refused { job_id, refusal })),
-    }
-}
-
-impl Desk {
-    fn take(&mut self, transition: machine::Transition, rules: &mut RuleDesk) {
-        rules.note(&self.job, &transition.status);
-        self.changes.record(Some(&self.job.status), &transition.status);
-        self.job.status = transition.status;
-        self.effects.extend(transition.effects);
-        self.superseded.extend(transition.superseded);
     }
 }
 
@@ -275,7 +294,12 @@ const fn stale(status: &JobStatus, presented: i64) -> Refusal {
     Refusal::StaleLease { held: status.lease_epoch, presented, state: status.kind() }
 }
 
-fn delete_verdict(desks: &mut HashMap<JobId, Desk>, batch: &mut Batch, job_id: JobId) -> Verdict {
+fn delete_verdict(
+    desks: &mut HashMap<JobId, Desk>,
+    batch: &mut Batch,
+    job_id: JobId,
+    deed: Option<&Deed>,
+) -> Verdict {
     let Some(desk) = desks.get_mut(&job_id).filter(|desk| !desk.deleted) else {
         return Verdict::OnJob(Err(Error::JobNotFound(job_id)));
     };
@@ -286,6 +310,10 @@ fn delete_verdict(desks: &mut HashMap<JobId, Desk>, batch: &mut Batch, job_id: J
         return Verdict::OnJob(Err(Error::NotOver(job_id)));
     }
     desk.deleted = true;
+    if let Some(deed) = deed {
+        let event = deed.done_to(&desk.base, Some(&desk.base.status), None, batch.now);
+        batch.record(Cause::Delete(batch.deletes.len()), event);
+    }
     batch
         .deletes
         .push(JobDelete { expected_revision: desk.base.status.revision, job: desk.base.clone() });
@@ -296,7 +324,7 @@ fn delete_verdict(desks: &mut HashMap<JobId, Desk>, batch: &mut Batch, job_id: J
 /// is neither: the report, sent again, is taken as known).
 fn adoption(
     desks: &mut HashMap<JobId, Desk>,
-    rules: &mut RuleDesk,
+    rules: Rules<'_>,
     of: &Adoption,
     adopt: Command,
     now: crate::domain::Timestamp,
@@ -316,26 +344,5 @@ fn adoption(
             let own_report = status.lease_epoch == of.lease_epoch && reported;
             Err((!own_report).then(|| refusal.to_string()))
         }
-    }
-}
-
-fn write_of(desk: &mut Desk) -> JobWrite {
-    let (base, job) = (&desk.base.status, &desk.job.status);
-    let keyed = !desk.job.spec.unique_key.is_empty();
-    let key = match (holds_key(&base.state), holds_key(&job.state)) {
-        (true, false) if keyed => KeyChange::Release,
-        (false, true) if keyed => KeyChange::Take,
-        _ => KeyChange::None,
-    };
-    JobWrite {
-        expected_revision: base.revision,
-        expected_epoch: base.lease_epoch,
-        quiet_since: desk.effects.iter().filter_map(Effect::quiet_since).min(),
-        state_before: base.kind(),
-        queue_before: base.effective.queue.clone(),
-        job: desk.job.clone(),
-        superseded: std::mem::take(&mut desk.superseded),
-        key,
-        changes: std::mem::take(&mut desk.changes),
     }
 }

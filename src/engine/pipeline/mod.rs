@@ -14,6 +14,7 @@
 mod after;
 mod answer;
 mod cache;
+mod desk;
 mod fold;
 mod lane;
 mod queue;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::domain::Job;
+use crate::domain::event::Wanted;
 use crate::runtime::{Clock, Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::Metrics;
@@ -55,6 +57,8 @@ pub(super) struct Parts {
     pub(super) after: Arc<After>,
     pub(super) metrics: Metrics,
     pub(super) health: Arc<Health>,
+    /// Which events are told that are not worth a row unless somebody asks for them.
+    pub(super) wanted: Wanted,
     pub(super) registry: Arc<Registry>,
     /// Jobs that may wait in all, as this server was told; 0 = any number.
     pub(super) max_pending: u32,

@@ -5,13 +5,14 @@
 use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::circuit::{CircuitChange, CircuitReport, CircuitSpec, CircuitState};
+use crate::domain::event::{Event, Facts};
 use crate::domain::ids::QuotaName;
 use crate::domain::limits::QUOTA_COSTS_MAX;
 use crate::domain::machine::Command;
 use crate::domain::quota::{Quota, QuotaSpec, QuotaState};
 use crate::domain::validate::Violations;
-use crate::domain::{Job, JobId, JobStatus, JobType, StateKind};
-use crate::store::{self, Batch, Rule, RuleKey, RuleKind, RuleWrite};
+use crate::domain::{Job, JobId, JobStatus, JobType, StateKind, Timestamp};
+use crate::store::{self, Batch, Cause, Rule, RuleKey, RuleKind, RuleWrite};
 
 use super::super::error::Error;
 use super::super::journal;
@@ -194,8 +195,23 @@ impl RuleDesk {
             let key = RuleKey::new(RuleKind::QuotaUse, name.as_str());
             put(batch, RuleWrite::put(key, desk.revision, &desk.state)?);
         }
+        let now = batch.now;
+        for event in self.news.iter().filter_map(|news| self.event(news, now)) {
+            batch.tell(Cause::Batch, event);
+        }
         batch.rules_hang_on.clone_from(&self.jobs);
         Ok(())
+    }
+
+    /// What is told of it.
+    fn event(&self, news: &News, now: Timestamp) -> Option<Event> {
+        match news {
+            News::Circuit(job_type, change) => Some(circuit_event(job_type, *change, now)),
+            News::Exhausted(name) => {
+                let desk = self.quotas.get(name)?;
+                Some(exhausted_event(name, &desk.spec, now))
+            }
+        }
     }
 
     /// What changed is durable: it is known from now on, and told.
@@ -209,6 +225,29 @@ impl RuleDesk {
             }
         }
     }
+}
+
+/// What is told of a breaker that opened or closed.
+pub(in super::super) fn circuit_event(
+    job_type: &JobType,
+    change: CircuitChange,
+    now: Timestamp,
+) -> Event {
+    let facts = match change {
+        CircuitChange::Opened { next_probe_time } => Facts::CircuitOpened { next_probe_time },
+        CircuitChange::Closed => Facts::CircuitClosed,
+    };
+    Event::of_type(job_type.clone(), facts, now)
+}
+
+/// What is told of a quota that is used up: once in a period, whoever finds it so.
+pub(in super::super) fn exhausted_event(name: &QuotaName, quota: &Quota, now: Timestamp) -> Event {
+    let facts = Facts::QuotaExhausted {
+        quota: name.to_string(),
+        limit: quota.spec().limit,
+        reset_time: quota.reset_time(now),
+    };
+    Event::plain(facts, now)
 }
 
 fn put(batch: &mut Batch, write: RuleWrite) {

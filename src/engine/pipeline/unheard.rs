@@ -8,7 +8,8 @@ use crate::domain::status::StateKind;
 use crate::domain::{BatchId, Job, JobId, LogBatch};
 use crate::store::{self, Appended, LogQuery, RuleKey, Store};
 
-use super::fold::{Desk, Folded};
+use super::desk::Desk;
+use super::fold::Folded;
 use super::work::{Created, Work};
 use super::writer::Writer;
 
@@ -156,11 +157,11 @@ impl Writer {
     pub(super) fn answer_heard(&mut self, mut heard: Heard, work: Vec<Work>, times: &[usize]) {
         for (piece, times) in work.into_iter().zip(times) {
             match piece {
-                Work::Create { new, reply } => match heard.born.get(&new.job.id) {
+                Work::Create { new, deed, reply } => match heard.born.get(&new.job.id) {
                     Some(job) => reply.send(Ok(Created { job: job.clone(), existing: false })),
-                    None => self.repeat(Work::Create { new, reply }, *times),
+                    None => self.repeat(Work::Create { new, deed, reply }, *times),
                 },
-                Work::Delete { job_id, reply } if heard.gone.contains(&job_id) => {
+                Work::Delete { job_id, reply, .. } if heard.gone.contains(&job_id) => {
                     reply.send(Ok(()));
                 }
                 Work::Logs { batch, patient, reply } => match heard.take_log(&batch) {

@@ -32,12 +32,15 @@ pub(super) fn asks(work: &[Work], book: &Rulebook, max_pending: u32) -> bool {
     work.iter().any(|piece| match piece {
         Work::Create { new, .. } => takes_room(&new.job, book, max_pending),
         Work::Command { .. }
+        | Work::Deed { .. }
         | Work::Try { .. }
         | Work::Fence { .. }
         | Work::Delete { .. }
         | Work::Logs { .. }
         | Work::Open { .. }
         | Work::Session { .. }
+        | Work::Expire { .. }
+        | Work::Note { .. }
         | Work::Rules { .. }
         | Work::Progress { .. } => false,
     })

@@ -1,9 +1,12 @@
 //! What can be put into the pipeline, and how it is answered.
 
+use serde::Serialize;
 use uuid::Uuid;
 
+use crate::domain::audit::{AuditEvent, AuditSubject, Deed, fields};
+use crate::domain::event::Event;
 use crate::domain::machine::Command;
-use crate::domain::{Job, JobId, LogBatch, LogEntry, Session};
+use crate::domain::{Job, JobId, LogBatch, LogEntry, Session, SessionId, Timestamp};
 use crate::store::{NewJob, ProgressWrite, RuleWrite, SessionWrite, Written};
 
 use super::super::error::Result;
@@ -65,8 +68,40 @@ pub struct RuleChange {
     pub creates: Vec<NewJob>,
     /// Commands to jobs; those that a job does not allow any more are left out.
     pub commands: Vec<(JobId, Command)>,
+    /// Whose commands and deletes these are: each is recorded.
+    pub deed: Option<Deed>,
+    /// What is told with it.
+    pub events: Vec<Event>,
+    /// Who did it.
+    pub audit: Vec<AuditEvent>,
     /// Jobs to be deleted; those that are not over any more are left out.
     pub deletes: Vec<JobId>,
+}
+
+impl From<Vec<RuleWrite>> for RuleChange {
+    fn from(writes: Vec<RuleWrite>) -> Self {
+        Self { writes, ..Self::default() }
+    }
+}
+
+impl RuleChange {
+    /// The same as somebody's deed, which made of one thing another; unset where there was none before or is none
+    /// after.
+    #[must_use]
+    pub fn as_deed<T: Serialize>(
+        mut self,
+        deed: &Deed,
+        subject: AuditSubject,
+        before: Option<&T>,
+        after: Option<&T>,
+        now: Timestamp,
+    ) -> Self {
+        // Whatever cannot be shown as JSON was not read from it either.
+        let shown = |thing: Option<&T>| thing.and_then(|thing| fields(thing).ok());
+        let (before, after) = (shown(before).unwrap_or_default(), shown(after).unwrap_or_default());
+        self.audit.push(deed.done(subject, &before, &after, now));
+        self
+    }
 }
 
 /// What became of a change of rules.
@@ -84,6 +119,8 @@ pub enum Work {
     Create {
         /// The job and its request id.
         new: Box<NewJob>,
+        /// Recorded, if it is somebody's deed.
+        deed: Option<Box<Deed>>,
         /// The answer.
         reply: Reply<Created>,
     },
@@ -98,6 +135,17 @@ pub enum Work {
         /// The answer.
         reply: Reply<Job>,
     },
+    /// A command that is recorded as somebody's deed, unless it changes nothing.
+    Deed {
+        /// The job.
+        job_id: JobId,
+        /// The command.
+        command: Command,
+        /// Whose.
+        deed: Box<Deed>,
+        /// The answer.
+        reply: Reply<Job>,
+    },
     /// A command of the server's own to a job, if the job still allows it; answers whether it did
     /// anything. What does not stand as it was found is no error.
     Try {
@@ -105,6 +153,8 @@ pub enum Work {
         job_id: JobId,
         /// The command.
         command: Command,
+        /// Recorded, if it is somebody's deed.
+        deed: Option<Box<Deed>>,
         /// The answer.
         reply: Reply<bool>,
     },
@@ -119,6 +169,8 @@ pub enum Work {
     Delete {
         /// The job.
         job_id: JobId,
+        /// Recorded, if it is somebody's deed.
+        deed: Option<Box<Deed>>,
         /// The answer.
         reply: Reply<()>,
     },
@@ -151,6 +203,24 @@ pub enum Work {
         /// The answer.
         reply: Reply<bool>,
     },
+    /// A session ends whose lease ran out, and its worker is told lost; answers whether it still could.
+    Expire {
+        /// The session.
+        session: SessionId,
+        /// What is told.
+        lost: Box<Event>,
+        /// The answer.
+        reply: Reply<bool>,
+    },
+    /// Nothing changes, but something is told or recorded; answers of each event whether it was not told before.
+    Note {
+        /// What is told.
+        events: Vec<Event>,
+        /// Who did what.
+        audit: Vec<AuditEvent>,
+        /// The answer.
+        reply: Reply<Vec<bool>>,
+    },
     /// Rules change.
     Rules {
         /// How.
@@ -181,13 +251,17 @@ impl Work {
             Self::Rules { change, .. } => {
                 let bodies = change.writes.iter().filter_map(|write| write.body.as_ref());
                 let jobs = change.creates.len() + change.commands.len() + change.deletes.len();
+                let jobs = jobs + change.events.len() + change.audit.len();
                 bodies.map(Vec::len).sum::<usize>() + jobs * OVERHEAD
             }
+            Self::Note { events, audit, .. } => (events.len() + audit.len()) * OVERHEAD,
             Self::Command { .. }
+            | Self::Deed { .. }
             | Self::Try { .. }
             | Self::Fence { .. }
             | Self::Delete { .. }
             | Self::Open { .. }
+            | Self::Expire { .. }
             | Self::Session { .. } => 0,
         };
         OVERHEAD + content
@@ -198,12 +272,15 @@ impl Work {
         match self {
             Self::Create { new, .. } => Lane::of_job(new.job.id),
             Self::Command { job_id, .. }
+            | Self::Deed { job_id, .. }
             | Self::Try { job_id, .. }
             | Self::Delete { job_id, .. } => Lane::of_job(*job_id),
             Self::Fence { of, .. } => Lane::of_job(of.job_id),
             Self::Logs { batch, .. } => Lane::of_job(batch.job_id),
             Self::Open { session, .. } => Lane::of_session(session.id),
             Self::Session { write, .. } => Lane::of_session(write.session()),
+            Self::Expire { session, .. } => Lane::of_session(*session),
+            Self::Note { .. } => Lane::of_job(JobId(Uuid::nil())),
             // Guards keep it right by whichever lane it goes.
             Self::Rules { change, .. } => {
                 let job = change.creates.first().map(|new| new.job.id);
@@ -225,10 +302,13 @@ impl Work {
             | Self::Session { patient, .. } => *patient,
             Self::Progress { .. } => true,
             Self::Create { .. }
+            | Self::Deed { .. }
             | Self::Try { .. }
             | Self::Fence { .. }
             | Self::Delete { .. }
             | Self::Open { .. }
+            | Self::Expire { .. }
+            | Self::Note { .. }
             | Self::Rules { .. } => false,
         }
     }
@@ -237,7 +317,7 @@ impl Work {
     /// answer is a guarded write.
     pub(super) fn names(&self, mut note: impl FnMut(JobId, bool)) {
         match self {
-            Self::Command { job_id, .. } => note(*job_id, true),
+            Self::Command { job_id, .. } | Self::Deed { job_id, .. } => note(*job_id, true),
             Self::Logs { batch, .. } => note(batch.job_id, true),
             Self::Try { job_id, .. } | Self::Delete { job_id, .. } => note(*job_id, false),
             Self::Fence { of, .. } => note(of.job_id, false),
@@ -246,7 +326,11 @@ impl Work {
                 change.commands.iter().for_each(|(job_id, _)| note(*job_id, false));
                 change.deletes.iter().for_each(|job_id| note(*job_id, false));
             }
-            Self::Create { .. } | Self::Session { .. } | Self::Progress { .. } => {}
+            Self::Create { .. }
+            | Self::Session { .. }
+            | Self::Expire { .. }
+            | Self::Note { .. }
+            | Self::Progress { .. } => {}
         }
     }
 
@@ -254,12 +338,17 @@ impl Work {
     pub(super) fn fail(self, error: super::super::error::Error) {
         match self {
             Self::Create { reply, .. } => reply.send(Err(error)),
-            Self::Command { reply, .. } | Self::Fence { reply, .. } => reply.send(Err(error)),
+            Self::Command { reply, .. } | Self::Deed { reply, .. } | Self::Fence { reply, .. } => {
+                reply.send(Err(error));
+            }
             Self::Delete { reply, .. }
             | Self::Logs { reply, .. }
             | Self::Progress { reply, .. } => reply.send(Err(error)),
             Self::Open { reply, .. } => reply.send(Err(error)),
-            Self::Session { reply, .. } | Self::Try { reply, .. } => reply.send(Err(error)),
+            Self::Session { reply, .. } | Self::Expire { reply, .. } | Self::Try { reply, .. } => {
+                reply.send(Err(error));
+            }
+            Self::Note { reply, .. } => reply.send(Err(error)),
             Self::Rules { reply, .. } => reply.send(Err(error)),
         }
     }

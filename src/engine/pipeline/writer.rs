@@ -187,7 +187,8 @@ impl Writer {
         let mut batch = Batch::new(BatchId(Uuid::now_v7()), self.parts.clock.now());
         batch.facets.clone_from(&self.parts.after.facets);
         let chance = || rand::random_range(-1.0..=1.0);
-        let mut folded = fold(work, read, cached, rules, waiting, batch, chance);
+        let around = (rules, waiting);
+        let mut folded = fold(work, read, cached, around, batch, self.parts.wanted, chance);
         if let Err(error) = folded.rules.write(&mut folded.batch) {
             return Err((folded.work.into_iter().map(|(work, _)| work).collect(), error));
         }

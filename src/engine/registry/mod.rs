@@ -148,18 +148,18 @@ impl Engine {
 
     /// Decides on rules as they stand now and writes what was decided; again if one of them changed
     /// meanwhile. `decide` answers the change, if there is one, and what it comes to.
-    pub(super) async fn change_rules<T: Send>(
+    pub(super) async fn change_rules<C: Into<RuleChange> + Send, T: Send>(
         &self,
         keys: Vec<RuleKey>,
-        decide: impl Fn(&[Rule]) -> Result<(Vec<RuleWrite>, T)> + Send + Sync,
+        decide: impl Fn(&[Rule]) -> Result<(C, T)> + Send + Sync,
     ) -> Result<T> {
         for _ in 0..=GUARD_REPEATS_MAX {
             let found = self.fresh_rules(keys.clone()).await?;
-            let (writes, outcome) = decide(&found)?;
-            if writes.is_empty() {
+            let (change, outcome) = decide(&found)?;
+            let change: RuleChange = change.into();
+            if change.writes.is_empty() {
                 return Ok(outcome);
             }
-            let change = RuleChange { writes, ..RuleChange::default() };
             match self.write_rules(change).await? {
                 RulesChanged::Done(_) => return Ok(outcome),
                 RulesChanged::Missed => {}

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use crate::auth::Caller;
 use crate::config::Retention;
+use crate::domain::audit::{self, AuditAction, AuditSubject, Fields, fields};
 use crate::domain::limits::LOOP_ROWS_MAX;
 use crate::domain::retention::{Purge, PurgeRun};
 use crate::domain::{JobId, Timestamp};
@@ -84,7 +85,7 @@ impl Engine {
         let walked = walk.jobs(&mut ()).await;
         let run = walk.run;
         if !wish.validate_only {
-            let (reason, requested_by) = (wish.reason.as_str(), caller.principal());
+            let (reason, requested_by) = (wish.reason.clone(), caller.principal());
             tracing::info!(
                 cutoff_us = cutoff.as_micros(),
                 reason,
@@ -93,8 +94,28 @@ impl Engine {
                 run.summary()
             );
             self.purged(&run);
+            let deed = audit::Deed::new(requested_by, AuditAction::PurgeJobs);
+            self.audit_purge(deed.because(wish.reason), &run, Some(cutoff)).await?;
         }
         walked.map(|_| (run.jobs, cutoff))
+    }
+
+    /// Records what a purge took away; nothing if that was nothing.
+    async fn audit_purge(
+        &self,
+        deed: audit::Deed,
+        run: &PurgeRun,
+        cutoff: Option<Timestamp>,
+    ) -> Result<()> {
+        if run.jobs + run.logs == 0 {
+            return Ok(());
+        }
+        let mut after = fields(run).unwrap_or_default();
+        after.retain(|_, value| value != "0");
+        after.extend(cutoff.map(|at| ("cutoff_us".to_owned(), at.as_micros().to_string())));
+        let now = self.clock.now();
+        let event = deed.done(AuditSubject::Jobs, &Fields::new(), &after, now);
+        self.note(Vec::new(), vec![event]).await.map(drop)
     }
 
     /// What a purge leaves behind besides what it wrote.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::config::Retention;
 use crate::domain::Timestamp;
+use crate::domain::audit;
 use crate::domain::limits::{LOOP_ROWS_MAX, PURGE_HOLD};
 use crate::domain::retention::PurgeTiming;
 use crate::engine::Engine;
@@ -152,6 +153,8 @@ impl Engine {
             tracing::warn!(task.name = LOOP, "purge left before its end: {}", run.summary());
         }
         self.purged(&run);
+        let deed = audit::Deed::new(audit::SERVER, audit::AuditAction::Retention);
+        self.audit_purge(deed, &run, None).await?;
         walked.map(|_| ())
     }
 

@@ -95,7 +95,7 @@ impl Engine {
                 writes: vec![RuleWrite::put(key, standing.revision, &cursor)?],
                 creates: step.creates,
                 commands: step.commands,
-                deletes: Vec::new(),
+                ..RuleChange::default()
             };
             match self.write_rules(change).await? {
                 RulesChanged::Done(_) => return Ok(()),

@@ -8,6 +8,7 @@ mod types;
 use std::collections::BTreeMap;
 
 use crate::auth::Caller;
+use crate::config::Telling;
 use crate::domain::job::Trigger;
 use crate::domain::job_type::{Draft, JobTypeSpec};
 use crate::domain::schedule::Schedule;
@@ -59,6 +60,7 @@ fn server(store: &Arc<MemoryStore>) -> Server {
         timeout: Duration::from_secs(10),
         lanes: 1,
         max_running: 0,
+        telling: Telling::default(),
         house: crate::config::House::default(),
         facets: None,
         max_pending: 0,

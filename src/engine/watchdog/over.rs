@@ -16,7 +16,8 @@ impl Engine {
         let count = exceeded.len() as u64;
         let asks = exceeded.into_iter().map(|found| async move {
             let (job_id, command) = (found.job_id, found.over.command(policy, found.lease_epoch));
-            let asked = self.pipeline.ask(|reply| Work::Try { job_id, command, reply }).await;
+            let asked =
+                self.pipeline.ask(|reply| Work::Try { job_id, command, deed: None, reply }).await;
             if asked.is_err() {
                 self.live.still_exceeds(found.job_id, found.lease_epoch);
             }

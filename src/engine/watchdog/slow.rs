@@ -136,7 +136,7 @@ impl Engine {
         };
         let job_id = job.id;
         let command = Command::NoteSlow { lease_epoch: job.status.lease_epoch, p95: slow.p95 };
-        self.pipeline.ask(|reply| Work::Try { job_id, command, reply }).await
+        self.pipeline.ask(|reply| Work::Try { job_id, command, deed: None, reply }).await
     }
 
     /// How long a running job will still take: by its progress, else by what runs of its type usually

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use futures_util::future::join_all;
 
 use crate::auth::Caller;
+use crate::domain::audit::{AuditAction, AuditSubject, Deed, Fields};
 use crate::domain::filter::TimeRange;
 use crate::domain::limits::{LOOP_ROWS_MAX, SWEEP_AT_ONCE, SWEEP_IDS_MAX};
 use crate::domain::typical::Typical;
@@ -45,6 +46,17 @@ pub struct Swept {
 }
 
 impl Swept {
+    /// What the audit says of it.
+    fn fields(&self) -> Fields {
+        let Self { count, failed, retried, notified, cutoff_time, .. } = self;
+        let counts =
+            [("count", count), ("failed", failed), ("retried", retried), ("notified", notified)];
+        let mut fields: Fields =
+            counts.map(|(name, count)| (name.to_owned(), count.to_string())).into();
+        fields.insert("cutoff_us".to_owned(), cutoff_time.as_micros().to_string());
+        fields
+    }
+
     fn count(&mut self, found: &Finding) {
         self.count += 1;
         match found.forecast {
@@ -85,6 +97,11 @@ impl Engine {
             }
         }
         if !validate_only {
+            let deed = Deed::new(caller.principal(), AuditAction::SweepStuckJobs);
+            let after = swept.fields();
+            let deed = deed.because(reason.clone());
+            let event = deed.done(AuditSubject::Jobs, &Fields::new(), &after, self.clock.now());
+            self.note(Vec::new(), vec![event]).await?;
             let Swept { count, failed, retried, notified, .. } = swept;
             tracing::info!(
                 caller = caller.principal(),
@@ -163,7 +180,10 @@ impl Engine {
         for some in found.chunks(SWEEP_AT_ONCE) {
             let deeds = some.iter().map(|found| {
                 let (job_id, command) = (found.job_id, found.command(actor, why));
-                self.pipeline.ask(move |reply| Work::Try { job_id, command, reply })
+                // What the server finds by itself is told, and nobody's deed.
+                let by_hand = Deed::new(actor, AuditAction::SweepStuckJobs).because(why.to_owned());
+                let deed = (!actor.is_empty()).then(|| Box::new(by_hand));
+                self.pipeline.ask(move |reply| Work::Try { job_id, command, deed, reply })
             });
             for (found, deed) in some.iter().zip(join_all(deeds).await) {
                 if deed? {

@@ -19,13 +19,11 @@ fn states(numbers: &[i32], wrong: &mut Violations) -> Option<Vec<StateKind>> {
     let mut states = Vec::with_capacity(numbers.len());
     for (index, number) in numbers.iter().enumerate() {
         let field = format!("states[{index}]");
-        match enums::from_proto::<StateKind>(*number, &field, wrong)? {
-            Some(state) => states.push(state),
-            None => {
-                wrong.add(field, "must be a state in which a job is over, is unspecified");
-                return None;
-            }
-        }
+        let Some(state) = enums::from_proto::<StateKind>(*number, &field, wrong)? else {
+            wrong.add(field, "must be a state in which a job is over, is unspecified");
+            return None;
+        };
+        states.push(state);
     }
     Some(states)
 }

@@ -1,5 +1,6 @@
 //! Names that the wire and the domain share.
 
+use crate::domain::event::Severity;
 use crate::domain::job_type::TypeOrigin;
 use crate::domain::quota::{OnExhausted, Period};
 use crate::domain::schedule::OverlapPolicy;
@@ -84,6 +85,8 @@ named!(Trigger, v1::JobTrigger as "JobTrigger":
     Api = Api, Manual = Manual, Schedule = Schedule, Worker = Worker);
 named!(LogLevel, v1::LogLevel as "LogLevel":
     Debug = Debug, Info = Info, Warning = Warning, Error = Error);
+named!(Severity, v1::EventSeverity as "EventSeverity":
+    Info = Info, Warning = Warning, Error = Error);
 named!(ErrorOrigin, v1::ErrorOrigin as "ErrorOrigin": Worker = Worker, Server = Server);
 named!(StateKind, v1::JobState as "JobState":
     Pending = Pending, Running = Running, Succeeded = Succeeded, Failed = Failed,

@@ -133,7 +133,8 @@ fn any_of<T: Named + PartialEq>(
 
 type Bound<'a> = (Option<prost_types::Timestamp>, Path<'a>);
 
-fn range(after: Bound<'_>, before: Bound<'_>, violations: &mut Violations) -> TimeRange {
+/// Moments from one on, up to another.
+pub fn range(after: Bound<'_>, before: Bound<'_>, violations: &mut Violations) -> TimeRange {
     let (after_time, after_path) = after;
     let (before_time, before_path) = before;
     let after = after_time.and_then(|given| time::moment(given, after_path, violations));

@@ -13,6 +13,7 @@ pub mod cancel;
 pub mod defaults;
 pub mod enums;
 pub mod error;
+pub mod event;
 pub mod filter;
 pub mod ids;
 pub mod job;

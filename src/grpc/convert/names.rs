@@ -9,7 +9,7 @@ use crate::domain::{Category, JobType, QueueName, WorkerName};
 use super::path::{Path, is_clean};
 
 /// The names of a list, each once, in the order given.
-fn list<T: PartialEq, E: Display>(
+pub(super) fn list<T: PartialEq, E: Display>(
     names: &[String],
     parse: impl Fn(&str) -> Result<T, E>,
     field: &str,

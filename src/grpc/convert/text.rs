@@ -14,7 +14,7 @@ pub(super) fn bounded(text: &str, bytes_max: usize, at: Path<'_>, violations: &m
 
 /// A text that is indexed and compared: as [`bounded`], and without U+0000, which no database takes
 /// in a text.
-pub(super) fn key(text: &str, bytes_max: usize, at: Path<'_>, violations: &mut Violations) {
+pub fn key(text: &str, bytes_max: usize, at: Path<'_>, violations: &mut Violations) {
     bounded(text, bytes_max, at, violations);
     at.check(violations, !text.contains('\0'), || "must not contain U+0000".to_owned());
 }

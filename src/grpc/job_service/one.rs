@@ -58,7 +58,8 @@ pub(super) async fn retry(
     let now = engine.clock().now();
     let at = time::schedule_time(request.schedule_time, now, "schedule_time", &mut wrong);
     let (Some(id), Some(reason), Some(at)) = (id, reason, at) else { return Err(invalid(wrong)) };
-    let job = engine.retry(caller, id, at, request.force).await.map_err(to_status)?;
+    let force = request.force;
+    let job = engine.retry(caller, id, at, force, reason.clone()).await.map_err(to_status)?;
     tracing::info!(
         job.id = %id,
         job.type = %job.spec.job_type,

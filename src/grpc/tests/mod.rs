@@ -40,6 +40,7 @@ impl Server {
                 timeout: crate::config::Config::default().store_timeout,
                 lanes: 1,
                 max_running: 0,
+                telling: crate::config::Telling::default(),
                 house: crate::config::House::default(),
                 facets: None,
                 max_pending: 0,

@@ -98,9 +98,11 @@ impl Tables {
                 .iter()
                 .map(|write| leases::apply(&mut self.sessions, write, now))
                 .collect(),
+            events: Vec::new(),
             missed_rules: Vec::new(),
             position: None,
         };
+        self.told.write(batch, &mut committed, transaction);
         for (name, holder) in released {
             self.release(&name, holder);
         }

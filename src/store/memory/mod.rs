@@ -9,6 +9,7 @@
 
 mod changes;
 mod commit;
+mod events;
 mod logs;
 mod purge;
 mod read;
@@ -35,13 +36,16 @@ use crate::domain::{
 use crate::runtime::Clock;
 
 use self::changes::ChangeLog;
+use self::events::Told;
+use self::round::Transaction;
 use self::shared::Share;
 use self::turns::Turns;
 use super::rows::Flushed;
 use super::{
-    Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, KeyKind,
-    KnownRequest, ListQuery, LogQuery, News, Orphan, ProgressWrite, Prune, PurgeBatch, Purged,
-    RemovedJob, Result, Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo,
+    AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery,
+    EventPage, EventQuery, KeyKind, KnownRequest, ListQuery, LogQuery, News, Orphan, ProgressWrite,
+    Prune, PurgeBatch, Purged, RemovedJob, Result, Round, Rule, RuleKey, RuleKind, Standing, Store,
+    StoreInfo, StoredAudit,
 };
 
 /// A store that forgets everything with its process.
@@ -83,6 +87,7 @@ struct Tables {
     facets: BTreeMap<(i64, Facet), FacetTally>,
     changes: ChangeLog,
     rules: BTreeMap<RuleKey, Rule>,
+    told: Told,
 }
 
 impl MemoryStore {
@@ -122,29 +127,7 @@ impl MemoryStore {
 
     /// A commit begins, and makes its changes later.
     fn begin(&self) -> Transaction {
-        Transaction { tables: Arc::clone(&self.tables), number: self.tables.lock().changes.begin() }
-    }
-}
-
-/// The number of a commit under way; it is made, or is not, when this is dropped.
-struct Transaction {
-    tables: Arc<Mutex<Tables>>,
-    number: u64,
-}
-
-impl Transaction {
-    fn commit(self, batch: &Batch, now: Timestamp) -> Result<Committed> {
-        let mut tables = self.tables.lock();
-        let answer = tables.commit(batch, self.number, now);
-        // What it did and that it is over become visible as one.
-        tables.changes.end(self.number);
-        answer
-    }
-}
-
-impl Drop for Transaction {
-    fn drop(&mut self) {
-        self.tables.lock().changes.end(self.number);
+        Transaction::new(Arc::clone(&self.tables))
     }
 }
 
@@ -314,6 +297,15 @@ impl Store for MemoryStore {
 
     async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
         Ok(self.tables.lock().rules(|key| keys.contains(key)))
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Option<EventPage>> {
+        let tables = self.tables.lock();
+        Ok(tables.told.events(query, &tables.changes.position()))
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<StoredAudit>> {
+        Ok(self.tables.lock().told.audit(query))
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {

@@ -246,6 +246,7 @@ impl Tables {
         self.hours.retain(|(hour, _), _| goes(*hour < hour_of(before), &mut left));
         left = prune.limit;
         self.facets.retain(|(slot, _), _| goes(*slot < slot_of(before), &mut left));
+        gone += self.told.prune(&prune);
         gone
     }
 }

@@ -1,6 +1,9 @@
-//! A dispatch round, and what it goes by.
+//! A commit under way, and a dispatch round with what it goes by.
+
+use std::sync::Arc;
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 use crate::domain::job::Job;
 use crate::domain::status::StateKind;
@@ -8,7 +11,34 @@ use crate::domain::{JobId, JobType, Timestamp};
 use crate::store::{Batch, Claims, Committed, KeyCap, Probe, Result, Round, Standing};
 
 use super::turns::Turn;
-use super::{MemoryStore, Share, Tables, Transaction};
+use super::{MemoryStore, Share, Tables};
+
+/// The number of a commit under way; it is made, or is not, when this is dropped.
+pub(super) struct Transaction {
+    tables: Arc<Mutex<Tables>>,
+    number: u64,
+}
+
+impl Transaction {
+    pub(super) fn new(tables: Arc<Mutex<Tables>>) -> Self {
+        let number = tables.lock().changes.begin();
+        Self { tables, number }
+    }
+
+    pub(super) fn commit(self, batch: &Batch, now: Timestamp) -> Result<Committed> {
+        let mut tables = self.tables.lock();
+        let answer = tables.commit(batch, self.number, now);
+        // What it did and that it is over become visible as one.
+        tables.changes.end(self.number);
+        answer
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        self.tables.lock().changes.end(self.number);
+    }
+}
 
 pub(super) struct MemoryRound {
     transaction: Transaction,

@@ -157,7 +157,8 @@ fn number(number: i64) -> Result<u64> {
     u64::try_from(number).map_err(|error| corrupt(TRANSACTION, error))
 }
 
-fn snapshot(next: i64, under_way: &[i64]) -> Result<Position> {
+/// What could be seen.
+pub(super) fn snapshot(next: i64, under_way: &[i64]) -> Result<Position> {
     let under_way = under_way.iter().map(|transaction| number(*transaction));
     Ok(Position::snapshot(number(next)?, under_way.collect::<Result<_>>()?))
 }
@@ -328,7 +329,8 @@ pub(super) async fn knows(pool: &Pool, id: BatchId) -> Result<bool> {
 /// Whether a row could not be placed because the incarnation has no number.
 pub(super) fn is_unnumbered(error: &sqlx::Error) -> bool {
     let Some(database) = error.as_database_error() else { return false };
-    database.code().as_deref() == Some(NOT_NULL) && database.table() == Some("changes")
+    let is_placed = matches!(database.table(), Some("changes" | "events"));
+    database.code().as_deref() == Some(NOT_NULL) && is_placed
 }
 
 const NOT_NULL: &str = "23502";

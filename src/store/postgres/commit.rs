@@ -18,8 +18,8 @@ use super::error::{from_sqlx, is_collision, late, unheard, unsure};
 use super::pool::{Link, Pool};
 use super::read::wanted;
 use super::write::{self, Guards, Names, Outcome};
-use super::{LeaseClock, changes, keys, leases, rules};
-use crate::domain::{JobId, Position};
+use super::{LeaseClock, changes, events, keys, leases, rules};
+use crate::domain::JobId;
 
 pub(super) const STATEMENTS: &[&str] = &[PASSING, PROGRESS];
 
@@ -96,13 +96,15 @@ pub(super) async fn commit(pool: &Pool, clock: LeaseClock, batch: &Batch) -> Res
 }
 
 fn is_progress_alone(batch: &Batch) -> bool {
-    let Batch { creates, writes, deletes, logs, sessions, rules, .. } = batch;
+    let Batch { creates, writes, deletes, logs, sessions, rules, events, audit, .. } = batch;
     creates.is_empty()
         && writes.is_empty()
         && deletes.is_empty()
         && logs.is_empty()
         && sessions.is_empty()
         && rules.is_empty()
+        && events.is_empty()
+        && audit.is_empty()
 }
 
 /// What a single statement cannot do: jobs that must not have moved are locked before that is looked at, sessions are decided on as they stand, of two that ask for one
@@ -133,9 +135,10 @@ async fn at_once(pool: &Pool, clock: LeaseClock, batch: &Batch) -> Result<Commit
     let (guards, names) = (Guards::of(batch), Names::of(&claims));
     let written = committing(pool, write::write(&mut link, &passed, &guards, &names)).await?;
     match written {
-        Ok(Outcome::Written(position)) => {
+        Ok(Outcome::Written(position, told)) => {
             link.done().await?;
             committed.position = Some(position);
+            events::note(batch, &mut committed, told);
             Ok(committed)
         }
         Ok(Outcome::Missed) => {
@@ -191,7 +194,7 @@ pub(super) async fn write_within(
     let guards = Guards::of(batch);
     let quiet = quiet::asked(batch);
     if quiet.is_empty() && names::asked(batch).is_empty() {
-        committed.position = write_passed(link, batch, &committed, &guards).await?;
+        write_passed(link, batch, &mut committed, &guards).await?;
     }
     if committed.position.is_none() {
         if !guards.is_empty() {
@@ -209,7 +212,7 @@ pub(super) async fn write_within(
         }
         keys::take(link, batch, &mut committed).await?;
         let no_guards = Guards::default();
-        committed.position = write_passed(link, batch, &committed, &no_guards).await?;
+        write_passed(link, batch, &mut committed, &no_guards).await?;
     }
     let passed = Passed { batch, committed: &committed };
     let born = passed.creates().filter_map(|new| new.session.clone()).map(SessionWrite::Open);
@@ -218,20 +221,25 @@ pub(super) async fn write_within(
     writes.extend(batch.sessions.iter().cloned());
     let now = (clock == LeaseClock::Caller).then_some(batch.now);
     committed.sessions = leases::write(link, &writes, now).await?.split_off(places);
+    events::write_on_sessions(link, batch, &mut committed).await?;
     Ok(committed)
 }
 
-/// Writes what is marked as passing, its names being taken already; none if a guard misses.
+/// Writes what is marked as passing, its names being taken already; nothing if a guard misses.
 async fn write_passed(
     link: &mut Link,
     batch: &Batch,
-    committed: &Committed,
+    committed: &mut Committed,
     guards: &Guards,
-) -> Result<Option<Position>, Failed> {
+) -> Result<(), Failed> {
     let passed = Passed { batch, committed };
     match write::write(link, &passed, guards, &Names::default()).await? {
-        Ok(Outcome::Written(position)) => Ok(Some(position)),
-        Ok(Outcome::Missed) => Ok(None),
+        Ok(Outcome::Written(position, told)) => {
+            committed.position = Some(position);
+            events::note(batch, committed, told);
+            Ok(())
+        }
+        Ok(Outcome::Missed) => Ok(()),
         Err(error) => Err(Failed::of(error, false)),
     }
 }

@@ -9,6 +9,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "origin", include_str!("../../../migrations/postgres/0002_origin.sql")),
     (3, "rules", include_str!("../../../migrations/postgres/0003_rules.sql")),
     (4, "starts", include_str!("../../../migrations/postgres/0004_starts.sql")),
+    (5, "events", include_str!("../../../migrations/postgres/0005_events.sql")),
     (7, "retention", include_str!("../../../migrations/postgres/0007_retention.sql")),
     (8, "figures", include_str!("../../../migrations/postgres/0008_figures.sql")),
 ];

@@ -12,6 +12,7 @@ mod catch_up;
 mod changes;
 mod commit;
 mod error;
+mod events;
 mod figures;
 mod fold;
 mod hosts;
@@ -49,9 +50,10 @@ use crate::domain::{
 };
 
 use super::{
-    Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, KnownRequest,
-    ListQuery, LogQuery, News, Orphan, ProgressWrite, Prune, PurgeBatch, Purged, Result, Round,
-    Rule, RuleKey, RuleKind, Standing, Store, StoreInfo,
+    AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery,
+    EventPage, EventQuery, KnownRequest, ListQuery, LogQuery, News, Orphan, ProgressWrite, Prune,
+    PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo,
+    StoredAudit,
 };
 
 use self::error::late;
@@ -82,6 +84,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         catch_up::STATEMENTS,
         changes::STATEMENTS,
         commit::STATEMENTS,
+        events::STATEMENTS,
         figures::STATEMENTS,
         fold::STATEMENTS,
         info::STATEMENTS,
@@ -279,6 +282,14 @@ impl Store for PostgresStore {
 
     async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
         within(&self.short_readers, rules::by_key(&self.short_readers, keys)).await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Option<EventPage>> {
+        within(&self.readers, events::page(&self.readers, query)).await
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<StoredAudit>> {
+        within(&self.readers, events::audit(&self.readers, query)).await
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {

@@ -7,7 +7,7 @@ use super::changes;
 use super::error::from_sqlx;
 use super::pool::Pool;
 
-pub(super) const STATEMENTS: &[&str] = &[SESSIONS, REQUESTS, BUCKETS, HOURS, FACETS];
+pub(super) const STATEMENTS: &[&str] = &[SESSIONS, REQUESTS, BUCKETS, HOURS, FACETS, EVENTS, AUDIT];
 
 /// What another server takes away at this moment is left to it.
 const SESSIONS: &str = "DELETE FROM sessions WHERE id = ANY(ARRAY(\
@@ -31,6 +31,17 @@ const HOURS: &str = "DELETE FROM stat_hours WHERE ctid = ANY(ARRAY(\
 const FACETS: &str = "DELETE FROM stat_facets WHERE ctid = ANY(ARRAY(\
     SELECT ctid FROM stat_facets WHERE slot < $1 ORDER BY slot LIMIT $2 FOR UPDATE SKIP LOCKED))";
 
+/// Of the oldest rows: they were written about in this order, so there are hardly older ones behind younger
+/// ones.
+const EVENTS: &str = "WITH old AS MATERIALIZED (SELECT transaction, position, time FROM events \
+    ORDER BY transaction, position LIMIT $2 FOR UPDATE SKIP LOCKED) \
+    DELETE FROM events AS e USING old WHERE old.time < $1 \
+    AND e.transaction = old.transaction AND e.position = old.position";
+
+const AUDIT: &str = "WITH old AS MATERIALIZED (SELECT time, position FROM audit_events \
+    WHERE time < $1 ORDER BY time, position LIMIT $2 FOR UPDATE SKIP LOCKED) \
+    DELETE FROM audit_events AS a USING old WHERE a.time = old.time AND a.position = old.position";
+
 /// Answers how many rows went. Each kind in a transaction of its own: none waits for another's locks.
 pub(super) async fn run(pool: &Pool, prune: Prune) -> Result<u64> {
     let rows = super::limit(prune.limit);
@@ -43,6 +54,8 @@ pub(super) async fn run(pool: &Pool, prune: Prune) -> Result<u64> {
         (BUCKETS, prune.buckets_before.minute()),
         (HOURS, hour_of(prune.buckets_before.minute())),
         (FACETS, slot_of(prune.buckets_before.minute())),
+        (EVENTS, prune.events_before.as_micros()),
+        (AUDIT, prune.audit_before.as_micros()),
     ] {
         let mut link = pool.read().await?;
         let query = link.query(statement).bind(before).bind(rows);

@@ -50,7 +50,7 @@ const WRITE: &str = concat!(
     statuses AS MATERIALIZED (SELECT * FROM unnest($27::uuid[], $28::text[], $29::text[], \
     $30::smallint[], $31::bigint[], $32::bigint[], $33::bigint[], $34::bigint[], $35::uuid[], \
     $36::text[], $37::bigint[], $38::bigint[], $39::bigint[], $40::bytea[], $41::bytea[], \
-    $42::bool[], $76::text[]) AS u(id, job_type, queue, state, revision, lease_epoch, ready_key, \
+    $42::bool[], $87::text[]) AS u(id, job_type, queue, state, revision, lease_epoch, ready_key, \
     schedule_time, session_id, worker_id, clock_time, end_time, update_time, status, result, born, \
     concurrency_key)), \
     begun AS (INSERT INTO job_status (id, job_type, queue, state, revision, lease_epoch, \
@@ -119,9 +119,20 @@ const WRITE: &str = concat!(
     transaction!(),
     ", ",
     here!(),
-    " WHERE (SELECT ok FROM checked) RETURNING transaction) \
+    " WHERE (SELECT ok FROM checked) RETURNING transaction), \
+    told AS (INSERT INTO events (transaction, time, name, job_type, once, body) SELECT ",
+    transaction!(),
+    ", time, name, job_type, once, body FROM unnest($76::bigint[], $77::text[], $78::text[], \
+    $79::text[], $80::bytea[]) WITH ORDINALITY AS e(time, name, job_type, once, body, place) \
+    WHERE (SELECT ok FROM checked) ORDER BY once, place ON CONFLICT DO NOTHING RETURNING once), \
+    recorded AS (INSERT INTO audit_events (time, actor, action, job_id, job_type, body) \
+    SELECT time, actor, action, job_id, job_type, body FROM unnest($81::bigint[], $82::text[], \
+    $83::text[], $84::uuid[], $85::text[], $86::bytea[]) \
+    WITH ORDINALITY AS a(time, actor, action, job_id, job_type, body, place) \
+    WHERE (SELECT ok FROM checked) ORDER BY place) \
     SELECT c.ok, 1 / (NOT c.ok OR (SELECT count(*) FROM taken) = cardinality($5))::int, \
-    (SELECT transaction FROM noted) FROM checked AS c"
+    (SELECT transaction FROM noted), \
+    (SELECT array_agg(once) FROM told WHERE once IS NOT NULL) FROM checked AS c"
 );
 
 /// What SQLSTATE says of the division above.
@@ -129,8 +140,8 @@ const NAME_TAKEN: &str = "22012";
 
 /// What became of the statement.
 pub(super) enum Outcome {
-    /// Everything is written.
-    Written(Position),
+    /// Everything is written; of events with a key, these were not known.
+    Written(Position, Option<Vec<String>>),
     /// A guard missed or a name is taken: nothing is written.
     Missed,
 }
@@ -149,9 +160,12 @@ pub(super) async fn write(
 ) -> Result<sqlx::Result<Outcome>> {
     let input = Input::of(passed)?;
     let arguments = input.bind(names.bind(guards.bind(Bound::default()))).all()?;
-    let query = link.query_as_with::<(bool, i32, Option<i64>)>(WRITE, arguments);
+    let query =
+        link.query_as_with::<(bool, i32, Option<i64>, Option<Vec<String>>)>(WRITE, arguments);
     match query.fetch_one(&mut **link).await {
-        Ok((true, _, Some(transaction))) => Ok(Ok(Outcome::Written(changes::at(transaction)?))),
+        Ok((true, _, Some(transaction), told)) => {
+            Ok(Ok(Outcome::Written(changes::at(transaction)?, told)))
+        }
         Ok(_) => Ok(Ok(Outcome::Missed)),
         Err(error) => Ok(Err(error)),
     }
@@ -166,6 +180,7 @@ pub(super) fn all_of(batch: &Batch) -> Committed {
         deletes: first_deletes(batch).collect(),
         logs: vec![Appended::Done; batch.logs.len()],
         sessions: Vec::new(),
+        events: Vec::new(),
         missed_rules: Vec::new(),
         position: None,
     }

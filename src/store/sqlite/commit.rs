@@ -12,7 +12,7 @@ use super::figures::Tallies;
 use super::input::{Rows, ids};
 use super::script::{Answers, Place, Script};
 use super::writer::Writer;
-use super::{changes, figures, jobs, keys, logs, rules, sessions};
+use super::{changes, events, figures, jobs, keys, logs, rules, sessions};
 
 pub(super) const STATEMENTS: &[&str] = &[MISSES, PROGRESS];
 
@@ -49,6 +49,7 @@ pub(super) async fn write(
         buckets: figures::ask(&mut script, &all, &tallies),
         sessions: sessions::ask(&mut script, &sessions),
         rules: rules::ask(&mut script, batch),
+        events: events::ask(&mut script, batch),
     };
     let mut answers = Answers::default();
     if asked.is_something() {
@@ -97,6 +98,7 @@ struct Asked {
     buckets: Option<Place>,
     sessions: Option<Place>,
     rules: Option<Place>,
+    events: Option<Place>,
 }
 
 impl Asked {
@@ -107,6 +109,7 @@ impl Asked {
             || self.buckets.is_some()
             || self.sessions.is_some()
             || self.rules.is_some()
+            || self.events.is_some()
     }
 }
 
@@ -149,6 +152,11 @@ fn prepare(
     let born = writes.len();
     writes.extend(batch.sessions.iter().cloned());
     committed.sessions = sessions::write(script, standing, &writes, batch.now)?.split_off(born);
+    let known = match asked.events {
+        Some(place) => answers.rows(place)?.into_iter().map(|(key,)| key).collect(),
+        None => HashSet::new(),
+    };
+    events::write(script, batch, &known, &mut committed)?;
     Ok((committed, place))
 }
 
@@ -175,6 +183,7 @@ fn guarded(batch: &Batch, missed: &HashSet<i64>) -> Committed {
             .map(|_| if passes() { Appended::Done } else { Appended::Missed })
             .collect(),
         sessions: Vec::new(),
+        events: Vec::new(),
         missed_rules: Vec::new(),
         position: None,
     }

@@ -10,6 +10,7 @@
 mod changes;
 mod commit;
 mod error;
+mod events;
 mod figures;
 mod input;
 mod jobs;
@@ -46,9 +47,9 @@ use crate::domain::{
 };
 
 use super::{
-    Batch, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, KnownRequest, ListQuery,
-    LogQuery, Orphan, Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Standing,
-    Store, StoreInfo,
+    AuditQuery, Batch, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, EventPage,
+    EventQuery, KnownRequest, ListQuery, LogQuery, Orphan, Prune, PurgeBatch, Purged, Result,
+    Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo, StoredAudit,
 };
 
 use self::error::from_sqlx;
@@ -81,6 +82,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         &[VERSION, PING, SIZE, CHECKPOINT],
         changes::STATEMENTS,
         commit::STATEMENTS,
+        events::STATEMENTS,
         figures::STATEMENTS,
         jobs::STATEMENTS,
         keys::STATEMENTS,
@@ -252,6 +254,14 @@ impl Store for SqliteStore {
 
     async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
         rules::by_key(self.short_readers(), keys).await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Option<EventPage>> {
+        events::page(self.readers(), query).await
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<StoredAudit>> {
+        events::audit(self.readers(), query).await
     }
 
     async fn prune(&self, prune: Prune) -> Result<u64> {

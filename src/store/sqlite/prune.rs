@@ -5,7 +5,8 @@ use crate::store::{Prune, Result};
 
 use super::writer::Writer;
 
-pub(super) const STATEMENTS: &[&str] = &[CHANGES, SESSIONS, REQUESTS, BUCKETS, HOURS, FACETS];
+pub(super) const STATEMENTS: &[&str] =
+    &[CHANGES, SESSIONS, REQUESTS, BUCKETS, HOURS, FACETS, EVENTS, AUDIT];
 
 /// Of the oldest rows those before the first that is young enough: a hole in the log would look like no
 /// change.
@@ -32,6 +33,13 @@ const HOURS: &str = "DELETE FROM stat_hours WHERE (hour, job_type, queue) IN (\
 const FACETS: &str = "DELETE FROM stat_facets WHERE (key, value, slot) IN (\
     SELECT key, value, slot FROM stat_facets WHERE slot < ?1 ORDER BY slot LIMIT ?2 + 0)";
 
+/// Of the oldest rows: they were written in this order, so there are hardly older ones behind younger ones.
+const EVENTS: &str = "DELETE FROM events WHERE time < ?1 AND position IN (\
+    SELECT position FROM events ORDER BY position LIMIT ?2 + 0)";
+
+const AUDIT: &str = "DELETE FROM audit_events WHERE position IN (\
+    SELECT position FROM audit_events WHERE time < ?1 ORDER BY time, position LIMIT ?2 + 0)";
+
 /// Answers how many rows went.
 pub(super) async fn run(writer: &mut Writer, prune: Prune) -> Result<u64> {
     let mut script = writer.begin().await?;
@@ -43,6 +51,8 @@ pub(super) async fn run(writer: &mut Writer, prune: Prune) -> Result<u64> {
         (BUCKETS, prune.buckets_before.minute()),
         (HOURS, hour_of(prune.buckets_before.minute())),
         (FACETS, slot_of(prune.buckets_before.minute())),
+        (EVENTS, prune.events_before.as_micros()),
+        (AUDIT, prune.audit_before.as_micros()),
     ] {
         places.push(script.add(statement));
         script.bind(before).bind(super::limit(prune.limit));

@@ -13,9 +13,10 @@ use jobplane::domain::{
     SessionId, StateKind, Timestamp,
 };
 use jobplane::store::{
-    Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, Error, KnownRequest,
-    ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite, Prune, PurgeBatch, Purged, Result,
-    Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo, Written,
+    AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, Error,
+    EventPage, EventQuery, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite,
+    Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo,
+    StoredAudit, Written,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -505,6 +506,16 @@ impl Store for FaultyStore {
     async fn rules_by_key(&self, keys: &[RuleKey]) -> Result<Vec<Rule>> {
         self.faults.weathered().await?;
         self.inner.rules_by_key(keys).await
+    }
+
+    async fn events(&self, query: &EventQuery) -> Result<Option<EventPage>> {
+        self.faults.weathered().await?;
+        self.inner.events(query).await
+    }
+
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<StoredAudit>> {
+        self.faults.weathered().await?;
+        self.inner.audit(query).await
     }
 
     async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {

@@ -16,6 +16,7 @@ use crate::store::{Batch, KeyChange, Result};
 
 use super::super::bound::Bound;
 use super::super::changes::Entry;
+use super::super::events;
 
 use self::history::History;
 use self::jobs::{Jobs, Statuses};
@@ -119,6 +120,7 @@ pub(super) struct Input<'a> {
     batch: Uuid,
     time: i64,
     entry: Entry,
+    told: events::Columns,
 }
 
 impl<'a> Input<'a> {
@@ -143,6 +145,7 @@ impl<'a> Input<'a> {
             batch: passed.batch.id.0,
             time: passed.batch.now.as_micros(),
             entry: Entry::of(passed)?,
+            told: events::Columns::of(passed.events(), passed.audit())?,
         })
     }
 
@@ -150,7 +153,8 @@ impl<'a> Input<'a> {
         let concurrency_keys = self.statuses.take_concurrency_keys();
         let query = self.statuses.bind(self.jobs.bind(query));
         let query = self.history.bind(self.progress.bind(query));
-        self.figures
+        let query = self
+            .figures
             .bind(query.bind(self.gone).bind(self.released))
             .bind(self.batch)
             .bind(self.time)
@@ -158,8 +162,8 @@ impl<'a> Input<'a> {
             .bind(self.entry.removed)
             .bind(self.entry.ready)
             .bind(self.entry.rules)
-            .bind(self.facets)
-            .bind(concurrency_keys)
+            .bind(self.facets);
+        self.told.bind(query).bind(concurrency_keys)
     }
 }
 
