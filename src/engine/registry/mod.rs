@@ -66,7 +66,9 @@ impl Registry {
     fn heed_anew(&self, keys: &[RuleKey], found: &[Rule]) -> Result<()> {
         let mut held = self.0.write();
         let book = Arc::make_mut(&mut held);
-        keys.iter().for_each(|key| book.drop(key));
+        for key in keys {
+            book.drop(key);
+        }
         found.iter().try_for_each(|rule| book.take(rule)).map_err(Error::from)
     }
 
