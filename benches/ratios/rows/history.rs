@@ -54,14 +54,14 @@ async fn ask(setting: Setting, question: Question) -> Result<Figure> {
     .await
 }
 
-/// A database of so many jobs that have succeeded, written by the store itself.
-pub(super) async fn finished(jobs: usize) -> Result<TempDir> {
-    ended(jobs, Duration::ZERO).await
-}
-
 /// A database of so many jobs that are over, and others that wait.
 async fn filled(jobs: usize) -> Result<TempDir> {
     written(History::of(jobs)).await
+}
+
+/// A database of so many jobs that have succeeded, written by the store itself.
+pub(super) async fn finished(jobs: usize) -> Result<TempDir> {
+    ended(jobs, Duration::ZERO).await
 }
 
 /// A database of so many jobs that came to their end so long ago.
