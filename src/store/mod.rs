@@ -166,8 +166,12 @@ pub trait Store: Send + Sync + 'static {
     async fn facet(&self, facet: &Facet, from_slot: i64) -> Result<Vec<(i64, FacetTally)>>;
     /// Counts the newest jobs that match, at most so many, one by one.
     async fn census(&self, filter: &JobFilter, now: Timestamp, most: u64) -> Result<Census>;
-    /// When the longest waiting due job of each (queue, type) became ready.
+    /// When the longest waiting due job of each (queue, type) became ready, of those
+    /// [first in line](crate::domain::limits::OLDEST_LOOK_MAX).
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>>;
+    /// The newest jobs of a type that are not over, newest id first, without payloads; of those that wait,
+    /// of those [last in line](crate::domain::limits::LINE_LOOKED_AT_MAX).
+    async fn alive(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>>;
     /// The newest ended jobs of a type, newest id first, without payloads and results.
     async fn recent(
         &self,

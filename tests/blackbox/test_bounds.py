@@ -43,6 +43,8 @@ SET_BY_THE_SERVER = {
     ("JobType", "update_time"),
     ("Circuit", "next_probe_time"),
     ("JobError", "time"),
+    ("Progress", "report_time"),
+    ("Quota", "usage"),
 }
 
 # Numbers that may be as large as their type: nothing is sized or reserved by them.
@@ -54,16 +56,28 @@ UNBOUNDED_ABOVE = {
     ("ResourceUsage", "peak_memory_bytes"),
     ("HostUsage", "cpu_percent"),
     ("HostUsage", "memory_bytes"),
+    ("HostUsage", "memory_total_bytes"),
     ("Hello", "memory_bytes"),
+    ("Progress", "step_number"),
+    ("Progress", "step_count"),
+    ("Progress", "counters"),
+    ("Change", "memory_bytes_max"),
+    ("ReportProgressRequest", "received_through"),
     ("CompleteJobRequest", "lease_epoch"),
     ("FailJobRequest", "lease_epoch"),
     ("ReleaseJobRequest", "lease_epoch"),
     ("ReportJobRequest", "lease_epoch"),
     ("Update", "lease_epoch"),
-    ("RunningJob", "lease_epoch"),
+    ("Running", "lease_epoch"),
     ("JobType", "revision"),
     ("RetryPolicy", "backoff_multiplier"),
 }
+
+# Numbers that may be negative.
+UNBOUNDED_BELOW = {("Progress", "counters")}
+
+# Messages that are refused as a whole, whatever is in them.
+REFUSED_WHOLE = {"update.quota_use", "quota_use"}
 
 # What else a request must hold for its numbers to be looked at, by method or by the path of a message in it.
 BASE = {
@@ -108,7 +122,7 @@ def too_small(field):
         field = field.message_type.fields_by_name["value"]
     if field.type in UNSIGNED:
         return []
-    return [-1] if field.type in SIGNED else [-1.0, math.nan, math.inf]
+    return [-1] if field.type in SIGNED else [math.nan, math.inf, -1.0]
 
 
 def too_large(field):
@@ -164,8 +178,9 @@ def wrong_numbers(descriptor):
     """Each number of a message with each value that is out of its range."""
     for path in numbers(descriptor):
         field = path[-1]
-        values = list(too_small(field))
-        if (field.containing_type.name, field.name) not in UNBOUNDED_ABOVE:
+        name = (field.containing_type.name, field.name)
+        values = [one for one in too_small(field) if one != -1.0 or name not in UNBOUNDED_BELOW]
+        if name not in UNBOUNDED_ABOVE:
             values += too_large(field)
         for value in values:
             yield path, value
@@ -229,7 +244,9 @@ def complaint(stub, method, path, value):
     if failed.code != grpc.StatusCode.INVALID_ARGUMENT or failed.reason != "INVALID_FIELD":
         return f"{method}: {want} = {value}: {failed}"
     # A batch names fields as the request of its item does, a report those of its message.
-    if not any(want == field or want.endswith(f".{field}") for field in named(failed)):
+    whole = want.rsplit(".", 1)[0]
+    wanted = {want, whole} if whole in REFUSED_WHOLE else {want}
+    if not any(one == field or one.endswith(f".{field}") for one in wanted for field in named(failed)):
         return f"{method}: {want} = {value}: names {failed.fields}"
     return None
 

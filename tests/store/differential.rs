@@ -606,6 +606,9 @@ impl World<'_> {
             let line = EndedLine::OwnWord { before };
             same!(ended(&EndedQuery { line: line.clone(), after: None, limit: 5 }));
         }
+        for name in TYPES {
+            same!(alive(&job_type(name), 3));
+        }
         same!(oldest_pending(now) by Clone::clone);
         same!(buckets(0));
         same!(buckets(at(self.seconds.saturating_sub(90)).minute()));

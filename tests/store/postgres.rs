@@ -37,7 +37,8 @@ async fn every_statement_prepares_on_a_fresh_database() {
 }
 
 /// Tables that stay small, or that are read whole because all of it is wanted.
-const SMALL: [&str; 4] = ["stat_totals", "stat_deltas", "origin", "incarnation"];
+const SMALL: [&str; 5] =
+    ["stat_totals", "stat_deltas", "stat_facet_deltas", "origin", "incarnation"];
 
 /// The plan of a statement for any values, where walking a table whole costs more than anything else.
 async fn plan(connection: &mut PgConnection, statement: &'static str) -> Vec<String> {

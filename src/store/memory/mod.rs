@@ -282,6 +282,16 @@ impl Store for MemoryStore {
         Ok(self.tables.lock().oldest_pending(now))
     }
 
+    async fn alive(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>> {
+        let filter = JobFilter {
+            types: vec![job_type.clone()],
+            states: vec![StateKind::Pending, StateKind::Running],
+            ..JobFilter::default()
+        };
+        let query = ListQuery { filter, before: None, limit, full: false };
+        Ok(self.tables.lock().list(&query))
+    }
+
     async fn recent(
         &self,
         job_type: &JobType,

@@ -259,6 +259,10 @@ impl Store for PostgresStore {
         within(&self.readers, read::oldest_pending(&self.readers, now)).await
     }
 
+    async fn alive(&self, job_type: &JobType, rows: usize) -> Result<Vec<Job>> {
+        within(&self.readers, read::alive(&self.readers, job_type, limit(rows))).await
+    }
+
     async fn recent(
         &self,
         job_type: &JobType,

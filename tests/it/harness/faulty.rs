@@ -488,6 +488,11 @@ impl Store for FaultyStore {
         self.inner.oldest_pending(now).await
     }
 
+    async fn alive(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>> {
+        self.faults.weathered().await?;
+        self.inner.alive(job_type, limit).await
+    }
+
     async fn recent(
         &self,
         job_type: &JobType,
