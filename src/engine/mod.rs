@@ -254,7 +254,7 @@ impl Engine {
             // It tells of the last commits, too.
             let telling = herald.clone().run(Arc::clone(&store), closed.clone());
             writer.spawn_vital("herald", &closed, telling);
-            listen(&ears, &store, &feed, tasks, &shutdown);
+            ears.start(&store, &feed, tasks, &shutdown);
         }
         let dispatcher = Dispatcher {
             store,
@@ -268,7 +268,7 @@ impl Engine {
             after,
             max_running,
         };
-        let starter = dispatch(dispatcher, store_timeout, tasks, &shutdown);
+        let starter = dispatcher.start(store_timeout, tasks, &shutdown);
         let replica = Replica { id: Uuid::new_v4(), start_time: clock.now() };
         Self(Arc::new(Inner {
             clock,
@@ -377,31 +377,6 @@ impl Engine {
     pub fn hub(&self) -> &Hub {
         &self.hub
     }
-}
-
-/// Starts the rounds; answers where starts of workers' own go.
-fn dispatch(
-    dispatcher: Dispatcher,
-    timeout: Duration,
-    tasks: &Tasks,
-    shutdown: &Shutdown,
-) -> Starter {
-    let (starter, granting) = dispatcher.starter(timeout);
-    tasks.spawn_vital("starter", shutdown, granting.run(shutdown.clone()));
-    tasks.spawn_vital("dispatcher", shutdown, dispatcher.run(shutdown.clone()));
-    starter
-}
-
-/// Starts to listen for what other servers do.
-fn listen(
-    ears: &Arc<Ears>,
-    store: &Arc<dyn Store>,
-    feed: &Feed,
-    tasks: &Tasks,
-    shutdown: &Shutdown,
-) {
-    let listening = Arc::clone(ears).listen(Arc::clone(store), feed.clone(), shutdown.clone());
-    tasks.spawn_vital("ears", shutdown, listening);
 }
 
 /// What those who watch many jobs hear from, with the task that feeds it.

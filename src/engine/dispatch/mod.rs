@@ -11,6 +11,7 @@
 
 mod hand_out;
 mod line;
+mod outlook;
 mod round;
 mod ruling;
 mod starter;

@@ -14,7 +14,7 @@ use crate::domain::limits::{GUARD_REPEATS_MAX, STARTS_AT_ONCE_MAX, STARTS_WAITIN
 use crate::domain::machine::{self, Applied, Command, Now};
 use crate::domain::status::SkipReason;
 use crate::domain::{BatchId, Job, JobType, QueueName, Timestamp};
-use crate::runtime::{Clock, Shutdown};
+use crate::runtime::{Clock, Shutdown, Tasks};
 use crate::store::{self, Batch, Cause, NewJob, RequestKey, Store, Written};
 
 use super::super::create::{Origin, newborn};
@@ -22,6 +22,7 @@ use super::super::error::{Error, Result};
 use super::super::pipeline::{After, Cache, Created, taken};
 use super::super::registry::Registry;
 use super::line::Pair;
+use super::round::Dispatcher;
 use super::ruling::{Ruled, Ruling};
 use super::waiter::Waiter;
 
@@ -48,17 +49,17 @@ pub(in super::super) struct Starter {
 }
 
 /// What it works with.
-pub(in super::super) struct Parts {
-    pub(in super::super) store: Arc<dyn Store>,
-    pub(in super::super) clock: Clock,
-    pub(in super::super) cache: Arc<Cache>,
-    pub(in super::super) after: Arc<After>,
-    pub(in super::super) registry: Arc<Registry>,
-    pub(in super::super) max_running: u32,
+struct Parts {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    cache: Arc<Cache>,
+    after: Arc<After>,
+    registry: Arc<Registry>,
+    max_running: u32,
 }
 
 /// Grants wishes, as many at once as came while the last ones were granted.
-pub(in super::super) struct Granting {
+struct Granting {
     parts: Parts,
     wishes: mpsc::Receiver<Asked>,
 }
@@ -72,7 +73,7 @@ enum Grant {
 
 impl Starter {
     /// The way to ask, and the work.
-    pub(in super::super) fn new(parts: Parts, timeout: Duration) -> (Self, Granting) {
+    fn new(parts: Parts, timeout: Duration) -> (Self, Granting) {
         let (sender, wishes) = mpsc::channel(STARTS_WAITING_MAX);
         let registry = Arc::clone(&parts.registry);
         let starter = Self { registry, max_running: parts.max_running, timeout, wishes: sender };
@@ -110,9 +111,33 @@ impl Starter {
     }
 }
 
+impl Dispatcher {
+    /// Starts the rounds, and those of starts that workers ask for by themselves; answers where these go.
+    /// Each is waited for at most so long.
+    pub(in super::super) fn start(
+        self,
+        timeout: Duration,
+        tasks: &Tasks,
+        shutdown: &Shutdown,
+    ) -> Starter {
+        let parts = Parts {
+            store: Arc::clone(&self.store),
+            clock: self.clock.clone(),
+            cache: Arc::clone(&self.cache),
+            after: Arc::clone(&self.after),
+            registry: Arc::clone(&self.registry),
+            max_running: self.max_running,
+        };
+        let (starter, granting) = Starter::new(parts, timeout);
+        tasks.spawn_vital("starter", shutdown, granting.run(shutdown.clone()));
+        tasks.spawn_vital("dispatcher", shutdown, self.run(shutdown.clone()));
+        starter
+    }
+}
+
 impl Granting {
     /// Runs until `shutdown` is signalled.
-    pub(in super::super) async fn run(mut self, shutdown: Shutdown) {
+    async fn run(mut self, shutdown: Shutdown) {
         loop {
             let first = tokio::select! {
                 first = self.wishes.recv() => first,
