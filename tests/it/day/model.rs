@@ -64,6 +64,8 @@ pub struct Model {
     pub deleted_runs: usize,
     /// What workers counted.
     pub rows: f64,
+    /// What an operator did, and to what: as the audit calls it.
+    pub deeds: Vec<(&'static str, String)>,
     waits: Vec<(usize, String, Waits)>,
 }
 
@@ -79,6 +81,11 @@ impl IsOver for State {
 }
 
 impl Life {
+    /// Whether it runs, and will unless somebody stops it: one that was asked to stop may end at any moment.
+    pub fn is_at_work(&self) -> bool {
+        self.state == State::Running && !self.is_asked_to_stop
+    }
+
     pub fn is_ready(&self, step: usize) -> bool {
         self.state == State::Pending && self.not_before <= step
     }
@@ -137,6 +144,11 @@ impl Model {
         if is_busy {
             self.note(What::Skipped, job, job.status().end_time);
         }
+    }
+
+    /// An operator did this.
+    pub fn did(&mut self, action: &'static str, to: &str) {
+        self.deeds.push((action, to.to_owned()));
     }
 
     pub fn started(&mut self, job: &v1::Job) {
@@ -221,6 +233,13 @@ impl Model {
         self.lives.get_mut(id).expect("a job that is known").is_asked_to_stop = true;
         self.waits.retain(|(_, other, _)| other != id);
         self.waits.push((self.step + 1, id.to_owned(), Waits::ToEnd));
+    }
+
+    /// Whether something is still to come of stuck and lost workers.
+    pub fn waits_for_time(&self) -> bool {
+        let runs =
+            |id: &String| self.lives.get(id).is_some_and(|life| life.state == State::Running);
+        self.waits.iter().any(|(_, id, _)| runs(id))
     }
 
     /// All that was over is gone.
