@@ -240,6 +240,7 @@ fn hello_to_engine(hello: convert::worker::Hello) -> Hello {
             labels: hello.labels,
         },
         slots: hello.slots,
+        memory_bytes: hello.memory_bytes,
         lease_ttl: hello.lease_ttl,
         running: hello
             .running

@@ -1,5 +1,6 @@
 //! The rows: what each compares, and what it should come to.
 
+mod claims;
 mod durable;
 mod fanout;
 mod history;
@@ -68,6 +69,10 @@ rows! {
         "us p50", Target::AtMost(2.0), history::labelled;
     "purge_alongside", "the same load while jobs of three days ago are taken away; without",
         "transitions/s", Target::AtLeast(0.9), keeping::purge_alongside;
+    "claims_1m", "100,000 waiting jobs of 500 types over 50 queues claimed, beside 1,000,000 finished; beside none",
+        "jobs/s", Target::AtLeast(0.9), claims::history;
+    "claims_ruled", "the same with caps, rates, weights, breakers and a quota on everything; with no rules",
+        "jobs/s", Target::AtLeast(0.85), claims::ruled;
     "goodput_3x", "jobs created in time at three times the load it can take; at its peak",
         "jobs/s", Target::AtLeast(0.9), overload::goodput;
 }

@@ -42,6 +42,7 @@ use super::registry::Registry;
 use queue::Queue;
 
 pub use after::After;
+pub(super) use answer::taken;
 pub(super) use cache::Cache;
 pub use lane::Lane;
 pub(super) use waiting::Waiting;
