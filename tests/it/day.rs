@@ -94,13 +94,14 @@ async fn a_day_of_life_is_counted_and_told_as_it_was(setup: Setup) {
     }
     day.model.step = STEPS;
     day.settle().await;
+    day.fire().await;
     // From then on nothing happens because time passes, however long the checks take.
     while day.model.waits_for_time() {
         day.clock.follow(day.clock.now().plus(STEP));
         day.model.step += 1;
         day.settle().await;
+        day.fire().await;
     }
-    day.fire().await;
     checks::check(&day.server, &day.model).await;
     day.purge().await;
     day.server.stop_with(day.client).await;
