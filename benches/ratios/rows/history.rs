@@ -59,6 +59,11 @@ async fn filled(jobs: usize) -> Result<TempDir> {
     written(History::of(jobs)).await
 }
 
+/// A database of so many jobs that have succeeded, written by the store itself.
+pub(super) async fn finished(jobs: usize) -> Result<TempDir> {
+    ended(jobs, Duration::ZERO).await
+}
+
 /// A database of so many jobs that came to their end so long ago.
 pub async fn ended(jobs: usize, long_ago: Duration) -> Result<TempDir> {
     written(History { over: jobs, waiting: 0, long_ago }).await

@@ -58,6 +58,7 @@ impl Writer {
     /// A rule stood otherwise than expected, so nothing was written: who expected that is told, and all
     /// else is decided again.
     fn answer_missed(&mut self, folded: Folded, committed: &Committed, times: &[usize]) {
+        self.outrun = true;
         let missed = |write: &RuleWrite| committed.missed_rules.contains(&write.key);
         for ((piece, verdict), times) in folded.work.into_iter().zip(times) {
             match (piece, verdict) {

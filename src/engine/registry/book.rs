@@ -229,7 +229,12 @@ impl Rulebook {
             }
             RuleKind::Circuit => {
                 if let Ok(name) = JobType::new(name) {
-                    self.circuits.insert(name, rule.read()?);
+                    let state: CircuitState = rule.read()?;
+                    // What was read before a commit may come in after what it did.
+                    let known = self.circuits.get(&name);
+                    if known.is_none_or(|known| known.revision <= state.revision) {
+                        self.circuits.insert(name, state);
+                    }
                 }
             }
             RuleKind::Drain => {

@@ -56,6 +56,22 @@ impl Registry {
         found.iter().try_for_each(|rule| book.take(rule)).map_err(Error::from)
     }
 
+    /// The same, of rows that were read while breakers may have changed: one without a row may have one by now.
+    pub(super) fn look(&self, keys: &[RuleKey], found: &[Rule]) -> Result<()> {
+        let others = keys.iter().filter(|key| key.kind != RuleKind::Circuit);
+        self.heed(&others.cloned().collect::<Vec<_>>(), found)
+    }
+
+    /// The same, as the change log names them: breakers may have begun anew, from an older revision on.
+    fn heed_anew(&self, keys: &[RuleKey], found: &[Rule]) -> Result<()> {
+        let mut held = self.0.write();
+        let book = Arc::make_mut(&mut held);
+        for key in keys {
+            book.drop(key);
+        }
+        found.iter().try_for_each(|rule| book.take(rule)).map_err(Error::from)
+    }
+
     /// The same, of what cannot be asked for again: a row that cannot be read is left out.
     pub(super) fn note(&self, keys: &[RuleKey], found: &[Rule]) {
         if let Err(error) = self.heed(keys, found) {
@@ -121,7 +137,7 @@ impl Engine {
         }
         let keys: Vec<RuleKey> = keys.into_iter().collect();
         let found = self.fresh_rules(keys.clone()).await?;
-        self.registry.heed(&keys, &found)?;
+        self.registry.heed_anew(&keys, &found)?;
         self.line.reopen();
         self.tell_drains(&keys);
         self.agenda.heed(&self.registry.book(), &keys, &found)

@@ -89,7 +89,10 @@ fn push_walk(builder: &mut Builder, filter: &JobFilter, before: Option<JobId>, w
     if !table.starts_with("jobs ") && walk::asks_jobs(filter) {
         builder.push(" JOIN jobs AS j ON j.id = ").push(id);
     }
-    if !table.starts_with("job_status ") && walk::asks_status(filter) {
+    let hides_own = filter.types.is_empty() && !filter.takes_reserved();
+    let asks_status =
+        walk::asks_status(filter) || (hides_own && walk == Walk::Label && !walk::asks_jobs(filter));
+    if !table.starts_with("job_status ") && asks_status {
         builder.push(" JOIN job_status AS s ON s.id = ").push(id);
     }
     builder.push(" WHERE true");
@@ -104,9 +107,12 @@ fn push_walk(builder: &mut Builder, filter: &JobFilter, before: Option<JobId>, w
     push_texts(builder, filter, walk);
     push_labels(builder, filter, walk, id);
     in_list(builder, "s.job_type", filter.types.iter().map(JobType::as_str));
-    if filter.types.is_empty() && !filter.takes_reserved() {
+    if hides_own {
         // The server's own begin with "jobplane."; the slash comes next to the point.
-        builder.push(" AND (s.job_type < 'jobplane.' OR s.job_type >= 'jobplane/')");
+        let table = if asks_status || table.starts_with("job_status ") { "s" } else { "j" };
+        builder.push(format!(
+            " AND ({table}.job_type < 'jobplane.' OR {table}.job_type >= 'jobplane/')"
+        ));
     }
     in_list(builder, "s.queue", filter.queues.iter().map(QueueName::as_str));
     in_list(builder, "j.category", filter.categories.iter().map(Category::as_str));

@@ -4,6 +4,7 @@ use futures_util::future::join_all;
 
 use super::*;
 use crate::domain::circuit::{CircuitPhase, CircuitSpec, CircuitState};
+use crate::domain::definitions::ServerDefaults;
 use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::status::JobError;
 use crate::engine::session::Outcome;
@@ -164,7 +165,7 @@ async fn the_defaults_give_observed_types_a_breaker_of_their_own() {
     let server = server(&store);
     let caller = Caller::anonymous();
     let default = CircuitSpec { max_failures: 1, ..CircuitSpec::default() };
-    let change = |defaults: &mut crate::domain::definitions::ServerDefaults| {
+    let change = |defaults: &mut ServerDefaults| {
         defaults.circuit = default.clone();
     };
     server.update_defaults(&caller, change).await.expect("changed");
@@ -185,9 +186,7 @@ async fn the_defaults_give_observed_types_a_breaker_of_their_own() {
     other.load_rules().await.expect("read");
     assert_eq!(skipped(&create(&other, "seen").await), Some(SkipReason::CircuitOpen));
     server
-        .update_defaults(&caller, |held| {
-            *held = crate::domain::definitions::ServerDefaults::default()
-        })
+        .update_defaults(&caller, |held| *held = ServerDefaults::default())
         .await
         .expect("changed");
     assert_eq!(create(&server, "seen").await.status.kind(), StateKind::Pending);
