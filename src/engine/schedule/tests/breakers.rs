@@ -9,7 +9,6 @@ use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::status::JobError;
 use crate::engine::session::Outcome;
 use crate::engine::{Error, TriggerType};
-use crate::store::{Batch, RuleWrite};
 
 /// Longer than until a probe, by a clock that is slow because the wall clock stands still.
 const PROBE: Duration = Duration::from_secs(900);
