@@ -91,7 +91,7 @@ async fn after_three_failures_in_an_hour_runs_are_recorded_as_skipped_until_the_
     assert_eq!(job.status.kind(), StateKind::Pending, "it may be the probe");
 }
 
-/// `job` is the probe: the round that started it saw to that.
+/// Looks whether the round that started `job` made it the probe.
 async fn is_probe(store: &MemoryStore, of: &str, job: &Job) {
     let (_, state) = circuit(store, of).await;
     let CircuitPhase::HalfOpen { probe, .. } = state.phase else { panic!("{state:?}") };
