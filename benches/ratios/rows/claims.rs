@@ -1,7 +1,7 @@
 //! How fast waiting jobs of many types in many queues are claimed.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use bytes::Bytes;
@@ -38,15 +38,15 @@ const PLENTY: i64 = 1_000_000;
 /// With a long history beside them; with none.
 pub async fn history(setting: Setting) -> Result<Figure> {
     let finished = setting.plan.pick(1_000_000, 50_000);
-    let many = waiting(setting, history::ended(finished, Duration::ZERO).await?).await?;
-    let none = waiting(setting, history::ended(0, Duration::ZERO).await?).await?;
+    let many = waiting(setting, history::finished(finished).await?).await?;
+    let none = waiting(setting, history::finished(0).await?).await?;
     compare(setting, many, none, async |_, _| Ok(())).await
 }
 
 /// With caps, rates, weights and a quota on everything; with none.
 pub async fn ruled(setting: Setting) -> Result<Figure> {
-    let ruled = waiting(setting, history::ended(0, Duration::ZERO).await?).await?;
-    let free = waiting(setting, history::ended(0, Duration::ZERO).await?).await?;
+    let ruled = waiting(setting, history::finished(0).await?).await?;
+    let free = waiting(setting, history::finished(0).await?).await?;
     compare(setting, ruled, free, rule).await
 }
 
