@@ -90,10 +90,11 @@ use live::Live;
 use log_lines::LogLines;
 use pipeline::{After, Cache, Pipeline};
 use registry::Registry;
-use replicas::{Ears, Herald};
+use replicas::{Ears, Herald, exchange_news};
 use retention::Keeping;
 use schedule::Agenda;
 use session::Sessions;
+use telling::Teller;
 use watchdog::Watchdogs;
 
 /// What lets background loops act before their period is over.
@@ -171,8 +172,7 @@ pub struct Inner {
     log_lines: Arc<LogLines>,
     ears: Arc<Ears>,
     herald: Herald,
-    telling: Telling,
-    late: telling::Late,
+    telling: Teller,
     facets: Option<Arc<FacetPolicy>>,
     keeping: Keeping,
 }
@@ -251,10 +251,8 @@ impl Engine {
         );
         sessions.connect(pipeline.clone());
         if is_shared {
-            // It tells of the last commits, too.
-            let telling = herald.clone().run(Arc::clone(&store), closed.clone());
-            writer.spawn_vital("herald", &closed, telling);
-            ears.start(&store, &feed, tasks, &shutdown);
+            let (tasks, stops) = ((tasks, writer), (&shutdown, &closed));
+            exchange_news(&store, &herald, (&ears, &feed), tasks, stops);
         }
         let known = (Arc::clone(&waiters), Arc::clone(&cache), Arc::clone(&registry));
         let dispatcher = Dispatcher::new(store, &after, known, max_running);
@@ -289,8 +287,7 @@ impl Engine {
             log_lines,
             ears,
             herald,
-            telling,
-            late: telling::Late::default(),
+            telling: Teller::new(telling),
             facets,
             keeping: Keeping::default(),
         }))

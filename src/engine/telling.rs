@@ -6,6 +6,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use crate::auth::Caller;
+use crate::config::Telling;
 use crate::domain::audit::AuditEvent;
 use crate::domain::event::{Event, Facts};
 use crate::domain::{Origin, QueueName, Timestamp};
@@ -17,7 +18,19 @@ use super::pipeline::Work;
 
 /// Queues whose oldest job has waited for too long, as last looked at: what stays so is told once.
 #[derive(Default)]
-pub(super) struct Late(Mutex<BTreeSet<QueueName>>);
+struct Late(Mutex<BTreeSet<QueueName>>);
+
+/// What is told, and what was.
+pub(super) struct Teller {
+    settings: Telling,
+    late: Late,
+}
+
+impl Teller {
+    pub(super) fn new(settings: Telling) -> Self {
+        Self { settings, late: Late::default() }
+    }
+}
 
 impl Late {
     /// Takes up which queues are late now; answers those that were not before.
@@ -61,7 +74,7 @@ impl Engine {
 
     /// Tells of queues whose oldest ready job has waited for too long. Answers 0: it leaves no backlog.
     pub async fn watch_queue_ages(&self) -> Result<u64> {
-        let threshold = self.telling.queue_age;
+        let threshold = self.telling.settings.queue_age;
         if threshold.is_zero() {
             return Ok(0);
         }
@@ -78,7 +91,7 @@ impl Engine {
                 *held = age.max(*held);
             }
         }
-        let new = self.late.take_up(&late);
+        let new = self.telling.late.take_up(&late);
         if new.is_empty() {
             return Ok(0);
         }
@@ -92,13 +105,13 @@ impl Engine {
                 "the oldest ready job of a queue has waited for too long"
             );
         }
-        self.late.told(new.into_iter().map(|(queue, _)| queue));
+        self.telling.late.told(new.into_iter().map(|(queue, _)| queue));
         Ok(0)
     }
 
     /// Until when events and the audit are taken away.
     pub(super) fn told_before(&self, now: Timestamp) -> (Timestamp, Timestamp) {
-        (now.minus(self.telling.events_kept), now.minus(self.telling.audit_kept))
+        (now.minus(self.telling.settings.events_kept), now.minus(self.telling.settings.audit_kept))
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use crate::domain::audit::Deed;
 use crate::domain::limits::GUARD_REPEATS_MAX;
+use crate::domain::machine::Command;
 use crate::domain::{Job, JobId};
 use crate::store::{Appended, Batch, Committed, KeyKind, RuleWrite, Written};
 
@@ -80,6 +81,16 @@ impl Writer {
         self.parts.note(&desk.job);
         let effects = std::mem::take(&mut desk.effects);
         self.parts.after.changed(&desk.base, &desk.job, effects);
+    }
+
+    /// A change is made, and a job has only moved on before it heard of that.
+    fn command_again(&mut self, job_id: JobId, command: Command, deed: Option<Deed>) {
+        let reply = Reply::ignored();
+        let again = match deed.map(Box::new) {
+            Some(deed) => Work::Deed { job_id, command, deed, reply },
+            None => Work::Command { job_id, command, patient: false, reply },
+        };
+        self.repeat(again, 0);
     }
 
     /// Jobs that a change of rules takes along: what moved on meanwhile is asked once more, by itself.
@@ -208,13 +219,7 @@ impl Writer {
                 let deed = change.deed;
                 for (job_id, command) in change.commands {
                     if missed(&job_id) {
-                        // The change is made; the job has only moved on before it heard of that.
-                        let (reply, deed) = (Reply::ignored(), deed.clone().map(Box::new));
-                        let again = match deed {
-                            Some(deed) => Work::Deed { job_id, command, deed, reply },
-                            None => Work::Command { job_id, command, patient: false, reply },
-                        };
-                        self.repeat(again, 0);
+                        self.command_again(job_id, command, deed.clone());
                     }
                 }
                 self.answer_deletes(batch, deletes, deed.as_ref(), committed);

@@ -211,12 +211,12 @@ fn note(batch: &mut Batch, events: &[Event], audit: &[AuditEvent]) {
 fn rules_verdict(
     change: &RuleChange,
     desks: &mut HashMap<JobId, Desk>,
-    rules: Rules<'_>,
+    (rules, wanted): Rules<'_>,
     batch: &mut Batch,
 ) -> Verdict {
     let taken = |write: &RuleWrite| {
         // What goes may go beside what changes it.
-        (rules.0.holds(&write.key) && write.body.is_some())
+        (rules.holds(&write.key) && write.body.is_some())
             || batch.rules.iter().any(|other| other.key == write.key)
     };
     if change.writes.iter().any(taken) {
@@ -226,13 +226,13 @@ fn rules_verdict(
     batch.rules.extend(change.writes.iter().cloned());
     let first = batch.creates.len();
     for new in &change.creates {
-        create(batch, new, rules.1);
+        create(batch, new, wanted);
     }
     note(batch, &change.events, &change.audit);
     let at = Now::at(batch.now);
     for (job_id, command) in &change.commands {
         // Refused or done already: the job went on meanwhile.
-        let rules = (&mut *rules.0, rules.1);
+        let rules = (&mut *rules, wanted);
         let _ = command_verdict(desks, rules, *job_id, command, change.deed.as_ref(), at);
     }
     let gone = batch.deletes.len();

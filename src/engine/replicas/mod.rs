@@ -14,6 +14,27 @@ mod herald;
 mod progress;
 mod time;
 
+use std::sync::Arc;
+
+use crate::runtime::{Shutdown, Tasks};
+use crate::store::Store;
+use crate::watch::Feed;
+
 pub(super) use ears::Ears;
 pub(super) use herald::Herald;
 pub use time::set as set_clock;
+
+/// Starts to tell other servers of what is done here, and to hear from them.
+pub(super) fn exchange_news(
+    store: &Arc<dyn Store>,
+    herald: &Herald,
+    (ears, feed): (&Arc<Ears>, &Feed),
+    (tasks, writer): (&Tasks, &Tasks),
+    (shutdown, closed): (&Shutdown, &Shutdown),
+) {
+    // It tells of the last commits, too.
+    let news = herald.clone().run(Arc::clone(store), closed.clone());
+    writer.spawn_vital("herald", closed, news);
+    let ears = Arc::clone(ears).listen(Arc::clone(store), feed.clone(), shutdown.clone());
+    tasks.spawn_vital("ears", shutdown, ears);
+}

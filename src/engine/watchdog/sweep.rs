@@ -84,8 +84,11 @@ impl Engine {
             while let Some(jobs) = self.page(state, &sweep.types, swept.cutoff_time, before).await?
             {
                 before = jobs.last().map(|job| job.id);
-                let found =
-                    jobs.iter().filter(is_work).filter_map(|job| sweep.look(job, now)).collect();
+                let found = jobs
+                    .iter()
+                    .filter(|job| is_work(job))
+                    .filter_map(|job| sweep.look(job, now))
+                    .collect();
                 let done = if validate_only {
                     found
                 } else {
@@ -124,8 +127,11 @@ impl Engine {
         let (mut count, mut before) = (0, None);
         while let Some(jobs) = self.page(StateKind::Running, &[], now, before).await? {
             before = jobs.last().map(|job| job.id);
-            let found =
-                jobs.iter().filter(is_work).filter_map(|job| watch.sweep(job, now)).collect();
+            let found = jobs
+                .iter()
+                .filter(|job| is_work(job))
+                .filter_map(|job| watch.sweep(job, now))
+                .collect();
             count += self.act_on(found, "", "").await?.len() as u64;
             count += self.note_slow_among(&typicals, &jobs, now).await?;
         }
@@ -196,6 +202,6 @@ impl Engine {
 }
 
 /// Whether it is no command that the server itself runs: that ends by itself, or is cancelled.
-fn is_work(job: &&Job) -> bool {
+fn is_work(job: &Job) -> bool {
     !job.spec.job_type.is_reserved()
 }
