@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::domain::limits::{
-    DATABASE_CONNECTIONS_MAX, LEASE_TTL_DEFAULT, POLL_INTERVAL, POLL_INTERVAL_MAX,
+    CAP_MAX, DATABASE_CONNECTIONS_MAX, LEASE_TTL_DEFAULT, POLL_INTERVAL, POLL_INTERVAL_MAX,
     POLL_INTERVAL_MIN, SHUTDOWN_WITHIN,
 };
 use crate::domain::stats::FacetPolicy;
@@ -40,6 +40,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// How long a caller waits for the database before it is told UNAVAILABLE.
     pub store_timeout: Duration,
+    /// Jobs that may run at once, on all servers over the same database; 0 = no cap.
+    pub max_running: u32,
     /// How often the background loops run.
     pub periods: Periods,
     /// How long a shutdown may take before what is left is cut off.
@@ -84,6 +86,7 @@ impl Default for Config {
             database: Database::default(),
             cors_origins: Vec::new(),
             store_timeout: Duration::from_secs(10),
+            max_running: 0,
             periods: Periods::default(),
             shutdown_within: SHUTDOWN_WITHIN,
             transport: Transport::default(),
@@ -114,6 +117,7 @@ impl Config {
             DATABASE_CONNECTIONS_MAX.into(),
         )?;
         self.database.validate()?;
+        transport::count("max-running", self.max_running.into(), 0, CAP_MAX.into())?;
         self.retention.validate()?;
         let (least, most) = (POLL_INTERVAL_MIN, POLL_INTERVAL_MAX);
         transport::span("poll-interval", self.periods.poll, least, most)?;

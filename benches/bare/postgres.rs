@@ -252,7 +252,9 @@ impl Loop {
             .bind(none::<&str>())
             .bind(none::<Uuid>())
             .bind(none::<&str>())
-            .bind(none::<&[u8]>());
+            .bind(none::<&[u8]>())
+            // Labels that cap what runs.
+            .bind(vec![None::<&str>; jobs]);
         let row = query.fetch_one(&mut self.connection).await?;
         let passed: bool = sqlx::Row::try_get(&row, 0)?;
         ensure!(passed, "a guard missed");

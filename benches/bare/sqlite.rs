@@ -229,7 +229,7 @@ impl Loop {
             let (at, length) = slice(&mut blob, status);
             rows.push(format!(
                 "[{},\"{TYPE}\",\"default\",{state},{revision},{epoch},{ready},{time},{session},\
-                 {worker},null,{end},{time},{at},{length},null,null]",
+                 {worker},null,{end},{time},{at},{length},null,null,null]",
                 hex(id),
             ));
         }

@@ -7,6 +7,7 @@
 
 pub mod child;
 pub mod crew;
+pub mod history;
 pub mod machine;
 pub mod measure;
 pub mod options;

@@ -26,6 +26,9 @@ pub struct Options {
     /// Seconds of one measurement
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
+    /// Finished jobs on the large side of rows about many jobs
+    #[arg(long, value_name = "NUMBER")]
+    jobs: Option<usize>,
     /// Where databases are made, instead of target/tmp: durable figures are those of this disk
     #[arg(long, value_name = "FOLDER")]
     pub folder: Option<PathBuf>,
@@ -75,6 +78,8 @@ pub struct Plan {
     pub pairs: usize,
     /// One measurement.
     pub block: Duration,
+    /// Finished jobs on the large side of rows about many jobs, if somebody says.
+    jobs: Option<usize>,
 }
 
 impl Options {
@@ -85,11 +90,17 @@ impl Options {
             quick: self.quick,
             pairs: self.pairs.unwrap_or(pairs).max(1),
             block: Duration::from_secs_f64(self.seconds.unwrap_or(seconds).clamp(0.05, 60.0)),
+            jobs: self.jobs,
         }
     }
 }
 
 impl Plan {
+    /// Finished jobs on the large side of rows about many jobs.
+    pub fn many_jobs(&self) -> usize {
+        self.jobs.unwrap_or_else(|| self.pick(1_000_000, 100_000))
+    }
+
     /// `full`, or `quick` if it is to be short.
     pub const fn pick(&self, full: usize, quick: usize) -> usize {
         if self.quick { quick } else { full }

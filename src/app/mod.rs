@@ -91,6 +91,7 @@ impl App {
             Access {
                 timeout: config.store_timeout,
                 lanes: config.database.lanes,
+                max_running: config.max_running,
                 telling: config.telling,
                 house: config.house.clone(),
                 facets: config.stats.kept(),

@@ -156,7 +156,7 @@ enum Ask {
     Delete(delete::Args),
     /// Take old jobs away, with their logs and attempts
     Purge(purge::Args),
-    /// Show how many jobs are where, and how the last hour went
+    /// Show how many jobs are where, and how the last minute, hour and day went
     Stats(stats::Args),
     /// Take jobs and run a command for each
     Work(Box<work::Args>),

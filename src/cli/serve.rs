@@ -46,6 +46,10 @@ pub struct Args {
     /// What is logged: a level, or levels by module (`info,jobplane::engine=debug`)
     #[arg(long, env = "JOBPLANE_LOG_LEVEL", value_name = "FILTER", default_value = "info")]
     pub log_level: String,
+    /// Start no further jobs while so many run on all servers over the same database; 0 = any number
+    #[arg(long, env = "JOBPLANE_MAX_RUNNING", value_name = "N", default_value = "0")]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=i64::from(CAP_MAX)))]
+    pub max_running: u32,
     /// Refuse further jobs while so many wait in all; 0 = any number
     #[arg(long, env = "JOBPLANE_MAX_PENDING", value_name = "N", default_value = "0")]
     #[arg(value_parser = clap::value_parser!(u32).range(0..=i64::from(CAP_MAX)))]
@@ -79,6 +83,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let _log = logs::init(format, &args.log_level)?;
     let mut config =
         Config { listen: args.listen, database_url: args.url.database_url, ..Config::default() };
+    config.max_running = args.max_running;
     config.max_pending = args.max_pending;
     args.database.set(&mut config);
     args.transport.set(&mut config);

@@ -81,7 +81,7 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
 fn show(stats: &GetStatsResponse, now: Timestamp, out: &mut Out) -> Result<(), Failure> {
     let total = stats.totals.clone().unwrap_or_default();
     if stats.by_type.is_empty() {
-        out.note("jobplane: no job yet that matches; `jobplane submit TYPE` makes one")?;
+        out.note("jobplane: no job is known that matches; `jobplane submit TYPE` makes one")?;
     } else {
         let all: Vec<_> = stats
             .by_type

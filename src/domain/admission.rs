@@ -9,6 +9,7 @@
 
 mod admit;
 mod hold;
+mod left;
 mod rooms;
 mod rules;
 mod share;

@@ -180,9 +180,19 @@ impl WorkerName {
     }
 }
 
+const QUEUE_DEFAULT: &str = "default";
+
 impl Default for QueueName {
     fn default() -> Self {
-        Self("default".into())
+        Self(QUEUE_DEFAULT.into())
+    }
+}
+
+impl QueueName {
+    /// Whether it is the one of jobs that name none.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        self.as_str() == QUEUE_DEFAULT
     }
 }
 

@@ -90,7 +90,7 @@ pub struct JobSpec {
     #[serde(rename = "t")]
     pub job_type: JobType,
     /// Where it waits.
-    #[serde(rename = "q")]
+    #[serde(rename = "q", default, skip_serializing_if = "QueueName::is_default")]
     pub queue: QueueName,
     /// How it stands in line there.
     #[serde(rename = "p", default, skip_serializing_if = "is_default")]

@@ -251,6 +251,15 @@ pub const GUARD_REPEATS_MAX: usize = 5;
 pub const DISPATCH_PAIRS_MAX: usize = 64;
 /// Jobs one dispatch round starts.
 pub const DISPATCH_JOBS_MAX: usize = 1_000;
+/// Pairs that the dispatcher looks at deeply because those at the front are held; forgotten, they are found so
+/// again.
+pub const DISPATCH_DEEP_MAX: usize = 1_024;
+/// Names of what ended while a round reads; with more, the round looks again everywhere.
+pub const DISPATCH_FREED_MAX: usize = 64;
+/// Starts that workers ask for by themselves and that rules concern, in one commit.
+pub const STARTS_AT_ONCE_MAX: usize = 64;
+/// Such starts that wait; further ones are refused.
+pub const STARTS_WAITING_MAX: usize = 1_024;
 /// Reads of the store under way at once.
 pub const STORE_READS_MAX: usize = 64;
 /// Reads of the background loops and of session keeping under way at once, beside those of clients.

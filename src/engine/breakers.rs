@@ -48,7 +48,7 @@ impl Engine {
         } else {
             // Somebody was faster, and what is known here is old.
             let found = self.fresh_rules(vec![key.clone()]).await?;
-            self.registry.heed(&[key], &found)?;
+            self.registry.look(&[key], &found)?;
         }
         Ok(settled)
     }

@@ -19,7 +19,7 @@ use crate::domain::{Category, Job, JobId, Timestamp};
 use crate::store::{NewJob, RequestKey, Store};
 
 use super::Engine;
-use super::dispatch::Waiter;
+use super::dispatch::{Waiter, Wish};
 use super::error::{Error, Result};
 use super::pipeline::{Created, Lane, Waiting, Work};
 
@@ -156,19 +156,29 @@ impl Engine {
             }
             let starter =
                 starter.map(|waiter| Waiter { queues: vec![spec.queue.clone()], ..waiter.clone() });
-            let new = newborn(&spec, origin, starter.as_ref(), request.clone(), now);
-            if create.validate_only {
-                self.check_room_to_wait(&new.job).await?;
-                return Ok(Created { job: new.job, existing: false });
-            }
-            let lane = match book.max_pending(&spec.queue) {
-                0 => Lane::of_job(new.job.id),
-                // In the order of one writer, so that this server never makes too many.
-                _ => Lane::of_queue(&spec.queue),
+            let answer = match starter.as_ref().filter(|_| origin.skipped.is_none()) {
+                Some(waiter) if self.starter.concerns(&spec.queue, &job_type) => {
+                    let (spec, waiter) = (Arc::clone(&spec), waiter.clone());
+                    let request = request.clone();
+                    self.starter.start(Wish { spec, origin, request, waiter }).await
+                }
+                _ => {
+                    let new = newborn(&spec, origin, starter.as_ref(), request.clone(), now);
+                    if create.validate_only {
+                        self.check_room_to_wait(&new.job).await?;
+                        return Ok(Created { job: new.job, existing: false });
+                    }
+                    let lane = match book.max_pending(&spec.queue) {
+                        0 => Lane::of_job(new.job.id),
+                        // In the order of one writer, so that this server never makes too many.
+                        _ => Lane::of_queue(&spec.queue),
+                    };
+                    let deed = deed.clone().map(Box::new);
+                    let work = |reply| Work::Create { new: Box::new(new), deed, reply };
+                    self.pipeline.ask_in(lane, work).await
+                }
             };
-            let deed = deed.clone().map(Box::new);
-            let work = |reply| Work::Create { new: Box::new(new), deed, reply };
-            match self.pipeline.ask_in(lane, work).await {
+            match answer {
                 Err(error @ Error::RequestIdReused { .. }) => refusal = error,
                 Err(full @ Error::TooManyPending { .. }) => {
                     // Who asks for a job that is there takes no room.
@@ -257,6 +267,7 @@ impl Engine {
 }
 
 /// What is known of a job at its birth besides what was asked.
+#[derive(Clone)]
 pub(super) struct Origin {
     pub(super) created_by: String,
     pub(super) trigger: Trigger,

@@ -1,5 +1,8 @@
 //! What a use case may answer instead of its result.
 
+use std::time::Duration;
+
+use crate::domain::admission::Hold;
 use crate::domain::bulk::TooMany;
 use crate::domain::ids::QuotaName;
 use crate::domain::job_type::gate::TriggerRefusal;
@@ -59,6 +62,14 @@ pub enum Error {
         queue: QueueName,
         /// Why.
         refusal: TriggerRefusal,
+    },
+    /// A rule keeps the job from starting now.
+    #[error("{hold}")]
+    Held {
+        /// Which rule.
+        hold: Hold,
+        /// When it passes, if the clock alone can say.
+        retry_after: Option<Duration>,
     },
     /// No such quota.
     #[error("there is no quota {0}")]

@@ -1,12 +1,16 @@
 //! Why a job is as it is: what is known around it, gathered for the domain to tell.
 
 use crate::auth::Caller;
-use crate::domain::admission::{Candidate, Capacity, QueueRules, Room, Rules, why};
+use crate::domain::admission::{Capacity, Hold, Room, Shares, Why, why};
 use crate::domain::explain::{Explanation, Facts, explain};
-use crate::domain::limits::RECENT_RUNS_MAX;
+use crate::domain::filter::JobFilter;
+use crate::domain::limits::{EXPLAIN_IDS_MAX, RECENT_RUNS_MAX};
 use crate::domain::{Job, JobId, StateKind};
 
+use crate::store::ListQuery;
+
 use super::Engine;
+use super::dispatch::{Ruled, Ruling};
 use super::error::{Error, Result};
 use super::summary::typical_run;
 use super::workers::{Worker, WorkerFilter, WorkerState};
@@ -31,15 +35,18 @@ impl Engine {
             .await?;
         let now = self.clock.now();
         let rooms: Vec<Room> = workers.iter().map(room).collect();
-        let candidate = Candidate::new(&job, None);
+        let ruled = self.rules_of(&job).await?;
+        let candidate = ruled.candidate(&job);
+        let why = candidate
+            .map_or_else(Why::default, |candidate| why(&candidate, &rooms, &ruled.rules, now));
         let facts = Facts {
-            why: candidate.map_or_else(Default::default, |candidate| {
-                why(&candidate, &rooms, &self.rules_of(&job), now)
-            }),
+            holders: self.holders(&job, &why).await?,
+            next_probe_time: ruled.next_probe_time(&job.spec.job_type, now),
+            quota_reset_time: ruled.quota_reset_time(&job.spec.job_type, now),
+            why,
             workers: workers.into_iter().map(|worker| worker.worker_id).collect(),
             unique_holder: holder.filter(|holder| *holder != job_id),
             typical_run_duration: typical_run(&runs),
-            ..Facts::default()
         };
         Ok(explain(&job, &facts, now))
     }
@@ -56,15 +63,42 @@ impl Engine {
         Ok(workers)
     }
 
-    /// The rules that dispatch goes by, as far as they concern this job.
-    fn rules_of(&self, job: &Job) -> Rules {
-        let queue = &job.status.effective.queue;
-        let book = self.registry.book();
-        let settings = book.queues.get(queue).cloned();
-        let rules = settings.map(|settings| {
-            (queue.clone(), QueueRules { settings: settings.what, ..QueueRules::default() })
+    /// The rules that dispatch goes by, as far as they concern this job, as they stand now.
+    async fn rules_of(&self, job: &Job) -> Result<Ruled> {
+        let pair = (job.status.effective.queue.clone(), job.spec.job_type.clone());
+        let pairs = std::iter::once(&pair);
+        let ruling = Ruling::new(self.registry.book(), self.starter.max_running(), pairs);
+        let mut claims = ruling.claims();
+        claims.values.extend(ruling.value(&job.spec));
+        let of = claims.clone();
+        let standing = self.db.read(move |store| async move { store.standing(&of).await }).await?;
+        Ok(ruling.stand(&claims, &standing, Shares::default())?)
+    }
+
+    /// Some of those that run under the caps that hold a job.
+    async fn holders(&self, job: &Job, why: &Why) -> Result<Vec<JobId>> {
+        let mut filter = JobFilter { states: vec![StateKind::Running], ..JobFilter::default() };
+        let full = why.holds.iter().find(|hold| hold.is_of_others());
+        match full {
+            None => return Ok(Vec::new()),
+            Some(Hold::QueueFull { queue, .. }) => filter.queues.push(queue.clone()),
+            Some(Hold::TypeFull { .. } | Hold::Overlap { .. } | Hold::KeyFull { .. }) => {
+                filter.types.push(job.spec.job_type.clone());
+            }
+            Some(_) => {}
+        }
+        let value = full.and_then(|hold| match hold {
+            Hold::KeyFull { value, .. } => Some(value.clone()),
+            _ => None,
         });
-        Rules { queues: rules.into_iter().collect(), ..Rules::default() }
+        if let (Some(value), Some(spec)) = (value, self.registry.book().spec(&job.spec.job_type))
+            && let Some(key) = &spec.concurrency_key
+        {
+            filter.labels.insert(key.label.clone(), value);
+        }
+        let query = ListQuery { filter, before: None, limit: EXPLAIN_IDS_MAX, full: false };
+        let jobs = self.db.read(|store| async move { store.list(&query).await }).await?;
+        Ok(jobs.into_iter().map(|job| job.id).collect())
     }
 }
 
@@ -77,6 +111,6 @@ fn room(worker: &Worker) -> Room {
             free: usize::try_from(free).unwrap_or(usize::MAX),
         },
         worker_id: worker.worker_id.clone(),
-        memory_free: None,
+        memory_free: worker.memory_free,
     }
 }

@@ -83,7 +83,7 @@ pub use watchdog::{SweepQuery, Swept};
 pub use workers::{Worker, WorkerFilter, WorkerState, Workforce, percent};
 
 use db::Db;
-use dispatch::{Dispatcher, Line, Waiters};
+use dispatch::{Dispatcher, Line, Starter, Waiters};
 use info::Replica;
 use known::Known;
 use live::Live;
@@ -111,6 +111,8 @@ pub struct Access {
     pub timeout: Duration,
     /// Writers, if it takes several at once.
     pub lanes: u32,
+    /// Jobs that may run on all servers over it at once; 0 = no cap.
+    pub max_running: u32,
     /// What is told, and for how long.
     pub telling: Telling,
     /// How the house is kept.
@@ -164,6 +166,7 @@ pub struct Inner {
     live: Arc<Live>,
     cache: Arc<Cache>,
     line: Line,
+    starter: Starter,
     waiters: Arc<Waiters>,
     known: Known,
     log_lines: Arc<LogLines>,
@@ -194,7 +197,8 @@ impl Engine {
         stops: Stops<'_>,
     ) -> Self {
         let Stops { tasks, writer, shutdown, closed } = stops;
-        let Access { timeout: store_timeout, lanes, telling, house, facets, max_pending } = access;
+        let Access { timeout: store_timeout, lanes, max_running, .. } = access;
+        let Access { telling, house, facets, max_pending, .. } = access;
         let is_shared = store.is_shared();
         let db = Db::new(Arc::clone(&store), tasks.clone(), store_timeout);
         let loop_db = db.for_loops();
@@ -260,8 +264,9 @@ impl Engine {
             cache: Arc::clone(&cache),
             registry: Arc::clone(&registry),
             after,
+            max_running,
         };
-        tasks.spawn_vital("dispatcher", &shutdown, dispatcher.run(shutdown.clone()));
+        let starter = dispatcher.start(store_timeout, tasks, &shutdown);
         let replica = Replica { id: Uuid::new_v4(), start_time: clock.now() };
         Self(Arc::new(Inner {
             clock,
@@ -286,6 +291,7 @@ impl Engine {
             live,
             cache,
             line,
+            starter,
             waiters,
             known: Known::default(),
             log_lines,

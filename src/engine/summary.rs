@@ -11,8 +11,7 @@ use crate::domain::circuit::CircuitState;
 use crate::domain::job_type::JobTypeSpec;
 use crate::domain::limits::{RECENT_RUNS_MAX, SUMMARY_TYPES_MAX};
 use crate::domain::stats::{Bucket, Count};
-use crate::domain::{Category, Job, JobFilter, JobType, StateKind, Timestamp};
-use crate::store::ListQuery;
+use crate::domain::{Category, Job, JobType, StateKind, Timestamp};
 
 use super::Engine;
 use super::error::{Error, Result};
@@ -187,7 +186,7 @@ impl Engine {
             .read(move |store| async move {
                 let mut newest = store.recent(&job_type, None, limit).await?;
                 if lives {
-                    newest.extend(store.list(&alive(&job_type, limit)).await?);
+                    newest.extend(store.alive(&job_type, limit).await?);
                 }
                 let successes = if succeeded {
                     store.recent(&job_type, Some(StateKind::Succeeded), TYPICAL_OF).await?
@@ -211,16 +210,6 @@ impl Engine {
         summary.recent_jobs = newest;
         Ok(summary)
     }
-}
-
-/// The newest jobs of a type that are not over.
-fn alive(job_type: &JobType, limit: usize) -> ListQuery {
-    let filter = JobFilter {
-        types: vec![job_type.clone()],
-        states: vec![StateKind::Pending, StateKind::Running],
-        ..JobFilter::default()
-    };
-    ListQuery { filter, before: None, limit, full: false }
 }
 
 #[cfg(test)]

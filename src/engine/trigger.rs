@@ -9,8 +9,8 @@ use crate::domain::audit::{AuditAction, Deed};
 use crate::domain::job::Trigger;
 use crate::domain::job_type::gate::{self, Standing, TriggerRefusal};
 use crate::domain::job_type::{Draft, TypeState};
-use crate::domain::{Job, JobSpec, JobType, QueueName, StateKind};
-use crate::store::{RequestKey, RuleKey, RuleKind};
+use crate::domain::{Job, JobSpec, JobType, QueueName};
+use crate::store::{Claims, RequestKey, RuleKey, RuleKind};
 
 use super::create::CreateJob;
 use super::error::{Error, Result};
@@ -71,14 +71,14 @@ impl Engine {
         self.registry.heed(&[key], &found)?;
         let mut running = 0;
         if info.spec.max_concurrent > 0 {
-            let counts = self.db.read(|store| async move { store.counts().await }).await?;
-            let of = counts.iter().filter(|count| count.key.job_type == job_type);
-            let stored = of.filter(|count| count.state == StateKind::Running);
-            running = stored.map(|count| count.stored).sum();
+            let of = Claims { types: [job_type.clone()].into(), ..Claims::default() };
+            let standing =
+                self.db.read(move |store| async move { store.standing(&of).await }).await?;
+            running = standing.types.get(&job_type).copied().unwrap_or(0);
         }
         let standing = Standing {
             origin: info.origin,
-            running: u64::try_from(running).unwrap_or_default(),
+            running,
             queue_paused: self.registry.book().pause_reason(&queue).map(ToOwned::to_owned),
         };
         let circuit = info.circuit.clone().unwrap_or_default();

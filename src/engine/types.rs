@@ -205,7 +205,7 @@ impl Engine {
         let mut keys = keys(job_type);
         keys.push(RuleKey::new(RuleKind::Circuit, job_type.as_str()));
         let found = self.fresh_rules(keys.clone()).await?;
-        self.registry.heed(&keys, &found)?;
+        self.registry.look(&keys, &found)?;
         if let Some(definition) = self.registry.definition(job_type) {
             return Ok(TypeInfo::declared(&definition, &self.registry.book()));
         }

@@ -144,6 +144,7 @@ impl Engine {
     pub async fn poll_line(&self) -> Result<u64> {
         let counts = self.loop_db.read(|store| async move { store.counts().await }).await?;
         self.known.learn(&counts);
+        self.line.reopen();
         let now = self.clock.now();
         let waiting =
             counts.iter().filter(|count| count.state == StateKind::Pending && count.stored > 0);

@@ -56,6 +56,9 @@ pub struct Worker {
     pub held: u64,
     /// How busy its machine is.
     pub host_usage: Option<HostUsage>,
+    /// What its jobs leave of the memory it advertised; unset if it advertised none, or is attached to
+    /// another server.
+    pub memory_free: Option<u64>,
     /// The jobs it holds, the first thousand.
     pub running: Vec<Job>,
     /// When it attached.

@@ -265,14 +265,14 @@ pub const ROWS: &[Row] = &[
         reason: Reason::LimitExceeded,
         name: "LIMIT_EXCEEDED",
         code: Code::ResourceExhausted,
-        details: "metadata what, limit; QuotaFailure; with a full queue or server metadata queue, pending; \
-                  RetryInfo",
+        details: "metadata what, limit; QuotaFailure; with a full queue, server or quota metadata queue, pending, \
+                   quota; RetryInfo",
         meaning: "A bound is reached: the size of a message, the number of types, the jobs that may wait \
-                  in a queue or in all.",
+                  in a queue or in all; for StartJob, the jobs that may run in its queue or in all, or a quota.",
         caller: "With RetryInfo repeat after that time. Else ask for less, and do not repeat the call \
                  unchanged.",
-        operator: "Where jobs wait: more workers, or a larger max_pending. Else nothing; GetServerInfo lists \
-                   the bounds.",
+        operator: "Where jobs wait: more workers, or a larger max_pending. Where they run: a larger max_running. \
+                   Else nothing; GetServerInfo lists the bounds.",
     },
     Row {
         reason: Reason::RateLimited,
@@ -280,7 +280,8 @@ pub const ROWS: &[Row] = &[
         code: Code::ResourceExhausted,
         details: "metadata what, limit; QuotaFailure, RetryInfo",
         meaning: "Too much at a time: more durable updates than may be unacknowledged, more calls of \
-                  one address than may be under way, or more of its answers unread.",
+                  one address than may be under way, or more of its answers unread; for StartJob, \
+                  more starts than the rate of its queue or type allows for now.",
         caller: "Repeat after the time in RetryInfo.",
         operator: "Often: more workers, or fewer reports from each; for callers behind one proxy, raise \
                    `--max-calls-per-peer`, see TRANSPORT.md.",

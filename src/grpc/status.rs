@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::pb;
 use uuid::Uuid;
 
+use crate::domain::admission::Hold;
 use crate::domain::bulk::TooMany;
 use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::machine::{CommandKind, Refusal, table};
@@ -36,6 +37,8 @@ const RETRY_ARCHIVE: Duration = Duration::from_secs(60);
 /// When to try again if too much is under way: a commit or two later.
 const RETRY_RATE: Duration = Duration::from_millis(100);
 
+/// When to try again to start a job that a rule holds whose end nobody knows: when another one may have ended.
+const RETRY_HELD: Duration = Duration::from_secs(1);
 /// When to try again if as many jobs wait as may: some must start before.
 const RETRY_FULL: Duration = Duration::from_secs(5);
 /// A breaker's probe may come up at any moment from now on: not sooner than this.
@@ -69,6 +72,7 @@ pub fn to_status(error: engine::Error) -> Status {
         E::CannotTrigger { job_type, queue, refusal } => {
             cannot_trigger(&job_type, &queue, &refusal, &message)
         }
+        E::Held { hold, retry_after } => held(&hold, retry_after, message),
         E::QuotaNotFound(name) => {
             Answer::new(Reason::QuotaNotFound, message).fact("quota", name.as_str())
         }
@@ -225,6 +229,55 @@ fn cannot_trigger(
     }
 }
 
+/// Why a worker may not start a job of its own now.
+fn held(hold: &Hold, retry_after: Option<Duration>, message: String) -> Answer {
+    let after = retry_after.unwrap_or(RETRY_HELD);
+    match hold {
+        Hold::QueuePaused { queue, .. } => Answer::new(Reason::QueuePaused, message)
+            .fact("queue", queue.as_str())
+            .unmet("queue", queue),
+        Hold::ServerFull { max, .. } => {
+            Answer::quota(Reason::LimitExceeded, "jobs that run at once", u64::from(*max))
+                .saying(message)
+                .retry(after)
+        }
+        Hold::QueueFull { queue, max, .. } => {
+            let what = "jobs of a queue that run at once";
+            Answer::quota(Reason::LimitExceeded, what, u64::from(*max))
+                .fact("queue", queue.as_str())
+                .saying(message)
+                .retry(after)
+        }
+        Hold::QueueRate { queue, .. } => {
+            Answer::short(Reason::RateLimited, "starts from a queue", message)
+                .fact("queue", queue.as_str())
+                .retry(after)
+        }
+        Hold::TypeRate { job_type, .. } => {
+            Answer::short(Reason::RateLimited, "starts of a type", message)
+                .job_type(job_type)
+                .retry(after)
+        }
+        Hold::QuotaExhausted { quota, .. } => {
+            Answer::short(Reason::LimitExceeded, "units of a quota", message)
+                .fact("quota", quota.as_str())
+                .retry(after)
+        }
+        // A job of its own is made, skipped, where these hold.
+        Hold::TypeFull { .. }
+        | Hold::KeyFull { .. }
+        | Hold::Overlap { .. }
+        | Hold::CircuitOpen { .. }
+        | Hold::TypeDisabled { .. }
+        | Hold::NoWorker { .. }
+        | Hold::WorkersBusy { .. }
+        | Hold::NoMemory { .. }
+        | Hold::AvoidsWorker { .. } => {
+            Answer::short(Reason::LimitExceeded, "starts", message).retry(after)
+        }
+    }
+}
+
 /// Whether a client or worker asks for it, rather than the server by itself.
 const fn is_asked_for(command: CommandKind) -> bool {
     match command {
@@ -283,6 +336,7 @@ fn log(error: &engine::Error) {
         | E::TypeNotDeclared(_)
         | E::TypeChanged { .. }
         | E::CannotTrigger { .. }
+        | E::Held { .. }
         | E::QuotaNotFound(_)
         | E::WorkerNotFound(_)
         | E::WorkerDraining { .. }

@@ -15,7 +15,7 @@ use crate::config::Streams;
 use crate::domain::JobId;
 use crate::domain::limits::{HELLO_WITHIN, SETTLE_WITHIN};
 use crate::domain::validate::Violations;
-use crate::engine::session::{Attach, Hello, HostUsage, Outbox, WorkerFacts};
+use crate::engine::session::{Attach, Hello, Outbox, WorkerFacts};
 use crate::engine::{Adoption, Engine};
 use crate::proto::from_worker::FromWorker;
 use crate::proto::v1;
@@ -188,6 +188,9 @@ impl Reader {
                 }
                 FromWorker::Whole(message) => message,
             };
+            if message.received_through < 0 {
+                return Err(invalid_field("received_through", "must not be negative"));
+            }
             attach.heard(sessions, message.received_through, heard);
             unacked = true;
             match message.kind {
@@ -207,11 +210,9 @@ impl Reader {
                 }
                 Some(Kind::Heartbeat(heartbeat)) => {
                     if let Some(usage) = heartbeat.host_usage {
-                        attach.host_usage(HostUsage {
-                            cpu_percent: usage.cpu_percent,
-                            memory_bytes: usage.memory_bytes,
-                            memory_total_bytes: usage.memory_total_bytes,
-                        });
+                        let mut violations = Violations::default();
+                        let usage = convert::usage::host(&usage, &mut violations);
+                        attach.host_usage(usage.ok_or_else(|| invalid(violations))?);
                     }
                 }
                 Some(Kind::Goodbye(_)) => return Ok(Goodbye(true)),
@@ -239,6 +240,7 @@ fn hello_to_engine(hello: convert::worker::Hello) -> Hello {
             labels: hello.labels,
         },
         slots: hello.slots,
+        memory_bytes: hello.memory_bytes,
         lease_ttl: hello.lease_ttl,
         running: hello
             .running

@@ -26,6 +26,7 @@ mod quiet;
 mod rows;
 mod rules;
 pub mod sqlite;
+mod standing;
 mod trim;
 mod walk;
 
@@ -54,17 +55,23 @@ pub use events::{
 pub use open::{Migrations, OpenError, Options, is_shared, migrate, open};
 pub use purge::{Ended, EndedLine, EndedQuery, PurgeBatch, Purged};
 pub use query::{
-    Caught, Census, ChangesSince, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready,
+    Caught, Census, ChangesSince, KeyCap, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready,
     RemovedJob, StoreInfo,
 };
 pub use rules::{Rule, RuleKey, RuleKind, RuleWrite};
+pub use standing::{Claims, Standing};
 
-/// One dispatch round: its candidates are locked until it is committed or dropped.
+/// One dispatch round: what it claimed and its candidates are locked until it is committed or dropped.
 #[async_trait]
 pub trait Round: Send {
+    /// How what was claimed stands.
+    fn standing(&self) -> &Standing;
     /// PENDING jobs that are due and whose deadline has not passed, in the order of their `ready_key`
     /// within each probe.
     fn candidates(&self) -> &[Job];
+    /// Looks for candidates, once in a round. Where a probe has a cap by label, it passes by the jobs whose
+    /// value is full, and what runs under the values of those it found joins the standing.
+    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<()>;
     /// Writes what was decided on them, atomically with the locks held.
     async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed>;
     /// Lets the candidates go.
@@ -102,8 +109,10 @@ pub trait Store: Send + Sync + 'static {
         let read_through = self.position().await?;
         Ok(Caught { changes, jobs, read_through })
     }
-    /// Opens a dispatch round.
-    async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>>;
+    /// Opens a dispatch round: waits for rounds that hold what it claims, then reads how that stands.
+    async fn begin_round(&self, claims: &Claims) -> Result<Box<dyn Round>>;
+    /// How that stands, without keeping anything from anybody.
+    async fn standing(&self, of: &Claims) -> Result<Standing>;
     /// The job that a request id made, if it is known.
     async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>>;
     /// The job that holds a unique key of a type.
@@ -157,8 +166,12 @@ pub trait Store: Send + Sync + 'static {
     async fn facet(&self, facet: &Facet, from_slot: i64) -> Result<Vec<(i64, FacetTally)>>;
     /// Counts the newest jobs that match, at most so many, one by one.
     async fn census(&self, filter: &JobFilter, now: Timestamp, most: u64) -> Result<Census>;
-    /// When the longest waiting due job of each (queue, type) became ready.
+    /// When the longest waiting due job of each (queue, type) became ready, of those
+    /// [first in line](crate::domain::limits::OLDEST_LOOK_MAX).
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>>;
+    /// The newest jobs of a type that are not over, newest id first, without payloads; of those that wait,
+    /// of those [last in line](crate::domain::limits::LINE_LOOKED_AT_MAX).
+    async fn alive(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>>;
     /// The newest ended jobs of a type, newest id first, without payloads and results.
     async fn recent(
         &self,

@@ -20,6 +20,17 @@ pub struct Probe {
     pub job_type: JobType,
     /// At most so many.
     pub limit: usize,
+    /// Past jobs whose value of a label is full.
+    pub cap: Option<KeyCap>,
+}
+
+/// A cap on the RUNNING jobs of a type that started under the same value of a label.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyCap {
+    /// The label.
+    pub label: String,
+    /// How many may run.
+    pub max: u32,
 }
 
 /// A RUNNING job whose session has ended.

@@ -4,6 +4,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::domain::{JobType, QueueName};
+
 use super::rows::{corrupt, decode, encode};
 use super::{Error, Result};
 
@@ -86,6 +88,24 @@ impl RuleKey {
     #[must_use]
     pub fn new(kind: RuleKind, name: &str) -> Self {
         Self { kind, name: name.to_owned() }
+    }
+
+    /// What starts from a queue race for: no type is named so.
+    #[must_use]
+    pub fn starts_from(queue: &QueueName) -> Self {
+        Self { kind: RuleKind::Rate, name: format!("@{queue}") }
+    }
+
+    /// What starts of a type race for.
+    #[must_use]
+    pub fn starts_of(job_type: &JobType) -> Self {
+        Self::new(RuleKind::Rate, job_type.as_str())
+    }
+
+    /// What all starts race for: no type is named so, and no queue.
+    #[must_use]
+    pub fn all_starts() -> Self {
+        Self::new(RuleKind::Rate, "*")
     }
 }
 

@@ -39,6 +39,27 @@ impl Walk {
     }
 }
 
+/// Whether a filter says anything that only `jobs` knows, besides ids, texts and labels.
+pub(super) fn asks_jobs(filter: &JobFilter) -> bool {
+    let text = |text: &Option<String>| text.is_some();
+    let JobFilter { owner, subject, external_id, created_by, create_time, .. } = filter;
+    !filter.categories.is_empty()
+        || !filter.triggers.is_empty()
+        || [owner, subject, external_id, created_by].into_iter().any(text)
+        || create_time.after.is_some()
+        || create_time.before.is_some()
+}
+
+/// Whether a filter says anything that only `job_status` knows.
+pub(super) fn asks_status(filter: &JobFilter) -> bool {
+    !filter.states.is_empty()
+        || !filter.types.is_empty()
+        || !filter.queues.is_empty()
+        || filter.worker_id.is_some()
+        || filter.end_time.after.is_some()
+        || filter.end_time.before.is_some()
+}
+
 /// The walk that an index of the filter's own allows.
 fn own_walk(filter: &JobFilter) -> Option<Walk> {
     let named = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());

@@ -8,11 +8,10 @@ import re
 import uuid
 
 import grpc
-import pytest
 from google.protobuf.descriptor import FieldDescriptor
 
 from reflect import PACKAGE, Failed
-from workers import METHOD, Worker, create, start
+from workers import METHOD
 
 SERVICES = ("JobService", "WorkerService", "JobTypeService", "AdminService")
 SOME_ID = str(uuid.UUID(int=7))
@@ -43,6 +42,10 @@ SET_BY_THE_SERVER = {
     ("JobType", "update_time"),
     ("Circuit", "next_probe_time"),
     ("JobError", "time"),
+    ("Progress", "report_time"),
+    ("Progress", "activity_time"),
+    ("JobType", "default_circuit"),
+    ("Quota", "usage"),
 }
 
 # Numbers that may be as large as their type: nothing is sized or reserved by them.
@@ -54,16 +57,25 @@ UNBOUNDED_ABOVE = {
     ("ResourceUsage", "peak_memory_bytes"),
     ("HostUsage", "cpu_percent"),
     ("HostUsage", "memory_bytes"),
+    ("HostUsage", "memory_total_bytes"),
     ("Hello", "memory_bytes"),
+    ("Progress", "step_number"),
+    ("Progress", "step_count"),
+    ("Progress", "counters"),
+    ("Change", "memory_bytes_max"),
+    ("ReportProgressRequest", "received_through"),
     ("CompleteJobRequest", "lease_epoch"),
     ("FailJobRequest", "lease_epoch"),
     ("ReleaseJobRequest", "lease_epoch"),
     ("ReportJobRequest", "lease_epoch"),
     ("Update", "lease_epoch"),
-    ("RunningJob", "lease_epoch"),
+    ("Running", "lease_epoch"),
     ("JobType", "revision"),
     ("RetryPolicy", "backoff_multiplier"),
 }
+
+# Numbers that may be below zero.
+UNBOUNDED_BELOW = {("Progress", "counters")}
 
 # What else a request must hold for its numbers to be looked at, by method or by the path of a message in it.
 BASE = {
@@ -108,7 +120,7 @@ def too_small(field):
         field = field.message_type.fields_by_name["value"]
     if field.type in UNSIGNED:
         return []
-    return [-1] if field.type in SIGNED else [-1.0, math.nan, math.inf]
+    return [-1] if field.type in SIGNED else [math.nan, math.inf, -1.0]
 
 
 def too_large(field):
@@ -164,8 +176,9 @@ def wrong_numbers(descriptor):
     """Each number of a message with each value that is out of its range."""
     for path in numbers(descriptor):
         field = path[-1]
-        values = list(too_small(field))
-        if (field.containing_type.name, field.name) not in UNBOUNDED_ABOVE:
+        name = (field.containing_type.name, field.name)
+        values = [one for one in too_small(field) if one != -1.0 or name not in UNBOUNDED_BELOW]
+        if name not in UNBOUNDED_ABOVE:
             values += too_large(field)
         for value in values:
             yield path, value

@@ -138,3 +138,10 @@ def test_a_server_that_is_killed_goes_on_and_touches_each_job_once(own_server, a
     jobs = listed(api, types=["sync"])
     assert {job.id for job in jobs} == meant
     assert {job.status.revision for job in jobs} == {2}, "each was touched once"
+    asked = {"actions": ["cancel_job", "bulk_cancel_jobs"], "page_size": 1000}
+    stub = Stub(own_server.address)
+    deeds = stub.call("AdminService/ListAuditEvents", asked).events
+    stub.close()
+    told = [deed.job_id for deed in deeds if deed.action == "cancel_job"]
+    assert (len(told), set(told)) == (JOBS, meant), "each stands in the audit once"
+    assert [deed.reason for deed in deeds if deed.action == "bulk_cancel_jobs"] == ["test"]

@@ -93,6 +93,16 @@ def over(jobplane, job_type, *flags):
     return job
 
 
+def audited(server, action):
+    """How many jobs each such purge took away, as the audit has it."""
+    stub = Stub(server.address)
+    try:
+        events = stub.call("AdminService/ListAuditEvents", {"actions": [action]}).events
+        return [event.after["jobs"] for event in events]
+    finally:
+        stub.close()
+
+
 def test_purge_counts_then_takes_what_is_old_and_over(server, jobplane, tmp_path):
     server.start("--retention-jobs", "365d")
     old = {over(jobplane, "sync", "--label", "k=v") for _ in range(3)}
@@ -111,6 +121,7 @@ def test_purge_counts_then_takes_what_is_old_and_over(server, jobplane, tmp_path
     assert answer(jobplane("purge", "--days", "30", "-o", "json"))["count"] == "3"
     assert ids(jobplane) == {waits, young}
     assert answer(jobplane("purge", "-o", "json")).get("count", "0") == "0"
+    assert audited(server, "purge_jobs") == ["3"], "what took nothing away is no deed"
     assert {job["job"]["id"] for job in archived(tmp_path / "archive")} == old
 
     for wrong in (["--days", "0"], ["--days", "366"], ["--days", "-1"], ["--state", "asleep"]):
@@ -147,6 +158,7 @@ def test_the_retention_runs_by_itself_and_keeps_what_a_type_keeps(server, jobpla
         "--retention-state", "failed=1d",
     )  # fmt: skip
     wait_until(lambda: ids(jobplane) == {kept}, SOON, "what is due goes by itself")
+    wait_until(lambda: audited(server, "retention") == ["2"], SOON, "it is audited")
     stub = Stub(server.address)
     try:
         loops = stub.call("AdminService/GetServerInfo").loops

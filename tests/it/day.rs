@@ -30,12 +30,12 @@ const TYPES: usize = 50;
 /// Those that have a schedule: on the hour.
 const SCHEDULED: [usize; 2] = [3, 33];
 const QUEUES: [&str; 3] = ["mail", "sync", "backup"];
-const STEPS: usize = 46;
-const STEP: Duration = Duration::from_secs(30 * 60);
+const STEPS: usize = 23;
+const STEP: Duration = Duration::from_secs(60 * 60);
 /// Two steps are longer, three are not.
-const TIMEOUT: f64 = 45.0 * 60.0;
-const JOBS_A_STEP: usize = 7;
-const RUNS_A_STEP: usize = 8;
+const TIMEOUT: f64 = 90.0 * 60.0;
+const JOBS_A_STEP: usize = 14;
+const RUNS_A_STEP: usize = 16;
 
 fn type_name(number: usize) -> String {
     format!("type-{number:02}")
@@ -60,10 +60,11 @@ async fn a_day_of_life_is_counted_and_told_as_it_was(setup: Setup) {
     let seed = rand::random();
     println!("seed: {seed}");
     let clock = Clock::new();
-    let brisk = Duration::from_millis(50);
+    let brisk = Duration::from_millis(20);
     let server = setup
         .in_its_own_time(clock.clone())
         .with(|config| {
+            config.periods.poll = 5 * brisk;
             config.periods.schedules = brisk;
             config.periods.prune = 4 * brisk;
             config.stats = FacetPolicy { by_owner: true, by_labels: Vec::new() };
@@ -95,6 +96,7 @@ async fn a_day_of_life_is_counted_and_told_as_it_was(setup: Setup) {
     day.settle().await;
     day.fire().await;
     checks::check(&day.server, &day.model).await;
+    day.purge().await;
     day.server.stop_with(day.client).await;
 }
 
@@ -105,7 +107,9 @@ impl Day {
         for number in 0..TYPES {
             let name = type_name(number);
             let times = Some(v1::schedule::Times::Cron("0 * * * *".to_owned()));
-            let schedule = v1::Schedule { times, ..v1::Schedule::default() };
+            // A run is made good however little of the step before was left.
+            let catch_up_window = seconds(2.0 * 3_600.0);
+            let schedule = v1::Schedule { times, catch_up_window, ..v1::Schedule::default() };
             let defaults = v1::JobDefaults {
                 queue: queue_of(&name).to_owned(),
                 timeout: seconds(TIMEOUT),
@@ -196,6 +200,9 @@ impl Day {
             }
             (still, _) => self.paused = still,
         }
+        if self.chance.random_ratio(1, 3) {
+            self.sweep().await;
+        }
         if let Some(id) = self.pick(|life| life.state == State::Pending, 2) {
             let job = self.client.cancel(&id, None).await.expect("cancelled");
             self.model.ended(&job, State::Cancelled, false);
@@ -214,11 +221,34 @@ impl Day {
         }
     }
 
+    async fn sweep(&mut self) {
+        let request = v1::SweepStuckJobsRequest {
+            threshold: seconds(30.0 * 60.0),
+            ..v1::SweepStuckJobsRequest::default()
+        };
+        let answer = self.client.admin.clone().sweep_stuck_jobs(request).await;
+        let mut swept = answer.expect("swept").into_inner().job_ids;
+        swept.sort();
+        assert_eq!(swept, self.model.stuck_since_earlier());
+        swept.iter().for_each(|id| self.model.asked_to_stop(id));
+    }
+
     async fn pause(&mut self, queue: &str, paused: bool) {
         let queue = v1::Queue { name: queue.to_owned(), paused, ..v1::Queue::default() };
         let update_mask = Some(prost_types::FieldMask { paths: vec!["paused".to_owned()] });
         let request = v1::UpdateQueueRequest { queue: Some(queue), update_mask };
         self.client.admin.clone().update_queue(request).await.expect("it is changed");
+    }
+
+    /// Two days later, all that was over by now goes, and nothing else.
+    async fn purge(&mut self) {
+        let finished = checks::finished(&self.client).await;
+        self.clock.follow(self.clock.now().plus(Duration::from_secs(48 * 3_600)));
+        let request = v1::PurgeJobsRequest { days_to_keep: 1, ..v1::PurgeJobsRequest::default() };
+        let answer = self.client.admin.clone().purge_jobs(request).await;
+        let gone = answer.expect("purged").into_inner().count;
+        assert_eq!(gone, self.model.purged());
+        checks::check_after_purge(&self.client, &self.model, finished).await;
     }
 
     /// One of the jobs that are so, once in `of` times.
@@ -245,7 +275,7 @@ impl Day {
         let Some(job_type) = ready.choose(&mut self.chance) else { return };
         let fate = self.chance.random_range(0..10);
         // Who will be lost has a short lease, all others one that outlasts the day.
-        let lease_ttl = seconds(if fate == 9 { 600.0 } else { 86_400.0 });
+        let lease_ttl = seconds(if fate == 9 { 1_800.0 } else { 86_400.0 });
         let request = v1::AcquireJobsRequest {
             worker_id: format!("worker-{}", fate % 3),
             types: vec![job_type.clone()],

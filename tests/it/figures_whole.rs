@@ -130,7 +130,7 @@ async fn stats_have_every_field(setup: Setup) {
         period: v1::QuotaPeriod::Day.into(),
         ..v1::Quota::default()
     };
-    let request = v1::PutQuotaRequest { quota: Some(quota), ..Default::default() };
+    let request = v1::PutQuotaRequest { quota: Some(quota) };
     client.admin.clone().put_quota(request).await.expect("set up");
     let worker = server.worker("w2").slots(5).queue("other").connect().await;
     work(&server).await;

@@ -16,6 +16,7 @@ mod figures_whole;
 mod harness;
 mod leases;
 mod life;
+mod limits;
 mod list_filters;
 mod lists;
 mod logs;

@@ -170,7 +170,7 @@ async fn a_new_attempt_starts_without_progress() {
 
 #[tokio::test]
 async fn no_state_is_shown_before_it_is_durable() {
-    let server = Server::setup().store_timeout(Duration::from_millis(300)).start().await;
+    let server = Server::setup().store_timeout(Duration::from_secs(1)).start().await;
     let held = running(&server).await;
     let watcher = server.watch(&held.id).await;
     server.faults.set(Weather::Hanging);

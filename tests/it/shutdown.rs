@@ -231,7 +231,7 @@ async fn jobs_that_waited_through_a_restart_are_handed_out() {
 #[tokio::test]
 async fn a_stop_ends_within_its_deadline_although_the_store_hangs() {
     let server = Server::setup()
-        .store_timeout(Duration::from_millis(300))
+        .store_timeout(Duration::from_secs(1))
         .with(|config| config.shutdown_within = Duration::from_secs(2))
         .start()
         .await;

@@ -6,6 +6,7 @@ use jobplane::auth::Caller;
 use jobplane::domain::watchdog::{Basis, Sweep};
 use jobplane::engine::{SweepQuery, Swept};
 use jobplane::proto::v1;
+use jobplane::proto::v1::event::Facts;
 use jobplane::proto::v1::report_progress_request::update::Report;
 use jobplane::proto::v1::{CancelCause, JobState as State, OnStuck};
 
@@ -36,6 +37,14 @@ async fn running(server: &Server, spec: v1::JobSpec) -> Held {
     held
 }
 
+/// What was told of a job, the oldest first.
+async fn told(server: &Server, job_id: &str) -> Vec<Facts> {
+    let request = v1::ListEventsRequest { page_size: 1_000, ..v1::ListEventsRequest::default() };
+    let answer = server.client().admin.clone().list_events(request).await.expect("events");
+    let events = answer.into_inner().events.into_iter();
+    events.filter(|event| event.job_id == job_id).filter_map(|event| event.facts).collect()
+}
+
 fn attempts(job_type: &str, max_attempts: i32) -> v1::JobSpec {
     let retry_policy = Some(v1::RetryPolicy { max_attempts, ..v1::RetryPolicy::default() });
     v1::JobSpec { retry_policy, ..spec(job_type) }
@@ -51,8 +60,8 @@ async fn a_sweep_counts_what_it_does(store: Shared) {
     let client = server.client();
     let last = running(&server, attempts("last", 1)).await;
     let first = running(&server, attempts("first", 3)).await;
-    let told = v1::JobSpec { on_stuck: OnStuck::Notify.into(), ..spec("told") };
-    let told = running(&server, told).await;
+    let told_of = v1::JobSpec { on_stuck: OnStuck::Notify.into(), ..spec("told") };
+    let told_of = running(&server, told_of).await;
     let waits = client.create(spec("waits")).await.id;
     let mut all = at_once(Basis::Start);
     all.include_pending = true;
@@ -75,14 +84,24 @@ async fn a_sweep_counts_what_it_does(store: Shared) {
     let job = client.get(&last.id).await;
     assert_eq!((job.state(), job.error_code()), (State::Failed, "STUCK"));
     assert_eq!(client.get(&first.id).await.state(), State::Pending);
-    assert_eq!(client.get(&told.id).await.state(), State::Running);
+    assert_eq!(client.get(&told_of.id).await.state(), State::Running);
     let job = client.get(&waits).await;
     assert_eq!((job.state(), job.error_code()), (State::Failed, "EXPIRED"));
 
+    for (held, action) in
+        [(&last, OnStuck::Fail), (&first, OnStuck::Fail), (&told_of, OnStuck::Notify)]
+    {
+        let events = told(&server, &held.id).await;
+        let stuck = events.iter().filter_map(|facts| match facts {
+            Facts::JobStuck(stuck) => Some(stuck.action()),
+            _ => None,
+        });
+        assert_eq!(stuck.collect::<Vec<_>>(), [action], "{events:?}");
+    }
     let again = sweep(&server, at_once(Basis::Start), false).await;
     assert_eq!(again.count, 0, "what was told of is told of once");
-    told.succeed().await.expect("taken");
-    server.stop_with((last, first, told)).await;
+    told_of.succeed().await.expect("taken");
+    server.stop_with((last, first, told_of)).await;
 }
 
 async fn what_moves_or_ends_meanwhile_is_not_counted(store: Shared) {
@@ -156,6 +175,7 @@ async fn one_that_is_to_notify_runs_on_and_is_told_of_once(store: Shared) {
     })
     .await;
     assert_eq!(server.logged("job stuck"), 1);
+    assert!(matches!(told(&server, &held.id).await.as_slice(), [Facts::JobStuck(_)]));
     let job = server.client().get(&held.id).await;
     assert_eq!((job.state(), &job.status().cancel_request), (State::Running, &None));
     held.succeed().await.expect("taken");
@@ -197,6 +217,11 @@ async fn a_job_over_its_limit_fails_with_resource_limit(store: Shared) {
     held.cancelled().await.expect("taken");
     let job = client.get(&held.id).await;
     assert_eq!((job.state(), job.error_code()), (State::Failed, "RESOURCE_LIMIT"));
+    let events = told(&server, &held.id).await;
+    assert!(
+        matches!(events.as_slice(), [Facts::ResourceLimit(_), Facts::JobFailed(_)]),
+        "{events:?}"
+    );
     server.stop_with(held).await;
 }
 

@@ -9,15 +9,13 @@ use jobplane::domain::{JobId, JobSpec, Position, StateKind};
 use jobplane::runtime::Clock;
 use jobplane::store::memory::MemoryStore;
 use jobplane::store::postgres::PostgresStore;
-use jobplane::store::{
-    Appended, Batch, ChangesSince, Committed, LogQuery, NewJob, Probe, Store, Written,
-};
+use jobplane::store::{Appended, Batch, ChangesSince, Committed, LogQuery, NewJob, Store, Written};
 use proptest::prelude::*;
 
 use crate::cluster;
 use crate::world::{
-    at, batch, born, cancel, database, decide, delete, fail, job_type, lines, load, options,
-    progress, queue, request, retry, spec, sqlite, start, succeed,
+    at, batch, born, cancel, database, decide, delete, fail, lines, load, options, probe, progress,
+    request, retry, round, spec, sqlite, start, succeed,
 };
 
 /// Few, so that writers meet.
@@ -154,9 +152,7 @@ impl Writer<'_> {
                 self.store.commit(wanted.clone()).await
             }
             Step::Round { limit, rest } => {
-                let probe = Probe { queue: queue("default"), job_type: job_type("sync"), limit };
-                let round = self.store.begin_round(vec![probe], at(1_000)).await;
-                let round = round.expect("a round");
+                let round = round(self.store, &[probe(limit)], at(1_000)).await;
                 let start = |job| decide(job, start(2), at(1_000)).expect("it is due");
                 wanted.writes = round.candidates().iter().map(start).collect();
                 turns(rest).await;

@@ -18,9 +18,9 @@ use jobplane::domain::{
 use jobplane::store::memory::MemoryStore;
 use jobplane::store::postgres::{Options, PostgresStore};
 use jobplane::store::{
-    AuditQuery, Batch, Cause, ChangesSince, Committed, EndedLine, EndedQuery, EventQuery,
+    AuditQuery, Batch, Cause, ChangesSince, Claims, Committed, EndedLine, EndedQuery, EventQuery,
     EventsFrom, Fire, JobWrite, ListQuery, LogQuery, NewJob, Probe, Prune, PurgeBatch, RuleKey,
-    RuleKind, RuleWrite, SessionWrite, Store,
+    RuleKind, RuleWrite, SessionWrite, Standing, Store,
 };
 use proptest::prelude::*;
 
@@ -442,11 +442,22 @@ impl World<'_> {
                 queue: queue(QUEUES[line]),
                 job_type: job_type(TYPES[kind]),
                 limit,
+                cap: None,
             })
             .collect();
         let now = self.now();
-        let want = self.model.begin_round(probes.clone(), now).await.expect("a round");
-        let found = self.store.begin_round(probes, now).await.expect("a round");
+        let claims = Claims {
+            keys: [RuleKey::all_starts()].into(),
+            running: true,
+            queues: probes.iter().map(|probe| probe.queue.clone()).collect(),
+            types: probes.iter().map(|probe| probe.job_type.clone()).collect(),
+            ..Claims::default()
+        };
+        let mut want = self.model.begin_round(&claims).await.expect("a round");
+        want.look(&probes, now).await.expect("candidates");
+        let mut found = self.store.begin_round(&claims).await.expect("a round");
+        found.look(&probes, now).await.expect("candidates");
+        assert_eq!(some(found.standing()), some(want.standing()));
         assert_eq!(found.candidates(), want.candidates());
         match ending {
             0 => {
@@ -595,6 +606,9 @@ impl World<'_> {
             let line = EndedLine::OwnWord { before };
             same!(ended(&EndedQuery { line: line.clone(), after: None, limit: 5 }));
         }
+        for name in TYPES {
+            same!(alive(&job_type(name), 3));
+        }
         same!(oldest_pending(now) by Clone::clone);
         same!(buckets(0));
         same!(buckets(at(self.seconds.saturating_sub(90)).minute()));
@@ -681,6 +695,14 @@ async fn take(store: &dyn Store, steps: Vec<Step>, every: usize) {
 fn run(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(test);
+}
+
+/// What is counted, without what is counted as none.
+fn some(standing: &Standing) -> Standing {
+    let mut some = standing.clone();
+    some.queues.retain(|_, running| *running > 0);
+    some.types.retain(|_, running| *running > 0);
+    some
 }
 
 proptest! {

@@ -16,7 +16,7 @@ use jobplane::store::{
 use crate::on_each_store;
 use crate::world::{
     at, batch, born, cancel, command, commit, decide, delete, given, job_id, job_type, load, queue,
-    request, session, session_id, spec, start,
+    request, round, session, session_id, spec, start,
 };
 
 /// An event about a type; told apart by its next probe time.
@@ -237,8 +237,8 @@ async fn a_place_that_the_store_never_came_to_is_none(store: &dyn Store) {
 
 async fn a_round_tells_too(store: &dyn Store) {
     given(store, vec![born(1, spec(), at(0)), born(2, spec(), at(0))]).await;
-    let probe = Probe { queue: queue("default"), job_type: job_type("sync"), limit: 2 };
-    let round = store.begin_round(vec![probe], at(1)).await.expect("a round");
+    let probe = Probe { queue: queue("default"), job_type: job_type("sync"), limit: 2, cap: None };
+    let round = round(store, &[probe], at(1)).await;
     let writes = round.candidates().iter().filter_map(|job| decide(job, start(1), at(1)));
     let mut writes: Vec<_> = writes.collect();
     writes[1].expected_revision += 5;
@@ -367,8 +367,8 @@ async fn late(
     let kind = format!("late{number}");
     let spec = JobSpec { job_type: job_type(&kind), ..spec() };
     given(store, vec![born(number, spec, at(0))]).await;
-    let probe = Probe { queue: queue("default"), job_type: job_type(&kind), limit: 1 };
-    let round = store.begin_round(vec![probe], at(1)).await.expect("a round");
+    let probe = Probe { queue: queue("default"), job_type: job_type(&kind), limit: 1, cap: None };
+    let round = round(store, &[probe], at(1)).await;
     let write = decide(&round.candidates()[0], start(1), at(1)).expect("it may start");
     let mut batch = Batch { writes: vec![write], ..batch(at(1)) };
     events.iter().for_each(|event| batch.tell(Cause::Write(0), event.clone()));

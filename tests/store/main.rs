@@ -23,6 +23,7 @@ mod rules;
 mod servers;
 mod sessions;
 mod sqlite;
+mod starts;
 mod world;
 
 /// Makes a test of each behaviour for each store.

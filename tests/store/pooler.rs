@@ -7,13 +7,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use jobplane::store::postgres::{Listen, Options, PostgresStore};
-use jobplane::store::{Batch, Error, News, Probe, Store as _, Written};
+use jobplane::store::{Batch, Error, News, Store as _, Written};
 use tokio::time::timeout;
 
 use crate::cluster::{self, Cluster, Disk};
 use crate::world::{
-    at, batch, born, command, given, job_id, job_type, load, open_session, options, postgres,
-    progress, queue, session, spec, start, succeed,
+    at, batch, born, command, given, job_id, load, open_session, options, postgres, probe,
+    progress, round, session, spec, start, succeed,
 };
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -117,8 +117,7 @@ async fn store_works_behind_a_pooler_and_hears_past_it() {
     // Sessions, rounds, progress, the change log.
     let before = one.position().await.expect("a position");
     open_session(&one, session(1, "i", at(0))).await;
-    let probe = Probe { queue: queue("default"), job_type: job_type("sync"), limit: 5 };
-    let round = one.begin_round(vec![probe], at(1)).await.expect("a round");
+    let round = round(&one, &[probe(5)], at(1)).await;
     assert_eq!(round.candidates().len(), 5);
     round.abandon().await;
     command(&one, 1, start(1), at(1)).await;

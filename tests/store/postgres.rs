@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jobplane::domain::{EndReason, JobId, JobSpec, Position, StateKind};
 use jobplane::store::postgres::{LeaseClock, Options, PostgresStore, statements};
-use jobplane::store::{Batch, ChangesSince, Probe, Prune, SessionWrite, Store as _, Written};
+use jobplane::store::{Batch, ChangesSince, Prune, SessionWrite, Store as _, Written};
 use sqlx::{AssertSqlSafe, Executor as _, PgConnection, SqlSafeStr as _, Statement as _};
 
 use crate::world::{
-    Database, at, batch, born, cancel, command, commit, decide, given, job_id, job_type, lines,
-    load, open_session, options, postgres, progress, queue, session, session_id, spec, start,
+    Database, at, batch, born, cancel, command, commit, decide, given, job_id, lines, load,
+    open_session, options, postgres, probe, progress, round, session, session_id, spec, start,
 };
 
 async fn raw(database: &Database) -> PgConnection {
@@ -37,7 +37,8 @@ async fn every_statement_prepares_on_a_fresh_database() {
 }
 
 /// Tables that stay small, or that are read whole because all of it is wanted.
-const SMALL: [&str; 4] = ["stat_totals", "stat_deltas", "origin", "incarnation"];
+const SMALL: [&str; 5] =
+    ["stat_totals", "stat_deltas", "stat_facet_deltas", "origin", "incarnation"];
 
 /// The plan of a statement for any values, where walking a table whole costs more than anything else.
 async fn plan(connection: &mut PgConnection, statement: &'static str) -> Vec<String> {
@@ -84,9 +85,8 @@ async fn two_rounds_at_once_share_the_waiting_jobs_out() {
     let Some(database) = postgres().await else { return };
     let (store, other) = (&database.store, another(&database, |_| ()).await);
     given(store, (1..=3).map(|number| born(number, spec(), at(0))).collect()).await;
-    let probe = |limit| vec![Probe { queue: queue("default"), job_type: job_type("sync"), limit }];
-    let one = store.begin_round(probe(2), at(1)).await.expect("a round");
-    let two = other.begin_round(probe(9), at(1)).await.expect("a round");
+    let one = round(store, &[probe(2)], at(1)).await;
+    let two = round(&other, &[probe(9)], at(1)).await;
     let ids = |jobs: &[jobplane::domain::Job]| jobs.iter().map(|job| job.id).collect::<Vec<_>>();
     assert_eq!(ids(one.candidates()), [1, 2].map(job_id));
     assert_eq!(ids(two.candidates()), [3].map(job_id));
@@ -289,8 +289,7 @@ async fn commit_that_began_early_and_came_late_is_not_missed() {
         store.position().await.expect("a position")
     };
     create(1, 1).await;
-    let probe = Probe { queue: queue("default"), job_type: job_type("sync"), limit: 1 };
-    let round = store.begin_round(vec![probe], at(5)).await.expect("a round");
+    let round = round(store, &[probe(1)], at(5)).await;
     let place = create(2, 10).await;
     let writes = round.candidates().iter().map(|job| decide(job, start(1), at(5)));
     let writes = writes.collect::<Option<Vec<_>>>().expect("allowed");

@@ -7,15 +7,12 @@ use jobplane::store::{Batch, Probe, Store, Written};
 
 use crate::on_each_store;
 use crate::world::{
-    at, batch, born, cancel, command, decide, given, job_id, job_type, load, queue, spec, start,
+    at, batch, born, cancel, command, decide, given, job_id, job_type, load, probe, queue, round,
+    spec, start,
 };
 
-fn probe(limit: usize) -> Probe {
-    Probe { queue: queue("default"), job_type: job_type("sync"), limit }
-}
-
 async fn candidates(store: &dyn Store, probes: Vec<Probe>, seconds: u64) -> Vec<JobId> {
-    let round = store.begin_round(probes, at(seconds)).await.expect("a round");
+    let round = round(store, &probes, at(seconds)).await;
     let found = round.candidates().iter().map(|job| job.id).collect();
     round.abandon().await;
     found
@@ -40,7 +37,7 @@ async fn candidates_come_in_line_with_their_payload(store: &dyn Store) {
     let line = [4, 5, 3, 2, 1].map(job_id);
     assert_eq!(candidates(store, vec![probe(9)], 10).await, line);
     assert_eq!(candidates(store, vec![probe(2)], 10).await, line[..2]);
-    let round = store.begin_round(vec![probe(1)], at(10)).await.expect("a round");
+    let round = round(store, &[probe(1)], at(10)).await;
     assert_eq!(round.candidates()[0].spec.payload.as_deref(), Some([7; 3].as_slice()));
 }
 
@@ -69,7 +66,7 @@ async fn job_past_its_deadline_is_no_candidate(store: &dyn Store) {
 
 async fn round_starts_what_it_picked(store: &dyn Store) {
     given(store, (1..=3).map(|number| born(number, spec(), at(0))).collect()).await;
-    let round = store.begin_round(vec![probe(2)], at(1)).await.expect("a round");
+    let round = round(store, &[probe(2)], at(1)).await;
     let writes: Vec<_> = round
         .candidates()
         .iter()
@@ -83,7 +80,7 @@ async fn round_starts_what_it_picked(store: &dyn Store) {
 
 async fn empty_round_writes_nothing_and_lets_others_write(store: &dyn Store) {
     given(store, vec![born(1, spec(), at(0))]).await;
-    let round = store.begin_round(vec![probe(2)], at(1)).await.expect("a round");
+    let round = round(store, &[probe(2)], at(1)).await;
     let nothing = batch(at(1));
     let id = nothing.id;
     round.commit(nothing).await.expect("a commit");
@@ -93,16 +90,16 @@ async fn empty_round_writes_nothing_and_lets_others_write(store: &dyn Store) {
 
 async fn dropped_round_lets_its_candidates_go(store: &dyn Store) {
     given(store, vec![born(1, spec(), at(0))]).await;
-    drop(store.begin_round(vec![probe(2)], at(1)).await.expect("a round"));
+    drop(round(store, &[probe(2)], at(1)).await);
     command(store, 1, start(1), at(2)).await;
-    drop(store.begin_round(vec![probe(2)], at(1)).await.expect("a round"));
+    drop(round(store, &[probe(2)], at(1)).await);
     assert_eq!(candidates(store, vec![probe(9)], 9).await, vec![]);
 }
 
 async fn open_round_keeps_writers_from_its_candidates(store: &dyn Store) {
     given(store, vec![born(1, spec(), at(0))]).await;
     let job = load(store, 1).await.expect("the job");
-    let round = store.begin_round(vec![probe(2)], at(1)).await.expect("a round");
+    let round = round(store, &[probe(2)], at(1)).await;
     let writes = vec![decide(&job, cancel(), at(1)).expect("allowed")];
     let waiting = store.commit(Batch { writes, ..batch(at(1)) });
     tokio::pin!(waiting);

@@ -2,8 +2,8 @@
 
 use jobplane::domain::{JobSpec, Timestamp};
 use jobplane::store::{
-    Appended, Batch, ChangesSince, Committed, Fire, KeyKind, NewJob, Rule, RuleKey, RuleKind,
-    RuleWrite, SessionWrite, Store, Written,
+    Appended, Batch, ChangesSince, Claims, Committed, Fire, KeyKind, NewJob, Rule, RuleKey,
+    RuleKind, RuleWrite, SessionWrite, Store, Written,
 };
 
 use crate::on_each_store;
@@ -154,10 +154,10 @@ async fn the_change_log_names_changed_rules_once(store: &dyn Store) {
 async fn a_round_writes_rules_too(store: &dyn Store) {
     // A first commit: until then a shared store may still have to find out where it is.
     given(store, vec![born(9, spec(), at(0))]).await;
-    let round = store.begin_round(Vec::new(), at(1)).await.expect("a round");
+    let round = store.begin_round(&Claims::default()).await.expect("a round");
     let rules = vec![put(RuleKind::Rate, "sync", 0, "full")];
     round.commit(Batch { rules, ..batch(at(1)) }).await.expect("a commit");
-    let round = store.begin_round(Vec::new(), at(2)).await.expect("a round");
+    let round = store.begin_round(&Claims::default()).await.expect("a round");
     let rules = vec![put(RuleKind::Rate, "sync", 0, "full")];
     let missed = round.commit(Batch { rules, ..batch(at(2)) }).await.expect("a commit");
     assert_eq!(missed.missed_rules, [key(RuleKind::Rate, "sync")]);

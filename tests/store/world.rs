@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jobplane::domain::machine::{Applied, Birth, Command, Effect, Now, apply, create};
+use jobplane::domain::machine::{
+    Applied, Birth, Command, Effect, Now, ReleaseReason, apply, create,
+};
 use jobplane::domain::stats::Changes;
 use jobplane::domain::{
     BatchId, InstanceId, Job, JobError, JobId, JobSpec, JobType, LogBatch, LogEntry, LogLevel,
@@ -14,8 +16,8 @@ use jobplane::domain::{
 use jobplane::store::postgres::{self, LeaseClock, Listen, PostgresStore};
 use jobplane::store::sqlite::{Options, SqliteStore};
 use jobplane::store::{
-    Batch, Committed, JobDelete, JobWrite, KeyChange, NewJob, ProgressWrite, RequestKey,
-    SessionWrite, Store, Written,
+    Batch, Claims, Committed, JobDelete, JobWrite, KeyChange, NewJob, Probe, ProgressWrite,
+    RequestKey, Round, SessionWrite, Store, Written,
 };
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -167,6 +169,11 @@ pub fn fail(lease_epoch: i64, non_retryable: bool) -> Command {
     Command::Fail { lease_epoch, error, retry_delay: None, progress: None, usage: None }
 }
 
+pub fn release(lease_epoch: i64) -> Command {
+    let reason = ReleaseReason::Worker { reason: "later".to_owned() };
+    Command::Release { lease_epoch, delay: Duration::ZERO, reason }
+}
+
 pub fn cancel() -> Command {
     Command::Cancel {
         reason: "enough".to_owned(),
@@ -244,6 +251,18 @@ pub async fn given(store: &dyn Store, jobs: Vec<NewJob>) {
     let count = jobs.len();
     let committed = commit(store, Batch { creates: jobs, ..batch(at(0)) }).await;
     assert_eq!(committed.creates, vec![Written::Done; count]);
+}
+
+/// Where jobs of this world wait.
+pub fn probe(limit: usize) -> Probe {
+    Probe { queue: queue("default"), job_type: job_type("sync"), limit, cap: None }
+}
+
+/// A round that claims nothing and looks here.
+pub async fn round(store: &dyn Store, probes: &[Probe], now: Timestamp) -> Box<dyn Round> {
+    let mut round = store.begin_round(&Claims::default()).await.expect("a round");
+    round.look(probes, now).await.expect("candidates");
+    round
 }
 
 /// Applies `command` to the job and stores what follows.

@@ -1,5 +1,6 @@
 //! The rows: what each compares, and what it should come to.
 
+mod claims;
 mod durable;
 mod fanout;
 mod history;
@@ -56,12 +57,22 @@ rows! {
         "KiB", Target::AtMost(10.0), memory::watcher;
     "memory_watched_job", "one more job in one WatchJobs",
         "bytes", Target::AtMost(300.0), memory::watched_job;
-    "stats_1m", "GetStats with 1,000,000 finished jobs; with 10,000",
+    "stats_1m", "GetStats with 1,000,000 finished and 100,000 waiting jobs; with 10,000 and 1,000",
         "us p50", Target::AtMost(1.5), history::stats;
-    "list_1m", "first page of ListJobs with 1,000,000 finished jobs; with 10,000",
+    "summary_1m", "GetSummary of the same",
+        "us p50", Target::AtMost(2.0), history::summary;
+    "list_1m", "first page of ListJobs of the same",
         "us p50", Target::AtMost(2.0), history::list;
+    "list_deep_1m", "a page in the middle of all",
+        "us p50", Target::AtMost(2.0), history::deep;
+    "list_label_1m", "first page of the 600 jobs with a label",
+        "us p50", Target::AtMost(2.0), history::labelled;
     "purge_alongside", "the same load while jobs of three days ago are taken away; without",
         "transitions/s", Target::AtLeast(0.9), keeping::purge_alongside;
+    "claims_1m", "100,000 waiting jobs of 500 types over 50 queues claimed, beside 1,000,000 finished; beside none",
+        "jobs/s", Target::AtLeast(0.9), claims::history;
+    "claims_ruled", "the same with caps, rates, weights, breakers and a quota on everything; with no rules",
+        "jobs/s", Target::AtLeast(0.85), claims::ruled;
     "goodput_3x", "jobs created in time at three times the load it can take; at its peak",
         "jobs/s", Target::AtLeast(0.9), overload::goodput;
 }

@@ -1,6 +1,7 @@
 //! The rows: what each compares, and what it should come to.
 
 mod across;
+mod history;
 mod load;
 mod outage;
 mod written;
@@ -66,6 +67,16 @@ rows! {
         "us p99", Target::AtMost(3.0), across::p99;
     "held_transaction", "while another transaction stays open throughout; without",
         "jobs/s", Target::AtLeast(0.9), load::held;
+    "stats_1m", "GetStats with 1,000,000 finished and 100,000 waiting jobs; with 10,000 and 1,000",
+        "us p50", Target::AtMost(2.0), history::stats;
+    "summary_1m", "GetSummary of the same",
+        "us p50", Target::AtMost(2.0), history::summary;
+    "list_1m", "first page of ListJobs of the same",
+        "us p50", Target::AtMost(2.0), history::list;
+    "list_deep_1m", "a page in the middle of all",
+        "us p50", Target::AtMost(2.0), history::deep;
+    "list_label_1m", "first page of the 600 jobs with a label",
+        "us p50", Target::AtMost(2.0), history::labelled;
     "after_restart", "from the moment a killed PostgreSQL takes connections again, a minute long; before",
         "jobs/s", Target::AtLeast(0.95), outage::restart;
 }

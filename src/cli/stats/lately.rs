@@ -10,47 +10,56 @@ use crate::domain::Timestamp;
 use crate::proto::v1::QuotaUsage;
 use crate::proto::v1::get_stats_response::{Stats, Window};
 
+/// The columns.
+const ALL: [&str; 15] = [
+    "LAST",
+    ">CREATED",
+    ">SUCCEEDED",
+    ">FAILED",
+    ">CANCELLED",
+    ">SKIPPED",
+    ">FAILURES",
+    ">PER SECOND",
+    ">WAIT MEAN",
+    ">RUN MEAN",
+    ">WAIT P95",
+    ">WAIT P99",
+    ">RUN P50",
+    ">RUN P95",
+    ">RUN P99",
+];
+/// Those of them that need no percentiles.
+const PLAIN: usize = 10;
+
 /// The columns that are given up first where there is no room for all.
 const SPARE: [&str; 8] = [
     "RUN P99",
     "WAIT P99",
     "SKIPPED",
     "CANCELLED",
+    "RUN P50",
     "WAIT MEAN",
-    "RUN MEAN",
     "PER SECOND",
     "CREATED",
 ];
+
+/// From here on a double may stand for several whole numbers.
+const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
 
 /// A line for each window that is known, and the counters of the day.
 pub(super) fn show(total: &Stats, out: &mut Out) -> Result<(), Failure> {
     let windows = [("minute", &total.minute), ("hour", &total.hour), ("day", &total.day)];
     let known = windows.into_iter().filter_map(|(name, of)| Some((name, of.as_ref()?)));
-    let rows: Vec<_> = known.map(|(name, window)| row(name, window)).collect();
+    // Of an owner or a label nobody knows how what took long was spread.
+    let spreads = total.minute.is_some();
+    let rows: Vec<_> = known.map(|(name, window)| row(name, window, spreads)).collect();
     if rows.is_empty() {
         out.line(
             "what happened lately is not known: see --stats-by-owner, --stats-by-label of serve",
         )?;
         return out.line("");
     }
-    let mut table = Table::new(&[
-        "LAST",
-        ">CREATED",
-        ">SUCCEEDED",
-        ">FAILED",
-        ">CANCELLED",
-        ">SKIPPED",
-        ">FAILURES",
-        ">PER SECOND",
-        ">WAIT MEAN",
-        ">WAIT P95",
-        ">WAIT P99",
-        ">RUN MEAN",
-        ">RUN P50",
-        ">RUN P95",
-        ">RUN P99",
-    ])
-    .spare(&SPARE);
+    let mut table = Table::new(if spreads { &ALL } else { &ALL[..PLAIN] }).spare(&SPARE);
     table.write(&rows, out)?;
     out.line("")?;
     let counters = total.day.iter().flat_map(|day| &day.counters);
@@ -65,11 +74,14 @@ pub(super) fn show(total: &Stats, out: &mut Out) -> Result<(), Failure> {
 
 /// A sum of what workers counted: whole if it is, else to two digits.
 fn amount(sum: f64) -> String {
-    let text = format!("{sum:.2}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    if sum.fract() == 0.0 && sum.abs() < EXACT_BELOW {
+        #[expect(clippy::cast_possible_truncation, reason = "whole, and below 2^53")]
+        return format::count(sum as i64);
+    }
+    format!("{sum:.2}")
 }
 
-fn row(name: &str, window: &Window) -> Vec<Cell> {
+fn row(name: &str, window: &Window, spreads: bool) -> Vec<Cell> {
     let (wait, run) = (window.wait.unwrap_or_default(), window.run.unwrap_or_default());
     let ended = window.succeeded + window.failed;
     let failures = (ended > 0).then(|| format::percent(100.0 * window.failure_rate));
@@ -81,12 +93,13 @@ fn row(name: &str, window: &Window) -> Vec<Cell> {
     cells.extend([cancelled, skipped].map(|count| Cell::from(format::count(count))));
     cells.push(Cell::from(failures.unwrap_or_default()).painted(red));
     cells.push(Cell::from(format::rate(window.throughput_per_second).unwrap_or_default()));
-    cells.extend(
-        [&wait.mean, &wait.p95, &wait.p99].map(|span| measured(&wait, span.as_ref()).into()),
-    );
-    cells.extend(
-        [&run.mean, &run.p50, &run.p95, &run.p99].map(|span| measured(&run, span.as_ref()).into()),
-    );
+    cells.push(measured(&wait, wait.mean.as_ref()).into());
+    cells.push(measured(&run, run.mean.as_ref()).into());
+    if spreads {
+        let of_wait = [&wait.p95, &wait.p99].map(|span| measured(&wait, span.as_ref()));
+        let of_run = [&run.p50, &run.p95, &run.p99].map(|span| measured(&run, span.as_ref()));
+        cells.extend(of_wait.into_iter().chain(of_run).map(Cell::from));
+    }
     cells
 }
 

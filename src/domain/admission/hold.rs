@@ -136,6 +136,73 @@ impl Hold {
         }
     }
 
+    /// Whether it says nothing of other jobs of the same type in the same queue: those behind may go.
+    #[must_use]
+    pub const fn is_of_one_job(&self) -> bool {
+        match self {
+            Self::KeyFull { .. }
+            | Self::Overlap { .. }
+            | Self::CircuitOpen { .. }
+            | Self::TypeDisabled { .. }
+            | Self::QuotaExhausted { until: None, .. }
+            | Self::NoMemory { .. }
+            | Self::AvoidsWorker { .. } => true,
+            Self::QueuePaused { .. }
+            | Self::ServerFull { .. }
+            | Self::QueueFull { .. }
+            | Self::TypeFull { .. }
+            | Self::QueueRate { .. }
+            | Self::TypeRate { .. }
+            | Self::QuotaExhausted { until: Some(_), .. }
+            | Self::NoWorker { .. }
+            | Self::WorkersBusy { .. } => false,
+        }
+    }
+
+    /// Whether it passes when another job ends.
+    #[must_use]
+    pub const fn is_of_others(&self) -> bool {
+        match self {
+            Self::ServerFull { .. }
+            | Self::QueueFull { .. }
+            | Self::TypeFull { .. }
+            | Self::KeyFull { .. }
+            | Self::Overlap { .. } => true,
+            Self::QueuePaused { .. }
+            | Self::QueueRate { .. }
+            | Self::TypeRate { .. }
+            | Self::CircuitOpen { .. }
+            | Self::TypeDisabled { .. }
+            | Self::QuotaExhausted { .. }
+            | Self::NoWorker { .. }
+            | Self::WorkersBusy { .. }
+            | Self::NoMemory { .. }
+            | Self::AvoidsWorker { .. } => false,
+        }
+    }
+
+    /// Whether it passes when a worker has more room.
+    #[must_use]
+    pub const fn is_of_workers(&self) -> bool {
+        match self {
+            Self::NoWorker { .. }
+            | Self::WorkersBusy { .. }
+            | Self::NoMemory { .. }
+            | Self::AvoidsWorker { .. } => true,
+            Self::KeyFull { .. }
+            | Self::Overlap { .. }
+            | Self::CircuitOpen { .. }
+            | Self::TypeDisabled { .. }
+            | Self::QuotaExhausted { .. }
+            | Self::QueuePaused { .. }
+            | Self::ServerFull { .. }
+            | Self::QueueFull { .. }
+            | Self::TypeFull { .. }
+            | Self::QueueRate { .. }
+            | Self::TypeRate { .. } => false,
+        }
+    }
+
     /// When it passes by itself, if the clock alone can say.
     #[must_use]
     pub const fn until(&self) -> Option<Timestamp> {

@@ -182,27 +182,8 @@ impl Rules {
     /// Every rule about numbers that keeps `job` waiting at `now`: pauses, caps and rates.
     #[must_use]
     pub fn holds(&self, job: &Candidate, now: Timestamp) -> Vec<Hold> {
-        let mut holds = Vec::new();
-        let queue = self.queues.get(&job.queue);
-        let job_type = self.types.get(&job.job_type);
-        if let Some(queue) = queue.filter(|queue| queue.settings.paused) {
-            let reason = queue.settings.pause_reason.clone();
-            holds.push(Hold::QueuePaused { queue: job.queue.clone(), reason });
-        }
-        if is_full(self.server_running, self.server_max) {
-            holds.push(Hold::ServerFull { running: self.server_running, max: self.server_max });
-        }
-        if let Some(queue) = queue {
-            let (running, max) = (queue.running, queue.settings.max_running);
-            if is_full(running, max) {
-                holds.push(Hold::QueueFull { queue: job.queue.clone(), running, max });
-            }
-        }
-        if let Some(kind) = job_type {
-            let (running, max) = (kind.running, kind.max_concurrent);
-            if is_full(running, max) {
-                holds.push(Hold::TypeFull { job_type: job.job_type.clone(), running, max });
-            }
+        let mut holds = self.full(&job.queue, &job.job_type);
+        if let Some(kind) = self.types.get(&job.job_type) {
             if let Some(value) = &job.key {
                 let running = self.key_running(job);
                 if is_full(running, kind.key_max) {
@@ -210,19 +191,52 @@ impl Rules {
                     holds.push(Hold::KeyFull { value, running, max });
                 }
             }
-            if job.alone && running > 0 {
-                holds.push(Hold::Overlap { running });
+            if job.alone && kind.running > 0 {
+                holds.push(Hold::Overlap { running: kind.running });
             }
         }
-        if let Some(queue) = queue
+        holds.extend(self.spent(&job.queue, &job.job_type, now));
+        holds
+    }
+
+    /// Pauses and caps that keep all jobs of a type waiting in a queue.
+    pub(super) fn full(&self, name: &QueueName, job_type: &JobType) -> Vec<Hold> {
+        let mut holds = Vec::new();
+        let queue = self.queues.get(name);
+        if let Some(queue) = queue.filter(|queue| queue.settings.paused) {
+            let reason = queue.settings.pause_reason.clone();
+            holds.push(Hold::QueuePaused { queue: name.clone(), reason });
+        }
+        if is_full(self.server_running, self.server_max) {
+            holds.push(Hold::ServerFull { running: self.server_running, max: self.server_max });
+        }
+        if let Some(queue) = queue {
+            let (running, max) = (queue.running, queue.settings.max_running);
+            if is_full(running, max) {
+                holds.push(Hold::QueueFull { queue: name.clone(), running, max });
+            }
+        }
+        if let Some(kind) = self.types.get(job_type) {
+            let (running, max) = (kind.running, kind.max_concurrent);
+            if is_full(running, max) {
+                holds.push(Hold::TypeFull { job_type: job_type.clone(), running, max });
+            }
+        }
+        holds
+    }
+
+    /// Start rates that do so.
+    pub(super) fn spent(&self, name: &QueueName, job_type: &JobType, now: Timestamp) -> Vec<Hold> {
+        let mut holds = Vec::new();
+        if let Some(queue) = self.queues.get(name)
             && let Some(until) = empty_until(queue.settings.start_rate.as_ref(), queue.bucket, now)
         {
-            holds.push(Hold::QueueRate { queue: job.queue.clone(), until });
+            holds.push(Hold::QueueRate { queue: name.clone(), until });
         }
-        if let Some(kind) = job_type
+        if let Some(kind) = self.types.get(job_type)
             && let Some(until) = empty_until(kind.start_rate.as_ref(), kind.bucket, now)
         {
-            holds.push(Hold::TypeRate { job_type: job.job_type.clone(), until });
+            holds.push(Hold::TypeRate { job_type: job_type.clone(), until });
         }
         holds
     }

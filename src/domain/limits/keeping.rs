@@ -122,6 +122,9 @@ pub const AUDIT_VALUE_BYTES_MAX: usize = 512;
 
 /// Labels by which figures may be kept.
 pub const STAT_LABELS_MAX: usize = 4;
+/// Jobs at the end of a line among which the newest is looked for: a line goes by readiness and priority, so only
+/// a higher priority can put it further off.
+pub const LINE_LOOKED_AT_MAX: usize = 100;
 /// Minutes that figures of an owner or a label are summed over: fewer, and a busy owner has more rows than
 /// jobs; more, and the last hour is not told apart from the one before.
 pub const STAT_SLOT_MINUTES: i64 = 10;

@@ -45,6 +45,7 @@ pub(super) fn apply(
                 start_time: now.time,
                 end: None,
                 report: None,
+                concurrency_key: None,
             });
             next.progress = Progress::default();
             next.quota_draws.clear();

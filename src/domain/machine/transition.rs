@@ -40,6 +40,15 @@ impl Transition {
         self
     }
 
+    /// A start that counts under a cap for this value of a label.
+    #[must_use]
+    pub fn keyed(mut self, key: Option<String>) -> Self {
+        if let Some(execution) = &mut self.status.execution {
+            execution.concurrency_key = key;
+        }
+        self
+    }
+
     /// A skip with the moment from which one may be tried again.
     #[must_use]
     pub fn skipped_until(mut self, until: Option<Timestamp>) -> Self {

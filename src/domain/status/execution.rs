@@ -116,6 +116,9 @@ pub struct Execution {
     /// What its worker said at the end.
     #[serde(rename = "o", default, skip_serializing_if = "Option::is_none")]
     pub report: Option<Report>,
+    /// The label's value that its type capped it by when it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency_key: Option<String>,
 }
 
 /// An execution in the history of a job.

@@ -174,10 +174,10 @@ impl From<SkipReason> for Skip {
 }
 
 /// What a retry rule may have changed; filters and counters go by these.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Effective {
     /// Where it waits.
-    #[serde(rename = "q")]
+    #[serde(rename = "q", default, skip_serializing_if = "QueueName::is_default")]
     pub queue: QueueName,
     /// How it stands in line.
     #[serde(rename = "p", default, skip_serializing_if = "is_default")]
@@ -188,6 +188,14 @@ pub struct Effective {
     /// The worker it failed on and keeps away from, for a while.
     #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
     pub avoid_worker: Option<WorkerName>,
+}
+
+impl Effective {
+    /// Whether it is that of a job that asks for nothing particular.
+    fn is_default(&self) -> bool {
+        let Self { queue, priority, limits, avoid_worker } = self;
+        queue.is_default() && is_default(priority) && is_default(limits) && avoid_worker.is_none()
+    }
 }
 
 /// How a job stands. It is stored anew with each change, so its fields have short names there, and what
@@ -225,7 +233,7 @@ pub struct JobStatus {
     #[serde(skip)]
     pub trigger: Trigger,
     /// What a retry rule may have changed.
-    #[serde(rename = "e")]
+    #[serde(rename = "e", default, skip_serializing_if = "Effective::is_default")]
     pub effective: Effective,
     /// How far it is.
     #[serde(rename = "p", default, skip_serializing_if = "is_default")]
@@ -308,6 +316,13 @@ impl JobStatus {
             | State::Cancelled
             | State::Skipped { .. } => None,
         }
+    }
+
+    /// The label's value under which a running job counts, if its type was capped by one when it started.
+    #[must_use]
+    pub fn concurrency_key(&self) -> Option<&str> {
+        self.session()?;
+        self.execution.as_ref()?.concurrency_key.as_deref()
     }
 
     /// How long the last attempt ran, or has run at `now`.

@@ -27,6 +27,7 @@ fn execution(end: Option<(Timestamp, Outcome)>) -> Execution {
         start_time: at(110),
         end,
         report: None,
+        concurrency_key: None,
     }
 }
 

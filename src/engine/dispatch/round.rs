@@ -1,18 +1,18 @@
 //! The dispatcher: turns all waiting capacity into rounds of one transaction each.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::domain::admission::{self, Capacity, Waiting as Place};
-use crate::domain::limits::{DISPATCH_JOBS_MAX, DISPATCH_PAIRS_MAX};
-use crate::domain::machine;
-use crate::domain::status::State;
-use crate::domain::{BatchId, Job};
+use crate::domain::admission::{Admission, Candidate, Room, Shares, admit};
+use crate::domain::event::{Wanted, of_change};
+use crate::domain::limits::DISPATCH_PAIRS_MAX;
+use crate::domain::machine::Effect;
+use crate::domain::{BatchId, Job, JobId, Timestamp};
 use crate::runtime::{Clock, Shutdown};
-use crate::store::{self, Batch, Probe, SessionWrite, Store, Written};
+use crate::store::{self, Batch, Cause, Round as Open, SessionWrite, Store};
 
 use super::super::live::Live;
 use super::super::pipeline::After;
@@ -20,7 +20,8 @@ use super::super::pipeline::Cache;
 use super::super::registry::Registry;
 use super::super::session::Sessions;
 use super::line::{Line, Pair};
-use super::taker::{Taker, start};
+use super::ruling::{Ruled, Ruling};
+use super::taker::{Taker, skip, start};
 use super::waiter::Waiters;
 
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -37,6 +38,8 @@ pub(in super::super) struct Dispatcher {
     pub(in super::super) cache: Arc<Cache>,
     pub(in super::super) registry: Arc<Registry>,
     pub(in super::super) after: Arc<After>,
+    /// Jobs that may run on all servers at once; 0 = no cap.
+    pub(in super::super) max_running: u32,
 }
 
 /// What a round came to.
@@ -53,16 +56,46 @@ struct Unheard {
     starts: Vec<Job>,
 }
 
+/// What the dispatcher remembers from round to round.
+#[derive(Default)]
+struct Memory {
+    unheard: Vec<Unheard>,
+    /// How queues with weights have shared the starts so far.
+    shares: Shares,
+    /// Pairs at whose front stand jobs that are held each for itself: others may stand behind them.
+    deep: BTreeSet<Pair>,
+    /// Pairs looked at in vain since something was last started.
+    in_vain: usize,
+}
+
+/// Who takes jobs in a round, and of which pairs.
+pub(super) struct Market {
+    pub(super) pairs: Vec<Pair>,
+    takers: Vec<Taker>,
+    pub(super) rooms: Vec<Room>,
+    pub(super) now: Timestamp,
+}
+
+/// What a round decided.
+struct Decided {
+    batch: Batch,
+    /// For which taker, in the order of the writes.
+    starts: Vec<(usize, Job)>,
+    /// Behind the starts in the order of the writes, with what follows from each.
+    skips: Vec<(Job, Vec<Effect>)>,
+}
+
 impl Dispatcher {
     /// Runs until `shutdown` is signalled.
-    pub(in super::super) async fn run(self, shutdown: Shutdown) {
+    pub(super) async fn run(self, shutdown: Shutdown) {
         let mut pause = PAUSE_MIN;
-        let mut unheard = Vec::new();
+        let mut memory = Memory::default();
         while !shutdown.is_signalled() {
-            match self.round(&mut unheard).await {
+            match self.round(&mut memory).await {
                 Ok(Round::Busy) => pause = PAUSE_MIN,
                 Ok(Round::Idle) => {
                     pause = PAUSE_MIN;
+                    memory.in_vain = 0;
                     let due_in = match self.line.next_due() {
                         Some(at) => at.since(self.clock.now()).max(Duration::from_millis(1)),
                         None => Duration::from_secs(3600),
@@ -88,77 +121,161 @@ impl Dispatcher {
         }
     }
 
-    async fn round(&self, unheard: &mut Vec<Unheard>) -> store::Result<Round> {
-        self.give_back(unheard).await?;
+    async fn round(&self, memory: &mut Memory) -> store::Result<Round> {
+        self.give_back(&mut memory.unheard).await?;
         let now = self.clock.now();
         self.line.ripen(now);
         let takers = self.sessions.all().into_iter().map(Taker::Stream);
         let takers = takers.chain(self.waiters.all().into_iter().map(Taker::Call));
-        let (takers, capacities): (Vec<Taker>, Vec<Capacity>) =
-            takers.filter_map(|taker| taker.capacity().map(|capacity| (taker, capacity))).unzip();
+        let (takers, rooms): (Vec<Taker>, Vec<Room>) =
+            takers.filter_map(|taker| taker.room().map(|room| (taker, room))).unzip();
         if takers.is_empty() {
             return Ok(Round::Idle);
         }
         let book = self.registry.book();
         let accepted = |pair: &Pair| {
             book.pause_reason(&pair.0).is_none()
-                && capacities.iter().any(|room| room.accepts(&pair.0, &pair.1))
+                && rooms.iter().any(|room| room.capacity.accepts(&pair.0, &pair.1))
         };
         let pairs = self.line.take(DISPATCH_PAIRS_MAX, accepted);
         if pairs.is_empty() {
             return Ok(Round::Idle);
         }
-        let probes = probes(&pairs, &capacities);
-        let answer = self.match_up(&probes, &takers, &capacities, now, unheard).await;
+        let mut market = Market { pairs, takers, rooms, now };
+        let answer = self.match_up(&mut market, memory).await;
         if answer.is_err() {
-            for pair in pairs {
+            for pair in market.pairs {
                 self.line.more(pair);
             }
         }
         answer
     }
 
-    async fn match_up(
+    async fn match_up(&self, market: &mut Market, memory: &mut Memory) -> store::Result<Round> {
+        let ruling = Ruling::new(self.registry.book(), self.max_running, market.pairs.iter());
+        let claims = ruling.claims();
+        self.line.listen();
+        let mut round = self.store.begin_round(&claims).await?;
+        // It may have waited for other rounds.
+        market.now = self.clock.now();
+        let market = &*market;
+        let Market { pairs, takers, rooms, now } = market;
+        let mut ruled = ruling.stand(&claims, round.standing(), memory.shares.clone())?;
+        let probes = self.probes(market, &ruled, &memory.deep);
+        if probes.is_empty() {
+            round.abandon().await;
+            return Ok(self.in_vain(pairs.len(), memory));
+        }
+        round.look(&probes, *now).await?;
+        ruled.learn(round.standing());
+        let jobs = round.candidates();
+        let candidates: Vec<Candidate> =
+            jobs.iter().filter_map(|job| ruled.candidate(job)).collect();
+        debug_assert_eq!(candidates.len(), jobs.len(), "a round offers PENDING jobs only");
+        let admission = admit(&candidates, rooms, &mut ruled.rules, *now);
+        let goes_deeper = self.mark_rest(&probes, &candidates, &admission, &mut memory.deep);
+        let Some(decided) = self.decide(market, jobs, &candidates, admission, &ruled) else {
+            // Who was to take one is gone, and what it drew is not to be lost: all of it once more.
+            round.abandon().await;
+            for pair in pairs {
+                self.line.more(pair.clone());
+            }
+            return Ok(Round::Busy);
+        };
+        if decided.batch.writes.is_empty() {
+            round.abandon().await;
+            if goes_deeper {
+                return Ok(Round::Busy);
+            }
+            return Ok(self.in_vain(pairs.len(), memory));
+        }
+        memory.in_vain = 0;
+        memory.shares.clone_from(&ruled.rules.shares);
+        self.commit(round, decided, &ruled, takers, &mut memory.unheard).await
+    }
+
+    /// Whether pairs are left that were not looked at since something last started.
+    fn in_vain(&self, looked_at: usize, memory: &mut Memory) -> Round {
+        memory.in_vain += looked_at;
+        let all = looked_at < DISPATCH_PAIRS_MAX || memory.in_vain >= self.line.len();
+        if all { Round::Idle } else { Round::Busy }
+    }
+
+    /// The writes of an admission, and all who take part prepared for them. `None` if somebody who was to
+    /// take a job is gone, and rules were changed for it.
+    fn decide(
         &self,
-        probes: &[Probe],
-        takers: &[Taker],
-        capacities: &[Capacity],
-        now: crate::domain::Timestamp,
-        unheard: &mut Vec<Unheard>,
-    ) -> store::Result<Round> {
-        let round = self.store.begin_round(probes.to_vec(), now).await?;
-        let candidates = round.candidates();
-        let waiting: Vec<Place> = candidates.iter().filter_map(place).collect();
-        debug_assert_eq!(waiting.len(), candidates.len(), "a round offers PENDING jobs only");
-        let picked = admission::pick(&waiting, capacities);
-        self.mark_rest(probes, &waiting, &picked);
-        let mut batch = Batch::new(BatchId(Uuid::now_v7()), now);
+        market: &Market,
+        jobs: &[Job],
+        candidates: &[Candidate],
+        admission: Admission,
+        ruled: &Ruled,
+    ) -> Option<Decided> {
+        let Market { takers, now, .. } = market;
+        let mut batch = Batch::new(BatchId(Uuid::now_v7()), *now);
         batch.facets.clone_from(&self.after.facets);
-        let mut starts: Vec<(usize, Job)> = Vec::with_capacity(picked.len());
-        for (at, taker) in picked {
-            let (Some(job), Some(to)) = (candidates.get(at), takers.get(taker)) else { continue };
-            if let Some((write, session)) = start(job, to, now) {
-                if !self.expect(&write.job, to) {
-                    let queue = write.job.status.effective.queue.clone();
-                    self.line.more((queue, job.spec.job_type.clone()));
-                    continue;
+        let mut starts: Vec<(usize, Job)> = Vec::with_capacity(admission.picks.len());
+        for pick in admission.picks {
+            let at = pick.candidate;
+            let (Some(job), Some(to)) = (jobs.get(at), takers.get(pick.room)) else { continue };
+            let key = candidates.get(at).and_then(|candidate| candidate.key.clone());
+            let started = start(job, to, pick.draws, key, *now);
+            let started = started.filter(|(write, _)| self.expect(&write.job, to));
+            let Some((write, session)) = started else {
+                if ruled.is_changed() {
+                    for (taker, job) in &starts {
+                        self.expect_no_more(job, takers.get(*taker));
+                    }
+                    return None;
                 }
-                starts.push((taker, write.job.clone()));
+                let queue = job.status.effective.queue.clone();
+                self.line.more((queue, job.spec.job_type.clone()));
+                continue;
+            };
+            starts.push((pick.room, write.job.clone()));
+            batch.writes.push(write);
+            batch.sessions.extend(session.map(SessionWrite::Open));
+        }
+        let mut skips = Vec::with_capacity(admission.skips.len());
+        for (at, reason) in admission.skips {
+            let Some(job) = jobs.get(at) else { continue };
+            let reason = ruled.skip(&job.spec.job_type, reason, *now);
+            if let Some((write, effects)) = skip(job, reason, *now) {
+                let told = of_change(Some(&job.status), &write.job, &effects, Wanted::default());
+                if let Some(event) = told {
+                    batch.tell(Cause::Write(batch.writes.len()), event);
+                }
+                skips.push((write.job.clone(), effects));
                 batch.writes.push(write);
-                batch.sessions.extend(session.map(SessionWrite::Open));
             }
         }
-        if starts.is_empty() {
-            round.abandon().await;
-            return Ok(Round::Idle);
+        Some(Decided { batch, starts, skips })
+    }
+
+    async fn commit(
+        &self,
+        round: Box<dyn Open>,
+        decided: Decided,
+        ruled: &Ruled,
+        takers: &[Taker],
+        unheard: &mut Vec<Unheard>,
+    ) -> store::Result<Round> {
+        let Decided { mut batch, starts, skips } = decided;
+        batch.rules = ruled.changed(round.standing())?;
+        for event in ruled.exhausted(batch.now) {
+            batch.tell(Cause::Batch, event);
         }
-        let befores: HashMap<_, _> = candidates.iter().map(|job| (job.id, job.clone())).collect();
+        let befores: HashMap<JobId, Job> =
+            round.candidates().iter().map(|job| (job.id, job.clone())).collect();
+        let undo = || {
+            for (taker, job) in &starts {
+                self.expect_no_more(job, takers.get(*taker));
+            }
+        };
         let committed = match round.commit(batch.clone()).await {
             Ok(committed) => committed,
             Err(error) => {
-                for (taker, job) in &starts {
-                    self.expect_no_more(job, takers.get(*taker));
-                }
+                undo();
                 if matches!(error, store::Error::OutcomeUnknown(_)) {
                     let starts = starts.into_iter().map(|(_, job)| job).collect();
                     unheard.push(Unheard { id: batch.id, starts });
@@ -166,7 +283,17 @@ impl Dispatcher {
                 return Err(error);
             }
         };
-        self.hand_out(starts, &committed.writes, takers, &befores);
+        if !committed.missed_rules.is_empty() {
+            undo();
+            for job in befores.values() {
+                self.line.more((job.status.effective.queue.clone(), job.spec.job_type.clone()));
+            }
+            return Ok(Round::Busy);
+        }
+        self.registry.heed_circuits(ruled.circuits());
+        let (started, skipped) = committed.writes.split_at(starts.len());
+        self.hand_out(starts, started, takers, &befores);
+        self.skipped(skips, skipped, &befores);
         self.after.committed(&batch, &committed, |job_id| befores.get(&job_id));
         Ok(Round::Busy)
     }
@@ -181,120 +308,4 @@ impl Dispatcher {
         }
         Ok(())
     }
-
-    /// Prepares for a job that is about to start: from its commit on, whatever is decided about it
-    /// finds its holder, its cell and its place in the cache, and takes them away again. `false` if its
-    /// taker is gone.
-    fn expect(&self, job: &Job, to: &Taker) -> bool {
-        let cell = self.live.open(job);
-        let expected = match to {
-            Taker::Stream(attach) => attach.reserve(job, cell),
-            Taker::Call(_) => true,
-        };
-        if expected {
-            self.cache.note(job, |session| self.after.keeps(session));
-        } else {
-            self.live.close(job.id, job.status.lease_epoch);
-        }
-        expected
-    }
-
-    /// The job does not start after all, as far as is known.
-    fn expect_no_more(&self, job: &Job, to: Option<&Taker>) {
-        if let Some(Taker::Stream(attach)) = to {
-            attach.withdraw(job);
-        }
-        self.cache.forget(job.id);
-        self.live.close(job.id, job.status.lease_epoch);
-    }
-
-    /// Pairs that were cut off, or whose jobs found no room, keep their mark.
-    fn mark_rest(&self, probes: &[Probe], waiting: &[Place], picked: &[(usize, usize)]) {
-        for probe in probes {
-            let here =
-                |place: &Place| place.queue == probe.queue && place.job_type == probe.job_type;
-            let offered = waiting.iter().filter(|place| here(place)).count();
-            let taken = picked.iter().filter(|(at, _)| waiting.get(*at).is_some_and(here)).count();
-            if offered >= probe.limit || taken < offered {
-                self.line.more((probe.queue.clone(), probe.job_type.clone()));
-            }
-        }
-    }
-
-    /// Gives each started job to its taker; what cannot be given is released.
-    fn hand_out(
-        &self,
-        starts: Vec<(usize, Job)>,
-        written: &[Written],
-        takers: &[Taker],
-        befores: &HashMap<crate::domain::JobId, Job>,
-    ) {
-        let mut calls: HashMap<usize, Vec<Job>> = HashMap::new();
-        for ((taker, job), written) in starts.into_iter().zip(written) {
-            if *written != Written::Done {
-                self.expect_no_more(&job, takers.get(taker));
-                self.line.more((job.status.effective.queue.clone(), job.spec.job_type.clone()));
-                continue;
-            }
-            if let Some(before) = befores.get(&job.id) {
-                let effects = vec![machine::Effect::Started { attempt: job.status.attempt }];
-                self.after.changed(before, &job, effects);
-            }
-            match takers.get(taker) {
-                Some(Taker::Stream(attach)) => {
-                    if !attach.assign(&job) {
-                        self.release(&job);
-                    }
-                }
-                Some(Taker::Call(_)) => calls.entry(taker).or_default().push(job),
-                None => self.release(&job),
-            }
-        }
-        for (taker, jobs) in calls {
-            if let Some(Taker::Call(waiting)) = takers.get(taker)
-                && let Err(jobs) = waiting.answer(jobs)
-            {
-                for job in &jobs {
-                    self.release(job);
-                }
-            }
-        }
-    }
-
-    fn release(&self, job: &Job) {
-        if let Some(session) = job.status.session() {
-            self.sessions.take_back(job.id, job.status.lease_epoch, session);
-        }
-    }
-}
-
-fn place(job: &Job) -> Option<Place> {
-    match job.status.state {
-        State::Pending { ready_key } => Some(Place {
-            queue: job.status.effective.queue.clone(),
-            job_type: job.spec.job_type.clone(),
-            ready_key,
-        }),
-        State::Running { .. }
-        | State::Succeeded
-        | State::Failed
-        | State::Cancelled
-        | State::Skipped { .. } => None,
-    }
-}
-
-/// How many jobs of each pair to look at: what could be taken, shared evenly.
-fn probes(pairs: &[Pair], capacities: &[Capacity]) -> Vec<Probe> {
-    let share = (DISPATCH_JOBS_MAX / pairs.len().max(1)).max(1);
-    let room = |(queue, job_type): &Pair| -> usize {
-        capacities.iter().filter(|room| room.accepts(queue, job_type)).map(|room| room.free).sum()
-    };
-    pairs
-        .iter()
-        .map(|pair| Probe {
-            queue: pair.0.clone(),
-            job_type: pair.1.clone(),
-            limit: room(pair).min(share),
-        })
-        .collect()
 }

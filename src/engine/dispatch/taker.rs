@@ -1,11 +1,14 @@
-//! Those who take jobs, and the write that starts a job for one of them.
+//! Those who take jobs, and the writes that start a job for one of them, or skip it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::domain::admission::Capacity;
-use crate::domain::machine::{self, Applied, Command, Now};
+use crate::domain::admission::Room;
+use crate::domain::ids::QuotaName;
+use crate::domain::machine::{self, Applied, Command, Effect, Now, Transition};
+use crate::domain::quota::QuotaDraw;
 use crate::domain::stats::Changes;
-use crate::domain::status::StateKind;
+use crate::domain::status::{Skip, StateKind};
 use crate::domain::{Job, Session, SessionId, Timestamp, WorkerName};
 use crate::store::{JobWrite, KeyChange};
 
@@ -19,10 +22,10 @@ pub(super) enum Taker {
 }
 
 impl Taker {
-    pub(super) fn capacity(&self) -> Option<Capacity> {
+    pub(super) fn room(&self) -> Option<Room> {
         match self {
-            Self::Stream(attach) => attach.capacity(),
-            Self::Call(waiting) => waiting.capacity(),
+            Self::Stream(attach) => attach.room(),
+            Self::Call(waiting) => waiting.room(),
         }
     }
 
@@ -38,18 +41,39 @@ impl Taker {
     }
 }
 
-/// The write that starts a job, and the session to be opened with it.
-pub(super) fn start(job: &Job, to: &Taker, now: Timestamp) -> Option<(JobWrite, Option<Session>)> {
+/// The write that starts a job as it was picked, and the session to be opened with it.
+pub(super) fn start(
+    job: &Job,
+    to: &Taker,
+    draws: BTreeMap<QuotaName, QuotaDraw>,
+    key: Option<String>,
+    now: Timestamp,
+) -> Option<(JobWrite, Option<Session>)> {
     let (session, worker_id, opened) = to.session(now);
-    let command = Command::Start { session, worker_id };
-    let Ok(Applied::Changed(transition)) =
-        machine::apply(&job.spec, &job.status, command, Now::at(now))
-    else {
-        return None;
-    };
+    let transition = apply(job, Command::Start { session, worker_id }, now)?;
+    Some((write(job, transition.drawing(draws).keyed(key), KeyChange::None), opened))
+}
+
+/// The write that skips a job which no rule lets start, and what follows from it.
+pub(super) fn skip(job: &Job, skip: Skip, now: Timestamp) -> Option<(JobWrite, Vec<Effect>)> {
+    let transition = apply(job, Command::Skip { reason: skip.reason }, now)?;
+    let mut transition = transition.skipped_until(skip.until);
+    let effects = std::mem::take(&mut transition.effects);
+    let key = if job.spec.unique_key.is_empty() { KeyChange::None } else { KeyChange::Release };
+    Some((write(job, transition, key), effects))
+}
+
+fn apply(job: &Job, command: Command, now: Timestamp) -> Option<Transition> {
+    match machine::apply(&job.spec, &job.status, command, Now::at(now)) {
+        Ok(Applied::Changed(transition)) => Some(*transition),
+        Ok(Applied::Unchanged) | Err(_) => None,
+    }
+}
+
+fn write(job: &Job, transition: Transition, key: KeyChange) -> JobWrite {
     let mut changes = Changes::default();
     changes.record(Some(&job.status), &transition.status);
-    let write = JobWrite {
+    JobWrite {
         expected_revision: job.status.revision,
         expected_epoch: job.status.lease_epoch,
         quiet_since: None,
@@ -57,8 +81,7 @@ pub(super) fn start(job: &Job, to: &Taker, now: Timestamp) -> Option<(JobWrite, 
         queue_before: job.status.effective.queue.clone(),
         job: Job { id: job.id, spec: Arc::clone(&job.spec), status: transition.status },
         superseded: transition.superseded.into_iter().collect(),
-        key: KeyChange::None,
+        key,
         changes,
-    };
-    Some((write, opened))
+    }
 }

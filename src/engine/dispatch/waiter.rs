@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::super::session::Sessions;
 use crate::auth::Caller;
-use crate::domain::admission::Capacity;
+use crate::domain::admission::{Capacity, Room};
 use crate::domain::drain::Process;
 use crate::domain::{
     InstanceId, Job, JobType, QueueName, Session, SessionId, Timestamp, WorkerName,
@@ -72,13 +72,15 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    pub(super) fn capacity(&self) -> Option<Capacity> {
+    pub(super) fn room(&self) -> Option<Room> {
         let gone = self.reply.lock().as_ref().is_none_or(oneshot::Sender::is_closed);
-        (!gone).then(|| Capacity {
+        let capacity = || Capacity {
             queues: self.waiter.queues.clone(),
             types: self.waiter.types.clone(),
             free: self.waiter.max_jobs,
-        })
+        };
+        let worker_id = self.waiter.worker_id.clone();
+        (!gone).then(|| Room { capacity: capacity(), worker_id, memory_free: None })
     }
 
     /// Hands it its jobs, or gives them back if the call is gone.

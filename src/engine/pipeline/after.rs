@@ -42,7 +42,7 @@ impl After {
     }
 
     /// A job was born.
-    pub(super) fn born(&self, job: &Job) {
+    pub(in super::super) fn born(&self, job: &Job) {
         journal::born(job);
         self.hub.publish(job);
         let status = &job.status;
@@ -64,6 +64,7 @@ impl After {
         effects.sort_by_key(|effect| !matches!(effect, Effect::Revoked { .. }));
         if before.status.session().is_some() && after.status.session().is_none() {
             self.live.close(after.id, before.status.lease_epoch);
+            self.line.freed(&before.status.effective.queue, &before.spec.job_type);
         }
         self.hub.publish(after);
         for effect in effects {

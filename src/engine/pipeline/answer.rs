@@ -59,6 +59,7 @@ impl Writer {
     /// A rule stood otherwise than expected, so nothing was written: who expected that is told, and all
     /// else is decided again.
     fn answer_missed(&mut self, folded: Folded, committed: &Committed, times: &[usize]) {
+        self.outrun = true;
         let missed = |write: &RuleWrite| committed.missed_rules.contains(&write.key);
         for ((piece, verdict), times) in folded.work.into_iter().zip(times) {
             match (piece, verdict) {
@@ -253,7 +254,7 @@ fn settled(answer: Result<Option<Job>, Error>, job_id: JobId) -> Result<Job, Err
 }
 
 /// A taken key: for a request id, the caller finds out what it made.
-fn taken(kind: KeyKind, holder: JobId, job: &Job) -> Error {
+pub(in super::super) fn taken(kind: KeyKind, holder: JobId, job: &Job) -> Error {
     match kind {
         KeyKind::Request => Error::RequestIdReused { job_id: holder },
         KeyKind::Unique => Error::DuplicateJob { holder, key: job.spec.unique_key.clone() },

@@ -12,7 +12,7 @@ use crate::domain::limits::{
 };
 use crate::domain::{BatchId, Job, JobId};
 use crate::runtime::{Clock, Shutdown};
-use crate::store::{self, Batch, Committed, RuleKey};
+use crate::store::{self, Batch, Claims, Committed, Round, Rule, RuleKey};
 use crate::telemetry::chain;
 
 use super::super::error::Error;
@@ -55,6 +55,8 @@ pub(super) struct Writer {
     pub(super) kept: Kept,
     /// To be decided before anything new: what missed a guard, and reports that outwait a failure.
     again: Vec<Tried>,
+    /// Others were faster with a rule: the next batch is decided while they wait.
+    pub(super) outrun: bool,
     pause: Duration,
     /// When a failure of the store was last logged.
     warned: Option<Instant>,
@@ -67,6 +69,7 @@ impl Writer {
             unheard: None,
             kept: Kept::new(),
             again: Vec::new(),
+            outrun: false,
             pause: PAUSE_MIN,
             warned: None,
         }
@@ -172,7 +175,12 @@ impl Writer {
         let book = self.parts.registry.book();
         let keys = rule_desk::concerned(&work, read.iter().chain(&cached), &book);
         let asks_for_room = waiting::asks(&work, &book, self.parts.max_pending);
-        let (rules, waiting) = match self.around(&book, &keys, asks_for_room).await {
+        let round = match self.hold(&keys).await {
+            Ok(round) => round,
+            Err(error) => return Err((work, error)),
+        };
+        let found = round.as_ref().map(|round| round.standing().rules.clone());
+        let (rules, waiting) = match self.around(&book, &keys, found, asks_for_room).await {
             Ok(around) => around,
             Err(error) => return Err((work, error)),
         };
@@ -185,12 +193,20 @@ impl Writer {
             return Err((folded.work.into_iter().map(|(work, _)| work).collect(), error));
         }
         if folded.batch.is_empty() {
+            if let Some(round) = round {
+                round.abandon().await;
+            }
             self.answer(folded, &Committed::default(), times);
             return Ok(Settled::Yes);
         }
         let started = Clock::monotonic();
         let size = folded.work.len();
-        match self.parts.store.commit(folded.batch.clone()).await {
+        let holds_rules = round.is_some();
+        let committed = match round {
+            Some(round) => round.commit(folded.batch.clone()).await,
+            None => self.parts.store.commit(folded.batch.clone()).await,
+        };
+        match committed {
             Ok(committed) => {
                 let took = Clock::monotonic().duration_since(started);
                 self.parts.metrics.commit(size, took);
@@ -218,6 +234,13 @@ impl Writer {
                     }
                     Err(_) => Err((work, error)),
                 }
+            }
+            // It may only have met others in the middle: without a hold that is made good by the store.
+            Err(store::Error::Unavailable(_)) if holds_rules => {
+                for ((piece, _), times) in folded.work.into_iter().zip(times) {
+                    self.repeat(piece, times.saturating_sub(1));
+                }
+                Ok(Settled::Not)
             }
             Err(
                 error @ (store::Error::Unavailable(_)
@@ -251,16 +274,30 @@ impl Writer {
         Ok((read, cached))
     }
 
-    /// These rules as they stand now, and what waits where that is bounded, if that is asked for.
+    /// Keeps these rules from others until the commit, if others were faster the last time: rounds that start
+    /// jobs under a busy quota follow each other without a gap, and one that only looks would never win.
+    async fn hold(&mut self, keys: &[RuleKey]) -> Result<Option<Box<dyn Round>>, store::Error> {
+        if !std::mem::take(&mut self.outrun) || keys.is_empty() {
+            return Ok(None);
+        }
+        let claims = Claims { keys: keys.iter().cloned().collect(), ..Claims::default() };
+        self.parts.store.begin_round(&claims).await.map(Some)
+    }
+
+    /// These rules as they stand now, unless they were `found` already, and what waits where that is bounded,
+    /// if that is asked for.
     async fn around(
         &mut self,
         book: &Rulebook,
         keys: &[RuleKey],
+        found: Option<Vec<Rule>>,
         asks_for_room: bool,
     ) -> Result<(RuleDesk, Option<Waiting>), store::Error> {
         let store = self.parts.store.as_ref();
         let mut rules = RuleDesk::default();
-        if !keys.is_empty() {
+        if let Some(found) = found {
+            rules = RuleDesk::of(keys, &found, book);
+        } else if !keys.is_empty() {
             rules = RuleDesk::of(keys, &store.rules_by_key(keys).await?, book);
         }
         let mut waiting = None;

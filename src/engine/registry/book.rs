@@ -153,6 +153,12 @@ impl Rulebook {
         smaller_bound(self.defaults.what.max_pending, told)
     }
 
+    /// How many jobs may run in all, in the same way.
+    #[must_use]
+    pub fn max_running_in_all(&self, told: u32) -> u32 {
+        smaller_bound(self.defaults.what.max_running, told)
+    }
+
     /// Whether a type is declared to be of one of these categories.
     #[must_use]
     pub fn is_of(&self, job_type: &JobType, categories: &[Category]) -> bool {
@@ -223,7 +229,12 @@ impl Rulebook {
             }
             RuleKind::Circuit => {
                 if let Ok(name) = JobType::new(name) {
-                    self.circuits.insert(name, rule.read()?);
+                    let state: CircuitState = rule.read()?;
+                    // What was read before a commit may come in after what it did.
+                    let known = self.circuits.get(&name);
+                    if known.is_none_or(|known| known.revision <= state.revision) {
+                        self.circuits.insert(name, state);
+                    }
                 }
             }
             RuleKind::Drain => {

@@ -22,7 +22,7 @@ use super::Engine;
 use super::error::{Error, Result};
 use super::pipeline::{RuleChange, RulesChanged, Work};
 
-pub use book::{Cursor, DEFAULTS, Declared, Definition, Known, Rulebook};
+pub use book::{Cursor, DEFAULTS, Declared, Definition, Known, Rulebook, smaller_bound};
 
 /// The kinds of rules that every server knows by heart.
 const KNOWN: [RuleKind; 5] =
@@ -51,6 +51,22 @@ impl Registry {
         let book = Arc::make_mut(&mut held);
         let there: BTreeSet<&RuleKey> = found.iter().map(|rule| &rule.key).collect();
         for key in keys.iter().filter(|key| !there.contains(key)) {
+            book.drop(key);
+        }
+        found.iter().try_for_each(|rule| book.take(rule)).map_err(Error::from)
+    }
+
+    /// The same, of rows that were read while breakers may have changed: one without a row may have one by now.
+    pub(super) fn look(&self, keys: &[RuleKey], found: &[Rule]) -> Result<()> {
+        let others = keys.iter().filter(|key| key.kind != RuleKind::Circuit);
+        self.heed(&others.cloned().collect::<Vec<_>>(), found)
+    }
+
+    /// The same, as the change log names them: breakers may have begun anew, from an older revision on.
+    fn heed_anew(&self, keys: &[RuleKey], found: &[Rule]) -> Result<()> {
+        let mut held = self.0.write();
+        let book = Arc::make_mut(&mut held);
+        for key in keys {
             book.drop(key);
         }
         found.iter().try_for_each(|rule| book.take(rule)).map_err(Error::from)
@@ -100,6 +116,7 @@ impl Engine {
         }
         self.agenda.plan_all(&book, &rules)?;
         self.registry.replace(book);
+        self.line.reopen();
         self.tell_all_drains();
         Ok(())
     }
@@ -120,7 +137,8 @@ impl Engine {
         }
         let keys: Vec<RuleKey> = keys.into_iter().collect();
         let found = self.fresh_rules(keys.clone()).await?;
-        self.registry.heed(&keys, &found)?;
+        self.registry.heed_anew(&keys, &found)?;
+        self.line.reopen();
         self.tell_drains(&keys);
         self.agenda.heed(&self.registry.book(), &keys, &found)
     }
@@ -165,6 +183,7 @@ impl Engine {
         let answer = self.pipeline.ask(work).await?;
         if matches!(answer, RulesChanged::Done(_)) {
             self.registry.heed(&keys, &rules)?;
+            self.line.reopen();
             self.tell_drains(&keys);
             self.agenda.heed(&self.registry.book(), &keys, &rules)?;
         }

@@ -22,6 +22,9 @@ impl Engine {
         match read.await? {
             ChangesSince::Found { ids, removed, ready, rules, position } => {
                 self.heed_rules(&rules).await?;
+                if !ids.is_empty() {
+                    self.line.freed_elsewhere();
+                }
                 let now = self.clock.now();
                 for place in ready {
                     self.line.ready(&place.queue, &place.job_type, place.at, now);

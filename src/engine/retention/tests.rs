@@ -43,7 +43,8 @@ fn server(store: Arc<dyn Store>, clock: Clock, tasks: &Tasks) -> Engine {
     let timeout = Duration::from_secs(10);
     let house = crate::config::House::default();
     let telling = crate::config::Telling::default();
-    let access = Access { timeout, lanes: 1, house, facets: None, max_pending: 0, telling };
+    let (facets, max_pending, max_running) = (None, 0, 0);
+    let access = Access { timeout, lanes: 1, max_running, house, facets, max_pending, telling };
     let board = LoopBoard::default();
     board.announce(LOOP, Duration::from_secs(1));
     let server = Engine::start_up(store, clock, access, Metrics::new(), board, stops);

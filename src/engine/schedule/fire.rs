@@ -113,7 +113,7 @@ impl Engine {
         let wanted = keys.to_vec();
         let found =
             self.loop_db.read(|store| async move { store.rules_by_key(&wanted).await }).await?;
-        self.registry.heed(&keys[..2], &found)?;
+        self.registry.look(&keys[..2], &found)?;
         let rule = |kind| found.iter().find(|rule: &&Rule| rule.key.kind == kind);
         let definition = self.registry.definition(job_type);
         let Some(definition) = definition.filter(|found| found.active_schedule().is_some()) else {

@@ -59,6 +59,7 @@ fn server(store: &Arc<MemoryStore>) -> Server {
     let access = Access {
         timeout: Duration::from_secs(10),
         lanes: 1,
+        max_running: 0,
         telling: Telling::default(),
         house: crate::config::House::default(),
         facets: None,

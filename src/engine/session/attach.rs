@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::auth::Caller;
-use crate::domain::admission::Capacity;
+use crate::domain::admission::{Capacity, Room};
 use crate::domain::limits::{LEASE_AFTER_CLOSE, LEASE_TTL_DEFAULT};
 use crate::domain::{
     InstanceId, JobId, JobType, QueueName, Session, SessionId, Timestamp, WorkerName,
@@ -46,6 +46,8 @@ pub struct Hello {
     pub worker: WorkerFacts,
     /// Jobs it can run at a time, for people; what it may hold is said by Capacity alone.
     pub slots: u32,
+    /// Memory that its jobs may use together; 0 = not said.
+    pub memory_bytes: u64,
     /// The lease it wants.
     pub lease_ttl: Duration,
     /// Everything whose outcome is not acked yet.
@@ -76,6 +78,8 @@ pub(in super::super) struct Glance {
     /// When its stream attached; its session may be younger.
     pub(in super::super) connect_time: Timestamp,
     pub(in super::super) host_usage: Option<HostUsage>,
+    /// What its jobs leave of the memory it advertised; no bound if unset.
+    pub(in super::super) memory_free: Option<u64>,
 }
 
 pub(super) struct State {
@@ -103,6 +107,8 @@ pub struct Attach {
     pub(super) worker: WorkerFacts,
     pub(super) lease_ttl: Duration,
     slots: u32,
+    /// No bound if unset.
+    memory_bytes: Option<u64>,
     connect_time: Timestamp,
     /// All that its stream says goes by it, also when it gets another session.
     pub(super) lane: Lane,
@@ -127,6 +133,7 @@ impl Attach {
             worker: hello.worker.clone(),
             lease_ttl: hello.lease_ttl,
             slots: hello.slots,
+            memory_bytes: (hello.memory_bytes > 0).then_some(hello.memory_bytes),
             connect_time,
             lane: Lane::of_session(session),
             outbox,
@@ -180,7 +187,7 @@ impl Attach {
     }
 
     /// What it may take now.
-    pub(in super::super) fn capacity(&self) -> Option<Capacity> {
+    pub(in super::super) fn room(&self) -> Option<Room> {
         let state = self.state.lock();
         let slots = usize::try_from(state.slots).unwrap_or(usize::MAX);
         let free = slots.saturating_sub(state.held.len());
@@ -188,11 +195,16 @@ impl Attach {
         if leaves || state.opening || free == 0 || !self.outbox.takes_jobs() {
             return None;
         }
-        Some(Capacity {
-            queues: self.worker.queues.clone(),
-            types: self.worker.types.clone(),
-            free,
-        })
+        let capacity =
+            Capacity { queues: self.worker.queues.clone(), types: self.worker.types.clone(), free };
+        let memory_free = self.memory_left(&state);
+        Some(Room { capacity, worker_id: self.worker.worker_id.clone(), memory_free })
+    }
+
+    /// What its jobs leave of the memory it advertised.
+    fn memory_left(&self, state: &State) -> Option<u64> {
+        let held = || state.held.values().map(|held| held.memory_bytes);
+        Some(held().fold(self.memory_bytes?, u64::saturating_sub))
     }
 
     /// What it looks like from outside.
@@ -205,6 +217,7 @@ impl Attach {
             heard_ago: Clock::monotonic().duration_since(state.heard),
             connect_time: self.connect_time,
             host_usage: state.host_usage,
+            memory_free: self.memory_left(&state),
         }
     }
 

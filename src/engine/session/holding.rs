@@ -13,6 +13,8 @@ use super::outbox::{ToWorker, Welcome};
 pub(super) struct Held {
     pub(super) lease_epoch: i64,
     pub(super) cell: Arc<Cell>,
+    /// Memory that it may use.
+    pub(super) memory_bytes: u64,
     /// The wish to stop that it was told last, and the revision of the job that it came with.
     told: (i64, Option<CancelRequest>),
     /// The worker said something of it: it has it.
@@ -34,7 +36,9 @@ impl Held {
     fn new(job: &Job, cell: Arc<Cell>, starting: Option<Starting>) -> Self {
         let status = &job.status;
         let told = (status.revision, status.cancel_request.clone());
-        Self { lease_epoch: status.lease_epoch, cell, told, heard_of: false, starting }
+        let memory_bytes = status.effective.limits.memory_bytes;
+        let lease_epoch = status.lease_epoch;
+        Self { lease_epoch, cell, memory_bytes, told, heard_of: false, starting }
     }
 }
 

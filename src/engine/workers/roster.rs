@@ -155,6 +155,9 @@ impl Roster {
             },
             held: open.iter().map(|session| self.holds(session, held)).sum(),
             host_usage: open.iter().find_map(|session| self.attached.get(&session.id)?.host_usage),
+            memory_free: open
+                .iter()
+                .find_map(|session| self.attached.get(&session.id)?.memory_free),
             running,
             connect_time: connect_time.unwrap_or(self.now),
             last_seen_time: if calls.is_empty() { seen.unwrap_or(self.now) } else { self.now },

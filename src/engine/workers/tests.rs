@@ -76,6 +76,7 @@ fn glance(number: u128, slots: u32, heard_ago: u64) -> (SessionId, Glance) {
         heard_ago: Duration::from_secs(heard_ago),
         connect_time: at(900),
         host_usage: Some(HostUsage { cpu_percent: Some(50.0), ..HostUsage::default() }),
+        memory_free: Some(1 << 30),
     };
     (id(number), glance)
 }

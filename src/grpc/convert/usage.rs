@@ -2,6 +2,7 @@
 
 use crate::domain::validate::Violations;
 use crate::domain::{ResourceLimits, ResourceUsage};
+use crate::engine::session::HostUsage;
 use crate::proto::v1;
 
 use super::number;
@@ -25,6 +26,22 @@ pub fn from_proto(
         cpu_percent,
         memory_bytes,
         peak_memory_bytes,
+    })
+}
+
+/// How busy a worker's machine is.
+pub fn host(usage: &v1::HostUsage, violations: &mut Violations) -> Option<HostUsage> {
+    let before = violations.as_slice().len();
+    let at = Path::root("heartbeat.host_usage");
+    let cpu_percent = usage.cpu_percent.unwrap_or_default();
+    number::within(cpu_percent, 0.0..=f64::MAX, at.field("cpu_percent"), violations);
+    number::count(usage.memory_bytes.unwrap_or_default(), at.field("memory_bytes"), violations);
+    let total = usage.memory_total_bytes.unwrap_or_default();
+    number::count(total, at.field("memory_total_bytes"), violations);
+    is_clean(violations, before).then_some(HostUsage {
+        cpu_percent: usage.cpu_percent,
+        memory_bytes: usage.memory_bytes,
+        memory_total_bytes: usage.memory_total_bytes,
     })
 }
 

@@ -59,6 +59,13 @@ impl Answer {
         answer
     }
 
+    /// Too little is left of something; how much there may be changes.
+    pub(super) fn short(reason: Reason, what: &'static str, message: String) -> Self {
+        let mut answer = Self::new(reason, message.clone()).fact("what", what);
+        answer.details.add_quota_failure_violation(what, message);
+        answer
+    }
+
     /// As many jobs wait as may.
     pub(super) fn full(what: &str, limit: u64, message: String) -> Self {
         let mut answer = Self::new(Reason::LimitExceeded, message.clone())

@@ -39,6 +39,7 @@ impl Server {
             Access {
                 timeout: crate::config::Config::default().store_timeout,
                 lanes: 1,
+                max_running: 0,
                 telling: crate::config::Telling::default(),
                 house: crate::config::House::default(),
                 facets: None,

@@ -37,14 +37,14 @@ use crate::runtime::Clock;
 
 use self::changes::ChangeLog;
 use self::events::Told;
-use self::round::{MemoryRound, Transaction};
+use self::round::Transaction;
 use self::shared::Share;
 use self::turns::Turns;
 use super::rows::Flushed;
 use super::{
-    AuditQuery, Batch, Caught, Census, ChangesSince, Committed, Ended, EndedQuery, EventPage,
-    EventQuery, KeyKind, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite,
-    Prune, PurgeBatch, Purged, RemovedJob, Result, Round, Rule, RuleKey, RuleKind, Store,
+    AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery,
+    EventPage, EventQuery, KeyKind, KnownRequest, ListQuery, LogQuery, News, Orphan, ProgressWrite,
+    Prune, PurgeBatch, Purged, RemovedJob, Result, Round, Rule, RuleKey, RuleKind, Standing, Store,
     StoreInfo, StoredAudit,
 };
 
@@ -174,24 +174,12 @@ impl Store for MemoryStore {
         Ok(Caught { changes, jobs, read_through: tables.changes.position() })
     }
 
-    async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>> {
-        let transaction = self.begin();
-        let mut turn = self.turns.round().await;
-        let mut candidates = Vec::new();
-        for probe in probes {
-            // As one statement sees it when it begins; each job is looked at anew when it is locked.
-            let seen = self.tables.lock().candidates(&probe, now);
-            for id in seen {
-                tokio::task::yield_now().await;
-                if turn.take(id) {
-                    let tables = self.tables.lock();
-                    let found = tables.candidate(id, &probe, now);
-                    candidates.extend(found.map(|(_, job)| job.clone()));
-                }
-            }
-        }
-        let now = self.share.as_ref().map(Share::now);
-        Ok(Box::new(MemoryRound::new(transaction, now, candidates, turn)))
+    async fn begin_round(&self, claims: &Claims) -> Result<Box<dyn Round>> {
+        Ok(Box::new(round::begin(self, claims).await))
+    }
+
+    async fn standing(&self, of: &Claims) -> Result<Standing> {
+        Ok(self.tables.lock().standing(of))
     }
 
     async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>> {
@@ -292,6 +280,16 @@ impl Store for MemoryStore {
 
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
         Ok(self.tables.lock().oldest_pending(now))
+    }
+
+    async fn alive(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>> {
+        let filter = JobFilter {
+            types: vec![job_type.clone()],
+            states: vec![StateKind::Pending, StateKind::Running],
+            ..JobFilter::default()
+        };
+        let query = ListQuery { filter, before: None, limit, full: false };
+        Ok(self.tables.lock().list(&query))
     }
 
     async fn recent(

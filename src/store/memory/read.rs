@@ -47,13 +47,6 @@ impl Tables {
         ids.iter().filter_map(flushed).collect()
     }
 
-    pub(super) fn candidates(&self, probe: &Probe, now: Timestamp) -> Vec<JobId> {
-        let line = self.jobs.keys().filter_map(|id| self.candidate(*id, probe, now));
-        let mut line: Vec<(Timestamp, JobId)> = line.map(|(key, job)| (key, job.id)).collect();
-        line.sort_unstable();
-        line.into_iter().take(probe.limit).map(|(_, id)| id).collect()
-    }
-
     /// The job, if it waits where the probe looks and may start now; with its place in the line.
     pub(super) fn candidate(
         &self,

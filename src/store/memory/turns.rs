@@ -3,9 +3,10 @@
 //! One by one, a commit or an open round keeps all others waiting, as in a database with one writer. With
 //! rows locked for themselves it is as in one that reads what is committed: whoever meets a locked
 //! job waits for it and looks at it anew, a round passes locked jobs by, and everything else goes on
-//! meanwhile.
+//! meanwhile. What rounds claim and what commits write of the rules is locked before any job.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -13,7 +14,7 @@ use tokio::sync::{Notify, OwnedMutexGuard};
 use uuid::Uuid;
 
 use crate::domain::JobId;
-use crate::store::Batch;
+use crate::store::{Batch, RuleKey};
 
 /// How turns are taken.
 #[derive(Clone)]
@@ -87,15 +88,18 @@ impl Turns {
         Self::ByRow(Arc::default())
     }
 
-    /// Waits for the turn of a commit: for the batch's own row, then for its jobs in the order of their
-    /// ids. Others have theirs in between.
+    /// Waits for the turn of a commit: for the batch's own row, for its rules in the order of their keys,
+    /// then for its jobs in the order of their ids. Others have theirs in between.
     pub(super) async fn commit(&self, batch: &Batch) -> Turn {
         let written = batch.writes.iter().map(|write| write.job.id);
         let deleted = batch.deletes.iter().map(|delete| delete.job.id);
         let logged = batch.logs.iter().map(|log| log.job_id);
         let flushed = batch.progress.iter().map(|progress| progress.job_id);
         let jobs: BTreeSet<JobId> = written.chain(deleted).chain(logged).chain(flushed).collect();
-        self.rows(std::iter::once(batch.id.0).chain(jobs.into_iter().map(|id| id.0))).await
+        let rules: BTreeSet<&RuleKey> = batch.rules.iter().map(|write| &write.key).collect();
+        let rules = rules.into_iter().map(row_of);
+        let jobs = jobs.into_iter().map(|id| id.0);
+        self.rows(std::iter::once(batch.id.0).chain(rules).chain(jobs)).await
     }
 
     /// Waits for these rows, one after the other.
@@ -118,7 +122,25 @@ impl Turns {
     }
 }
 
+/// The row by which a rule is locked, whether or not it exists.
+fn row_of(key: &RuleKey) -> Uuid {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    // Beside the ids of jobs and batches, whose upper half is never empty.
+    Uuid::from_u64_pair(0, hasher.finish())
+}
+
 impl Turn {
+    /// Keeps these rules from others, one after the other.
+    pub(super) async fn keep(&mut self, keys: impl Iterator<Item = &RuleKey> + Send) {
+        if let Self::Rows(held) = self {
+            for key in keys {
+                held.wait_for(row_of(key)).await;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
     /// Whether a round has this job now.
     pub(super) fn take(&mut self, job: JobId) -> bool {
         match self {

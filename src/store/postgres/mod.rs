@@ -32,6 +32,7 @@ mod read;
 mod round;
 mod rules;
 mod sessions;
+mod standing;
 mod write;
 
 use std::future::Future;
@@ -49,9 +50,10 @@ use crate::domain::{
 };
 
 use super::{
-    AuditQuery, Batch, Caught, Census, ChangesSince, Committed, Ended, EndedQuery, EventPage,
-    EventQuery, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite, Prune,
-    PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo, StoredAudit,
+    AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery,
+    EventPage, EventQuery, KnownRequest, ListQuery, LogQuery, News, Orphan, ProgressWrite, Prune,
+    PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo,
+    StoredAudit,
 };
 
 use self::error::late;
@@ -97,6 +99,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         round::STATEMENTS,
         rules::STATEMENTS,
         sessions::STATEMENTS,
+        standing::STATEMENTS,
         write::STATEMENTS,
     ]
     .into_iter()
@@ -126,8 +129,12 @@ impl Store for PostgresStore {
         commit::commit(&self.lanes, self.clock, &batch).await
     }
 
-    async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>> {
-        round::begin(&self.lanes, self.clock, &probes, now).await
+    async fn begin_round(&self, claims: &Claims) -> Result<Box<dyn Round>> {
+        round::begin(&self.lanes, self.clock, claims).await
+    }
+
+    async fn standing(&self, of: &Claims) -> Result<Standing> {
+        within(&self.short_readers, standing::read(&self.short_readers, of)).await
     }
 
     async fn has_batch(&self, id: BatchId) -> Result<bool> {
@@ -250,6 +257,10 @@ impl Store for PostgresStore {
 
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
         within(&self.readers, read::oldest_pending(&self.readers, now)).await
+    }
+
+    async fn alive(&self, job_type: &JobType, rows: usize) -> Result<Vec<Job>> {
+        within(&self.readers, read::alive(&self.readers, job_type, limit(rows))).await
     }
 
     async fn recent(

@@ -169,7 +169,8 @@ impl PostgresStore {
         let named = |hosts: Hosts| hosts.with(|options| options.application_name(APPLICATION));
         let listening = listening.map(named);
         let store = Self {
-            lanes: pool(options.lanes + 1, hot.clone()),
+            // One more for rounds of starts, one for starts of workers that schedule for themselves.
+            lanes: pool(options.lanes + 2, hot.clone()),
             readers: pool(options.read_connections, cold),
             short_readers: pool(SHORT_READ_CONNECTIONS, hot.clone()),
             log_readers: pool(LOG_READ_CONNECTIONS, hot),

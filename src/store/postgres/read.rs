@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::domain::admission;
 use crate::domain::job::Job;
-use crate::domain::limits::OLDEST_LOOK_MAX;
+use crate::domain::limits::{LINE_LOOKED_AT_MAX, OLDEST_LOOK_MAX};
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{JobId, JobType, QueueName, SessionId, Timestamp};
 use crate::store::Result;
@@ -14,7 +14,7 @@ use super::error::from_sqlx;
 use super::pool::{Link, Pool};
 
 pub(super) const STATEMENTS: &[&str] =
-    &[LOAD, HELD, ATTEMPTS, DUE, NEXT_DEADLINE, OLDEST_PENDING, RECENT];
+    &[LOAD, HELD, ATTEMPTS, DUE, NEXT_DEADLINE, OLDEST_PENDING, ALIVE, RECENT];
 
 /// Progress by a look for each job, never by a join: the table is empty at one moment and large at the
 /// next, and a plan made while it was empty would walk it whole.
@@ -49,6 +49,16 @@ const OLDEST_PENDING: &str = "WITH RECURSIVE lines AS (\
     WHERE state = 0 AND queue = l.queue AND job_type = l.job_type AND ready_key <= $2 \
     AND schedule_time <= $1 ORDER BY ready_key, id LIMIT $3) AS front) AS f \
     WHERE f.oldest IS NOT NULL";
+
+/// The running ones, and the last in line of each queue; and of these the newest.
+const ALIVE: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, \
+    (SELECT p.data FROM job_progress AS p WHERE p.id = j.id) FROM (SELECT id FROM (\
+    (SELECT id FROM job_status WHERE state = 1 AND job_type = $1 ORDER BY id DESC LIMIT $2) \
+    UNION ALL SELECT l.id FROM (SELECT queue FROM stat_totals WHERE job_type = $1 AND state = 0 \
+    UNION SELECT queue FROM stat_deltas WHERE job_type = $1 AND state = 0) AS t CROSS JOIN LATERAL (\
+    SELECT id FROM job_status WHERE state = 0 AND queue = t.queue AND job_type = $1 \
+    ORDER BY ready_key DESC, id DESC LIMIT $3) AS l) AS f ORDER BY id DESC LIMIT $2) AS n \
+    JOIN jobs AS j ON j.id = n.id JOIN job_status AS s ON s.id = n.id ORDER BY n.id DESC";
 
 /// The newest of each ending, then the newest of these: no ending is walked further than needed.
 const RECENT: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, NULL::bytea \
@@ -167,6 +177,16 @@ pub(super) async fn recent(
         .collect();
     let mut link = pool.read().await?;
     let query = link.query_as(RECENT).bind(job_type.as_str()).bind(endings).bind(limit);
+    let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    link.done().await?;
+    jobs(found)
+}
+
+/// The newest jobs of a type that are not over.
+pub(super) async fn alive(pool: &Pool, job_type: &JobType, limit: i64) -> Result<Vec<Job>> {
+    let mut link = pool.read().await?;
+    let query = link.query_as(ALIVE).bind(job_type.as_str()).bind(limit);
+    let query = query.bind(limit.max(super::limit(LINE_LOOKED_AT_MAX)));
     let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
     link.done().await?;
     jobs(found)

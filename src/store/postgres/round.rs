@@ -1,21 +1,23 @@
-//! A dispatch round: candidates are locked, past those that another server looks at, from the look at them
+//! A dispatch round: what it claims is kept from others, and candidates are locked, past those that another server looks at, from the look at them
 //! to the commit.
 
 use async_trait::async_trait;
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::domain::Timestamp;
 use crate::domain::admission;
 use crate::domain::job::Job;
-use crate::store::{Batch, Committed, Error, Probe, Result, Round};
+use crate::store::rows::job_type;
+use crate::store::{Batch, Claims, Committed, Error, Probe, Result, Round, Standing};
 
 use super::commit::{self, Failed};
 use super::error::{from_sqlx, late};
 use super::pool::{Link, Pool};
 use super::read::{self, JobColumns};
-use super::{LeaseClock, changes};
+use super::{LeaseClock, changes, standing};
 
-pub(super) const STATEMENTS: &[&str] = &[CANDIDATES];
+pub(super) const STATEMENTS: &[&str] = &[CANDIDATES, UNDER_CAPS];
 
 /// The fronts of all lines at once. The bound on `ready_key` stops the walk where no job can be due; the
 /// columns before the payload come from the index alone, so jobs that wait for their time cost no more
@@ -29,11 +31,33 @@ const CANDIDATES: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, NU
     ORDER BY ready_key, id LIMIT p.most FOR UPDATE SKIP LOCKED) AS s \
     JOIN jobs AS j ON j.id = s.id ORDER BY p.place, s.ready_key, s.id";
 
-/// Dropping it closes its connection: the database lets the candidates go.
+/// The fronts of lines past the jobs whose value of a label has as many running ones as may: a look at one
+/// index for each job that is passed. With the value, and how many run under it.
+const UNDER_CAPS: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, p.job_type, \
+    j.labels ->> p.label, (SELECT count(*) FROM job_status AS r WHERE r.state = 1 \
+    AND r.concurrency_key IS NOT NULL AND r.job_type = p.job_type \
+    AND r.concurrency_key = j.labels ->> p.label) \
+    FROM unnest($1::text[], $2::text[], $3::bigint[], $6::text[], $7::bigint[]) WITH ORDINALITY \
+    AS p(queue, job_type, most, label, cap, place) CROSS JOIN LATERAL (\
+    SELECT id, ready_key, status, result FROM job_status AS w \
+    WHERE state = 0 AND queue = p.queue AND job_type = p.job_type AND ready_key <= $4 \
+    AND schedule_time <= $5 AND (deadline IS NULL OR deadline > $5) \
+    AND (SELECT count(*) FROM job_status AS r WHERE r.state = 1 AND r.concurrency_key IS NOT NULL \
+    AND r.job_type = p.job_type AND r.concurrency_key = \
+    (SELECT l.labels ->> p.label FROM jobs AS l WHERE l.id = w.id)) < p.cap \
+    ORDER BY ready_key, id LIMIT p.most FOR UPDATE SKIP LOCKED) AS s \
+    JOIN jobs AS j ON j.id = s.id ORDER BY p.place, s.ready_key, s.id";
+
+/// Id, spec, payload, status, result, type, the label's value, jobs that run under it.
+type CappedColumns =
+    (Uuid, Vec<u8>, Option<Vec<u8>>, Vec<u8>, Option<Vec<u8>>, String, Option<String>, i64);
+
+/// Dropping it closes its connection: the database lets go of what it kept.
 struct PostgresRound {
     link: Link,
     pool: Pool,
     clock: LeaseClock,
+    standing: Standing,
     candidates: Vec<Job>,
 }
 
@@ -41,34 +65,86 @@ struct PostgresRound {
 pub(super) async fn begin(
     pool: &Pool,
     clock: LeaseClock,
-    probes: &[Probe],
-    now: Timestamp,
+    claims: &Claims,
 ) -> Result<Box<dyn Round>> {
     let mut link = pool.begin().await?;
-    let looking = timeout(pool.patience(), candidates(&mut link, probes, now)).await;
-    let candidates = looking.map_err(|_| late())??;
-    Ok(Box::new(PostgresRound { link, pool: pool.clone(), clock, candidates }))
+    let mut standing = Standing::default();
+    if !claims.is_empty() {
+        let keeping = async {
+            standing::keep(&mut link, claims).await?;
+            standing::stand(&mut link, true, claims).await
+        };
+        standing = timeout(pool.patience(), keeping).await.map_err(|_| late())??;
+    }
+    let candidates = Vec::new();
+    Ok(Box::new(PostgresRound { link, pool: pool.clone(), clock, standing, candidates }))
 }
 
-async fn candidates(link: &mut Link, probes: &[Probe], now: Timestamp) -> Result<Vec<Job>> {
-    let latest_key = admission::latest_key(now);
-    let rows: Vec<JobColumns> = link
-        .query_as(CANDIDATES)
-        .bind(probes.iter().map(|probe| probe.queue.as_str()).collect::<Vec<_>>())
-        .bind(probes.iter().map(|probe| probe.job_type.as_str()).collect::<Vec<_>>())
-        .bind(probes.iter().map(|probe| super::limit(probe.limit)).collect::<Vec<_>>())
-        .bind(latest_key.as_micros())
-        .bind(now.as_micros())
-        .fetch_all(&mut **link)
-        .await
-        .map_err(from_sqlx)?;
-    rows.into_iter().map(read::job).collect()
+/// Columns of probes: queues, types, limits.
+fn columns(probes: &[&Probe]) -> (Vec<String>, Vec<String>, Vec<i64>) {
+    let queues = probes.iter().map(|probe| probe.queue.to_string()).collect();
+    let types = probes.iter().map(|probe| probe.job_type.to_string()).collect();
+    (queues, types, probes.iter().map(|probe| super::limit(probe.limit)).collect())
+}
+
+impl PostgresRound {
+    async fn free(&mut self, probes: &[&Probe], latest_key: i64, now: i64) -> Result<()> {
+        let (queues, types, limits) = columns(probes);
+        let query = self.link.query_as::<JobColumns>(CANDIDATES);
+        let query = query.bind(queues).bind(types).bind(limits).bind(latest_key).bind(now);
+        let rows = query.fetch_all(&mut *self.link).await.map_err(from_sqlx)?;
+        for row in rows {
+            self.candidates.push(read::job(row)?);
+        }
+        Ok(())
+    }
+
+    async fn capped(&mut self, probes: &[&Probe], latest_key: i64, now: i64) -> Result<()> {
+        let (queues, types, limits) = columns(probes);
+        let caps = probes.iter().filter_map(|probe| probe.cap.as_ref());
+        let (labels, most): (Vec<String>, Vec<i64>) =
+            caps.map(|cap| (cap.label.clone(), i64::from(cap.max))).unzip();
+        let query = self.link.query_as::<CappedColumns>(UNDER_CAPS);
+        let query = query.bind(queues).bind(types).bind(limits).bind(latest_key).bind(now);
+        let query = query.bind(labels).bind(most);
+        let rows = query.fetch_all(&mut *self.link).await.map_err(from_sqlx)?;
+        for (id, spec, payload, status, result, name, value, running) in rows {
+            self.candidates.push(read::job((id, spec, payload, status, result, None))?);
+            if let Some(value) = value {
+                let key = (job_type("job_status.job_type", &name)?, value);
+                self.standing.values.insert(key, u64::try_from(running).unwrap_or(0));
+            }
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl Round for PostgresRound {
+    fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
     fn candidates(&self) -> &[Job] {
         &self.candidates
+    }
+
+    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<()> {
+        let latest_key = admission::latest_key(now).as_micros();
+        let now = now.as_micros();
+        let (free, capped): (Vec<&Probe>, Vec<&Probe>) =
+            probes.iter().partition(|probe| probe.cap.is_none());
+        let patience = self.pool.patience();
+        let looking = async {
+            if !free.is_empty() {
+                self.free(&free, latest_key, now).await?;
+            }
+            if !capped.is_empty() {
+                self.capped(&capped, latest_key, now).await?;
+            }
+            Ok(())
+        };
+        timeout(patience, looking).await.map_err(|_| late())?
     }
 
     async fn commit(mut self: Box<Self>, batch: Batch) -> Result<Committed> {

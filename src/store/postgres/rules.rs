@@ -69,7 +69,7 @@ pub(super) async fn by_key(pool: &Pool, keys: &[RuleKey]) -> Result<Vec<Rule>> {
     found.into_iter().map(rule).collect()
 }
 
-fn columns<'a>(keys: impl Iterator<Item = &'a RuleKey>) -> (Vec<i16>, Vec<String>) {
+pub(super) fn columns<'a>(keys: impl Iterator<Item = &'a RuleKey>) -> (Vec<i16>, Vec<String>) {
     keys.map(|key| (code(key.kind), key.name.clone())).unzip()
 }
 

@@ -50,20 +50,22 @@ const WRITE: &str = concat!(
     statuses AS MATERIALIZED (SELECT * FROM unnest($27::uuid[], $28::text[], $29::text[], \
     $30::smallint[], $31::bigint[], $32::bigint[], $33::bigint[], $34::bigint[], $35::uuid[], \
     $36::text[], $37::bigint[], $38::bigint[], $39::bigint[], $40::bytea[], $41::bytea[], \
-    $42::bool[]) AS u(id, job_type, queue, state, revision, lease_epoch, ready_key, \
-    schedule_time, session_id, worker_id, clock_time, end_time, update_time, status, result, born)), \
+    $42::bool[], $87::text[]) AS u(id, job_type, queue, state, revision, lease_epoch, ready_key, \
+    schedule_time, session_id, worker_id, clock_time, end_time, update_time, status, result, born, \
+    concurrency_key)), \
     begun AS (INSERT INTO job_status (id, job_type, queue, state, revision, lease_epoch, \
     ready_key, schedule_time, session_id, worker_id, deadline, end_time, update_time, status, \
-    result, purge_time) SELECT id, job_type, queue, state, revision, lease_epoch, ready_key, \
-    schedule_time, session_id, worker_id, CASE WHEN state < 2 THEN clock_time END, end_time, \
-    update_time, status, result, CASE WHEN state >= 2 THEN clock_time END FROM statuses \
-    WHERE born AND (SELECT ok FROM checked)), \
+    result, purge_time, concurrency_key) SELECT id, job_type, queue, state, revision, lease_epoch, \
+    ready_key, schedule_time, session_id, worker_id, CASE WHEN state < 2 THEN clock_time END, \
+    end_time, update_time, status, result, CASE WHEN state >= 2 THEN clock_time END, \
+    concurrency_key FROM statuses WHERE born AND (SELECT ok FROM checked)), \
     changed AS (UPDATE job_status AS s SET queue = u.queue, state = u.state, \
     revision = u.revision, lease_epoch = u.lease_epoch, ready_key = u.ready_key, \
     schedule_time = u.schedule_time, session_id = u.session_id, worker_id = u.worker_id, \
     deadline = CASE WHEN u.state < 2 THEN u.clock_time END, end_time = u.end_time, \
     update_time = u.update_time, status = u.status, result = u.result, \
-    purge_time = CASE WHEN u.state >= 2 THEN u.clock_time END FROM statuses AS u \
+    purge_time = CASE WHEN u.state >= 2 THEN u.clock_time END, \
+    concurrency_key = u.concurrency_key FROM statuses AS u \
     WHERE s.id = u.id AND NOT u.born AND (SELECT ok FROM checked)), \
     closed AS (DELETE FROM job_progress WHERE id = ANY($43::uuid[]) \
     AND (SELECT ok FROM checked)), \

@@ -38,19 +38,19 @@ const INSERT_LABELS: &str = "INSERT INTO job_labels (key, value, job_id) \
 
 const UPSERT_STATUS: &str = "INSERT INTO job_status (id, job_type, queue, state, revision, \
     lease_epoch, ready_key, schedule_time, session_id, worker_id, deadline, end_time, \
-    update_time, status, result, purge_time) \
+    update_time, status, result, purge_time, concurrency_key) \
     SELECT unhex(value ->> 0), value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, \
     value ->> 6, value ->> 7, unhex(value ->> 8), value ->> 9, \
     iif(value ->> 3 < 2, value ->> 10, NULL), value ->> 11, \
     value ->> 12, substr(?2, value ->> 13, value ->> 14), substr(?2, value ->> 15, value ->> 16), \
-    iif(value ->> 3 >= 2, value ->> 10, NULL) FROM jsonb_each(?1) WHERE true \
+    iif(value ->> 3 >= 2, value ->> 10, NULL), value ->> 17 FROM jsonb_each(?1) WHERE true \
     ON CONFLICT (id) DO UPDATE SET queue = excluded.queue, state = excluded.state, \
     revision = excluded.revision, lease_epoch = excluded.lease_epoch, \
     ready_key = excluded.ready_key, schedule_time = excluded.schedule_time, \
     session_id = excluded.session_id, worker_id = excluded.worker_id, \
     deadline = excluded.deadline, end_time = excluded.end_time, \
     update_time = excluded.update_time, status = excluded.status, result = excluded.result, \
-    purge_time = excluded.purge_time";
+    purge_time = excluded.purge_time, concurrency_key = excluded.concurrency_key";
 
 const DELETE_PROGRESS: &str =
     "DELETE FROM job_progress WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
@@ -160,7 +160,8 @@ fn status_row(rows: &mut Rows, job: &Job) -> Result<()> {
         .maybe_int(status.end_time.map(Timestamp::as_micros))
         .int(status.update_time.as_micros())
         .slice(&encode_status(status)?)
-        .maybe_slice(status.result.as_deref());
+        .maybe_slice(status.result.as_deref())
+        .maybe_text(status.concurrency_key());
     Ok(())
 }
 

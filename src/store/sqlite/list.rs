@@ -82,44 +82,43 @@ fn push_ids(builder: &mut Builder, query: &ListQuery, walks: &[Walk]) {
 }
 
 fn push_walk(builder: &mut Builder, filter: &JobFilter, before: Option<JobId>, walk: Walk) {
-    let (id, tables) = match walk {
-        Walk::Ids | Walk::Text(_) | Walk::Newest => {
-            ("j.id", "jobs AS j CROSS JOIN job_status AS s ON s.id = j.id")
-        }
-        Walk::Label => (
-            "l.job_id",
-            "job_labels AS l CROSS JOIN jobs AS j ON j.id = l.job_id \
-             CROSS JOIN job_status AS s ON s.id = j.id",
-        ),
-        Walk::Ready => (
-            "s.id",
-            "job_status AS s INDEXED BY job_status_ready CROSS JOIN jobs AS j ON j.id = s.id",
-        ),
-        Walk::Running => (
-            "s.id",
-            "job_status AS s INDEXED BY job_status_running CROSS JOIN jobs AS j ON j.id = s.id",
-        ),
-        Walk::Done => (
-            "s.id",
-            "job_status AS s INDEXED BY job_status_done CROSS JOIN jobs AS j ON j.id = s.id",
-        ),
+    let (id, table) = match walk {
+        Walk::Ids | Walk::Text(_) | Walk::Newest => ("j.id", "jobs AS j"),
+        Walk::Label => ("l.job_id", "job_labels AS l"),
+        Walk::Ready => ("s.id", "job_status AS s INDEXED BY job_status_ready"),
+        Walk::Running => ("s.id", "job_status AS s INDEXED BY job_status_running"),
+        Walk::Done => ("s.id", "job_status AS s INDEXED BY job_status_done"),
     };
-    builder.push("SELECT ").push(id).push(" AS id FROM ").push(tables).push(" WHERE true");
+    builder.push("SELECT ").push(id).push(" AS id FROM ").push(table);
+    // Only what the filter asks about: a look at a row costs as much as some ten steps of the walk.
+    if !table.starts_with("jobs ") && walk::asks_jobs(filter) {
+        builder.push(" CROSS JOIN jobs AS j ON j.id = ").push(id);
+    }
+    let hides_own = filter.types.is_empty() && !filter.takes_reserved();
+    let asks_status =
+        walk::asks_status(filter) || (hides_own && walk == Walk::Label && !walk::asks_jobs(filter));
+    if !table.starts_with("job_status ") && asks_status {
+        builder.push(" CROSS JOIN job_status AS s ON s.id = ").push(id);
+    }
+    builder.push(" WHERE true");
     if let Some(before) = before {
         builder.push(" AND ").push(id).push(" < ");
         builder.push_bind(before.0.as_bytes().to_vec());
     }
     if !filter.job_ids.is_empty() {
-        builder.push(" AND j.id IN (SELECT unhex(value) FROM json_each(");
+        builder.push(" AND ").push(id).push(" IN (SELECT unhex(value) FROM json_each(");
         builder.push_bind(ids(filter.job_ids.iter().map(|id| &id.0))).push("))");
     }
     push_states(builder, filter, walk);
     push_texts(builder, filter, walk);
-    push_labels(builder, filter, walk);
+    push_labels(builder, filter, walk, id);
     in_list(builder, "s.job_type", filter.types.iter().map(JobType::as_str));
-    if filter.types.is_empty() && !filter.takes_reserved() {
+    if hides_own {
         // The server's own begin with "jobplane."; the slash comes next to the point.
-        builder.push(" AND (s.job_type < 'jobplane.' OR s.job_type >= 'jobplane/')");
+        let table = if asks_status || table.starts_with("job_status ") { "s" } else { "j" };
+        builder.push(format!(
+            " AND ({table}.job_type < 'jobplane.' OR {table}.job_type >= 'jobplane/')"
+        ));
     }
     in_list(builder, "s.queue", filter.queues.iter().map(QueueName::as_str));
     in_list(builder, "j.category", filter.categories.iter().map(Category::as_str));
@@ -178,7 +177,7 @@ fn push_texts(builder: &mut Builder, filter: &JobFilter, walk: Walk) {
     }
 }
 
-fn push_labels(builder: &mut Builder, filter: &JobFilter, walk: Walk) {
+fn push_labels(builder: &mut Builder, filter: &JobFilter, walk: Walk, id: &str) {
     let mut labels = filter.labels.iter();
     if walk == Walk::Label
         && let Some((key, value)) = labels.next()
@@ -189,7 +188,7 @@ fn push_labels(builder: &mut Builder, filter: &JobFilter, walk: Walk) {
     for (key, value) in labels {
         builder.push(" AND EXISTS (SELECT 1 FROM job_labels AS x WHERE x.key = ");
         builder.push_bind(key.clone()).push(" AND x.value = ").push_bind(value.clone());
-        builder.push(" AND x.job_id = j.id)");
+        builder.push(" AND x.job_id = ").push(id).push(")");
     }
 }
 

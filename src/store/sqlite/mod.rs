@@ -25,6 +25,7 @@ mod round;
 mod rules;
 mod script;
 mod sessions;
+mod standing;
 mod writer;
 
 use std::fs::File;
@@ -46,9 +47,9 @@ use crate::domain::{
 };
 
 use super::{
-    AuditQuery, Batch, Census, ChangesSince, Committed, Ended, EndedQuery, EventPage, EventQuery,
-    KnownRequest, ListQuery, LogQuery, Orphan, Probe, Prune, PurgeBatch, Purged, Result, Round,
-    Rule, RuleKey, RuleKind, Store, StoreInfo, StoredAudit,
+    AuditQuery, Batch, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, EventPage,
+    EventQuery, KnownRequest, ListQuery, LogQuery, Orphan, Prune, PurgeBatch, Purged, Result,
+    Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo, StoredAudit,
 };
 
 use self::error::from_sqlx;
@@ -93,6 +94,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         round::STATEMENTS,
         rules::STATEMENTS,
         sessions::STATEMENTS,
+        standing::STATEMENTS,
     ]
     .into_iter()
     .flatten()
@@ -141,8 +143,12 @@ impl Store for SqliteStore {
         changes::since(self.readers(), position, limit).await
     }
 
-    async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>> {
-        round::begin(self.writer.clone().lock_owned().await, &probes, now).await
+    async fn begin_round(&self, claims: &Claims) -> Result<Box<dyn Round>> {
+        round::begin(self.writer.clone().lock_owned().await, claims).await
+    }
+
+    async fn standing(&self, of: &Claims) -> Result<Standing> {
+        standing::read(self.short_readers(), of).await
     }
 
     async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>> {
@@ -231,6 +237,10 @@ impl Store for SqliteStore {
 
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
         read::oldest_pending(self.readers(), now).await
+    }
+
+    async fn alive(&self, job_type: &JobType, rows: usize) -> Result<Vec<Job>> {
+        read::alive(self.readers(), job_type, limit(rows)).await
     }
 
     async fn recent(

@@ -36,9 +36,10 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (1, "core", include_str!("../../../migrations/sqlite/0001_core.sql")),
     (2, "origin", include_str!("../../../migrations/sqlite/0002_origin.sql")),
     (3, "rules", include_str!("../../../migrations/sqlite/0003_rules.sql")),
+    (4, "starts", include_str!("../../../migrations/sqlite/0004_starts.sql")),
     (5, "events", include_str!("../../../migrations/sqlite/0005_events.sql")),
-    (7, "retention", include_str!("../../../migrations/sqlite/0007_retention.sql")),
-    (8, "figures", include_str!("../../../migrations/sqlite/0008_figures.sql")),
+    (6, "retention", include_str!("../../../migrations/sqlite/0006_retention.sql")),
+    (7, "figures", include_str!("../../../migrations/sqlite/0007_figures.sql")),
 ];
 
 /// Where the file is and how it is read.

@@ -2,7 +2,9 @@
 
 use sqlx::SqlitePool;
 
+use crate::domain::admission;
 use crate::domain::job::Job;
+use crate::domain::limits::{LINE_LOOKED_AT_MAX, OLDEST_LOOK_MAX};
 use crate::domain::status::{Attempt, StateKind};
 use crate::domain::{JobId, JobType, QueueName, SessionId, Timestamp};
 use crate::store::Result;
@@ -11,8 +13,20 @@ use crate::store::rows::{self, JobRow, decode, state_code};
 use super::error::from_sqlx;
 use super::input::ids;
 
-pub(super) const STATEMENTS: &[&str] =
-    &[LOAD, HELD, ATTEMPTS, DUE, NEXT_DEADLINE, OLDEST_PENDING, RECENT, RECENT_IN_STATE];
+pub(super) const STATEMENTS: &[&str] = &[
+    LOAD,
+    HELD,
+    ATTEMPTS,
+    DUE,
+    NEXT_DEADLINE,
+    OLDEST_PENDING,
+    WAITING_IN,
+    LAST_IN_LINE,
+    RUNNING,
+    BRIEF,
+    RECENT,
+    RECENT_IN_STATE,
+];
 
 const LOAD: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, p.data \
     FROM json_each(?1) AS e CROSS JOIN jobs AS j ON j.id = unhex(e.value) \
@@ -31,9 +45,28 @@ const DUE: &str = "SELECT id FROM job_status WHERE deadline IS NOT NULL AND dead
 
 const NEXT_DEADLINE: &str = "SELECT min(deadline) FROM job_status WHERE deadline IS NOT NULL";
 
-/// Walks the ready index alone.
-const OLDEST_PENDING: &str = "SELECT queue, job_type, min(schedule_time) FROM job_status \
-    INDEXED BY job_status_ready WHERE state = 0 AND schedule_time <= ?1 GROUP BY queue, job_type";
+/// The first in line of each queue and type that the counters know of, from the ready index alone.
+const OLDEST_PENDING: &str = "SELECT queue, job_type, oldest FROM (\
+    SELECT queue, job_type, (SELECT min(schedule_time) FROM (\
+    SELECT s.schedule_time FROM job_status AS s INDEXED BY job_status_ready \
+    WHERE s.state = 0 AND s.queue = stat_totals.queue AND s.job_type = stat_totals.job_type \
+    AND s.ready_key <= ?2 AND s.schedule_time <= ?1 ORDER BY s.ready_key, s.id LIMIT ?3 + 0)\
+    ) AS oldest FROM stat_totals WHERE state = 0 AND stored > 0) WHERE oldest IS NOT NULL";
+
+/// The queues in which jobs of a type wait.
+const WAITING_IN: &str =
+    "SELECT queue FROM stat_totals WHERE job_type = ?1 AND state = 0 AND stored > 0";
+
+/// The last in line.
+const LAST_IN_LINE: &str = "SELECT id FROM job_status INDEXED BY job_status_ready \
+    WHERE state = 0 AND queue = ?1 AND job_type = ?2 ORDER BY ready_key DESC, id DESC LIMIT ?3 + 0";
+
+const RUNNING: &str = "SELECT id FROM job_status INDEXED BY job_status_running \
+    WHERE state = 1 AND job_type = ?1 ORDER BY id DESC LIMIT ?2 + 0";
+
+const BRIEF: &str = "SELECT j.id, j.spec, NULL, s.status, NULL, p.data \
+    FROM json_each(?1) AS e CROSS JOIN jobs AS j ON j.id = unhex(e.value) \
+    CROSS JOIN job_status AS s ON s.id = j.id LEFT JOIN job_progress AS p ON p.id = j.id";
 
 /// The newest of each ending, then the newest of these: no ending is walked further than needed.
 const RECENT: &str = "SELECT j.id, j.spec, NULL, s.status, NULL, NULL FROM (\
@@ -121,6 +154,8 @@ pub(super) async fn oldest_pending(
 ) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
     let found: Vec<(String, String, i64)> = sqlx::query_as(OLDEST_PENDING)
         .bind(now.as_micros())
+        .bind(admission::latest_key(now).as_micros())
+        .bind(super::limit(OLDEST_LOOK_MAX))
         .fetch_all(readers)
         .await
         .map_err(from_sqlx)?;
@@ -152,4 +187,38 @@ pub(super) async fn recent(
         None => sqlx::query_as(RECENT).bind(job_type.as_str()).bind(limit),
     };
     jobs(query.fetch_all(readers).await.map_err(from_sqlx)?)
+}
+
+/// The newest jobs of a type that are not over.
+pub(super) async fn alive(
+    readers: &SqlitePool,
+    job_type: &JobType,
+    limit: i64,
+) -> Result<Vec<Job>> {
+    let queues: Vec<String> = sqlx::query_scalar(WAITING_IN)
+        .bind(job_type.as_str())
+        .fetch_all(readers)
+        .await
+        .map_err(from_sqlx)?;
+    let mut found: Vec<Vec<u8>> = sqlx::query_scalar(RUNNING)
+        .bind(job_type.as_str())
+        .bind(limit)
+        .fetch_all(readers)
+        .await
+        .map_err(from_sqlx)?;
+    for queue in queues {
+        let last = sqlx::query_scalar(LAST_IN_LINE)
+            .bind(queue)
+            .bind(job_type.as_str())
+            .bind(limit.max(super::limit(LINE_LOOKED_AT_MAX)));
+        found.extend(last.fetch_all(readers).await.map_err(from_sqlx)?);
+    }
+    found.sort_unstable_by(|one, other| other.cmp(one));
+    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let wanted = found.iter().map(|bytes| rows::id("job_status.id", bytes));
+    let wanted = wanted.collect::<Result<Vec<_>>>()?;
+    let found = sqlx::query_as(BRIEF).bind(ids(&wanted)).fetch_all(readers).await;
+    let mut alive = jobs(found.map_err(from_sqlx)?)?;
+    alive.sort_by_key(|job| std::cmp::Reverse(job.id));
+    Ok(alive)
 }

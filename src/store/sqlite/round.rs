@@ -1,19 +1,21 @@
-//! A dispatch round: the writer is held from the look at the candidates to the commit.
+//! A dispatch round: the writer is held from the look at the rules to the commit.
 
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::domain::Timestamp;
 use crate::domain::admission;
-use crate::domain::job::{Job, Priority};
-use crate::store::{Batch, Committed, Probe, Result, Round};
+use crate::domain::job::Job;
+use crate::store::rows::JobRow;
+use crate::store::{Batch, Claims, Committed, KeyCap, Probe, Result, Round, Standing};
 
 use super::commit;
 use super::read::{self, JobColumns};
-use super::script::{Answers, Place};
+use super::script::Script;
+use super::standing;
 use super::writer::Writer;
 
-pub(super) const STATEMENTS: &[&str] = &[CANDIDATES];
+pub(super) const STATEMENTS: &[&str] = &[CANDIDATES, UNDER_CAPS];
 
 /// The front of one line. The bound on `ready_key` stops the walk where no job can be due; the
 /// columns before the payload come from the index alone, so jobs that wait for their time cost no
@@ -24,38 +26,50 @@ const CANDIDATES: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, NU
     AND s.schedule_time <= ?4 AND (s.deadline IS NULL OR s.deadline > ?4) \
     ORDER BY s.ready_key, s.id LIMIT ?5 + 0";
 
+/// The front of a line past the jobs whose value of the label ?6 has ?7 running ones; with the value, and
+/// how many run under it.
+const UNDER_CAPS: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, \
+    (SELECT l.value FROM json_each(j.labels) AS l WHERE l.key = ?6), \
+    (SELECT count(*) FROM job_status AS r INDEXED BY job_status_key WHERE r.state = 1 \
+    AND r.concurrency_key IS NOT NULL AND r.job_type = ?2 AND r.concurrency_key = \
+    (SELECT l.value FROM json_each(j.labels) AS l WHERE l.key = ?6)) \
+    FROM job_status AS s CROSS JOIN jobs AS j ON j.id = s.id \
+    WHERE s.state = 0 AND s.queue = ?1 AND s.job_type = ?2 AND s.ready_key <= ?3 \
+    AND s.schedule_time <= ?4 AND (s.deadline IS NULL OR s.deadline > ?4) \
+    AND (SELECT count(*) FROM job_status AS r INDEXED BY job_status_key WHERE r.state = 1 \
+    AND r.concurrency_key IS NOT NULL AND r.job_type = ?2 AND r.concurrency_key = \
+    (SELECT l.value FROM json_each(j.labels) AS l WHERE l.key = ?6)) < ?7 \
+    ORDER BY s.ready_key, s.id LIMIT ?5 + 0";
+
+/// Id, spec, payload, status, result, the label's value, jobs that run under it.
+type CappedColumns =
+    (Vec<u8>, Vec<u8>, Option<Vec<u8>>, Vec<u8>, Option<Vec<u8>>, Option<String>, i64);
+
 /// Dropping it leaves the transaction to whoever takes the writer next, who rolls it back first.
 pub(super) struct SqliteRound {
     writer: OwnedMutexGuard<Writer>,
+    /// What begins its transaction, as long as nothing was asked.
+    beginning: Option<Script>,
+    standing: Standing,
     candidates: Vec<Job>,
 }
 
 /// Opens a round.
 pub(super) async fn begin(
     mut writer: OwnedMutexGuard<Writer>,
-    probes: &[Probe],
-    now: Timestamp,
+    claims: &Claims,
 ) -> Result<Box<dyn Round>> {
-    let latest_key = admission::ready_key(now, Priority::Low).max(now);
     let mut script = writer.begin().await?;
-    let mut places = Vec::with_capacity(probes.len());
-    for probe in probes {
-        places.push(script.add(CANDIDATES));
-        script
-            .bind(probe.queue.as_str())
-            .bind(probe.job_type.as_str())
-            .bind(latest_key.as_micros())
-            .bind(now.as_micros())
-            .bind(super::limit(probe.limit));
+    let (candidates, standing) = (Vec::new(), Standing::default());
+    if claims.is_empty() {
+        // The look for candidates begins it.
+        let beginning = Some(script);
+        return Ok(Box::new(SqliteRound { writer, beginning, standing, candidates }));
     }
-    // Probes that find nothing: there are seven texts, not as many as there may be probes.
-    for _ in probes.len()..probes.len().next_power_of_two() {
-        script.add(CANDIDATES);
-        script.bind("").bind("").bind(0_i64).bind(0_i64).bind(0_i64);
-    }
+    let asked = standing::ask(&mut script, claims);
     let mut answers = writer.run(script).await?;
-    match candidates(&mut answers, &places) {
-        Ok(candidates) => Ok(Box::new(SqliteRound { writer, candidates })),
+    match standing::answer(&asked, &mut answers) {
+        Ok(standing) => Ok(Box::new(SqliteRound { writer, beginning: None, standing, candidates })),
         Err(error) => {
             writer.rollback().await;
             Err(error)
@@ -63,20 +77,75 @@ pub(super) async fn begin(
     }
 }
 
-fn candidates(answers: &mut Answers, places: &[Place]) -> Result<Vec<Job>> {
-    let mut found = Vec::new();
-    for place in places {
-        for row in answers.rows::<JobColumns>(*place)? {
-            found.push(read::job(row)?);
+impl SqliteRound {
+    fn script(&mut self) -> Result<Script> {
+        match self.beginning.take() {
+            Some(script) => Ok(script),
+            None => self.writer.resume(),
         }
     }
-    Ok(found)
+
+    async fn find(&mut self, probes: &[Probe], now: Timestamp) -> Result<()> {
+        let latest_key = admission::latest_key(now);
+        let mut script = self.script()?;
+        let mut add = |statement, probe: Option<&Probe>| {
+            let place = script.add(statement);
+            script
+                .bind(probe.map_or("", |probe| probe.queue.as_str()).to_owned())
+                .bind(probe.map_or("", |probe| probe.job_type.as_str()).to_owned())
+                .bind(probe.map_or(0, |_| latest_key.as_micros()))
+                .bind(probe.map_or(0, |_| now.as_micros()))
+                .bind(probe.map_or(0, |probe| super::limit(probe.limit)));
+            if let Some(KeyCap { label, max }) = probe.and_then(|probe| probe.cap.as_ref()) {
+                script.bind(label.clone()).bind(i64::from(*max));
+            }
+            place
+        };
+        let free: Vec<&Probe> = probes.iter().filter(|probe| probe.cap.is_none()).collect();
+        let mut places: Vec<_> = free.iter().map(|probe| add(CANDIDATES, Some(probe))).collect();
+        // Probes that find nothing: there are seven texts, not as many as there may be probes.
+        for _ in free.len()..free.len().next_power_of_two() {
+            places.push(add(CANDIDATES, None));
+        }
+        let capped = probes.iter().filter(|probe| probe.cap.is_some());
+        let capped: Vec<_> = capped.map(|probe| (probe, add(UNDER_CAPS, Some(probe)))).collect();
+        let mut answers = self.writer.run(script).await?;
+        for place in places {
+            for row in answers.rows::<JobColumns>(place)? {
+                self.candidates.push(read::job(row)?);
+            }
+        }
+        for (probe, place) in capped {
+            for row in answers.rows::<CappedColumns>(place)? {
+                let (id, spec, payload, status, result, value, running) = row;
+                let row = JobRow { id, spec, payload, status, result, flushed: None };
+                self.candidates.push(row.job()?);
+                if let Some(value) = value {
+                    let key = (probe.job_type.clone(), value);
+                    self.standing.values.insert(key, u64::try_from(running).unwrap_or(0));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
 impl Round for SqliteRound {
+    fn standing(&self) -> &Standing {
+        &self.standing
+    }
+
     fn candidates(&self) -> &[Job] {
         &self.candidates
+    }
+
+    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<()> {
+        let found = self.find(probes, now).await;
+        if found.is_err() {
+            self.writer.rollback().await;
+        }
+        found
     }
 
     async fn commit(mut self: Box<Self>, batch: Batch) -> Result<Committed> {
@@ -84,7 +153,7 @@ impl Round for SqliteRound {
             self.writer.rollback().await;
             return Ok(Committed::default());
         }
-        let script = self.writer.resume()?;
+        let script = self.script()?;
         commit::write(&mut self.writer, script, &batch, &self.candidates).await
     }
 

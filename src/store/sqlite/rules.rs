@@ -31,7 +31,7 @@ const PUT: &str = "INSERT INTO rules (kind, name, revision, update_time, body) \
 const DELETE: &str = "DELETE FROM rules WHERE (kind, name) IN (\
     SELECT value ->> 0, value ->> 1 FROM jsonb_each(?1))";
 
-type RuleColumns = (i64, String, i64, Vec<u8>);
+pub(super) type RuleColumns = (i64, String, i64, Vec<u8>);
 
 fn rule((kind, name, revision, body): RuleColumns) -> Result<Rule> {
     let kind = RuleKind::of_code("rules.kind", kind)?;
@@ -61,6 +61,23 @@ pub(super) async fn by_key(readers: &SqlitePool, keys: &[RuleKey]) -> Result<Vec
     let found: Vec<RuleColumns> =
         sqlx::query_as(BY_KEY).bind(json).fetch_all(readers).await.map_err(from_sqlx)?;
     found.into_iter().map(rule).collect()
+}
+
+/// Asks for these rules.
+pub(super) fn ask_for<'a>(
+    script: &mut Script,
+    keys: impl Iterator<Item = &'a RuleKey>,
+) -> Option<Place> {
+    let mut rows = Rows::default();
+    for key in keys {
+        rows.row().int(key.kind.code()).text(&key.name);
+    }
+    script.add_rows(BY_KEY, rows)
+}
+
+/// The rules in the answer to [`ask_for`].
+pub(super) fn found(rows: Vec<RuleColumns>) -> Result<Vec<Rule>> {
+    rows.into_iter().map(rule).collect()
 }
 
 /// Asks for the places of those rules of a batch whose guard misses.

@@ -58,6 +58,28 @@ pub async fn check(server: &Server, model: &Model) {
     check_summary(server, &jobs, model).await;
 }
 
+/// How many jobs ever came to their end.
+pub async fn finished(client: &Client) -> i64 {
+    client.stats().await.totals.expect("totals").finished_total
+}
+
+/// What was over is gone, all else is there, and what was counted before stays counted. Meanwhile schedules fire and
+/// workers are lost, so the counters are compared with a recount that came between two equal looks at them.
+pub async fn check_after_purge(client: &Client, model: &Model, finished_before: i64) {
+    let jobs = every_job(client).await;
+    for (id, life) in model.living() {
+        assert!(jobs.iter().any(|job| job.id == *id), "{id} was {:?} and is gone", life.state);
+    }
+    assert!(finished(client).await >= finished_before, "it never falls");
+    crate::harness::eventually(crate::harness::SOON, "the counters equal a recount", || async {
+        let counted = by_state(&client.stats().await.totals.expect("totals").counts);
+        let jobs = every_job(client).await;
+        let again = by_state(&client.stats().await.totals.expect("totals").counts);
+        counted == again && counted == recount(jobs.iter())
+    })
+    .await;
+}
+
 async fn check_jobs(client: &Client, jobs: &[v1::Job], model: &Model) {
     let found: BTreeMap<_, _> = jobs.iter().map(|job| (&job.id, job.state())).collect();
     let wanted: BTreeMap<_, _> = model.living().map(|(id, life)| (id, life.state)).collect();
@@ -67,8 +89,8 @@ async fn check_jobs(client: &Client, jobs: &[v1::Job], model: &Model) {
     }
 }
 
-fn check_group(name: &str, of: &Stats, counts: Counts, model: &Model, is: &dyn Fn(&str) -> bool) {
-    assert_eq!(by_state(&of.counts), counts, "{name}: a recount of the rows");
+fn check_group(name: &str, of: &Stats, counts: &Counts, model: &Model, is: &dyn Fn(&str) -> bool) {
+    assert_eq!(by_state(&of.counts), *counts, "{name}: a recount of the rows");
     let happened = |what| count(model, what, |one| is(&one.job_type));
     let ended = [What::Succeeded, What::Failed, What::Cancelled, What::Skipped].map(happened);
     assert_eq!(of.finished_total, ended.iter().sum::<i64>(), "{name}: whatever was deleted");
@@ -89,14 +111,14 @@ fn check_group(name: &str, of: &Stats, counts: Counts, model: &Model, is: &dyn F
 async fn check_stats(client: &Client, jobs: &[v1::Job], model: &Model) {
     let stats = client.stats().await;
     let totals = stats.totals.expect("totals");
-    check_group("all", &totals, recount(jobs.iter()), model, &|_| true);
+    check_group("all", &totals, &recount(jobs.iter()), model, &|_| true);
     let rows = totals.day.as_ref().and_then(|day| day.counters.get("rows")).copied();
     assert_eq!(rows, Some(model.rows), "what the workers counted");
     let mut types = 0;
     for of in &stats.by_type {
         let name = of.r#type.as_str();
         let counts = recount(jobs.iter().filter(|job| type_of(job) == name));
-        check_group(name, of.stats.as_ref().expect("figures"), counts, model, &|one| one == name);
+        check_group(name, of.stats.as_ref().expect("figures"), &counts, model, &|one| one == name);
         types += 1;
     }
     let made: std::collections::BTreeSet<_> =
@@ -107,7 +129,7 @@ async fn check_stats(client: &Client, jobs: &[v1::Job], model: &Model) {
         assert!(QUEUES.contains(&name));
         let counts = recount(jobs.iter().filter(|job| queue_of(type_of(job)) == name));
         let is = |one: &str| queue_of(one) == name;
-        check_group(name, of.stats.as_ref().expect("figures"), counts, model, &is);
+        check_group(name, of.stats.as_ref().expect("figures"), &counts, model, &is);
     }
 }
 

@@ -48,6 +48,9 @@ pub struct Life {
     max_attempts: i32,
     /// The step from which on nothing holds it back.
     not_before: usize,
+    /// The step in which it was started.
+    since: usize,
+    is_asked_to_stop: bool,
     is_scheduled: bool,
 }
 
@@ -112,6 +115,8 @@ impl Model {
             attempt: 0,
             max_attempts: status.max_attempts,
             not_before: self.step,
+            since: self.step,
+            is_asked_to_stop: false,
             is_scheduled: status.trigger() == v1::JobTrigger::Schedule,
         };
         assert!(self.lives.insert(job.id.clone(), life).is_none(), "{} was made twice", job.id);
@@ -136,7 +141,9 @@ impl Model {
 
     pub fn started(&mut self, job: &v1::Job) {
         self.note(What::Started, job, job.status().start_time);
+        let step = self.step;
         let life = self.life(job);
+        (life.since, life.is_asked_to_stop) = (step, false);
         assert_eq!(life.state, State::Pending, "{} was handed out", job.id);
         life.state = State::Running;
         life.executions += 1;
@@ -201,6 +208,28 @@ impl Model {
         self.waits.push((self.step + 1, id.to_owned(), Waits::ToEnd));
     }
 
+    /// What a sweep of half an hour finds: who was not heard of since an earlier step, and was not asked yet.
+    pub fn stuck_since_earlier(&self) -> Vec<String> {
+        let is_stuck = |life: &Life| {
+            life.state == State::Running && life.since < self.step && !life.is_asked_to_stop
+        };
+        self.living().filter(|(_, life)| is_stuck(life)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Its time to stop is over by the next step.
+    pub fn asked_to_stop(&mut self, id: &str) {
+        self.lives.get_mut(id).expect("a job that is known").is_asked_to_stop = true;
+        self.waits.retain(|(_, other, _)| other != id);
+        self.waits.push((self.step + 1, id.to_owned(), Waits::ToEnd));
+    }
+
+    /// All that was over is gone.
+    pub fn purged(&mut self) -> i64 {
+        let before = self.lives.len();
+        self.lives.retain(|_, life| !life.state.is_over());
+        i64::try_from(before - self.lives.len()).expect("a count")
+    }
+
     /// What must have happened by now to jobs that nobody has stopped meanwhile.
     pub fn due(&mut self) -> Vec<(String, Waits)> {
         let step = self.step;
@@ -213,9 +242,7 @@ impl Model {
 
     pub fn settled(&mut self, id: &str, wanted: Waits, job: &v1::Job) {
         match wanted {
-            Waits::ToBeAskedToStop => {
-                self.waits.push((self.step + 1, id.to_owned(), Waits::ToEnd));
-            }
+            Waits::ToBeAskedToStop => self.asked_to_stop(id),
             Waits::ToEnd => self.failed(job),
         }
     }

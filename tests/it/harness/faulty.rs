@@ -13,9 +13,9 @@ use jobplane::domain::{
     SessionId, StateKind, Timestamp,
 };
 use jobplane::store::{
-    AuditQuery, Batch, Caught, Census, ChangesSince, Committed, Ended, EndedQuery, Error,
+    AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, Error,
     EventPage, EventQuery, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite,
-    Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Store, StoreInfo,
+    Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo,
     StoredAudit, Written,
 };
 use parking_lot::Mutex;
@@ -256,8 +256,17 @@ struct FaultyRound {
 
 #[async_trait]
 impl Round for FaultyRound {
+    fn standing(&self) -> &Standing {
+        self.inner.standing()
+    }
+
     fn candidates(&self) -> &[Job] {
         self.inner.candidates()
+    }
+
+    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<()> {
+        self.faults.weathered().await?;
+        self.inner.look(probes, now).await
     }
 
     async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed> {
@@ -332,9 +341,14 @@ impl Store for FaultyStore {
         }
     }
 
-    async fn begin_round(&self, probes: Vec<Probe>, now: Timestamp) -> Result<Box<dyn Round>> {
+    async fn standing(&self, of: &Claims) -> Result<Standing> {
         self.faults.weathered().await?;
-        let inner = self.inner.begin_round(probes, now).await?;
+        self.inner.standing(of).await
+    }
+
+    async fn begin_round(&self, claims: &Claims) -> Result<Box<dyn Round>> {
+        self.faults.weathered().await?;
+        let inner = self.inner.begin_round(claims).await?;
         let (store, faults) = (Arc::clone(&self.inner), self.faults.clone());
         Ok(Box::new(FaultyRound { inner, store, faults }))
     }
@@ -472,6 +486,11 @@ impl Store for FaultyStore {
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>> {
         self.faults.weathered().await?;
         self.inner.oldest_pending(now).await
+    }
+
+    async fn alive(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>> {
+        self.faults.weathered().await?;
+        self.inner.alive(job_type, limit).await
     }
 
     async fn recent(

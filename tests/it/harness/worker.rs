@@ -65,6 +65,12 @@ impl Hire {
         self
     }
 
+    /// It has so much memory for its jobs, in bytes.
+    pub fn memory(mut self, bytes: i64) -> Self {
+        self.hello.memory_bytes = bytes;
+        self
+    }
+
     /// Its lease, in seconds.
     pub fn lease(mut self, ttl: f64) -> Self {
         self.hello.lease_ttl = seconds(ttl);
@@ -239,11 +245,17 @@ impl Worker {
 
     /// Waits for a job.
     pub async fn expect_assignment(&self) -> Held {
-        let assignment = self.expect("an assignment", |message| match message {
-            Message::Assignment(assignment) => Some(assignment.clone()),
-            _ => None,
-        });
-        let assignment = assignment.await;
+        let assignment = self.expect("an assignment", assignment).await;
+        self.held(assignment)
+    }
+
+    /// Waits for a job, however long that takes.
+    pub async fn next_assignment(&self) -> Held {
+        let assignment = self.inbox.take_some_time(assignment).await;
+        self.held(assignment)
+    }
+
+    fn held(&self, assignment: v1::Assignment) -> Held {
         let job = assignment.job.expect("an assignment holds a job");
         let job = v1::Job::decode(job).expect("a job");
         Held { worker: self.clone(), id: job.id.clone(), job, epoch: assignment.lease_epoch }
@@ -310,6 +322,13 @@ impl Worker {
     pub fn cut(&self) {
         self.line.sender.lock().take();
         self.reader.0.abort();
+    }
+}
+
+fn assignment(message: &Message) -> Option<v1::Assignment> {
+    match message {
+        Message::Assignment(assignment) => Some(assignment.clone()),
+        _ => None,
     }
 }
 

@@ -28,6 +28,16 @@ pub struct Inbox {
     news: Notify,
 }
 
+impl Told {
+    fn take<T>(&mut self, wanted: impl Fn(&Message) -> Option<T>) -> Option<T> {
+        let mut open = (0..self.messages.len()).filter(|at| !self.taken.contains(at));
+        let (at, found) =
+            open.find_map(|at| wanted(&self.messages[at]).map(|found| (at, found)))?;
+        self.taken.insert(at);
+        Some(found)
+    }
+}
+
 impl Inbox {
     /// A message came.
     pub fn push(&self, message: Message) {
@@ -42,29 +52,28 @@ impl Inbox {
     }
 
     async fn until<T>(&self, what: &str, look: impl Fn(&mut Told) -> Option<T>) -> T {
-        let found = async {
-            loop {
-                let news = self.news.notified();
-                let found = look(&mut self.told.lock());
-                match found {
-                    Some(found) => return found,
-                    None => news.await,
-                }
+        within(SOON, &format!("the worker is told {what}"), self.some_time(look)).await
+    }
+
+    async fn some_time<T>(&self, look: impl Fn(&mut Told) -> Option<T>) -> T {
+        loop {
+            let news = self.news.notified();
+            let found = look(&mut self.told.lock());
+            match found {
+                Some(found) => return found,
+                None => news.await,
             }
-        };
-        within(SOON, &format!("the worker is told {what}"), found).await
+        }
     }
 
     /// Takes up the first message, not taken up before, that is as `wanted`.
     pub async fn take<T>(&self, what: &str, wanted: impl Fn(&Message) -> Option<T>) -> T {
-        self.until(what, |told| {
-            let mut open = (0..told.messages.len()).filter(|at| !told.taken.contains(at));
-            let (at, found) =
-                open.find_map(|at| wanted(&told.messages[at]).map(|found| (at, found)))?;
-            told.taken.insert(at);
-            Some(found)
-        })
-        .await
+        self.until(what, |told| told.take(&wanted)).await
+    }
+
+    /// The same, however long that takes.
+    pub async fn take_some_time<T>(&self, wanted: impl Fn(&Message) -> Option<T>) -> T {
+        self.some_time(|told| told.take(&wanted)).await
     }
 
     /// Waits for the ack that covers an update; the reject, if one came before it.

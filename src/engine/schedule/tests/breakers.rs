@@ -4,11 +4,11 @@ use futures_util::future::join_all;
 
 use super::*;
 use crate::domain::circuit::{CircuitPhase, CircuitSpec, CircuitState};
+use crate::domain::definitions::ServerDefaults;
 use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::status::JobError;
 use crate::engine::session::Outcome;
 use crate::engine::{Error, TriggerType};
-use crate::store::{Batch, RuleWrite};
 
 /// Longer than until a probe, by a clock that is slow because the wall clock stands still.
 const PROBE: Duration = Duration::from_secs(900);
@@ -91,18 +91,11 @@ async fn after_three_failures_in_an_hour_runs_are_recorded_as_skipped_until_the_
     assert_eq!(job.status.kind(), StateKind::Pending, "it may be the probe");
 }
 
-/// Makes `job` the probe, as the round that starts it does.
-async fn half_open(store: &MemoryStore, server: &Engine, of: &str, job: &Job) {
-    let (revision, state) = circuit(store, of).await;
-    let spec = CircuitSpec { max_failures: 3, ..CircuitSpec::default() };
-    let now = server.clock().now();
-    let next = state.begin_probe(&spec, job.id, now).expect("time for one");
-    let key = RuleKey::new(RuleKind::Circuit, of);
-    let rules = vec![RuleWrite::put(key, revision, &next).expect("encodes")];
-    let batch = Batch::new(crate::domain::BatchId(uuid::Uuid::now_v7()), now);
-    let committed = store.commit(Batch { rules, ..batch }).await.expect("a commit");
-    assert_eq!(committed.missed_rules, []);
-    server.load_rules().await.expect("read");
+/// Looks whether the round that started `job` made it the probe.
+async fn is_probe(store: &MemoryStore, of: &str, job: &Job) {
+    let (_, state) = circuit(store, of).await;
+    let CircuitPhase::HalfOpen { probe, .. } = state.phase else { panic!("{state:?}") };
+    assert_eq!(probe, job.id);
 }
 
 async fn opened(store: &Arc<MemoryStore>, server: &Engine) {
@@ -121,14 +114,14 @@ async fn the_probe_closes_its_breaker_or_keeps_it_open() {
     let server = server(&store);
     opened(&store, &server).await;
     let probe = started(&server, "sync").await;
-    half_open(&store, &server, "sync", &probe).await;
+    is_probe(&store, "sync", &probe).await;
     end(&server, &probe, failed()).await;
     let (_, state) = circuit(&store, "sync").await;
     assert!(matches!(state.phase, CircuitPhase::Open { .. }), "{state:?}");
     assert_eq!(skipped(&create(&server, "sync").await), Some(SkipReason::CircuitOpen));
     tokio::time::sleep(PROBE).await;
     let probe = started(&server, "sync").await;
-    half_open(&store, &server, "sync", &probe).await;
+    is_probe(&store, "sync", &probe).await;
     assert_eq!(skipped(&create(&server, "sync").await), Some(SkipReason::CircuitOpen));
     end(&server, &probe, Outcome::Succeeded { result: None, progress: None }).await;
     assert!(!circuit(&store, "sync").await.1.is_open());
@@ -141,7 +134,7 @@ async fn a_probe_that_ended_unheard_does_not_keep_its_breaker_half_open() {
     let server = server(&store);
     opened(&store, &server).await;
     let probe = started(&server, "sync").await;
-    half_open(&store, &server, "sync", &probe).await;
+    is_probe(&store, "sync", &probe).await;
     // It has no breaker in the moment when the probe ends.
     put(&server, spec(r#"{"type": "sync"}"#)).await;
     end(&server, &probe, failed()).await;
@@ -159,7 +152,7 @@ async fn a_probe_that_still_runs_is_waited_for() {
     let server = server(&store);
     opened(&store, &server).await;
     let probe = started(&server, "sync").await;
-    half_open(&store, &server, "sync", &probe).await;
+    is_probe(&store, "sync", &probe).await;
     tokio::time::sleep(HOUR / 2).await;
     assert_eq!(server.settle_probes().await.expect("a step"), 0);
     assert_eq!(skipped(&create(&server, "sync").await), Some(SkipReason::CircuitOpen));
@@ -171,7 +164,7 @@ async fn the_defaults_give_observed_types_a_breaker_of_their_own() {
     let server = server(&store);
     let caller = Caller::anonymous();
     let default = CircuitSpec { max_failures: 1, ..CircuitSpec::default() };
-    let change = |defaults: &mut crate::domain::definitions::ServerDefaults| {
+    let change = |defaults: &mut ServerDefaults| {
         defaults.circuit = default.clone();
     };
     server.update_defaults(&caller, change).await.expect("changed");
@@ -191,7 +184,10 @@ async fn the_defaults_give_observed_types_a_breaker_of_their_own() {
     let other = self::server(&store);
     other.load_rules().await.expect("read");
     assert_eq!(skipped(&create(&other, "seen").await), Some(SkipReason::CircuitOpen));
-    server.update_defaults(&caller, |held| *held = Default::default()).await.expect("changed");
+    server
+        .update_defaults(&caller, |held| *held = ServerDefaults::default())
+        .await
+        .expect("changed");
     assert_eq!(create(&server, "seen").await.status.kind(), StateKind::Pending);
 }
 

@@ -64,6 +64,7 @@ fn ended(state: State, outcome: Outcome, code: &str) -> Job {
         start_time,
         end: Some((end_time, outcome)),
         report: None,
+        concurrency_key: None,
     });
     job
 }

@@ -53,6 +53,8 @@ async fn each_filter_walks_the_index_that_fits_it() {
         url: url.clone(),
         listen: Listen::Never,
         clock: LeaseClock::Caller,
+        // All rows are made by one statement.
+        statement_timeout: std::time::Duration::from_secs(60),
         ..Options::default()
     };
     let store = PostgresStore::open(options).await.unwrap();

@@ -149,7 +149,8 @@ impl<'a> Input<'a> {
         })
     }
 
-    pub(super) fn bind(self, query: Bound) -> Bound {
+    pub(super) fn bind(mut self, query: Bound) -> Bound {
+        let concurrency_keys = self.statuses.take_concurrency_keys();
         let query = self.statuses.bind(self.jobs.bind(query));
         let query = self.history.bind(self.progress.bind(query));
         let query = self
@@ -162,7 +163,7 @@ impl<'a> Input<'a> {
             .bind(self.entry.ready)
             .bind(self.entry.rules)
             .bind(self.facets);
-        self.told.bind(query)
+        self.told.bind(query).bind(concurrency_keys)
     }
 }
 

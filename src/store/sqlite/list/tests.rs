@@ -23,6 +23,8 @@ async fn plan(store: &SqliteStore, filter: JobFilter, few: bool) -> (String, boo
 async fn each_filter_walks_the_index_that_fits_it() {
     const DONE: &str = "job_status_done (job_type=? AND state=? AND id<?)";
     const NEWEST: &str = "SEARCH j USING COVERING INDEX sqlite_autoindex_jobs_1 (id<?)";
+    /// With the row, which tells the type: the server's own jobs are left out.
+    const NEWEST_ROWS: &str = "SEARCH j USING INDEX sqlite_autoindex_jobs_1 (id<?)";
     const READY: &str = "job_status_ready (queue=?";
     const RUNNING: &str = "SCAN s USING INDEX job_status_running";
     let folder = tempfile::tempdir().unwrap();
@@ -35,7 +37,7 @@ async fn each_filter_walks_the_index_that_fits_it() {
     let failed = [StateKind::Failed, StateKind::Cancelled];
     let labels = [("a".to_owned(), "b".to_owned())].into();
     for (filter, few, walks, sorts) in [
-        (none(), false, vec![NEWEST], false),
+        (none(), false, vec![NEWEST_ROWS], false),
         (JobFilter { types: types(), ..none() }, false, vec![NEWEST], false),
         (
             JobFilter { owner: text(), ..none() },

@@ -99,6 +99,7 @@ pub(super) struct Statuses<'a> {
     encoded: Vec<Vec<u8>>,
     results: Vec<Option<&'a [u8]>>,
     born: Vec<bool>,
+    concurrency_keys: Vec<Option<&'a str>>,
 }
 
 impl<'a> Statuses<'a> {
@@ -138,7 +139,13 @@ impl<'a> Statuses<'a> {
         self.encoded.push(encode_status(status)?);
         self.results.push(status.result.as_deref());
         self.born.push(born);
+        self.concurrency_keys.push(status.concurrency_key());
         Ok(())
+    }
+
+    /// The column that is bound last, behind everything else.
+    pub(super) fn take_concurrency_keys(&mut self) -> Vec<Option<&'a str>> {
+        std::mem::take(&mut self.concurrency_keys)
     }
 
     pub(super) fn bind(self, query: Bound) -> Bound {

@@ -1,0 +1,336 @@
+//! The rules that starts go by: which concern some pairs of queue and type, how they stand in a round, and
+//! what a round changed of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::domain::admission::{Candidate, QueueRules, Rules, Shares, TypeRules};
+use crate::domain::circuit::{CircuitDecision, CircuitState};
+use crate::domain::definitions::ServerDefaults;
+use crate::domain::event::Event;
+use crate::domain::ids::QuotaName;
+use crate::domain::job_type::{JobTypeSpec, TypeState};
+use crate::domain::queue::QueueSettings;
+use crate::domain::quota::QuotaSpec;
+use crate::domain::status::{Skip, SkipReason};
+use crate::domain::validate::Violations;
+use crate::domain::{Job, JobSpec, JobType, QueueName, Timestamp};
+use crate::store::{self, Claims, KeyCap, RuleKey, RuleKind, RuleWrite, Standing};
+
+use super::super::pipeline::exhausted_event;
+use super::super::registry::{DEFAULTS, Definition, Rulebook, smaller_bound};
+use super::line::Pair;
+
+/// The rules that concern some pairs, as this server knows them.
+pub(in super::super) struct Ruling {
+    book: Arc<Rulebook>,
+    /// Jobs that may run on all servers at once, as this one was told; 0 = no cap.
+    max_running: u32,
+    queues: BTreeSet<QueueName>,
+    types: BTreeSet<JobType>,
+}
+
+/// The same rules as they stand in a round.
+pub(in super::super) struct Ruled {
+    pub(in super::super) rules: Rules,
+    before: Rules,
+    definitions: BTreeMap<JobType, Arc<Definition>>,
+}
+
+fn starts_alone(spec: &JobTypeSpec) -> bool {
+    spec.schedule.as_ref().is_some_and(|schedule| schedule.overlap_policy.starts_alone())
+}
+
+impl Ruling {
+    pub(in super::super) fn new<'a>(
+        book: Arc<Rulebook>,
+        max_running: u32,
+        pairs: impl Iterator<Item = &'a Pair>,
+    ) -> Self {
+        let (queues, types) = pairs.cloned().unzip();
+        Self { book, max_running, queues, types }
+    }
+
+    /// What a round has to keep from others, and to know. Nothing, if starts from these pairs are free.
+    pub(in super::super) fn claims(&self) -> Claims {
+        let mut claims = Claims::default();
+        if self.book.max_running_in_all(self.max_running) > 0 {
+            claims.keys.insert(RuleKey::all_starts());
+            claims.rules.insert(RuleKey::new(RuleKind::Type, DEFAULTS));
+            claims.running = true;
+        }
+        for queue in &self.queues {
+            let Some(QueueSettings { max_running, start_rate, .. }) = self.settings(queue) else {
+                continue;
+            };
+            if *max_running > 0 || start_rate.is_some() {
+                claims.keys.insert(RuleKey::starts_from(queue));
+                claims.rules.insert(RuleKey::new(RuleKind::Queue, queue.as_str()));
+                claims.queues.insert(queue.clone());
+            }
+        }
+        for job_type in &self.types {
+            self.claim_type(job_type, &mut claims);
+        }
+        claims
+    }
+
+    fn claim_type(&self, job_type: &JobType, claims: &mut Claims) {
+        // While it is closed, a breaker lets everything go: its last word is soon enough known.
+        let is_open = self.book.circuits.get(job_type).is_some_and(CircuitState::is_open);
+        if is_open && self.book.circuit(job_type).max_failures > 0 {
+            claims.keys.insert(RuleKey::new(RuleKind::Circuit, job_type.as_str()));
+        }
+        let Some(spec) = self.book.spec(job_type) else { return };
+        let counts = spec.max_concurrent > 0 || starts_alone(spec);
+        let races = counts || spec.concurrency_key.is_some() || spec.start_rate.is_some();
+        if races {
+            claims.keys.insert(RuleKey::starts_of(job_type));
+        }
+        if counts {
+            claims.types.insert(job_type.clone());
+        }
+        for quota in spec.quota_costs.keys() {
+            claims.keys.insert(RuleKey::new(RuleKind::QuotaUse, quota.as_str()));
+            claims.rules.insert(RuleKey::new(RuleKind::Quota, quota.as_str()));
+        }
+        if races || !spec.quota_costs.is_empty() {
+            claims.rules.insert(RuleKey::new(RuleKind::Type, job_type.as_str()));
+        }
+    }
+
+    /// The type and value that a job counts under once it runs, if its type is capped by a label.
+    pub(in super::super) fn value(&self, spec: &JobSpec) -> Option<(JobType, String)> {
+        let value = self.book.spec(&spec.job_type)?.concurrency_value(&spec.labels)?;
+        Some((spec.job_type.clone(), value.to_owned()))
+    }
+
+    fn settings(&self, queue: &QueueName) -> Option<&QueueSettings> {
+        self.book.queues.get(queue).map(|known| &known.what)
+    }
+
+    /// The rules as what was claimed stands; what was not is as this server knows it.
+    pub(in super::super) fn stand(
+        &self,
+        claims: &Claims,
+        standing: &Standing,
+        shares: Shares,
+    ) -> store::Result<Ruled> {
+        let defaults = standing.rule(&RuleKey::new(RuleKind::Type, DEFAULTS));
+        let defaults: Option<ServerDefaults> = defaults.map(store::Rule::read).transpose()?;
+        let max_running = defaults.map_or(0, |defaults| defaults.max_running);
+        let mut rules = Rules {
+            server_max: smaller_bound(max_running, self.max_running),
+            server_running: standing.running,
+            keys: standing.values.clone(),
+            shares,
+            ..Rules::default()
+        };
+        for queue in &self.queues {
+            let key = RuleKey::new(RuleKind::Queue, queue.as_str());
+            let settings = if claims.rules.contains(&key) {
+                standing.rule(&key).map(store::Rule::read).transpose()?
+            } else {
+                self.settings(queue).cloned()
+            };
+            let Some(settings) = settings else { continue };
+            let bucket = standing.rule(&RuleKey::starts_from(queue));
+            let bucket = bucket.map(store::Rule::read).transpose()?;
+            let running = standing.queues.get(queue).copied().unwrap_or(0);
+            rules.queues.insert(queue.clone(), QueueRules { settings, running, bucket });
+        }
+        let mut definitions = BTreeMap::new();
+        for job_type in &self.types {
+            let definition = self.definition(job_type, claims, standing)?;
+            let state = self.state(job_type, claims, standing)?;
+            let spec = definition.as_ref().map(|definition| &definition.declared.spec);
+            let breaker = &self.book.defaults.what.circuit;
+            if spec.is_some() || breaker.max_failures > 0 {
+                let running = standing.types.get(job_type).copied().unwrap_or(0);
+                let kind = TypeRules::new(spec, breaker, &state, running);
+                rules.types.insert(job_type.clone(), kind);
+            }
+            for quota in spec.into_iter().flat_map(|spec| spec.quota_costs.keys()) {
+                insert_quota(&mut rules, quota, standing)?;
+            }
+            definitions.extend(definition.map(|definition| (job_type.clone(), definition)));
+        }
+        Ok(Ruled { before: rules.clone(), rules, definitions })
+    }
+
+    /// The declaration as it was read, or else as it is known.
+    fn definition(
+        &self,
+        job_type: &JobType,
+        claims: &Claims,
+        standing: &Standing,
+    ) -> store::Result<Option<Arc<Definition>>> {
+        let known = self.book.types.get(job_type);
+        let key = RuleKey::new(RuleKind::Type, job_type.as_str());
+        if !claims.rules.contains(&key) {
+            return Ok(known.cloned());
+        }
+        let Some(rule) = standing.rule(&key) else { return Ok(None) };
+        match known.filter(|known| known.revision == rule.revision) {
+            Some(known) => Ok(Some(Arc::clone(known))),
+            None => Definition::of(rule).map(Arc::new).map(Some),
+        }
+    }
+
+    fn state(
+        &self,
+        job_type: &JobType,
+        claims: &Claims,
+        standing: &Standing,
+    ) -> store::Result<TypeState> {
+        let bucket = standing.rule(&RuleKey::starts_of(job_type));
+        let start_bucket = bucket.map(store::Rule::read).transpose()?;
+        let key = RuleKey::new(RuleKind::Circuit, job_type.as_str());
+        let circuit = if claims.keys.contains(&key) {
+            standing.rule(&key).map(store::Rule::read).transpose()?
+        } else {
+            self.book.circuits.get(job_type).cloned()
+        };
+        let circuit = circuit.unwrap_or_default();
+        Ok(TypeState { circuit, start_bucket, ..TypeState::default() })
+    }
+}
+
+/// One that cannot be read any more, or is gone, bounds nothing.
+fn insert_quota(rules: &mut Rules, name: &QuotaName, standing: &Standing) -> store::Result<()> {
+    let Some(rule) = standing.rule(&RuleKey::new(RuleKind::Quota, name.as_str())) else {
+        return Ok(());
+    };
+    let Some(quota) = rule.read::<QuotaSpec>()?.compile("quota.", &mut Violations::default())
+    else {
+        return Ok(());
+    };
+    let used = standing.rule(&RuleKey::new(RuleKind::QuotaUse, name.as_str()));
+    let used = used.map(store::Rule::read).transpose()?.unwrap_or_default();
+    rules.quotas.insert(name.clone(), (quota, used));
+    Ok(())
+}
+
+impl Ruled {
+    /// A waiting job as the rules want to know it.
+    pub(in super::super) fn candidate(&self, job: &Job) -> Option<Candidate> {
+        let definition = self.definitions.get(&job.spec.job_type);
+        Candidate::new(job, definition.map(|definition| &definition.declared.spec))
+    }
+
+    /// The cap by a label's value that jobs of this type are under.
+    pub(in super::super) fn cap(&self, job_type: &JobType) -> Option<KeyCap> {
+        let spec = &self.definitions.get(job_type)?.declared.spec;
+        let key = spec.concurrency_key.as_ref().filter(|key| key.max_running > 0)?;
+        Some(KeyCap { label: key.label.clone(), max: key.max_running })
+    }
+
+    /// Takes up what runs under the values of candidates.
+    pub(in super::super) fn learn(&mut self, standing: &Standing) {
+        self.rules.keys.clone_from(&standing.values);
+    }
+
+    /// When the breaker of a type lets one try, if it is open.
+    pub(in super::super) fn next_probe_time(
+        &self,
+        job_type: &JobType,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let kind = self.rules.types.get(job_type)?;
+        match kind.circuit_state.decide(&kind.circuit, now) {
+            CircuitDecision::Refuse { next_probe_time } => Some(next_probe_time),
+            CircuitDecision::Allow | CircuitDecision::Probe => None,
+        }
+    }
+
+    /// When the quota of which too little is left for a job of this type begins anew.
+    pub(in super::super) fn quota_reset_time(
+        &self,
+        job_type: &JobType,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        let costs = &self.rules.types.get(job_type)?.quota_costs;
+        let short = costs.iter().find_map(|(name, cost)| {
+            let (quota, used) = self.rules.quotas.get(name)?;
+            (quota.remaining(*used, now) < *cost).then_some(quota)
+        });
+        short.map(|quota| quota.reset_time(now))
+    }
+
+    /// A skip of a job of this type for this reason, with the moment from which one may be tried again.
+    pub(in super::super) fn skip(
+        &self,
+        job_type: &JobType,
+        reason: SkipReason,
+        now: Timestamp,
+    ) -> Skip {
+        let until = match reason {
+            SkipReason::CircuitOpen => self.next_probe_time(job_type, now),
+            SkipReason::QuotaExhausted => self.quota_reset_time(job_type, now),
+            SkipReason::Overlap | SkipReason::TypeDisabled | SkipReason::Missed => None,
+        };
+        Skip { reason, until }
+    }
+
+    /// Whether starts changed anything that is to be written with them.
+    pub(in super::super) fn is_changed(&self) -> bool {
+        let buckets = |rules: &Rules| {
+            let queues = rules.queues.values().map(|queue| queue.bucket);
+            queues.chain(rules.types.values().map(|kind| kind.bucket)).collect::<Vec<_>>()
+        };
+        buckets(&self.rules) != buckets(&self.before)
+            || self.rules.quotas != self.before.quotas
+            || self.circuits().next().is_some()
+    }
+
+    /// The breakers that starts changed.
+    pub(in super::super) fn circuits(&self) -> impl Iterator<Item = (&JobType, &CircuitState)> {
+        let kinds = self.rules.types.iter();
+        kinds.filter_map(|(name, kind)| {
+            let before = self.before.types.get(name)?;
+            (before.circuit_state != kind.circuit_state).then_some((name, &kind.circuit_state))
+        })
+    }
+
+    /// What is told of quotas that starts used up.
+    pub(in super::super) fn exhausted(&self, now: Timestamp) -> Vec<Event> {
+        let quotas = self.rules.quotas.iter().filter_map(|(name, (quota, used))| {
+            let (_, before) = self.before.quotas.get(name)?;
+            let is_new = quota.remaining(*before, now) > 0 && quota.remaining(*used, now) == 0;
+            is_new.then(|| exhausted_event(name, quota, now))
+        });
+        quotas.collect()
+    }
+
+    /// What starts changed: to be written with them.
+    pub(in super::super) fn changed(&self, standing: &Standing) -> store::Result<Vec<RuleWrite>> {
+        let revision = |key: &RuleKey| standing.rule(key).map_or(0, |rule| rule.revision);
+        let mut writes = Vec::new();
+        for (name, queue) in &self.rules.queues {
+            let before = self.before.queues.get(name).and_then(|before| before.bucket);
+            if let Some(bucket) = queue.bucket.filter(|bucket| before != Some(*bucket)) {
+                let key = RuleKey::starts_from(name);
+                writes.push(RuleWrite::put(key.clone(), revision(&key), &bucket)?);
+            }
+        }
+        for (name, kind) in &self.rules.types {
+            let before = self.before.types.get(name);
+            let bucket_before = before.and_then(|before| before.bucket);
+            if let Some(bucket) = kind.bucket.filter(|bucket| bucket_before != Some(*bucket)) {
+                let key = RuleKey::starts_of(name);
+                writes.push(RuleWrite::put(key.clone(), revision(&key), &bucket)?);
+            }
+        }
+        for (name, state) in self.circuits() {
+            let key = RuleKey::new(RuleKind::Circuit, name.as_str());
+            writes.push(RuleWrite::put(key.clone(), revision(&key), state)?);
+        }
+        for (name, (_, used)) in &self.rules.quotas {
+            if self.before.quotas.get(name).is_some_and(|(_, before)| before != used) {
+                let key = RuleKey::new(RuleKind::QuotaUse, name.as_str());
+                writes.push(RuleWrite::put(key.clone(), revision(&key), used)?);
+            }
+        }
+        Ok(writes)
+    }
+}
