@@ -254,18 +254,8 @@ impl Engine {
             let (tasks, stops) = ((tasks, writer), (&shutdown, &closed));
             exchange_news(&store, &herald, (&ears, &feed), tasks, stops);
         }
-        let dispatcher = Dispatcher {
-            store,
-            clock: clock.clone(),
-            line: line.clone(),
-            sessions: Arc::clone(&sessions),
-            waiters: Arc::clone(&waiters),
-            live: Arc::clone(&live),
-            cache: Arc::clone(&cache),
-            registry: Arc::clone(&registry),
-            after,
-            max_running,
-        };
+        let known = (Arc::clone(&waiters), Arc::clone(&cache), Arc::clone(&registry));
+        let dispatcher = Dispatcher::new(store, &after, known, max_running);
         let starter = dispatcher.start(store_timeout, tasks, &shutdown);
         let replica = Replica { id: Uuid::new_v4(), start_time: clock.now() };
         Self(Arc::new(Inner {

@@ -236,13 +236,13 @@ super::on_each_shared_store!(
 
 #[tokio::test]
 async fn sweep_returns_the_true_count() {
-    const JOBS: usize = 250;
+    const JOBS: usize = 120;
     let server = Server::start().await;
     let client = server.client();
     for _ in 0..JOBS {
         client.create(attempts("sync", 1)).await;
     }
-    let worker = server.worker("w1").slots(300).connect().await;
+    let worker = server.worker("w1").slots(150).connect().await;
     let mut held = Vec::new();
     for _ in 0..JOBS {
         held.push(worker.expect_assignment().await);

@@ -29,17 +29,17 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Runs the rounds.
 pub(in super::super) struct Dispatcher {
-    pub(in super::super) store: Arc<dyn Store>,
-    pub(in super::super) clock: Clock,
-    pub(in super::super) line: Line,
-    pub(in super::super) sessions: Arc<Sessions>,
-    pub(in super::super) waiters: Arc<Waiters>,
-    pub(in super::super) live: Arc<Live>,
-    pub(in super::super) cache: Arc<Cache>,
-    pub(in super::super) registry: Arc<Registry>,
-    pub(in super::super) after: Arc<After>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Clock,
+    pub(super) line: Line,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) waiters: Arc<Waiters>,
+    pub(super) live: Arc<Live>,
+    pub(super) cache: Arc<Cache>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) after: Arc<After>,
     /// Jobs that may run on all servers at once; 0 = no cap.
-    pub(in super::super) max_running: u32,
+    pub(super) max_running: u32,
 }
 
 /// What a round came to.
@@ -86,6 +86,26 @@ struct Decided {
 }
 
 impl Dispatcher {
+    pub(in super::super) fn new(
+        store: Arc<dyn Store>,
+        after: &Arc<After>,
+        (waiters, cache, registry): (Arc<Waiters>, Arc<Cache>, Arc<Registry>),
+        max_running: u32,
+    ) -> Self {
+        Self {
+            store,
+            clock: after.clock.clone(),
+            line: after.line.clone(),
+            sessions: Arc::clone(&after.sessions),
+            waiters,
+            live: Arc::clone(&after.live),
+            cache,
+            registry,
+            after: Arc::clone(after),
+            max_running,
+        }
+    }
+
     /// Runs until `shutdown` is signalled.
     pub(super) async fn run(self, shutdown: Shutdown) {
         let mut pause = PAUSE_MIN;

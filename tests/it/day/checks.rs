@@ -56,6 +56,7 @@ pub async fn check(server: &Server, model: &Model) {
     check_stats(&client, &jobs, model).await;
     check_owners(&client, model).await;
     check_summary(server, &jobs, model).await;
+    check_audit(&client, model).await;
 }
 
 /// How many jobs ever came to their end.
@@ -130,6 +131,47 @@ async fn check_stats(client: &Client, jobs: &[v1::Job], model: &Model) {
         let counts = recount(jobs.iter().filter(|job| queue_of(type_of(job)) == name));
         let is = |one: &str| queue_of(one) == name;
         check_group(name, of.stats.as_ref().expect("figures"), &counts, model, &is);
+    }
+}
+
+/// Who did what to what: all that the operator did, and nothing else.
+async fn check_audit(client: &Client, model: &Model) {
+    let actions = [
+        "cancel_job",
+        "retry_job",
+        "delete_job",
+        "update_queue",
+        "put_job_type",
+        "sweep_stuck_jobs",
+    ];
+    for action in actions {
+        let (mut told, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = v1::ListAuditEventsRequest {
+                actions: vec![action.to_owned()],
+                page_size: 100,
+                page_token,
+                ..v1::ListAuditEventsRequest::default()
+            };
+            let answer = client.admin.clone().list_audit_events(request).await;
+            let page = answer.expect("a page").into_inner();
+            told.extend(page.events.into_iter().map(|event| match action {
+                "update_queue" => event.queue,
+                "put_job_type" => event.r#type,
+                _ => event.job_id,
+            }));
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        // A sweep has a line of its own besides those of its jobs.
+        told.retain(|to| !to.is_empty());
+        told.sort();
+        let did = model.deeds.iter().filter(|(did, _)| *did == action);
+        let mut did: Vec<_> = did.map(|(_, to)| to.clone()).collect();
+        did.sort();
+        assert_eq!(told, did, "{action}");
     }
 }
 
