@@ -282,6 +282,9 @@ impl Dispatcher {
     ) -> store::Result<Round> {
         let Decided { mut batch, starts, skips } = decided;
         batch.rules = ruled.changed(round.standing())?;
+        for event in ruled.exhausted(batch.now) {
+            batch.tell(Cause::Batch, event);
+        }
         let befores: HashMap<JobId, Job> =
             round.candidates().iter().map(|job| (job.id, job.clone())).collect();
         let undo = || {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::domain::admission::{Candidate, QueueRules, Rules, Shares, TypeRules};
 use crate::domain::circuit::{CircuitDecision, CircuitState};
 use crate::domain::definitions::ServerDefaults;
+use crate::domain::event::Event;
 use crate::domain::ids::QuotaName;
 use crate::domain::job_type::{JobTypeSpec, TypeState};
 use crate::domain::queue::QueueSettings;
@@ -16,6 +17,7 @@ use crate::domain::validate::Violations;
 use crate::domain::{Job, JobSpec, JobType, QueueName, Timestamp};
 use crate::store::{self, Claims, KeyCap, RuleKey, RuleKind, RuleWrite, Standing};
 
+use super::super::pipeline::exhausted_event;
 use super::super::registry::{DEFAULTS, Definition, Rulebook, smaller_bound};
 use super::line::Pair;
 
@@ -288,6 +290,16 @@ impl Ruled {
             let before = self.before.types.get(name)?;
             (before.circuit_state != kind.circuit_state).then_some((name, &kind.circuit_state))
         })
+    }
+
+    /// What is told of quotas that starts used up.
+    pub(in super::super) fn exhausted(&self, now: Timestamp) -> Vec<Event> {
+        let quotas = self.rules.quotas.iter().filter_map(|(name, (quota, used))| {
+            let (_, before) = self.before.quotas.get(name)?;
+            let is_new = quota.remaining(*before, now) > 0 && quota.remaining(*used, now) == 0;
+            is_new.then(|| exhausted_event(name, quota, now))
+        });
+        quotas.collect()
     }
 
     /// What starts changed: to be written with them.

@@ -223,6 +223,9 @@ impl Granting {
             return Ok(Some(answers(grants, &[], now)));
         }
         batch.rules = ruled.changed(round.standing())?;
+        for event in ruled.exhausted(batch.now) {
+            batch.tell(Cause::Batch, event);
+        }
         let committed = round.commit(batch.clone()).await?;
         if !committed.missed_rules.is_empty() {
             return Ok(None);

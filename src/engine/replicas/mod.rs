@@ -35,6 +35,5 @@ pub(super) fn exchange_news(
     // It tells of the last commits, too.
     let news = herald.clone().run(Arc::clone(store), closed.clone());
     writer.spawn_vital("herald", closed, news);
-    let ears = Arc::clone(ears).listen(Arc::clone(store), feed.clone(), shutdown.clone());
-    tasks.spawn_vital("ears", shutdown, ears);
+    ears.start(store, feed, tasks, shutdown);
 }
