@@ -13,7 +13,7 @@ use super::super::error::Error;
 use super::desk::Desk;
 use super::fold::{Folded, Verdict};
 use super::unheard::lease_and_number;
-use super::work::{Created, Reply, RulesChanged, Work};
+use super::work::{Created, Reply, RuleChange, RulesChanged, Work};
 use super::writer::Writer;
 
 impl Writer {
@@ -113,6 +113,23 @@ impl Writer {
         }
     }
 
+    /// Takes up what a change of rules was to do to jobs and did not.
+    fn answer_rules(
+        &mut self,
+        change: RuleChange,
+        deletes: Range<usize>,
+        fate: &HashMap<JobId, Written>,
+        (batch, committed): (&Batch, &Committed),
+    ) {
+        let deed = change.deed;
+        for (job_id, command) in change.commands {
+            if matches!(fate.get(&job_id), Some(Written::Missed)) {
+                self.command_again(job_id, command, deed.clone());
+            }
+        }
+        self.answer_deletes(batch, deletes, deed.as_ref(), committed);
+    }
+
     fn answer_one(
         &mut self,
         piece: Work,
@@ -122,6 +139,7 @@ impl Writer {
         (batch, committed): (&Batch, &Committed),
     ) {
         let missed = |id: &JobId| matches!(fate.get(id), Some(Written::Missed));
+        let stands = |id: &JobId| matches!(fate.get(id), Some(Written::Done) | None);
         match (piece, verdict) {
             (Work::Create { new, reply, .. }, Verdict::OnCreate(place)) => {
                 let answer = match committed.creates.get(place) {
@@ -149,14 +167,11 @@ impl Writer {
                 }
             }
             (Work::Try { job_id, command, deed, reply }, Verdict::OnTry(done)) => {
-                match fate.get(&job_id) {
-                    // It moves each time it is looked at.
-                    Some(Written::Missed) if times >= GUARD_REPEATS_MAX => reply.send(Ok(false)),
-                    Some(Written::Missed) => {
-                        self.repeat(Work::Try { job_id, command, deed, reply }, times);
-                    }
-                    Some(Written::KeyTaken { .. }) => reply.send(Ok(false)),
-                    Some(Written::Done) | None => reply.send(Ok(done)),
+                // It moves each time it is looked at: then it is given up.
+                if missed(&job_id) && times < GUARD_REPEATS_MAX {
+                    self.repeat(Work::Try { job_id, command, deed, reply }, times);
+                } else {
+                    reply.send(Ok(done && stands(&job_id)));
                 }
             }
             (Work::Fence { of, reply }, Verdict::OnJob(answer)) => {
@@ -194,14 +209,13 @@ impl Writer {
                     reply.send(settled(answer, batch.job_id).map(drop));
                 }
             }
-            (Work::Open { session, mut running, reply, .. }, Verdict::OnOpen(opened)) => {
+            (Work::Open { session, mut running, reply, .. }, Verdict::OnOpen(mut opened)) => {
                 running.retain(|of| missed(&of.job_id));
                 if running.is_empty() {
                     reply.send(Ok(opened));
                 } else {
-                    let mut settled = opened;
-                    settled.adopted.retain(|job| !missed(&job.id));
-                    let again = Work::Open { session, running, settled: Some(settled), reply };
+                    opened.adopted.retain(|job| !missed(&job.id));
+                    let again = Work::Open { session, running, settled: Some(opened), reply };
                     self.repeat(again, times);
                 }
             }
@@ -216,13 +230,7 @@ impl Writer {
             }
             (Work::Progress { reply, .. }, Verdict::OnCommit) => reply.send(Ok(())),
             (Work::Rules { change, reply }, Verdict::OnRules(creates, deletes)) => {
-                let deed = change.deed;
-                for (job_id, command) in change.commands {
-                    if missed(&job_id) {
-                        self.command_again(job_id, command, deed.clone());
-                    }
-                }
-                self.answer_deletes(batch, deletes, deed.as_ref(), committed);
+                self.answer_rules(*change, deletes, fate, (batch, committed));
                 let creates = committed.creates.get(creates).unwrap_or_default().to_vec();
                 reply.send(Ok(RulesChanged::Done(creates)));
             }

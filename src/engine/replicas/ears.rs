@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use crate::domain::limits::HINT_PAUSE;
 use crate::domain::{JobId, Position};
-use crate::runtime::Shutdown;
+use crate::runtime::{Shutdown, Tasks};
 use crate::store::Store;
 use crate::telemetry::chain;
 use crate::watch::Feed;
@@ -43,13 +43,20 @@ impl Ears {
         self.suspects.lock().drain().collect()
     }
 
-    /// Listens until `shutdown` is signalled.
-    pub(super) async fn listen(
-        self: Arc<Self>,
-        store: Arc<dyn Store>,
-        feed: Feed,
-        shutdown: Shutdown,
+    /// Starts to listen.
+    pub(in super::super) fn start(
+        self: &Arc<Self>,
+        store: &Arc<dyn Store>,
+        feed: &Feed,
+        tasks: &Tasks,
+        shutdown: &Shutdown,
     ) {
+        let listening = Arc::clone(self).listen(Arc::clone(store), feed.clone(), shutdown.clone());
+        tasks.spawn_vital("ears", shutdown, listening);
+    }
+
+    /// Listens until `shutdown` is signalled.
+    async fn listen(self: Arc<Self>, store: Arc<dyn Store>, feed: Feed, shutdown: Shutdown) {
         let mut deaf = false;
         loop {
             let told = tokio::select! {
