@@ -11,13 +11,13 @@ use crate::on_each_shared_store;
 
 const BULK: &str = "jobplane.bulk";
 
-fn of_type(job_type: &str) -> Option<JobFilter> {
-    Some(JobFilter { types: vec![job_type.to_owned()], ..JobFilter::default() })
+fn of_type(job_type: &str) -> JobFilter {
+    JobFilter { types: vec![job_type.to_owned()], ..JobFilter::default() }
 }
 
 fn cancel_of(job_type: &str, expected_max: i64) -> v1::BulkCancelJobsRequest {
     v1::BulkCancelJobsRequest {
-        filter: of_type(job_type),
+        filter: Some(of_type(job_type)),
         expected_max,
         reason: "a bad deploy".to_owned(),
         ..Default::default()
@@ -33,7 +33,7 @@ async fn made(client: &Client, job_type: &str, count: usize) -> BTreeSet<String>
     let requests = (0..count).map(|_| one()).collect();
     let request = v1::BatchCreateJobsRequest { requests };
     client.jobs.clone().batch_create_jobs(request).await.expect("made");
-    listed(client, of_type(job_type)).await.into_iter().map(|job| job.id).collect()
+    listed(client, Some(of_type(job_type))).await.into_iter().map(|job| job.id).collect()
 }
 
 async fn listed(client: &Client, filter: Option<JobFilter>) -> Vec<v1::Job> {
@@ -42,7 +42,7 @@ async fn listed(client: &Client, filter: Option<JobFilter>) -> Vec<v1::Job> {
 }
 
 async fn in_state(client: &Client, job_type: &str, state: JobState) -> usize {
-    let jobs = listed(client, of_type(job_type)).await;
+    let jobs = listed(client, Some(of_type(job_type))).await;
     jobs.iter().filter(|job| job.state() == state).count()
 }
 
@@ -192,7 +192,7 @@ async fn a_command_goes_on_after_a_restart_and_touches_each_job_once() {
     })
     .await;
     let request = v1::BulkRetryJobsRequest {
-        filter: of_type("sync"),
+        filter: Some(of_type("sync")),
         expected_max: 120,
         rate: 40.0,
         ..Default::default()
@@ -224,8 +224,11 @@ async fn jobs_that_refuse_are_counted_and_told_in_the_log() {
     let holder = client.create(keyed()).await.id;
     let free = client.create(spec("sync")).await.id;
     client.cancel(&free, None).await.expect("cancelled");
-    let request =
-        v1::BulkRetryJobsRequest { filter: of_type("sync"), expected_max: 9, ..Default::default() };
+    let request = v1::BulkRetryJobsRequest {
+        filter: Some(of_type("sync")),
+        expected_max: 9,
+        ..Default::default()
+    };
     let begun = client.jobs.clone().bulk_retry_jobs(request).await.expect("begun").into_inner();
     let done = ended(&client, begun.job).await;
     assert_eq!((done.state(), counted(&done)), (JobState::Succeeded, (2, 1, 1)));
@@ -246,7 +249,7 @@ async fn jobs_that_are_over_are_deleted() {
     ended(&client, begun.job).await;
     let waits = client.create(spec("sync")).await.id;
     let request = v1::BulkDeleteJobsRequest {
-        filter: of_type("sync"),
+        filter: Some(of_type("sync")),
         expected_max: 130,
         ..Default::default()
     };
@@ -255,7 +258,7 @@ async fn jobs_that_are_over_are_deleted() {
     let done = ended(&client, begun.job).await;
     assert_eq!((done.state(), counted(&done)), (JobState::Succeeded, (130, 130, 0)));
     let left: Vec<String> =
-        listed(&client, of_type("sync")).await.into_iter().map(|job| job.id).collect();
+        listed(&client, Some(of_type("sync"))).await.into_iter().map(|job| job.id).collect();
     assert_eq!(left, [waits]);
     server.stop().await;
 }
@@ -271,7 +274,7 @@ async fn the_servers_own_jobs_are_shown_to_who_asks_for_them() {
     let bulk = ended(&client, begun.job).await;
     assert_eq!(bulk.state(), JobState::Succeeded);
     assert_eq!(listed(&client, None).await.len(), 2);
-    let shown = listed(&client, of_type(BULK)).await;
+    let shown = listed(&client, Some(of_type(BULK))).await;
     assert_eq!(shown.iter().map(|job| &job.id).collect::<Vec<_>>(), [&bulk.id]);
     let by_id = JobFilter { job_ids: vec![bulk.id.clone()], ..JobFilter::default() };
     assert_eq!(listed(&client, Some(by_id)).await.len(), 1);

@@ -22,7 +22,7 @@ async fn servers<const N: usize>(store: Shared) -> [Server; N] {
     servers.try_into().map_err(|_| "so many").expect("as many as asked for")
 }
 
-async fn stop<const N: usize>(servers: [Server; N]) {
+async fn stop(servers: Vec<Server>) {
     for server in servers {
         server.stop().await;
     }
@@ -58,7 +58,7 @@ async fn a_job_made_on_one_server_is_run_on_another_and_watched_on_a_third(store
     one.end().await.1.expect("the watch of a job that is over ends well");
     many.until("that it is over", |copy| copy.gone.contains_key(&id)).await;
     drop((worker, held, many));
-    stop([a, b, c]).await;
+    stop(vec![a, b, c]).await;
 }
 
 async fn a_cancel_reaches_the_worker_on_another_server(store: Shared) {
@@ -73,7 +73,7 @@ async fn a_cancel_reaches_the_worker_on_another_server(store: Shared) {
     held.cancelled().await.expect("taken");
     assert_eq!(c.client().get(&id).await.state(), State::Cancelled);
     drop((worker, held));
-    stop([a, b, c]).await;
+    stop(vec![a, b, c]).await;
 }
 
 async fn progress_and_lines_reach_watchers_on_another_server(store: Shared) {
@@ -102,7 +102,7 @@ async fn progress_and_lines_reach_watchers_on_another_server(store: Shared) {
     end.expect("it ends well");
     assert_eq!(Watcher::lines(&seen).len(), 2, "each line once");
     drop((worker, held, many));
-    stop([a, b, c]).await;
+    stop(vec![a, b, c]).await;
 }
 
 async fn a_worker_that_attaches_to_another_server_goes_on_with_its_jobs(store: Shared) {
@@ -121,7 +121,7 @@ async fn a_worker_that_attaches_to_another_server_goes_on_with_its_jobs(store: S
     again.settled(seq).await.expect("taken");
     assert_eq!(a.client().get(&id).await.state(), State::Succeeded);
     drop((worker, again));
-    stop([a, b]).await;
+    stop(vec![a, b]).await;
 }
 
 async fn a_watch_goes_on_at_another_server_with_its_token(store: Shared) {
@@ -141,7 +141,7 @@ async fn a_watch_goes_on_at_another_server_with_its_token(store: Shared) {
         .await;
     assert_eq!((copy.resets, copy.jobs.len()), (0, 2));
     drop(again);
-    stop([a, b]).await;
+    stop(vec![a, b]).await;
 }
 
 async fn what_is_reported_by_single_calls_is_read_on_every_server(store: Shared) {
@@ -167,7 +167,7 @@ async fn what_is_reported_by_single_calls_is_read_on_every_server(store: Shared)
     }
     let over = b.client().complete(&job.id, epoch).await.expect("taken");
     assert_eq!((over.state(), over.percent()), (State::Succeeded, Some(50.0)));
-    stop([a, b, c]).await;
+    stop(vec![a, b, c]).await;
 }
 
 async fn a_job_that_another_server_ended_frees_the_slot_of_its_worker(store: Shared) {
@@ -187,7 +187,7 @@ async fn a_job_that_another_server_ended_frees_the_slot_of_its_worker(store: Sha
     assert_eq!(held.succeed().await.expect_err("it lost that one").reason, "STALE_LEASE");
     last.succeed().await.expect("taken");
     drop((worker, held, next, last));
-    stop([a, b]).await;
+    stop(vec![a, b]).await;
 }
 
 async fn twenty_racing_repeats_of_a_request_make_one_job_on_all_servers(store: Shared) {
@@ -201,7 +201,7 @@ async fn twenty_racing_repeats_of_a_request_make_one_job_on_all_servers(store: S
         .collect();
     ids.dedup();
     assert_eq!(ids.len(), 1);
-    stop([a, b, c]).await;
+    stop(vec![a, b, c]).await;
 }
 
 async fn a_call_that_waits_for_a_job_gets_what_another_server_made(store: Shared) {
@@ -217,7 +217,7 @@ async fn a_call_that_waits_for_a_job_gets_what_another_server_made(store: Shared
     };
     let ((job, _), id) = futures_util::future::join(waiting, made).await;
     assert_eq!(job.id, id);
-    stop([a, b]).await;
+    stop(vec![a, b]).await;
 }
 
 async fn every_server_lists_every_worker(store: Shared) {
@@ -232,5 +232,5 @@ async fn every_server_lists_every_worker(store: Shared) {
         assert_eq!((listed[0].held, running), (1, vec![id.as_str()]));
     }
     drop((worker, held));
-    stop([a, b]).await;
+    stop(vec![a, b]).await;
 }

@@ -24,17 +24,17 @@ async fn job_type(client: &Client, name: &str) -> v1::JobType {
 
 /// Fails a job of this type for good, by the calls of a script.
 async fn fail_one(client: &Client, job_type: &str) {
-    client.create(v1::JobSpec { retry_policy: attempts(1), ..spec(job_type) }).await;
+    client.create(v1::JobSpec { retry_policy: Some(attempts(1)), ..spec(job_type) }).await;
     let (job, epoch) = client.acquire_one(job_type).await;
     client.fail(&job.id, epoch, "BOOM").await.expect("taken");
 }
 
-fn attempts(max_attempts: i32) -> Option<v1::RetryPolicy> {
-    Some(v1::RetryPolicy { max_attempts, ..v1::RetryPolicy::default() })
+fn attempts(max_attempts: i32) -> v1::RetryPolicy {
+    v1::RetryPolicy { max_attempts, ..v1::RetryPolicy::default() }
 }
 
-fn breaker(max_failures: i32) -> Option<v1::Circuit> {
-    Some(v1::Circuit { max_failures, probe_after: seconds(600.0), ..v1::Circuit::default() })
+fn breaker(max_failures: i32) -> v1::Circuit {
+    v1::Circuit { max_failures, probe_after: seconds(600.0), ..v1::Circuit::default() }
 }
 
 #[tokio::test]
@@ -42,7 +42,7 @@ async fn three_failures_in_an_hour_open_the_breaker_and_everybody_sees_it() {
     let server = Server::start().await;
     let client = server.client();
     let fragile =
-        v1::JobType { r#type: "fragile".into(), circuit: breaker(3), ..Default::default() };
+        v1::JobType { r#type: "fragile".into(), circuit: Some(breaker(3)), ..Default::default() };
     put(&client, fragile).await;
     for _ in 0..3 {
         let circuit = job_type(&client, "fragile").await.circuit.expect("a breaker");
@@ -76,7 +76,7 @@ async fn three_failures_in_an_hour_open_the_breaker_and_everybody_sees_it() {
 async fn the_default_breaker_covers_types_that_nobody_declared() {
     let server = Server::start().await;
     let client = server.client();
-    let defaults = v1::Defaults { circuit: breaker(1), ..v1::Defaults::default() };
+    let defaults = v1::Defaults { circuit: Some(breaker(1)), ..v1::Defaults::default() };
     let request = v1::UpdateDefaultsRequest { defaults: Some(defaults), update_mask: None };
     let mut admin = client.admin.clone();
     admin.update_defaults(request).await.expect("changed");
@@ -232,7 +232,7 @@ async fn errors_are_retried_as_the_first_rule_that_fits_them_says() {
     let delays = [60.0, 300.0, 900.0, 3_600.0].iter().filter_map(|delay| seconds(*delay)).collect();
     let sync = v1::JobType {
         r#type: "sync".into(),
-        defaults: Some(v1::JobDefaults { retry_policy: attempts(9), ..Default::default() }),
+        defaults: Some(v1::JobDefaults { retry_policy: Some(attempts(9)), ..Default::default() }),
         retry_rules: vec![
             v1::RetryRule { no_retry: true, ..rule(&["HTTP_404", "BAD_*"]) },
             v1::RetryRule { delays, ..rule(&["HTTP_4??"]) },
@@ -285,7 +285,7 @@ async fn a_retry_may_change_the_job_but_not_its_spec() {
     let sync = v1::JobType {
         r#type: "sync".into(),
         defaults: Some(v1::JobDefaults {
-            retry_policy: attempts(5),
+            retry_policy: Some(attempts(5)),
             limits: Some(limits),
             ..Default::default()
         }),
@@ -360,7 +360,7 @@ async fn of_a_schedule_that_queues_one_at_most_one_waits_for_the_one_that_runs()
     let request = v1::ExplainJobRequest { job_id: waiting.id.clone() };
     let why = client.jobs.clone().explain_job(request).await.expect("explained").into_inner();
     assert_eq!(why.reasons[0].code, "OVERLAP", "{why:?}");
-    assert_eq!(why.reasons[0].ids, [first.id.clone()], "what holds it");
+    assert_eq!(why.reasons[0].ids, std::slice::from_ref(&first.id), "what holds it");
     assert_eq!(of_state(&client, State::Running).await.len(), 1);
     first.succeed().await.expect("taken");
     let next = worker.expect_assignment().await;
