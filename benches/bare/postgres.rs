@@ -8,7 +8,8 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
+use sqlx::postgres::{PgArguments, PgConnectOptions, PgConnection, PgRow, Postgres};
+use sqlx::query::Query;
 use sqlx::{ConnectOptions as _, Executor as _};
 use uuid::Uuid;
 
@@ -240,21 +241,9 @@ impl Loop {
             .bind(ready(self.step, time))
             .bind("[]")
             // Figures by owner and label: not asked for.
-            .bind("[]")
-            // Events and the audit.
-            .bind(none::<i64>())
-            .bind(none::<&str>())
-            .bind(none::<&str>())
-            .bind(none::<&str>())
-            .bind(none::<&[u8]>())
-            .bind(none::<i64>())
-            .bind(none::<&str>())
-            .bind(none::<&str>())
-            .bind(none::<Uuid>())
-            .bind(none::<&str>())
-            .bind(none::<&[u8]>())
-            // Labels that cap what runs.
-            .bind(vec![None::<&str>; jobs]);
+            .bind("[]");
+        // Labels that cap what runs come last.
+        let query = untold(query).bind(vec![None::<&str>; jobs]);
         let row = query.fetch_one(&mut self.connection).await?;
         let passed: bool = sqlx::Row::try_get(&row, 0)?;
         ensure!(passed, "a guard missed");
@@ -275,4 +264,20 @@ fn totals(step: Step, jobs: i64) -> Vec<(i16, i64, i64)> {
 fn ready(step: Step, time: Timestamp) -> String {
     let place = serde_json::json!([{"queue": "default", "job_type": TYPE, "at": time.as_micros()}]);
     if step == Step::Create { place.to_string() } else { "[]".to_owned() }
+}
+
+/// No events, and nothing for the audit.
+fn untold(query: Query<'_, Postgres, PgArguments>) -> Query<'_, Postgres, PgArguments> {
+    query
+        .bind(none::<i64>())
+        .bind(none::<&str>())
+        .bind(none::<&str>())
+        .bind(none::<&str>())
+        .bind(none::<&[u8]>())
+        .bind(none::<i64>())
+        .bind(none::<&str>())
+        .bind(none::<&str>())
+        .bind(none::<Uuid>())
+        .bind(none::<&str>())
+        .bind(none::<&[u8]>())
 }

@@ -259,12 +259,12 @@ async fn sweep_returns_the_true_count() {
     let mut spared = 0;
     for held in &held {
         let job = client.get(&held.id).await;
-        match job.status().cancel_request.as_ref().map(v1::CancelRequest::cause) {
-            Some(CancelCause::Stuck) => asked += 1,
-            _ => {
-                assert_eq!(job.state(), State::Succeeded);
-                spared += 1;
-            }
+        let cause = job.status().cancel_request.as_ref().map(v1::CancelRequest::cause);
+        if cause == Some(CancelCause::Stuck) {
+            asked += 1;
+        } else {
+            assert_eq!(job.state(), State::Succeeded);
+            spared += 1;
         }
     }
     assert_eq!((swept.count, swept.failed), (asked, asked));
@@ -292,8 +292,8 @@ async fn activity_outlives_the_server_and_a_lively_job_is_not_stuck_after_it() {
 async fn every_number_out_of_range_names_its_field() {
     let server = Server::setup().in_memory().start().await;
     let client = server.client();
-    for minutes in [-1.0, 1.0, 29.0, 1_441.0] {
-        let threshold = Some(prost_types::Duration { seconds: minutes as i64 * 60, nanos: 0 });
+    for minutes in [-1, 1, 29, 1_441] {
+        let threshold = Some(prost_types::Duration { seconds: minutes * 60, nanos: 0 });
         let request = v1::SweepStuckJobsRequest { threshold, ..Default::default() };
         let refused = client.sweep(request).await.refusal();
         assert_eq!(

@@ -71,7 +71,9 @@ async fn audited(store: &dyn Store, query: AuditQuery) -> Vec<AuditEvent> {
 
 async fn tell(store: &dyn Store, events: &[Event]) -> Vec<bool> {
     let mut batch = batch(at(1));
-    events.iter().for_each(|event| batch.tell(Cause::Batch, event.clone()));
+    for event in events {
+        batch.tell(Cause::Batch, event.clone());
+    }
     let committed = commit(store, batch).await;
     assert!(committed.position.is_some(), "whoever asks for the batch must find it");
     committed.events
@@ -149,12 +151,15 @@ async fn an_event_with_a_key_is_told_once(store: &dyn Store) {
     assert_eq!(told, [age("a", 1), age("b", 2), event("sync", 5)]);
 }
 
+const fn one_of_two(number: u64) -> &'static str {
+    if number.is_multiple_of(2) { "sync" } else { "backup" }
+}
+
 async fn events_come_in_pages_in_order(store: &dyn Store) {
     for number in 0..7 {
         tell(store, &[event("sync", 2 * number), event("backup", 2 * number + 1)]).await;
     }
-    let all: Vec<Event> =
-        (0..14).map(|number| event(["sync", "backup"][number as usize % 2], number)).collect();
+    let all: Vec<Event> = (0..14).map(|number| event(one_of_two(number), number)).collect();
     for limit in [1, 2, 3, 5, 14, 100] {
         assert_eq!(told(store, from(EventsFrom::Oldest, limit)).await, all, "{limit} a page");
         let query =
@@ -176,12 +181,12 @@ async fn events_come_in_pages_in_order(store: &dyn Store) {
 }
 
 async fn events_are_found_by_name(store: &dyn Store) {
+    use EventName::{CircuitClosed, CircuitOpened, JobFailed, QueueAge};
     tell(store, &[event("sync", 1), age("a", 1)]).await;
     tell(store, &[Event::of_type(job_type("sync"), Facts::CircuitClosed, at(2))]).await;
     let named =
         |names: &[EventName]| EventQuery { names: names.to_vec(), ..from(EventsFrom::Oldest, 100) };
     let of = |events: Vec<Event>| events.iter().map(Event::name).collect::<Vec<_>>();
-    use EventName::{CircuitClosed, CircuitOpened, JobFailed, QueueAge};
     assert_eq!(of(told(store, named(&[QueueAge])).await), [QueueAge]);
     let both = named(&[CircuitClosed, CircuitOpened]);
     assert_eq!(of(told(store, both).await), [CircuitOpened, CircuitClosed]);
@@ -194,7 +199,7 @@ async fn the_last_events_are_followed_by_what_comes(store: &dyn Store) {
     let none = page(store, from(EventsFrom::Last(3), 100)).await;
     assert_eq!((none.events.len(), none.more), (0, false));
     for number in 0..5 {
-        tell(store, &[event(["sync", "backup"][number as usize % 2], number)]).await;
+        tell(store, &[event(one_of_two(number), number)]).await;
     }
     let numbers = |page: &EventPage| {
         page.events.iter().map(|stored| stored.event.time).collect::<Vec<Timestamp>>()
@@ -262,7 +267,9 @@ async fn deeds_come_newest_first_and_are_found_by_each_field(store: &dyn Store) 
     all.push(Deed::new("ann", AuditAction::PutJobType).done(subject, &spec, &Fields::new(), at(3)));
     let subject = AuditSubject::Queue(queue("bulk"));
     all.push(Deed::new("eve", AuditAction::UpdateQueue).done(subject, &spec, &spec, at(4)));
-    all.iter().for_each(|event| batch.record(Cause::Batch, event.clone()));
+    for event in &all {
+        batch.record(Cause::Batch, event.clone());
+    }
     commit(store, batch).await;
     // Of those of one moment the one recorded last comes first.
     all.sort_by_key(|event| event.time);
@@ -371,7 +378,9 @@ async fn late(
     let round = round(store, &[probe], at(1)).await;
     let write = decide(&round.candidates()[0], start(1), at(1)).expect("it may start");
     let mut batch = Batch { writes: vec![write], ..batch(at(1)) };
-    events.iter().for_each(|event| batch.tell(Cause::Write(0), event.clone()));
+    for event in events {
+        batch.tell(Cause::Write(0), event.clone());
+    }
     (round, batch)
 }
 

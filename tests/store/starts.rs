@@ -152,7 +152,7 @@ async fn a_claimed_rule_waits_for_the_round(store: &dyn Store) {
     assert!(early.is_err(), "it got in between");
     let done = round.commit(Batch { rules: vec![put(1, "round")], ..batch(at(1)) }).await;
     assert!(done.expect("a commit").missed_rules.is_empty(), "nobody came in between");
-    assert_eq!(other.await.expect("an answer").missed_rules, [key.clone()]);
+    assert_eq!(other.await.expect("an answer").missed_rules, std::slice::from_ref(&key));
     let of = Claims { rules: [key.clone()].into(), ..Claims::default() };
     let standing = store.standing(&of).await.expect("a read");
     let said: String = standing.rule(&key).expect("it is there").read().expect("a text");
