@@ -123,7 +123,8 @@ fn table(wide: bool) -> Table {
     if wide {
         titles.push("ID");
     }
-    titles.extend(["~CHANGE", "~WHY"]);
+    // What changed may be long: last, it makes nothing else wide.
+    titles.extend(["~WHY", "~CHANGE"]);
     Table::new(&titles).spare(&["WHY", "TIME", "JOB", "CHANGE"])
 }
 
@@ -141,7 +142,7 @@ fn row(event: &AuditEvent, out: &Out) -> Vec<Cell> {
     if out.wide() {
         cells.push(Cell::from(&event.id));
     }
-    cells.extend([Cell::blank(&change(event)), Cell::blank(&event.reason)]);
+    cells.extend([Cell::blank(&event.reason), Cell::blank(&change(event))]);
     cells
 }
 
