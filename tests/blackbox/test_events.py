@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import threading
 
@@ -112,7 +111,7 @@ def test_events_are_followed_as_they_happen_and_across_a_restart(
         wait_until(lambda: seen[-1:] == wanted[-1:], 60, "the follower goes on")
         assert seen == wanted[-len(seen) :], "none is missed, none comes twice"
     finally:
-        follower.send_signal(signal.SIGINT)
+        follower.terminate()
         follower.wait(30)
         reader.join(30)
         follower.stdout.close()
