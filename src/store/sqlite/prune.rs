@@ -35,7 +35,7 @@ const FACETS: &str = "DELETE FROM stat_facets WHERE (key, value, slot) IN (\
 
 /// Of the oldest rows: they were written in this order, so there are hardly older ones behind younger ones.
 const EVENTS: &str = "DELETE FROM events WHERE time < ?1 AND position IN (\
-    SELECT position FROM events ORDER BY position LIMIT ?2 + 0)";
+    SELECT position FROM events WHERE position > 0 ORDER BY position LIMIT ?2 + 0)";
 
 const AUDIT: &str = "DELETE FROM audit_events WHERE position IN (\
     SELECT position FROM audit_events WHERE time < ?1 ORDER BY time, position LIMIT ?2 + 0)";
