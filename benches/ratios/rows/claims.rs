@@ -132,7 +132,9 @@ fn born(life: Life, queue: QueueName) -> NewJob {
 
 /// Sets up rules that hold nothing, on everything there is.
 async fn rule(channel: &Channel, _: &Server) -> Result<()> {
-    let quota = v1::Quota { name: "bench".to_owned(), limit: 1 << 50, ..Default::default() };
+    let period = v1::QuotaPeriod::Day.into();
+    let quota =
+        v1::Quota { name: "bench".to_owned(), limit: 1 << 50, period, ..Default::default() };
     let quota = v1::PutQuotaRequest { quota: Some(quota) }.encode_to_vec().into();
     unary(channel, "/jobplane.v1.AdminService/PutQuota", quota).await?;
     let rate = v1::StartRate { per_second: PLENTY as f64, burst: PLENTY };
