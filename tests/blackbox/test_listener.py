@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 import resource
+import select
 import socket
 import subprocess
 import time
@@ -48,6 +49,14 @@ def figure(server, name):
     return int(found[1]) if found else 0
 
 
+def counted(server, name):
+    """Whether the metrics page is to be had and counts at least one."""
+    try:
+        return figure(server, name) >= 1
+    except OSError:
+        return False
+
+
 def test_a_peer_that_does_not_get_to_the_point_is_left(own_server):
     words = [b"", (PREFACE + SETTINGS)[:23], b"GET /healthz HTTP/1.1\r\nhost: x\r\n"]
     with connections(own_server, len(words)) as open_ones:
@@ -77,11 +86,13 @@ def test_headers_without_end_are_ended_by_the_keepalive(own_server):
 def test_there_is_no_room_beyond_the_bound_and_room_again_after(own_server):
     own_server.stop()
     own_server.start("--max-connections", "20", "--max-connections-per-peer", "5")
-    with connections(own_server, 5):
-        with connections(own_server, 1) as (turned_away,):
-            assert seconds_to_the_end(turned_away) < 3, "it is not kept waiting"
-    wait_until(own_server.ready, 10, "there is room again")
-    assert figure(own_server, 'jobplane_connections_refused_total{reason="peer_limit"}') >= 1
+    # The one that asked whether the server is ready may still be counted when the first of these comes.
+    with connections(own_server, 6) as opened:
+        turned_away = select.select(opened, [], [], 3)[0]
+        assert turned_away, "it is not kept waiting"
+        assert len(turned_away) < 3 and all(seconds_to_the_end(one) < 3 for one in turned_away)
+    refused = 'jobplane_connections_refused_total{reason="peer_limit"}'
+    wait_until(lambda: own_server.ready() and counted(own_server, refused), 10, "there is room again")
 
 
 def test_a_server_without_file_descriptors_goes_on_when_there_are_some(own_server):

@@ -249,7 +249,11 @@ async fn a_server_whose_writer_died_says_so_and_can_be_stopped() {
     let server = Server::start().await;
     server.faults.plan(Fault::Panics, |batch| !batch.creates.is_empty());
     let request = v1::CreateJobRequest { spec: Some(spec("sync")), ..Default::default() };
-    let refused = server.client().try_create(request).await.refusal();
+    let refused = server.client().try_create(request.clone()).await.refusal();
+    assert_eq!(refused.code, Code::Unavailable);
+    // Nobody is left who would take it, and nobody is kept waiting for that.
+    let client = server.client();
+    let refused = within(SOON, "an answer", client.try_create(request)).await.refusal();
     assert_eq!(refused.code, Code::Unavailable);
     assert_eq!(server.failed().await, r#"the task "writer" panicked: the disk burns"#);
     let ready = server.http_get("/readyz").await;

@@ -62,6 +62,15 @@ pub(super) struct Writer {
     warned: Option<Instant>,
 }
 
+/// Closes the queue also if its writer panics: what nobody takes any more is refused, not kept waiting.
+struct ClosedAtTheEnd<'a>(&'a Queue);
+
+impl Drop for ClosedAtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl Writer {
     pub(super) fn new(parts: Parts) -> Self {
         Self {
@@ -78,8 +87,8 @@ impl Writer {
     /// Runs until `shutdown` is signalled and the queue of its lane is empty.
     pub(super) async fn run(mut self, lanes: Arc<[Queue]>, lane: usize, shutdown: Shutdown) {
         let Some(inbox) = lanes.get(lane) else { return };
+        let _closed = ClosedAtTheEnd(inbox);
         self.serve(inbox, &shutdown).await;
-        inbox.close();
         for tried in self.again {
             tried.work.fail(Error::Draining);
         }
