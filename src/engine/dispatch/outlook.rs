@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::domain::Timestamp;
 use crate::domain::admission::{Admission, Candidate};
 use crate::domain::limits::{DISPATCH_DEEP_MAX, DISPATCH_JOBS_MAX};
 use crate::store::Probe;
@@ -30,7 +31,7 @@ impl Dispatcher {
                 Ok(left) => usize::try_from(left).unwrap_or(usize::MAX),
                 Err(hold) => {
                     self.line.more(pair.clone());
-                    self.line.hold(pair, &hold);
+                    self.line.hold(pair, &hold, market.now);
                     continue;
                 }
             };
@@ -52,7 +53,7 @@ impl Dispatcher {
         probes: &[Probe],
         candidates: &[Candidate],
         admission: &Admission,
-        deep: &mut BTreeSet<Pair>,
+        (deep, now): (&mut BTreeSet<Pair>, Timestamp),
     ) -> bool {
         let pair = |job: &Candidate| (job.queue.clone(), job.job_type.clone());
         let mut seen: HashMap<Pair, Seen> = HashMap::with_capacity(probes.len());
@@ -67,7 +68,7 @@ impl Dispatcher {
         for (at, hold) in &admission.holds {
             let Some(job) = candidates.get(*at) else { continue };
             let pair = pair(job);
-            self.line.hold(&pair, hold);
+            self.line.hold(&pair, hold, now);
             let seen = seen.entry(pair).or_default();
             seen.held_alone += usize::from(hold.is_of_one_job());
             seen.for_workers |= hold.is_of_workers();

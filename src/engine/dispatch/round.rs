@@ -193,7 +193,7 @@ impl Dispatcher {
             jobs.iter().filter_map(|job| ruled.candidate(job)).collect();
         debug_assert_eq!(candidates.len(), jobs.len(), "a round offers PENDING jobs only");
         let admission = admit(&candidates, rooms, &mut ruled.rules, *now);
-        let goes_deeper = self.mark_rest(&probes, &candidates, &admission, &mut memory.deep);
+        let goes_deeper = self.mark_rest(&probes, &candidates, &admission, (&mut memory.deep, *now));
         let Some(decided) = self.decide(market, jobs, &candidates, admission, &ruled) else {
             // Who was to take one is gone, and what it drew is not to be lost: all of it once more.
             round.abandon().await;
