@@ -129,7 +129,10 @@ impl RuleDesk {
     /// Whether what a worker says it used can be counted.
     pub(super) fn check(&self, status: &JobStatus, command: &Command) -> Result<(), Error> {
         let Command::ReportUse { used, .. } = command else { return Ok(()) };
-        if let Some(unknown) = used.keys().find(|name| !self.quotas.contains_key(*name)) {
+        // One that the run drew from may have been deleted since: there is nothing to settle then.
+        let drawn = |name: &QuotaName| status.quota_draws.contains_key(name);
+        let mut names = used.keys();
+        if let Some(unknown) = names.find(|name| !self.quotas.contains_key(*name) && !drawn(name)) {
             return Err(Error::QuotaNotFound(unknown.clone()));
         }
         let new = used.keys().filter(|name| !status.quota_draws.contains_key(*name)).count();
