@@ -157,10 +157,11 @@ impl RuleDesk {
         if before.kind() != StateKind::Running || before.quota_draws == after.quota_draws {
             return;
         }
+        let began = before.execution.as_ref().map(|it| it.start_time).unwrap_or_default();
         for (name, is) in &after.quota_draws {
             let was = before.quota_draws.get(name).copied().unwrap_or_default();
             let Some(desk) = self.quotas.get_mut(name).filter(|_| was != *is) else { continue };
-            let state = desk.spec.settle(desk.state, was, *is, now);
+            let state = desk.spec.settle(desk.state, was, *is, (began, now));
             if state != desk.state {
                 let left = |state| desk.spec.remaining(state, now);
                 if left(desk.state) > 0 && left(state) == 0 {
