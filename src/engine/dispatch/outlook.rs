@@ -25,6 +25,10 @@ impl Dispatcher {
         let mut probes = Vec::with_capacity(market.pairs.len());
         for pair in &market.pairs {
             let (queue, job_type) = pair;
+            if ruled.unread(queue, job_type).is_some() {
+                self.line.more(pair.clone());
+                continue;
+            }
             let takes = market.rooms.iter().filter(|room| room.capacity.accepts(queue, job_type));
             let room: usize = takes.map(|room| room.capacity.free).sum();
             let left = match ruled.rules.left(queue, job_type, market.now) {

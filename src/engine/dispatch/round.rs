@@ -184,7 +184,7 @@ impl Dispatcher {
         market.now = self.clock.now();
         let market = &*market;
         let Market { pairs, takers, rooms, now } = market;
-        let mut ruled = ruling.stand(&claims, round.standing(), memory.shares.clone())?;
+        let mut ruled = ruling.stand(&claims, round.standing(), memory.shares.clone());
         let probes = self.probes(market, &ruled, &memory.deep);
         if probes.is_empty() {
             round.abandon().await;

@@ -73,6 +73,8 @@ enum Grant {
     Held(Hold),
     /// Another job has its name.
     Taken(KeyKind, JobId),
+    /// Its rules cannot be read.
+    Unread(store::Error),
 }
 
 /// A name that one job at a time may have: of which kind, within what, and which.
@@ -231,14 +233,14 @@ impl Granting {
         let round = self.parts.store.begin_round(&claims).await?;
         let mut names = self.names_taken(asked).await?;
         let now = self.parts.clock.now();
-        let mut ruled = ruling.stand(&claims, round.standing(), Shares::default())?;
+        let mut ruled = ruling.stand(&claims, round.standing(), Shares::default());
         let grants: Vec<Grant> =
             asked.iter().map(|asked| grant(&asked.wish, &mut names, &mut ruled, now)).collect();
         let mut batch = Batch::new(BatchId(Uuid::now_v7()), now);
         batch.facets.clone_from(&self.parts.after.facets);
         batch.creates.extend(grants.iter().filter_map(|grant| match grant {
             Grant::Job(new) => Some((**new).clone()),
-            Grant::Held(_) | Grant::Taken(..) => None,
+            Grant::Held(_) | Grant::Taken(..) | Grant::Unread(_) => None,
         }));
         for place in 0..batch.creates.len() {
             let job = batch.creates.get(place).map(|new| &new.job);
@@ -302,6 +304,9 @@ fn grant(wish: &Wish, names: &mut Names, ruled: &mut Ruled, now: Timestamp) -> G
     if let Some((kind, holder)) = taken {
         return Grant::Taken(kind, holder);
     }
+    if let Some(error) = ruled.unread(&wish.spec.queue, &wish.spec.job_type) {
+        return Grant::Unread(error.clone());
+    }
     let grant = decide(wish, ruled, now);
     if let Grant::Job(new) = &grant {
         // A skipped job holds no unique key.
@@ -364,6 +369,7 @@ fn answers(
 ) -> Vec<Result<Created>> {
     let mut written = written.iter();
     let answer = |(asked, grant): (&Asked, Grant)| match grant {
+        Grant::Unread(error) => Err(Error::from(error)),
         Grant::Taken(kind, holder) => Err(taken(kind, holder, &asked.wish.spec)),
         Grant::Held(hold) => {
             let retry_after = hold.until().map(|until| until.since(now));
