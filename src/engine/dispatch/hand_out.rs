@@ -116,7 +116,9 @@ impl Dispatcher {
                 stand => stand?,
             };
             let Some(Unheard { starts, skips, .. }) = unheard.pop() else { return Ok(()) };
-            starts.iter().for_each(|job| self.release(job));
+            for job in &starts {
+                self.release(job);
+            }
             for (before, job, effects) in skips {
                 match stand.get(&job.id) {
                     Some(stands) if is_its_write(stands, &job) => {

@@ -137,7 +137,7 @@ impl Ruling {
             match self.queue_rules(queue, claims, standing) {
                 Ok(of_it) => rules.queues.extend(of_it.map(|of_it| (queue.clone(), of_it))),
                 Err(error) => {
-                    drop(unread.queues.insert(queue.clone(), noted(error, queue.as_str())))
+                    unread.queues.insert(queue.clone(), noted(error, queue.as_str()));
                 }
             }
         }

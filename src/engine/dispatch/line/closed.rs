@@ -164,8 +164,8 @@ impl Closed {
             Hold::CircuitOpen { next_probe_time } if *next_probe_time > now => {
                 return Again::At(*next_probe_time);
             }
-            Hold::CircuitOpen { .. } => {}
-            Hold::KeyFull { .. }
+            Hold::CircuitOpen { .. }
+            | Hold::KeyFull { .. }
             | Hold::Overlap { .. }
             | Hold::QuotaExhausted { until: None, .. }
             | Hold::TypeDisabled { .. }
