@@ -226,22 +226,27 @@ impl Quota {
     }
 
     /// Corrects what is used by what a job says it really used: its draw `before` and `after` that
-    /// word. The same word said twice counts once.
+    /// word. The same word said twice counts once. `began` is when the job's run did.
     #[must_use]
     pub fn settle(
         &self,
         state: QuotaState,
         before: QuotaDraw,
         after: QuotaDraw,
-        now: Timestamp,
+        (began, now): (Timestamp, Timestamp),
     ) -> QuotaState {
         let mut state = self.current(state, now);
         let (was, is) = (before.counted(state.period_start), after.counted(state.period_start));
-        // By the difference: what was said in an earlier period does not count in this one.
+        // By the difference: what was said in an earlier period does not count in this one. Nor is it taken
+        // back in this one, of a run that goes on from an earlier one: nobody knows when it was said, and
+        // others drew what is there now.
+        let is_of_this = after.period_start.max(began) >= state.period_start;
         let used = if is >= was {
             state.used.saturating_add(is - was)
-        } else {
+        } else if is_of_this {
             state.used.saturating_sub(was - is)
+        } else {
+            state.used
         };
         if used != state.used {
             state.used = used;

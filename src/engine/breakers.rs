@@ -47,8 +47,7 @@ impl Engine {
             tracing::info!(job.type = %job_type, job.id = %probe, "a probe ended unheard");
         } else {
             // Somebody was faster, and what is known here is old.
-            let found = self.fresh_rules(vec![key.clone()]).await?;
-            self.registry.look(&[key], &found)?;
+            self.seen_rules(vec![key]).await?;
         }
         Ok(settled)
     }

@@ -22,6 +22,7 @@ use super::Engine;
 use super::dispatch::{Waiter, Wish};
 use super::error::{Error, Result};
 use super::pipeline::{Created, Lane, Waiting, Work};
+use super::registry::Rulebook;
 
 /// A wish for a job.
 #[derive(Debug, Clone)]
@@ -168,11 +169,7 @@ impl Engine {
                         self.check_room_to_wait(&new.job).await?;
                         return Ok(Created { job: new.job, existing: false });
                     }
-                    let lane = match book.max_pending(&spec.queue) {
-                        0 => Lane::of_job(new.job.id),
-                        // In the order of one writer, so that this server never makes too many.
-                        _ => Lane::of_queue(&spec.queue),
-                    };
+                    let lane = self.lane_of_birth(&new.job, &book);
                     let deed = deed.clone().map(Box::new);
                     let work = |reply| Work::Create { new: Box::new(new), deed, reply };
                     self.pipeline.ask_in(lane, work).await
@@ -237,6 +234,19 @@ impl Engine {
         let holder =
             self.db.read(|store| async move { store.unique_holder(&job_type, &key).await });
         holder.await
+    }
+
+    /// Where a job is made: what takes room that is bounded, in the order of one writer, so that this server
+    /// never makes too many.
+    fn lane_of_birth(&self, job: &Job, book: &Rulebook) -> Lane {
+        let waits = job.status.kind() == StateKind::Pending;
+        if waits && book.max_pending_in_all(self.max_pending) > 0 {
+            return Lane::of_waiting();
+        }
+        match book.max_pending(&job.spec.queue) {
+            0 => Lane::of_job(job.id),
+            _ => Lane::of_queue(&job.spec.queue),
+        }
     }
 
     /// Whether a job could wait now where that is bounded.

@@ -125,12 +125,10 @@ impl Engine {
     /// Takes up drains that other servers were asked for and that nothing was heard of here yet.
     pub(super) async fn read_drains(&self) -> Result<()> {
         let read = |store: Arc<dyn Store>| async move { store.rules(&[RuleKind::Drain]).await };
+        let losses = self.registry.losses();
         let found = self.db.read(read).await?;
-        let mut keys: Vec<RuleKey> = found.iter().map(|rule| rule.key.clone()).collect();
-        let known = self.registry.book();
-        keys.extend(known.drains.keys().map(|name| RuleKey::new(RuleKind::Drain, name)));
-        self.registry.heed(&keys, &found)?;
-        self.tell_drains(&keys);
+        self.registry.look(losses, &found)?;
+        self.tell_all_drains();
         Ok(())
     }
 

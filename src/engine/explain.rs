@@ -72,7 +72,11 @@ impl Engine {
         claims.values.extend(ruling.value(&job.spec));
         let of = claims.clone();
         let standing = self.db.read(move |store| async move { store.standing(&of).await }).await?;
-        Ok(ruling.stand(&claims, &standing, Shares::default())?)
+        let ruled = ruling.stand(&claims, &standing, Shares::default());
+        match ruled.unread(&pair.0, &pair.1) {
+            Some(error) => Err(error.clone().into()),
+            None => Ok(ruled),
+        }
     }
 
     /// Some of those that run under the caps that hold a job.

@@ -65,9 +65,7 @@ pub(super) fn by_name(
 impl Engine {
     /// Every queue that was set up or ever had a job, by name.
     pub async fn queues(&self, _caller: &Caller) -> Result<Vec<Queue>> {
-        if self.shared {
-            self.load_rules().await?;
-        }
+        let book = self.current_rules().await?;
         let now = self.clock.now();
         let (counts, oldest) = self
             .db
@@ -75,7 +73,7 @@ impl Engine {
                 Ok((store.counts().await?, store.oldest_pending(now).await?))
             })
             .await?;
-        Ok(by_name(&counts, &oldest, &self.registry.book(), now))
+        Ok(by_name(&counts, &oldest, &book, now))
     }
 
     /// Changes how a queue is treated; answers it as it stands.

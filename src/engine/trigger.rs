@@ -7,10 +7,11 @@ use bytes::Bytes;
 use crate::auth::Caller;
 use crate::domain::audit::{AuditAction, Deed};
 use crate::domain::job::Trigger;
-use crate::domain::job_type::gate::{self, Standing, TriggerRefusal};
+use crate::domain::job_type::gate::{self, Standing, TriggerRefusal, circuit_of};
 use crate::domain::job_type::{Draft, TypeState};
+use crate::domain::queue::QueueSettings;
 use crate::domain::{Job, JobSpec, JobType, QueueName};
-use crate::store::{Claims, RequestKey, RuleKey, RuleKind};
+use crate::store::{Claims, RequestKey, Rule, RuleKey, RuleKind};
 
 use super::create::CreateJob;
 use super::error::{Error, Result};
@@ -67,8 +68,9 @@ impl Engine {
         let job_type = info.spec.job_type.clone();
         let queue = info.spec.defaults.queue.clone().unwrap_or_default();
         let key = RuleKey::new(RuleKind::Queue, queue.as_str());
-        let found = self.fresh_rules(vec![key.clone()]).await?;
-        self.registry.heed(&[key], &found)?;
+        let found = self.fresh_rules(vec![key]).await?;
+        let settings = found.first().map(Rule::read::<QueueSettings>).transpose()?;
+        let paused = settings.filter(|settings| settings.paused);
         let mut running = 0;
         if info.spec.max_concurrent > 0 {
             let of = Claims { types: [job_type.clone()].into(), ..Claims::default() };
@@ -79,12 +81,12 @@ impl Engine {
         let standing = Standing {
             origin: info.origin,
             running,
-            queue_paused: self.registry.book().pause_reason(&queue).map(ToOwned::to_owned),
+            queue_paused: paused.map(|settings| settings.pause_reason),
         };
         let circuit = info.circuit.clone().unwrap_or_default();
         let state = TypeState { circuit, ..TypeState::default() };
         let book = self.registry.book();
-        let circuit = book.circuit(&job_type);
+        let circuit = circuit_of(Some(&info.spec), &book.defaults.what.circuit);
         let checked = gate::trigger(&info.spec, circuit, &state, standing, self.clock.now());
         checked.map_err(|refusal| match refusal {
             TriggerRefusal::TypeNotDeclared => Error::TypeNotDeclared(job_type),

@@ -1,6 +1,7 @@
 //! The registry of types: declaring, showing, taking back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -202,16 +203,25 @@ impl Engine {
 
     /// One type.
     pub async fn job_type(&self, _caller: &Caller, job_type: &JobType) -> Result<TypeInfo> {
+        Ok(self.job_type_read(job_type).await?.0)
+    }
+
+    /// One type, and its declaration if it is declared, by rows read now.
+    async fn job_type_read(
+        &self,
+        job_type: &JobType,
+    ) -> Result<(TypeInfo, Option<Arc<Definition>>)> {
         let mut keys = keys(job_type);
         keys.push(RuleKey::new(RuleKind::Circuit, job_type.as_str()));
-        let found = self.fresh_rules(keys.clone()).await?;
-        self.registry.look(&keys, &found)?;
-        if let Some(definition) = self.registry.definition(job_type) {
-            return Ok(TypeInfo::declared(&definition, &self.registry.book()));
+        let found = self.seen_rules(keys).await?;
+        let book = Rulebook::read(self.registry.book().defaults.clone(), &found)?;
+        if let Some(definition) = book.types.get(job_type) {
+            let info = TypeInfo::declared(definition, &book);
+            return Ok((info, Some(Arc::clone(definition))));
         }
         let counts = self.db.read(|store| async move { store.counts().await }).await?;
         if counts.iter().any(|count| count.key.job_type == *job_type) {
-            return Ok(TypeInfo::observed(job_type.clone(), &self.registry.book()));
+            return Ok((TypeInfo::observed(job_type.clone(), &book), None));
         }
         Err(Error::TypeNotFound(job_type.clone()))
     }
@@ -224,11 +234,8 @@ impl Engine {
 
     /// Types that match, by name.
     pub async fn job_types(&self, _caller: &Caller, filter: &TypeFilter) -> Result<Vec<TypeInfo>> {
-        if self.shared {
-            self.load_rules().await?;
-        }
+        let book = self.current_rules().await?;
         let counts = self.db.read(|store| async move { store.counts().await }).await?;
-        let book = self.registry.book();
         let seen: BTreeSet<&JobType> = counts.iter().map(|count| &count.key.job_type).collect();
         let seen = seen.into_iter().filter(|name| !name.is_reserved());
         let names: BTreeSet<&JobType> = book.types.keys().chain(seen).collect();
@@ -273,17 +280,16 @@ impl Engine {
     /// When a declared type fires next; nothing if it has no schedule.
     pub async fn preview_type(
         &self,
-        caller: &Caller,
+        _caller: &Caller,
         job_type: &JobType,
         after: Option<Timestamp>,
         count: usize,
     ) -> Result<Vec<Nominal>> {
-        let info = self.job_type(caller, job_type).await?;
-        if info.origin == TypeOrigin::Observed {
+        let (_, definition) = self.job_type_read(job_type).await?;
+        let Some(definition) = definition else {
             return Err(Error::TypeNotDeclared(job_type.clone()));
-        }
-        let definition = self.registry.definition(job_type);
-        let schedule = definition.as_ref().and_then(|definition| definition.schedule.as_ref());
+        };
+        let schedule = definition.schedule.as_ref();
         Ok(schedule
             .map_or_else(Vec::new, |schedule| self.preview(schedule, job_type, after, count)))
     }

@@ -148,18 +148,23 @@ impl Engine {
         Err(Error::Refused { job_id: job.id, refusal })
     }
 
-    /// Takes the end of an execution, with what it used of quotas.
+    /// Takes the end of an execution, with what it used of quotas: of those that there are, for an end is not
+    /// refused over a quota that went while the job ran.
     pub async fn finish_used(
         &self,
         caller: &Caller,
         (job_id, lease_epoch): (JobId, i64),
-        used: BTreeMap<QuotaName, u64>,
+        mut used: BTreeMap<QuotaName, u64>,
         outcome: Outcome,
     ) -> Result<Job> {
-        if !used.is_empty() {
-            match self.command(job_id, Command::ReportUse { lease_epoch, used }).await {
+        while !used.is_empty() {
+            let report = Command::ReportUse { lease_epoch, used: used.clone() };
+            match self.command(job_id, report).await {
                 // An end that is told again comes after its use was settled: its own answer counts.
-                Ok(_) | Err(Error::Refused { .. }) => {}
+                Ok(_) | Err(Error::Refused { .. }) => break,
+                Err(Error::QuotaNotFound(name)) if used.remove(&name).is_some() => {
+                    tracing::warn!(job.id = %job_id, quota = %name, "use of no known quota");
+                }
                 Err(error) => return Err(error),
             }
         }

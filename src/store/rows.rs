@@ -248,6 +248,19 @@ impl JobRow {
         }
         Ok(Job { id: JobId(id("jobs.id", &self.id)?), spec: Arc::new(spec), status })
     }
+
+    /// The job, as a candidate for a start: one that cannot be read holds up no other.
+    pub(super) fn candidate(self) -> Option<Job> {
+        let id = Uuid::from_slice(&self.id).unwrap_or_default();
+        match self.job() {
+            Ok(job) => Some(job),
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, job.id = %id, "a waiting job cannot be read and does not start");
+                None
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -99,12 +99,12 @@ fn what_was_really_used_corrects_the_draw() {
     let quota = quota(100, Period::Day, "");
     let now = at("2026-01-01T12:00:00Z");
     let (state, draw) = taken(quota.draw(QuotaState::default(), 50, now));
-    let state = quota.settle(state, draw, used(draw, 20), now);
+    let state = quota.settle(state, draw, used(draw, 20), (now, now));
     assert_eq!(state.used, 20);
-    assert_eq!(quota.settle(state, used(draw, 20), used(draw, 20), now), state);
-    let state = quota.settle(state, used(draw, 20), used(draw, 130), now);
+    assert_eq!(quota.settle(state, used(draw, 20), used(draw, 20), (now, now)), state);
+    let state = quota.settle(state, used(draw, 20), used(draw, 130), (now, now));
     assert_eq!((state.used, quota.remaining(state, now)), (130, 0));
-    assert_eq!(quota.settle(state, used(draw, 130), used(draw, 0), now).used, 0);
+    assert_eq!(quota.settle(state, used(draw, 130), used(draw, 0), (now, now)).used, 0);
 }
 
 #[test]
@@ -113,11 +113,22 @@ fn a_draw_of_yesterday_gives_nothing_back_today() {
     let (night, morning) = (at("2026-01-01T23:59:00Z"), at("2026-01-02T00:01:00Z"));
     let (state, draw) = taken(quota.draw(QuotaState::default(), 50, night));
     let (state, other) = taken(quota.draw(state, 30, morning));
-    let state = quota.settle(state, draw, used(draw, 10), morning);
+    let state = quota.settle(state, draw, used(draw, 10), (night, morning));
     assert_eq!(state.used, 30);
-    let state = quota.settle(state, used(draw, 10), used(draw, 60), morning);
+    let state = quota.settle(state, used(draw, 10), used(draw, 60), (night, morning));
     assert_eq!(state.used, 40);
-    assert_eq!(quota.settle(state, other, used(other, 0), morning).used, 10);
+    assert_eq!(quota.settle(state, other, used(other, 0), (night, morning)).used, 10);
+}
+
+#[test]
+fn what_was_said_too_much_yesterday_takes_nothing_from_others_today() {
+    let quota = quota(100, Period::Day, "");
+    let days = ["2026-01-01T12:00:00Z", "2026-01-02T12:00:00Z", "2026-01-03T12:00:00Z"].map(at);
+    let (state, draw) = taken(quota.draw(QuotaState::default(), 50, days[0]));
+    let state = quota.settle(state, draw, used(draw, 90), (days[0], days[1]));
+    assert_eq!(state.used, 40, "beyond the draw");
+    let (state, _) = taken(quota.draw(state, 70, days[2]));
+    assert_eq!(quota.settle(state, used(draw, 90), used(draw, 60), (days[0], days[2])).used, 70);
 }
 
 #[test]
@@ -125,10 +136,10 @@ fn use_without_a_draw_counts_when_it_is_told() {
     let quota = quota(100, Period::Day, "");
     let now = at("2026-01-01T12:00:00Z");
     let none = QuotaDraw::default();
-    let state = quota.settle(QuotaState::default(), none, used(none, 7), now);
+    let state = quota.settle(QuotaState::default(), none, used(none, 7), (now, now));
     assert_eq!(state.used, 7);
     let tomorrow = at("2026-01-02T12:00:00Z");
-    let state = quota.settle(state, used(none, 7), used(none, 10), tomorrow);
+    let state = quota.settle(state, used(none, 7), used(none, 10), (now, tomorrow));
     assert_eq!(state.used, 3, "the rest was told yesterday");
 }
 

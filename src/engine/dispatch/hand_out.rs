@@ -5,9 +5,10 @@ use std::collections::HashMap;
 
 use crate::domain::machine::Effect;
 use crate::domain::{Job, JobId};
-use crate::store::Written;
+use crate::store::{self, Written};
 
-use super::round::Dispatcher;
+use super::super::pipeline::is_its_write;
+use super::round::{Dispatcher, Unheard};
 use super::taker::Taker;
 
 impl Dispatcher {
@@ -94,6 +95,57 @@ impl Dispatcher {
                 }
             }
         }
+    }
+
+    /// Finds out what became of rounds whose commits nobody heard of: what was started is given back, and what
+    /// was skipped is told. Only when it is known: a release that is decided while the commit is still under
+    /// way finds nothing to release, and nobody else would.
+    pub(super) async fn hear(&self, unheard: &mut Vec<Unheard>) -> store::Result<()> {
+        while let Some(last) = unheard.last() {
+            if !self.store.has_batch(last.id).await? {
+                unheard.pop();
+                continue;
+            }
+            let stand = match self.stand_after(last).await {
+                Err(error @ store::Error::Corrupt { .. }) => {
+                    // What followed from it cannot be told; other rounds must not wait for ever.
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "what a round did cannot be read");
+                    HashMap::new()
+                }
+                stand => stand?,
+            };
+            let Some(Unheard { starts, skips, .. }) = unheard.pop() else { return Ok(()) };
+            for job in &starts {
+                self.release(job);
+            }
+            for (before, job, effects) in skips {
+                match stand.get(&job.id) {
+                    Some(stands) if is_its_write(stands, &job) => {
+                        self.after.changed(&before, &job, effects);
+                    }
+                    // The guard missed, or the job has moved on.
+                    Some(stands) => self.after.hub.publish(stands),
+                    None => {}
+                }
+            }
+            self.after.happened();
+        }
+        Ok(())
+    }
+
+    /// How the jobs stand that were to be skipped; the rules that were to change are known from then on.
+    async fn stand_after(&self, unheard: &Unheard) -> store::Result<HashMap<JobId, Job>> {
+        if !unheard.rules.is_empty() {
+            let rules = self.store.rules_by_key(&unheard.rules).await?;
+            self.registry.note(&unheard.rules, &rules);
+        }
+        let ids: Vec<JobId> = unheard.skips.iter().map(|(_, job, _)| job.id).collect();
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let stand = self.store.load(&ids).await?;
+        Ok(stand.into_iter().map(|job| (job.id, job)).collect())
     }
 
     pub(super) fn release(&self, job: &Job) {

@@ -14,7 +14,7 @@ use crate::domain::admission::Hold;
 use crate::domain::limits::{QUEUES_MAX, TIMERS_MAX, TYPES_MAX};
 use crate::domain::{JobType, QueueName, Timestamp};
 
-use self::closed::Closed;
+use self::closed::{Again, Closed};
 
 /// A queue and a type: where a job waits.
 pub(super) type Pair = (QueueName, JobType);
@@ -157,11 +157,18 @@ impl Line {
         self.state.lock().closed.listen();
     }
 
-    /// A round found that this holds jobs of the pair: they are looked at again when it may have passed.
-    pub(super) fn hold(&self, pair: &Pair, hold: &Hold) {
+    /// A round found at `now` that this holds jobs of the pair: they are looked at again when it may have
+    /// passed.
+    pub(super) fn hold(&self, pair: &Pair, hold: &Hold, now: Timestamp) {
         let mut state = self.state.lock();
-        if let Some(at) = state.closed.hold(pair, hold) {
-            state.remind(at, pair.clone());
+        match state.closed.hold(pair, hold, now) {
+            // Whoever freed it found nothing closed, and woke nobody.
+            Again::Now => {
+                drop(state);
+                self.wake.notify_one();
+            }
+            Again::At(at) => state.remind(at, pair.clone()),
+            Again::Told => {}
         }
     }
 
@@ -170,6 +177,8 @@ impl Line {
         let mut state = self.state.lock();
         if let Some(pair) = state.closed.park(pair) {
             state.mark(pair);
+            drop(state);
+            self.wake.notify_one();
         }
     }
 }

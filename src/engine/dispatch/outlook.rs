@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use crate::domain::Timestamp;
 use crate::domain::admission::{Admission, Candidate};
 use crate::domain::limits::{DISPATCH_DEEP_MAX, DISPATCH_JOBS_MAX};
 use crate::store::Probe;
@@ -24,13 +25,17 @@ impl Dispatcher {
         let mut probes = Vec::with_capacity(market.pairs.len());
         for pair in &market.pairs {
             let (queue, job_type) = pair;
+            if ruled.unread(queue, job_type).is_some() {
+                self.line.more(pair.clone());
+                continue;
+            }
             let takes = market.rooms.iter().filter(|room| room.capacity.accepts(queue, job_type));
             let room: usize = takes.map(|room| room.capacity.free).sum();
             let left = match ruled.rules.left(queue, job_type, market.now) {
                 Ok(left) => usize::try_from(left).unwrap_or(usize::MAX),
                 Err(hold) => {
                     self.line.more(pair.clone());
-                    self.line.hold(pair, &hold);
+                    self.line.hold(pair, &hold, market.now);
                     continue;
                 }
             };
@@ -52,7 +57,7 @@ impl Dispatcher {
         probes: &[Probe],
         candidates: &[Candidate],
         admission: &Admission,
-        deep: &mut BTreeSet<Pair>,
+        (deep, now): (&mut BTreeSet<Pair>, Timestamp),
     ) -> bool {
         let pair = |job: &Candidate| (job.queue.clone(), job.job_type.clone());
         let mut seen: HashMap<Pair, Seen> = HashMap::with_capacity(probes.len());
@@ -67,7 +72,7 @@ impl Dispatcher {
         for (at, hold) in &admission.holds {
             let Some(job) = candidates.get(*at) else { continue };
             let pair = pair(job);
-            self.line.hold(&pair, hold);
+            self.line.hold(&pair, hold, now);
             let seen = seen.entry(pair).or_default();
             seen.held_alone += usize::from(hold.is_of_one_job());
             seen.for_workers |= hold.is_of_workers();

@@ -12,7 +12,7 @@ use crate::domain::limits::DISPATCH_PAIRS_MAX;
 use crate::domain::machine::Effect;
 use crate::domain::{BatchId, Job, JobId, Timestamp};
 use crate::runtime::{Clock, Shutdown};
-use crate::store::{self, Batch, Cause, Round as Open, SessionWrite, Store};
+use crate::store::{self, Batch, Cause, Round as Open, RuleKey, SessionWrite, Store};
 
 use super::super::live::Live;
 use super::super::pipeline::After;
@@ -50,10 +50,14 @@ enum Round {
     Busy,
 }
 
-/// Starts of which nobody knows whether they happened, and who was told of none.
-struct Unheard {
-    id: BatchId,
-    starts: Vec<Job>,
+/// Starts and skips of which nobody knows whether they happened, and who was told of none.
+pub(super) struct Unheard {
+    pub(super) id: BatchId,
+    pub(super) starts: Vec<Job>,
+    /// How each stood, how it stands if it happened, and what follows from that.
+    pub(super) skips: Vec<(Job, Job, Vec<Effect>)>,
+    /// The rules that were to change with them.
+    pub(super) rules: Vec<RuleKey>,
 }
 
 /// What the dispatcher remembers from round to round.
@@ -142,7 +146,7 @@ impl Dispatcher {
     }
 
     async fn round(&self, memory: &mut Memory) -> store::Result<Round> {
-        self.give_back(&mut memory.unheard).await?;
+        self.hear(&mut memory.unheard).await?;
         let now = self.clock.now();
         self.line.ripen(now);
         let takers = self.sessions.all().into_iter().map(Taker::Stream);
@@ -180,7 +184,7 @@ impl Dispatcher {
         market.now = self.clock.now();
         let market = &*market;
         let Market { pairs, takers, rooms, now } = market;
-        let mut ruled = ruling.stand(&claims, round.standing(), memory.shares.clone())?;
+        let mut ruled = ruling.stand(&claims, round.standing(), memory.shares.clone());
         let probes = self.probes(market, &ruled, &memory.deep);
         if probes.is_empty() {
             round.abandon().await;
@@ -193,7 +197,8 @@ impl Dispatcher {
             jobs.iter().filter_map(|job| ruled.candidate(job)).collect();
         debug_assert_eq!(candidates.len(), jobs.len(), "a round offers PENDING jobs only");
         let admission = admit(&candidates, rooms, &mut ruled.rules, *now);
-        let goes_deeper = self.mark_rest(&probes, &candidates, &admission, &mut memory.deep);
+        let goes_deeper =
+            self.mark_rest(&probes, &candidates, &admission, (&mut memory.deep, *now));
         let Some(decided) = self.decide(market, jobs, &candidates, admission, &ruled) else {
             // Who was to take one is gone, and what it drew is not to be lost: all of it once more.
             round.abandon().await;
@@ -298,7 +303,12 @@ impl Dispatcher {
                 undo();
                 if matches!(error, store::Error::OutcomeUnknown(_)) {
                     let starts = starts.into_iter().map(|(_, job)| job).collect();
-                    unheard.push(Unheard { id: batch.id, starts });
+                    let stood = |(job, effects): (Job, _)| {
+                        Some((befores.get(&job.id)?.clone(), job, effects))
+                    };
+                    let skips = skips.into_iter().filter_map(stood).collect();
+                    let rules = batch.rules.into_iter().map(|write| write.key).collect();
+                    unheard.push(Unheard { id: batch.id, starts, skips, rules });
                 }
                 return Err(error);
             }
@@ -316,16 +326,5 @@ impl Dispatcher {
         self.skipped(skips, skipped, &befores);
         self.after.committed(&batch, &committed, |job_id| befores.get(&job_id));
         Ok(Round::Busy)
-    }
-
-    /// Gives back what was started although nobody heard of it. Only when that is known: a release that is
-    /// decided while the commit is still under way finds nothing to release, and nobody else would.
-    async fn give_back(&self, unheard: &mut Vec<Unheard>) -> store::Result<()> {
-        while let Some(Unheard { id, .. }) = unheard.last() {
-            let happened = self.store.has_batch(*id).await?;
-            let starts = unheard.pop().map(|unheard| unheard.starts).unwrap_or_default();
-            starts.iter().filter(|_| happened).for_each(|job| self.release(job));
-        }
-        Ok(())
     }
 }

@@ -35,6 +35,14 @@ pub(in super::super) struct Ruled {
     pub(in super::super) rules: Rules,
     before: Rules,
     definitions: BTreeMap<JobType, Arc<Definition>>,
+    unread: Unread,
+}
+
+/// Queues and types of whose rules a row cannot be read.
+#[derive(Default)]
+struct Unread {
+    queues: BTreeMap<QueueName, store::Error>,
+    types: BTreeMap<JobType, store::Error>,
 }
 
 fn starts_alone(spec: &JobTypeSpec) -> bool {
@@ -109,40 +117,41 @@ impl Ruling {
         self.book.queues.get(queue).map(|known| &known.what)
     }
 
-    /// The rules as what was claimed stands; what was not is as this server knows it.
+    /// The rules as what was claimed stands; what was not is as this server knows it. Where a row cannot be
+    /// read, nothing starts: everything else goes on.
     pub(in super::super) fn stand(
         &self,
         claims: &Claims,
         standing: &Standing,
         shares: Shares,
-    ) -> store::Result<Ruled> {
-        let defaults = standing.rule(&RuleKey::new(RuleKind::Type, DEFAULTS));
-        let defaults: Option<ServerDefaults> = defaults.map(store::Rule::read).transpose()?;
-        let max_running = defaults.map_or(0, |defaults| defaults.max_running);
+    ) -> Ruled {
         let mut rules = Rules {
-            server_max: smaller_bound(max_running, self.max_running),
+            server_max: smaller_bound(self.server_max(standing), self.max_running),
             server_running: standing.running,
             keys: standing.values.clone(),
             shares,
             ..Rules::default()
         };
+        let mut unread = Unread::default();
         for queue in &self.queues {
-            let key = RuleKey::new(RuleKind::Queue, queue.as_str());
-            let settings = if claims.rules.contains(&key) {
-                standing.rule(&key).map(store::Rule::read).transpose()?
-            } else {
-                self.settings(queue).cloned()
-            };
-            let Some(settings) = settings else { continue };
-            let bucket = standing.rule(&RuleKey::starts_from(queue));
-            let bucket = bucket.map(store::Rule::read).transpose()?;
-            let running = standing.queues.get(queue).copied().unwrap_or(0);
-            rules.queues.insert(queue.clone(), QueueRules { settings, running, bucket });
+            match self.queue_rules(queue, claims, standing) {
+                Ok(of_it) => rules.queues.extend(of_it.map(|of_it| (queue.clone(), of_it))),
+                Err(error) => {
+                    unread.queues.insert(queue.clone(), noted(error, queue.as_str()));
+                }
+            }
         }
         let mut definitions = BTreeMap::new();
         for job_type in &self.types {
-            let definition = self.definition(job_type, claims, standing)?;
-            let state = self.state(job_type, claims, standing)?;
+            let read = self.definition(job_type, claims, standing);
+            let read = read.and_then(|it| Ok((it, self.state(job_type, claims, standing)?)));
+            let (definition, state) = match read {
+                Ok(read) => read,
+                Err(error) => {
+                    unread.types.insert(job_type.clone(), noted(error, job_type.as_str()));
+                    continue;
+                }
+            };
             let spec = definition.as_ref().map(|definition| &definition.declared.spec);
             let breaker = &self.book.defaults.what.circuit;
             if spec.is_some() || breaker.max_failures > 0 {
@@ -151,11 +160,42 @@ impl Ruling {
                 rules.types.insert(job_type.clone(), kind);
             }
             for quota in spec.into_iter().flat_map(|spec| spec.quota_costs.keys()) {
-                insert_quota(&mut rules, quota, standing)?;
+                insert_quota(&mut rules, quota, standing);
             }
             definitions.extend(definition.map(|definition| (job_type.clone(), definition)));
         }
-        Ok(Ruled { before: rules.clone(), rules, definitions })
+        Ruled { before: rules.clone(), rules, definitions, unread }
+    }
+
+    /// How many jobs may run in all by what was set up; as it is known, if it cannot be read.
+    fn server_max(&self, standing: &Standing) -> u32 {
+        let Some(rule) = standing.rule(&RuleKey::new(RuleKind::Type, DEFAULTS)) else { return 0 };
+        rule.read::<ServerDefaults>().map_or_else(
+            |error| {
+                noted(error, DEFAULTS);
+                self.book.defaults.what.max_running
+            },
+            |defaults| defaults.max_running,
+        )
+    }
+
+    fn queue_rules(
+        &self,
+        queue: &QueueName,
+        claims: &Claims,
+        standing: &Standing,
+    ) -> store::Result<Option<QueueRules>> {
+        let key = RuleKey::new(RuleKind::Queue, queue.as_str());
+        let settings = if claims.rules.contains(&key) {
+            standing.rule(&key).map(store::Rule::read).transpose()?
+        } else {
+            self.settings(queue).cloned()
+        };
+        let Some(settings) = settings else { return Ok(None) };
+        let bucket = standing.rule(&RuleKey::starts_from(queue));
+        let bucket = bucket.map(store::Rule::read).transpose()?;
+        let running = standing.queues.get(queue).copied().unwrap_or(0);
+        Ok(Some(QueueRules { settings, running, bucket }))
     }
 
     /// The declaration as it was read, or else as it is known.
@@ -196,22 +236,44 @@ impl Ruling {
     }
 }
 
-/// One that cannot be read any more, or is gone, bounds nothing.
-fn insert_quota(rules: &mut Rules, name: &QuotaName, standing: &Standing) -> store::Result<()> {
-    let Some(rule) = standing.rule(&RuleKey::new(RuleKind::Quota, name.as_str())) else {
-        return Ok(());
-    };
-    let Some(quota) = rule.read::<QuotaSpec>()?.compile("quota.", &mut Violations::default())
-    else {
-        return Ok(());
-    };
-    let used = standing.rule(&RuleKey::new(RuleKind::QuotaUse, name.as_str()));
-    let used = used.map(store::Rule::read).transpose()?.unwrap_or_default();
-    rules.quotas.insert(name.clone(), (quota, used));
-    Ok(())
+/// Says that a rule cannot be read.
+fn noted(error: store::Error, name: &str) -> store::Error {
+    tracing::error!(
+        error = &error as &dyn std::error::Error,
+        rule = name,
+        "a rule of starts cannot be read"
+    );
+    error
+}
+
+/// One that cannot be read any more, or is gone, bounds nothing; use of it that cannot be read begins anew.
+fn insert_quota(rules: &mut Rules, name: &QuotaName, standing: &Standing) {
+    let rule = |kind| standing.rule(&RuleKey::new(kind, name.as_str()));
+    let read = rule(RuleKind::Quota).map(store::Rule::read::<QuotaSpec>).transpose();
+    let spec = read.unwrap_or_else(|error| {
+        noted(error, name.as_str());
+        None
+    });
+    let quota = spec.and_then(|spec| spec.compile("quota.", &mut Violations::default()));
+    let Some(quota) = quota else { return };
+    let used = rule(RuleKind::QuotaUse).map(store::Rule::read).transpose();
+    let used = used.unwrap_or_else(|error| {
+        noted(error, name.as_str());
+        None
+    });
+    rules.quotas.insert(name.clone(), (quota, used.unwrap_or_default()));
 }
 
 impl Ruled {
+    /// Why nothing is known of starts of this type from this queue, if that is so.
+    pub(in super::super) fn unread(
+        &self,
+        queue: &QueueName,
+        job_type: &JobType,
+    ) -> Option<&store::Error> {
+        self.unread.queues.get(queue).or_else(|| self.unread.types.get(job_type))
+    }
+
     /// A waiting job as the rules want to know it.
     pub(in super::super) fn candidate(&self, job: &Job) -> Option<Candidate> {
         let definition = self.definitions.get(&job.spec.job_type);

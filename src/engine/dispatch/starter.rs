@@ -1,9 +1,11 @@
 //! Jobs that a worker makes and starts by itself, where a rule concerns them: rounds of their own, without
 //! a look at who waits, in one commit for all that came meanwhile.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -13,9 +15,9 @@ use crate::domain::job::JobSpec;
 use crate::domain::limits::{GUARD_REPEATS_MAX, STARTS_AT_ONCE_MAX, STARTS_WAITING_MAX};
 use crate::domain::machine::{self, Applied, Command, Now};
 use crate::domain::status::SkipReason;
-use crate::domain::{BatchId, Job, JobType, QueueName, Timestamp};
+use crate::domain::{BatchId, Job, JobId, JobType, QueueName, Timestamp};
 use crate::runtime::{Clock, Shutdown, Tasks};
-use crate::store::{self, Batch, Cause, NewJob, RequestKey, Store, Written};
+use crate::store::{self, Batch, Cause, KeyKind, NewJob, RequestKey, Store, Written};
 
 use super::super::create::{Origin, newborn};
 use super::super::error::{Error, Result};
@@ -69,6 +71,29 @@ enum Grant {
     /// A job to be made, running or skipped.
     Job(Box<NewJob>),
     Held(Hold),
+    /// Another job has its name.
+    Taken(KeyKind, JobId),
+    /// Its rules cannot be read.
+    Unread(store::Error),
+}
+
+/// A name that one job at a time may have: of which kind, within what, and which.
+type Name = (KeyKind, String, String);
+
+/// Names that are taken, each with its holder.
+type Names = HashMap<Name, JobId>;
+
+impl Wish {
+    /// The names that its job is to have.
+    fn names(&self) -> impl Iterator<Item = Name> {
+        let request = self.request.as_ref();
+        let request =
+            request.map(|it| (KeyKind::Request, it.caller.clone(), it.request_id.clone()));
+        let (job_type, key) = (&self.spec.job_type, &self.spec.unique_key);
+        let unique =
+            (!key.is_empty()).then(|| (KeyKind::Unique, job_type.to_string(), key.clone()));
+        request.into_iter().chain(unique)
+    }
 }
 
 impl Starter {
@@ -157,6 +182,11 @@ impl Granting {
     /// Grants these; each by itself, if the store takes them only without one of them.
     async fn grant(&self, mut asked: Vec<Asked>) {
         for _ in 0..=GUARD_REPEATS_MAX {
+            // Nobody waits for these any more: they were told that there was no answer in time.
+            asked.retain(|asked| !asked.reply.is_closed());
+            if asked.is_empty() {
+                return;
+            }
             match self.round(&asked).await {
                 Ok(Some(answers)) => {
                     for (asked, answer) in asked.into_iter().zip(answers) {
@@ -201,15 +231,16 @@ impl Granting {
         let values = asked.iter().filter_map(|asked| ruling.value(&asked.wish.spec));
         claims.values = values.collect();
         let round = self.parts.store.begin_round(&claims).await?;
+        let mut names = self.names_taken(asked).await?;
         let now = self.parts.clock.now();
-        let mut ruled = ruling.stand(&claims, round.standing(), Shares::default())?;
+        let mut ruled = ruling.stand(&claims, round.standing(), Shares::default());
         let grants: Vec<Grant> =
-            asked.iter().map(|asked| decide(&asked.wish, &mut ruled, now)).collect();
+            asked.iter().map(|asked| grant(&asked.wish, &mut names, &mut ruled, now)).collect();
         let mut batch = Batch::new(BatchId(Uuid::now_v7()), now);
         batch.facets.clone_from(&self.parts.after.facets);
         batch.creates.extend(grants.iter().filter_map(|grant| match grant {
             Grant::Job(new) => Some((**new).clone()),
-            Grant::Held(_) => None,
+            Grant::Held(_) | Grant::Taken(..) | Grant::Unread(_) => None,
         }));
         for place in 0..batch.creates.len() {
             let job = batch.creates.get(place).map(|new| &new.job);
@@ -220,7 +251,7 @@ impl Granting {
         }
         if batch.creates.is_empty() {
             round.abandon().await;
-            return Ok(Some(answers(grants, &[], now)));
+            return Ok(Some(answers(asked, grants, &[], now)));
         }
         batch.rules = ruled.changed(round.standing())?;
         for event in ruled.exhausted(batch.now) {
@@ -239,8 +270,51 @@ impl Granting {
             }
         }
         self.parts.after.committed(&batch, &committed, |_| None);
-        Ok(Some(answers(grants, &committed.creates, now)))
+        Ok(Some(answers(asked, grants, &committed.creates, now)))
     }
+
+    /// The names among those of these wishes that other jobs have.
+    async fn names_taken(&self, asked: &[Asked]) -> store::Result<Names> {
+        let names: HashSet<Name> = asked.iter().flat_map(|asked| asked.wish.names()).collect();
+        let holders = names.into_iter().map(|name| async move {
+            let holder = self.holder(&name).await?;
+            Ok::<_, store::Error>(holder.map(|holder| (name, holder)))
+        });
+        Ok(try_join_all(holders).await?.into_iter().flatten().collect())
+    }
+
+    async fn holder(&self, (kind, scope, key): &Name) -> store::Result<Option<JobId>> {
+        let store = &self.parts.store;
+        match kind {
+            KeyKind::Request => Ok(store.request(scope, key).await?.map(|known| known.job_id)),
+            KeyKind::Unique => match JobType::new(scope) {
+                Ok(job_type) => store.unique_holder(&job_type, key).await,
+                Err(_) => Ok(None),
+            },
+            // Nobody wishes for what a schedule makes.
+            KeyKind::Fire => Ok(None),
+        }
+    }
+}
+
+/// What the rules say to a wish, unless another job has one of its names: then it is not brought before them, for
+/// what they give is spent.
+fn grant(wish: &Wish, names: &mut Names, ruled: &mut Ruled, now: Timestamp) -> Grant {
+    let taken = wish.names().find_map(|name| Some((name.0, *names.get(&name)?)));
+    if let Some((kind, holder)) = taken {
+        return Grant::Taken(kind, holder);
+    }
+    if let Some(error) = ruled.unread(&wish.spec.queue, &wish.spec.job_type) {
+        return Grant::Unread(error.clone());
+    }
+    let grant = decide(wish, ruled, now);
+    if let Grant::Job(new) = &grant {
+        // A skipped job holds no unique key.
+        let is_over = new.job.status.kind().is_terminal();
+        let held = wish.names().filter(|(kind, ..)| *kind != KeyKind::Unique || !is_over);
+        names.extend(held.map(|name| (name, new.job.id)));
+    }
+    grant
 }
 
 /// What the rules say to a wish; changes them by it.
@@ -287,18 +361,25 @@ fn decide(wish: &Wish, ruled: &mut Ruled, now: Timestamp) -> Grant {
     }
 }
 
-fn answers(grants: Vec<Grant>, written: &[Written], now: Timestamp) -> Vec<Result<Created>> {
+fn answers(
+    asked: &[Asked],
+    grants: Vec<Grant>,
+    written: &[Written],
+    now: Timestamp,
+) -> Vec<Result<Created>> {
     let mut written = written.iter();
-    let answer = |grant| match grant {
+    let answer = |(asked, grant): (&Asked, Grant)| match grant {
+        Grant::Unread(error) => Err(Error::from(error)),
+        Grant::Taken(kind, holder) => Err(taken(kind, holder, &asked.wish.spec)),
         Grant::Held(hold) => {
             let retry_after = hold.until().map(|until| until.since(now));
             Err(Error::Held { hold, retry_after })
         }
         Grant::Job(new) => match written.next() {
             Some(Written::Done) => Ok(Created { job: new.job, existing: false }),
-            Some(Written::KeyTaken { kind, holder }) => Err(taken(*kind, *holder, &new.job)),
+            Some(Written::KeyTaken { kind, holder }) => Err(taken(*kind, *holder, &new.job.spec)),
             Some(Written::Missed) | None => Err(Error::Overloaded),
         },
     };
-    grants.into_iter().map(answer).collect()
+    asked.iter().zip(grants).map(answer).collect()
 }

@@ -175,7 +175,7 @@ impl After {
     }
 
     /// Jobs were changed, one way or another: whoever reads the change log has something to read.
-    pub(super) fn happened(&self) {
+    pub(in super::super) fn happened(&self) {
         self.herald.changed();
         self.feed.look_again();
     }

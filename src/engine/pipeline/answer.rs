@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::domain::audit::Deed;
 use crate::domain::limits::GUARD_REPEATS_MAX;
 use crate::domain::machine::Command;
-use crate::domain::{Job, JobId};
+use crate::domain::{Job, JobId, JobSpec};
 use crate::store::{Appended, Batch, Committed, KeyKind, RuleWrite, Written};
 
 use super::super::error::Error;
@@ -145,7 +145,7 @@ impl Writer {
                 let answer = match committed.creates.get(place) {
                     Some(Written::Done) => Ok(Created { job: new.job, existing: false }),
                     Some(Written::KeyTaken { kind, holder }) => {
-                        Err(taken(*kind, *holder, &new.job))
+                        Err(taken(*kind, *holder, &new.job.spec))
                     }
                     Some(Written::Missed) | None => Err(Error::Overloaded),
                 };
@@ -251,7 +251,7 @@ fn commanded(
 ) -> Result<Job, Error> {
     match (fate, answer) {
         (Some(Written::KeyTaken { kind, holder }), Ok(Some(job))) => {
-            Err(taken(*kind, *holder, &job))
+            Err(taken(*kind, *holder, &job.spec))
         }
         (_, answer) => settled(answer, job_id),
     }
@@ -262,10 +262,10 @@ fn settled(answer: Result<Option<Job>, Error>, job_id: JobId) -> Result<Job, Err
 }
 
 /// A taken key: for a request id, the caller finds out what it made.
-pub(in super::super) fn taken(kind: KeyKind, holder: JobId, job: &Job) -> Error {
+pub(in super::super) fn taken(kind: KeyKind, holder: JobId, spec: &JobSpec) -> Error {
     match kind {
         KeyKind::Request => Error::RequestIdReused { job_id: holder },
-        KeyKind::Unique => Error::DuplicateJob { holder, key: job.spec.unique_key.clone() },
+        KeyKind::Unique => Error::DuplicateJob { holder, key: spec.unique_key.clone() },
         // Scheduled runs are asked for by `Work::Rules` alone, which hears of this otherwise.
         KeyKind::Fire => Error::DuplicateJob { holder, key: String::new() },
     }

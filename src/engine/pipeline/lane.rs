@@ -29,6 +29,12 @@ impl Lane {
         Self(hasher.finish())
     }
 
+    /// Of all jobs, where only so many may wait in all: what is created to wait.
+    #[must_use]
+    pub const fn of_waiting() -> Self {
+        Self(0)
+    }
+
     /// Ids begin with the time: only what is made of all of an id spreads.
     fn of(id: u128) -> Self {
         let mut hasher = DefaultHasher::new();

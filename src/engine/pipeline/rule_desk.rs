@@ -129,7 +129,10 @@ impl RuleDesk {
     /// Whether what a worker says it used can be counted.
     pub(super) fn check(&self, status: &JobStatus, command: &Command) -> Result<(), Error> {
         let Command::ReportUse { used, .. } = command else { return Ok(()) };
-        if let Some(unknown) = used.keys().find(|name| !self.quotas.contains_key(*name)) {
+        // One that the run drew from may have been deleted since: there is nothing to settle then.
+        let drawn = |name: &QuotaName| status.quota_draws.contains_key(name);
+        let mut names = used.keys();
+        if let Some(unknown) = names.find(|name| !self.quotas.contains_key(*name) && !drawn(name)) {
             return Err(Error::QuotaNotFound(unknown.clone()));
         }
         let new = used.keys().filter(|name| !status.quota_draws.contains_key(*name)).count();
@@ -154,10 +157,11 @@ impl RuleDesk {
         if before.kind() != StateKind::Running || before.quota_draws == after.quota_draws {
             return;
         }
+        let began = before.execution.as_ref().map(|it| it.start_time).unwrap_or_default();
         for (name, is) in &after.quota_draws {
             let was = before.quota_draws.get(name).copied().unwrap_or_default();
             let Some(desk) = self.quotas.get_mut(name).filter(|_| was != *is) else { continue };
-            let state = desk.spec.settle(desk.state, was, *is, now);
+            let state = desk.spec.settle(desk.state, was, *is, (began, now));
             if state != desk.state {
                 let left = |state| desk.spec.remaining(state, now);
                 if left(desk.state) > 0 && left(state) == 0 {

@@ -190,7 +190,7 @@ pub(super) fn lease_and_number(log: &LogBatch) -> (JobId, i64, i64) {
 }
 
 /// Whether the job stands as that write left it.
-fn is_its_write(stands: &Job, written: &Job) -> bool {
+pub(in super::super) fn is_its_write(stands: &Job, written: &Job) -> bool {
     let (stands, written) = (&stands.status, &written.status);
     stands.revision == written.revision
         && stands.lease_epoch == written.lease_epoch

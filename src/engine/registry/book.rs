@@ -122,7 +122,24 @@ impl Definition {
     }
 }
 
+impl<T> Known<T> {
+    /// Whether it came after what a row of this revision says.
+    const fn is_newer(&self, revision: i64) -> bool {
+        self.revision > revision
+    }
+}
+
 impl Rulebook {
+    /// What these rows say, beside what is known to hold for the whole server.
+    pub(in super::super) fn read(
+        defaults: Known<ServerDefaults>,
+        rules: &[Rule],
+    ) -> store::Result<Self> {
+        let mut book = Self { defaults, ..Self::default() };
+        rules.iter().try_for_each(|rule| book.take(rule))?;
+        Ok(book)
+    }
+
     /// The declaration of a type.
     #[must_use]
     pub fn spec(&self, job_type: &JobType) -> Option<&JobTypeSpec> {
@@ -205,24 +222,37 @@ impl Rulebook {
         Err(Error::CannotTrigger { job_type: job_type.clone(), queue: queue.clone(), refusal })
     }
 
+    /// Takes up a row, unless what is known came after it: what was read before a commit may come in after
+    /// what that did.
     pub(super) fn take(&mut self, rule: &Rule) -> store::Result<()> {
         let Rule { key: RuleKey { kind, name }, revision, .. } = rule;
         match kind {
             RuleKind::Type if name == DEFAULTS => {
+                if self.defaults.is_newer(*revision) {
+                    return Ok(());
+                }
                 self.defaults = Known { revision: *revision, what: rule.read()? };
             }
             RuleKind::Type => {
+                let known = JobType::new(name).ok().and_then(|name| self.types.get(&name));
+                if known.is_some_and(|known| known.revision > *revision) {
+                    return Ok(());
+                }
                 let definition = Arc::new(Definition::of(rule)?);
                 self.types.insert(definition.declared.spec.job_type.clone(), definition);
             }
             RuleKind::Queue => {
-                if let Ok(name) = QueueName::new(name) {
+                if let Ok(name) = QueueName::new(name)
+                    && !self.queues.get(&name).is_some_and(|known| known.is_newer(*revision))
+                {
                     let known = Known { revision: *revision, what: rule.read()? };
                     self.queues.insert(name, known);
                 }
             }
             RuleKind::Quota => {
-                if let Ok(name) = QuotaName::new(name) {
+                if let Ok(name) = QuotaName::new(name)
+                    && !self.quotas.get(&name).is_some_and(|known| known.is_newer(*revision))
+                {
                     let known = Known { revision: *revision, what: rule.read()? };
                     self.quotas.insert(name, known);
                 }
@@ -230,7 +260,6 @@ impl Rulebook {
             RuleKind::Circuit => {
                 if let Ok(name) = JobType::new(name) {
                     let state: CircuitState = rule.read()?;
-                    // What was read before a commit may come in after what it did.
                     let known = self.circuits.get(&name);
                     if known.is_none_or(|known| known.revision <= state.revision) {
                         self.circuits.insert(name, state);
@@ -238,6 +267,9 @@ impl Rulebook {
                 }
             }
             RuleKind::Drain => {
+                if self.drains.get(name).is_some_and(|known| known.is_newer(*revision)) {
+                    return Ok(());
+                }
                 let known = Known { revision: *revision, what: rule.read()? };
                 self.drains.insert(name.clone(), known);
             }
@@ -250,6 +282,7 @@ impl Rulebook {
         Ok(())
     }
 
+    /// Forgets a rule.
     pub(super) fn drop(&mut self, key: &RuleKey) {
         match key.kind {
             RuleKind::Type if key.name == DEFAULTS => self.defaults = Known::default(),

@@ -4,7 +4,8 @@
 //! Does not own: what they mean (`domain`); when schedules fire (`schedule`).
 //! Entry: [`Registry::book`].
 //! Invariant: the rows are the authority. What is known here decides what a new job looks like; whatever
-//! refuses somebody, and whatever is written, goes by rows read for it, guarded by their revision.
+//! refuses somebody, and whatever is written, goes by rows read for it, guarded by their revision. A row that
+//! was read before it changed may come in after what it became: it is not taken up.
 
 mod book;
 
@@ -30,46 +31,52 @@ const KNOWN: [RuleKind; 5] =
 
 /// What this server knows of what is set up.
 #[derive(Default)]
-pub struct Registry(RwLock<Arc<Rulebook>>);
+pub struct Registry(RwLock<Held>);
+
+#[derive(Default)]
+struct Held {
+    book: Arc<Rulebook>,
+    /// How often rules went: a row that was read before that may be of one of them.
+    losses: u64,
+}
 
 impl Registry {
     /// Everything, as it is known now.
     #[must_use]
     pub fn book(&self) -> Arc<Rulebook> {
-        Arc::clone(&self.0.read())
+        Arc::clone(&self.0.read().book)
     }
 
     /// A declared type.
     #[must_use]
     pub fn definition(&self, job_type: &JobType) -> Option<Arc<Definition>> {
-        self.0.read().types.get(job_type).cloned()
+        self.0.read().book.types.get(job_type).cloned()
     }
 
-    /// Takes up how these rules stand: those of them that were not `found` are gone.
-    pub(super) fn heed(&self, keys: &[RuleKey], found: &[Rule]) -> Result<()> {
+    /// Takes up how a commit of this server left these rules: those of them that were not `found` are gone.
+    fn heed(&self, keys: &[RuleKey], found: &[Rule]) -> Result<()> {
         let mut held = self.0.write();
-        let book = Arc::make_mut(&mut held);
-        let there: BTreeSet<&RuleKey> = found.iter().map(|rule| &rule.key).collect();
-        for key in keys.iter().filter(|key| !there.contains(key)) {
-            book.drop(key);
-        }
-        found.iter().try_for_each(|rule| book.take(rule)).map_err(Error::from)
+        held.lose(keys, found, false);
+        held.take(found)
     }
 
-    /// The same, of rows that were read while breakers may have changed: one without a row may have one by now.
-    pub(super) fn look(&self, keys: &[RuleKey], found: &[Rule]) -> Result<()> {
-        let others = keys.iter().filter(|key| key.kind != RuleKind::Circuit);
-        self.heed(&others.cloned().collect::<Vec<_>>(), found)
-    }
-
-    /// The same, as the change log names them: breakers may have begun anew, from an older revision on.
+    /// The same, as the change log names them: they may have begun anew, from an older revision on.
     fn heed_anew(&self, keys: &[RuleKey], found: &[Rule]) -> Result<()> {
         let mut held = self.0.write();
-        let book = Arc::make_mut(&mut held);
-        for key in keys {
-            book.drop(key);
-        }
-        found.iter().try_for_each(|rule| book.take(rule)).map_err(Error::from)
+        held.lose(keys, found, true);
+        held.take(found)
+    }
+
+    /// How often rules went so far: asked for before a read that [`look`](Self::look) is told of.
+    pub(super) fn losses(&self) -> u64 {
+        self.0.read().losses
+    }
+
+    /// Takes up rows that somebody read for something else, as far as they are news. What was not there is no
+    /// news, for it may have come meanwhile, and neither is anything if rules went since the read began.
+    pub(super) fn look(&self, losses: u64, found: &[Rule]) -> Result<()> {
+        let mut held = self.0.write();
+        if held.losses == losses { held.take(found) } else { Ok(()) }
     }
 
     /// The same, of what cannot be asked for again: a row that cannot be read is left out.
@@ -90,7 +97,7 @@ impl Registry {
             return;
         }
         let mut held = self.0.write();
-        let book = Arc::make_mut(&mut held);
+        let book = Arc::make_mut(&mut held.book);
         for (job_type, state) in changed {
             let known = book.circuits.get(job_type).map_or(0, |known| known.revision);
             if known < state.revision {
@@ -100,7 +107,27 @@ impl Registry {
     }
 
     fn replace(&self, book: Rulebook) {
-        *self.0.write() = Arc::new(book);
+        let mut held = self.0.write();
+        held.book = Arc::new(book);
+        held.losses += 1;
+    }
+}
+
+impl Held {
+    /// Forgets those rules that were not found, and for a moment those that were, if they are to be taken as
+    /// they are.
+    fn lose(&mut self, keys: &[RuleKey], found: &[Rule], all: bool) {
+        let there: BTreeSet<&RuleKey> = found.iter().map(|rule| &rule.key).collect();
+        let book = Arc::make_mut(&mut self.book);
+        for key in keys.iter().filter(|key| all || !there.contains(key)) {
+            book.drop(key);
+        }
+        self.losses += u64::from(keys.iter().any(|key| !there.contains(key)));
+    }
+
+    fn take(&mut self, found: &[Rule]) -> Result<()> {
+        let book = Arc::make_mut(&mut self.book);
+        found.iter().try_for_each(|rule| book.take(rule)).map_err(Error::from)
     }
 }
 
@@ -110,15 +137,21 @@ impl Engine {
         let mut kinds = KNOWN.to_vec();
         kinds.push(RuleKind::Schedule);
         let rules = self.loop_db.read(|store| async move { store.rules(&kinds).await }).await?;
-        let mut book = Rulebook::default();
-        for rule in &rules {
-            book.take(rule)?;
-        }
+        let book = Rulebook::read(Known::default(), &rules)?;
         self.agenda.plan_all(&book, &rules)?;
         self.registry.replace(book);
         self.line.reopen();
         self.tell_all_drains();
         Ok(())
+    }
+
+    /// Everything that is set up as it stands now, for an answer: on a store of many servers it is read.
+    pub(super) async fn current_rules(&self) -> Result<Arc<Rulebook>> {
+        if !self.shared {
+            return Ok(self.registry.book());
+        }
+        let rules = self.db.read(|store| async move { store.rules(&KNOWN).await }).await?;
+        Ok(Arc::new(Rulebook::read(Known::default(), &rules)?))
     }
 
     /// Takes up rules that another server changed, as the change log names them.
@@ -146,6 +179,14 @@ impl Engine {
     /// These rules as they stand now.
     pub(super) async fn fresh_rules(&self, keys: Vec<RuleKey>) -> Result<Vec<Rule>> {
         self.db.read(|store| async move { store.rules_by_key(&keys).await }).await
+    }
+
+    /// The same; what they say is known from now on.
+    pub(super) async fn seen_rules(&self, keys: Vec<RuleKey>) -> Result<Vec<Rule>> {
+        let losses = self.registry.losses();
+        let found = self.fresh_rules(keys).await?;
+        self.registry.look(losses, &found)?;
+        Ok(found)
     }
 
     /// Decides on rules as they stand now and writes what was decided; again if one of them changed
@@ -190,3 +231,6 @@ impl Engine {
         Ok(answer)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 
 use crate::domain::job::Trigger;
-use crate::domain::job_type::gate::skip_at_create;
+use crate::domain::job_type::gate::{circuit_of, skip_at_create};
 use crate::domain::job_type::{Draft, TypeState};
 use crate::domain::limits::{
     CANCEL_GRACE_DEFAULT, GUARD_REPEATS_MAX, LOOP_ROWS_MAX, SCHEDULES_AT_ONCE,
@@ -110,12 +110,12 @@ impl Engine {
     async fn standing(&self, job_type: &JobType) -> Result<Option<Standing>> {
         let keys = [RuleKind::Type, RuleKind::Circuit, RuleKind::Schedule]
             .map(|kind| RuleKey::new(kind, job_type.as_str()));
-        let wanted = keys.to_vec();
+        let (wanted, losses) = (keys.to_vec(), self.registry.losses());
         let found =
             self.loop_db.read(|store| async move { store.rules_by_key(&wanted).await }).await?;
-        self.registry.look(&keys[..2], &found)?;
+        self.registry.look(losses, &found)?;
         let rule = |kind| found.iter().find(|rule: &&Rule| rule.key.kind == kind);
-        let definition = self.registry.definition(job_type);
+        let definition = rule(RuleKind::Type).map(Definition::of).transpose()?.map(Arc::new);
         let Some(definition) = definition.filter(|found| found.active_schedule().is_some()) else {
             return Ok(None);
         };
@@ -143,7 +143,7 @@ impl Engine {
         let mut others =
             if runs { self.others(&spec.job_type, policy).await? } else { Others::default() };
         let book = self.registry.book();
-        let circuit = book.circuit(&spec.job_type);
+        let circuit = circuit_of(Some(spec), &book.defaults.what.circuit);
         let refused = skip_at_create(Some(spec), circuit, &standing.state, now);
         let mut step = Step { through: due.through, ..Step::default() };
         for time in due.times {

@@ -97,7 +97,17 @@ async fn create(server: &Engine, of: &str) -> Job {
 }
 
 async fn start(server: &Engine, of: &str) -> Result<Started, crate::engine::Error> {
-    let draft = Draft { started: true, ..Draft::new(JobSpec::new(name(of), QueueName::default())) };
+    start_named(server, of, "").await
+}
+
+async fn start_named(
+    server: &Engine,
+    of: &str,
+    unique_key: &str,
+) -> Result<Started, crate::engine::Error> {
+    let mut spec = JobSpec::new(name(of), QueueName::default());
+    spec.unique_key = unique_key.to_owned();
+    let draft = Draft { started: true, ..Draft::new(spec) };
     let waiter = Waiter {
         caller: Caller::anonymous(),
         worker_id: WorkerName::new("w").expect("a name"),

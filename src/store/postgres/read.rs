@@ -72,8 +72,12 @@ pub(super) type JobColumns =
     (Uuid, Vec<u8>, Option<Vec<u8>>, Vec<u8>, Option<Vec<u8>>, Option<Vec<u8>>);
 
 /// The job of a row.
-pub(super) fn job((id, spec, payload, status, result, flushed): JobColumns) -> Result<Job> {
-    JobRow { id: id.into_bytes().to_vec(), spec, payload, status, result, flushed }.job()
+pub(super) fn job(columns: JobColumns) -> Result<Job> {
+    row(columns).job()
+}
+
+pub(super) fn row((id, spec, payload, status, result, flushed): JobColumns) -> JobRow {
+    JobRow { id: id.into_bytes().to_vec(), spec, payload, status, result, flushed }
 }
 
 /// The jobs of rows.

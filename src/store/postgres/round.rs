@@ -94,7 +94,7 @@ impl PostgresRound {
         let query = query.bind(queues).bind(types).bind(limits).bind(latest_key).bind(now);
         let rows = query.fetch_all(&mut *self.link).await.map_err(from_sqlx)?;
         for row in rows {
-            self.candidates.push(read::job(row)?);
+            self.candidates.extend(read::row(row).candidate());
         }
         Ok(())
     }
@@ -109,7 +109,8 @@ impl PostgresRound {
         let query = query.bind(labels).bind(most);
         let rows = query.fetch_all(&mut *self.link).await.map_err(from_sqlx)?;
         for (id, spec, payload, status, result, name, value, running) in rows {
-            self.candidates.push(read::job((id, spec, payload, status, result, None))?);
+            self.candidates
+                .extend(read::row((id, spec, payload, status, result, None)).candidate());
             if let Some(value) = value {
                 let key = (job_type("job_status.job_type", &name)?, value);
                 self.standing.values.insert(key, u64::try_from(running).unwrap_or(0));

@@ -112,14 +112,14 @@ impl SqliteRound {
         let mut answers = self.writer.run(script).await?;
         for place in places {
             for row in answers.rows::<JobColumns>(place)? {
-                self.candidates.push(read::job(row)?);
+                self.candidates.extend(read::row(row).candidate());
             }
         }
         for (probe, place) in capped {
             for row in answers.rows::<CappedColumns>(place)? {
                 let (id, spec, payload, status, result, value, running) = row;
                 let row = JobRow { id, spec, payload, status, result, flushed: None };
-                self.candidates.push(row.job()?);
+                self.candidates.extend(row.candidate());
                 if let Some(value) = value {
                     let key = (probe.job_type.clone(), value);
                     self.standing.values.insert(key, u64::try_from(running).unwrap_or(0));

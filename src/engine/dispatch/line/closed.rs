@@ -20,6 +20,17 @@ enum Until {
     At(Timestamp),
 }
 
+/// When a pair is looked at again that something was found to hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Again {
+    /// What held it passed while it was found.
+    Now,
+    /// By the clock, for this pair alone.
+    At(Timestamp),
+    /// When somebody says so.
+    Told,
+}
+
 /// What was freed since a round began to read.
 #[derive(Debug, Default)]
 struct Freed {
@@ -119,24 +130,28 @@ impl Closed {
         self.queues.values().chain(self.types.values()).filter_map(at).min()
     }
 
-    /// Takes note of what holds jobs of a pair, unless it passed meanwhile; answers when the pair is to be
-    /// looked at again by the clock, if it is for this pair alone.
-    pub(super) fn hold(&mut self, pair: &Pair, hold: &Hold) -> Option<Timestamp> {
+    /// Takes note of what holds jobs of a pair at `now`, unless it passed meanwhile; answers when the pair is
+    /// to be looked at again.
+    pub(super) fn hold(&mut self, pair: &Pair, hold: &Hold, now: Timestamp) -> Again {
         let (queue, job_type) = pair;
         match hold {
             Hold::ServerFull { .. } => {
-                let freed = !self.freed.queues.is_empty() || self.freed.everything;
-                self.server |= !freed;
+                if self.freed.everything || !self.freed.queues.is_empty() {
+                    return Again::Now;
+                }
+                self.server = true;
             }
             Hold::QueueFull { .. } | Hold::QueuePaused { .. } => {
-                if !self.freed.everything && !self.freed.queues.contains(queue) {
-                    self.queues.insert(queue.clone(), Until::Freed);
+                if self.freed.everything || self.freed.queues.contains(queue) {
+                    return Again::Now;
                 }
+                self.queues.insert(queue.clone(), Until::Freed);
             }
             Hold::TypeFull { .. } => {
-                if !self.freed.everything && !self.freed.types.contains(job_type) {
-                    self.types.insert(job_type.clone(), Until::Freed);
+                if self.freed.everything || self.freed.types.contains(job_type) {
+                    return Again::Now;
                 }
+                self.types.insert(job_type.clone(), Until::Freed);
             }
             Hold::QueueRate { until, .. } => {
                 self.queues.insert(queue.clone(), Until::At(*until));
@@ -144,9 +159,13 @@ impl Closed {
             Hold::TypeRate { until, .. } | Hold::QuotaExhausted { until: Some(until), .. } => {
                 self.types.insert(job_type.clone(), Until::At(*until));
             }
-            Hold::AvoidsWorker { until, .. } => return Some(*until),
-            Hold::CircuitOpen { next_probe_time } => return Some(*next_probe_time),
-            Hold::KeyFull { .. }
+            Hold::AvoidsWorker { until, .. } => return Again::At(*until),
+            // A probe whose time is over is waited for: its end frees the type.
+            Hold::CircuitOpen { next_probe_time } if *next_probe_time > now => {
+                return Again::At(*next_probe_time);
+            }
+            Hold::CircuitOpen { .. }
+            | Hold::KeyFull { .. }
             | Hold::Overlap { .. }
             | Hold::QuotaExhausted { until: None, .. }
             | Hold::TypeDisabled { .. }
@@ -154,7 +173,7 @@ impl Closed {
             | Hold::WorkersBusy { .. }
             | Hold::NoMemory { .. } => {}
         }
-        None
+        Again::Told
     }
 
     /// Parks a pair, unless a job of its type ended meanwhile: then it comes back.

@@ -1,6 +1,13 @@
 //! What is known of where jobs wait.
 
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use uuid::Uuid;
+
 use super::*;
+use crate::domain::JobId;
+use crate::domain::circuit::{CircuitDecision, CircuitPhase, CircuitSpec, CircuitState};
 
 fn pair(queue: &str) -> Pair {
     (QueueName::new(queue).expect("a name"), JobType::new("sync").expect("a name"))
@@ -55,7 +62,7 @@ fn a_full_queue_keeps_its_marks_and_is_passed_by_until_a_job_of_it_ends() {
     line.listen();
     assert_eq!(line.take(9, |_| true), [pair("a"), pair("b")]);
     line.more(pair("a"));
-    line.hold(&pair("a"), &full("a"));
+    line.hold(&pair("a"), &full("a"), moment(0));
     assert_eq!(line.take(9, |_| true), []);
     line.freed(&pair("b").0, &kind());
     assert_eq!(line.take(9, |_| true), []);
@@ -68,7 +75,7 @@ fn what_ended_while_a_round_read_is_not_closed_by_it() {
     let line = line(&[("a", 0)]);
     line.listen();
     line.freed(&pair("a").0, &kind());
-    line.hold(&pair("a"), &full("a"));
+    line.hold(&pair("a"), &full("a"), moment(0));
     assert_eq!(line.take(9, |_| true), [pair("a")]);
     line.freed(&pair("a").0, &kind());
     assert_eq!(line.state.lock().closed.park(pair("a")), Some(pair("a")));
@@ -78,7 +85,7 @@ fn what_ended_while_a_round_read_is_not_closed_by_it() {
 fn a_full_server_passes_everything_by_until_any_job_ends() {
     let line = line(&[("a", 0), ("b", 0)]);
     line.listen();
-    line.hold(&pair("a"), &Hold::ServerFull { running: 1, max: 1 });
+    line.hold(&pair("a"), &Hold::ServerFull { running: 1, max: 1 }, moment(0));
     assert_eq!(line.take(9, |_| true), []);
     line.freed(&pair("c").0, &kind());
     assert_eq!(line.take(9, |_| true), [pair("a"), pair("b")]);
@@ -89,7 +96,8 @@ fn a_spent_rate_opens_by_the_clock_and_not_by_an_end() {
     let line = line(&[("a", 0)]);
     line.listen();
     let queue = pair("a").0;
-    line.hold(&pair("a"), &Hold::QueueRate { queue: queue.clone(), until: moment(5) });
+    let spent = Hold::QueueRate { queue: queue.clone(), until: moment(5) };
+    line.hold(&pair("a"), &spent, moment(0));
     line.freed(&queue, &kind());
     line.freed_elsewhere();
     assert_eq!((line.take(9, |_| true), line.next_due()), (vec![], Some(moment(5))));
@@ -109,5 +117,56 @@ fn a_parked_pair_comes_back_with_the_end_of_a_job_of_its_type_or_with_a_new_look
         assert_eq!(line.take(9, |_| true), []);
         again();
     }
+    assert_eq!(line.take(9, |_| true), [pair("a")]);
+}
+
+#[test]
+fn what_ended_while_a_round_read_wakes_the_next_one() {
+    let woken = |line: &Line| line.hinted().now_or_never().is_some();
+    let finds: [&dyn Fn(&Line); 2] =
+        [&|line| line.hold(&pair("a"), &full("a"), moment(0)), &|line| line.park(pair("a"))];
+    for find in finds {
+        let line = line(&[("a", 0)]);
+        assert_eq!((woken(&line), line.take(9, |_| true)), (true, vec![pair("a")]));
+        line.listen();
+        line.freed(&pair("a").0, &kind());
+        assert!(!woken(&line), "nothing was closed yet");
+        find(&line);
+        assert!(woken(&line));
+        line.listen();
+        find(&line);
+        assert!(!woken(&line), "it is found once");
+    }
+}
+
+#[test]
+fn a_probe_that_outlives_its_time_is_waited_for_without_a_look_at_each_moment() {
+    let spec = CircuitSpec {
+        max_failures: 1,
+        probe_after: Some(Duration::from_secs(1)),
+        ..CircuitSpec::default()
+    };
+    let phase = CircuitPhase::Open { since: moment(0), next_probe_time: moment(0) };
+    let open = CircuitState { revision: 1, phase };
+    let probing = open.begin_probe(&spec, JobId(Uuid::nil()), moment(0)).expect("a probe");
+    let line = line(&[("a", 0)]);
+    let (mut rounds, mut now) = (0, moment(0));
+    while now < moment(10) {
+        line.ripen(now);
+        if line.take(9, |_| true).is_empty() {
+            // As the dispatcher does: it waits until then, for a moment at least.
+            now = now.plus(Duration::from_millis(1)).max(line.next_due().unwrap_or(moment(10)));
+            continue;
+        }
+        rounds += 1;
+        line.listen();
+        let CircuitDecision::Refuse { next_probe_time } = probing.decide(&spec, now) else {
+            panic!("it tries with one")
+        };
+        line.hold(&pair("a"), &Hold::CircuitOpen { next_probe_time }, now);
+        line.park(pair("a"));
+    }
+    assert_eq!(rounds, 2, "at first, and when its time is over");
+    line.freed(&pair("a").0, &kind());
     assert_eq!(line.take(9, |_| true), [pair("a")]);
 }

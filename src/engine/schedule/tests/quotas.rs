@@ -84,11 +84,33 @@ async fn use_of_a_quota_that_nobody_knows_is_refused_and_the_job_goes_on() {
     assert_eq!(used(&server, "api").await, (0, 100), "all or nothing");
     let of = (job.id, job.status.lease_epoch);
     let done = || Outcome::Succeeded { result: None, progress: None };
-    let said = [(quota("nobody"), 1)].into();
-    let refused = server.finish_used(&caller, of, said, done()).await;
-    assert!(matches!(refused, Err(Error::QuotaNotFound(_))), "{refused:?}");
-    let over = server.finish_used(&caller, of, BTreeMap::new(), done()).await.expect("over");
+    let said = [(quota("nobody"), 1), (quota("api"), 7)].into();
+    let over = server.finish_used(&caller, of, said, done()).await.expect("an end is taken");
     assert_eq!(over.status.kind(), StateKind::Succeeded);
+    assert_eq!(used(&server, "api").await, (7, 93), "what is known is settled");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_that_goes_while_a_job_runs_refuses_it_nothing() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    for named in ["api", "other"] {
+        put_quota(&server, named, 100).await;
+    }
+    put(&server, spec(r#"{"type": "sync", "quota_costs": {"api": 10, "other": 10}}"#)).await;
+    let caller = Caller::anonymous();
+    let job = started(&server).await;
+    put(&server, spec(r#"{"type": "sync"}"#)).await;
+    server.delete_quota(&caller, &quota("other")).await.expect("nobody needs it");
+    let said = report(&job, &[("api", 20), ("other", 20)]);
+    server.report(&caller, said).await.expect("taken");
+    assert_eq!(used(&server, "api").await, (20, 80));
+    let said = [(quota("api"), 30), (quota("other"), 30)].into();
+    let of = (job.id, job.status.lease_epoch);
+    let done = Outcome::Succeeded { result: None, progress: None };
+    let over = server.finish_used(&caller, of, said, done).await.expect("over");
+    assert_eq!(over.status.kind(), StateKind::Succeeded);
+    assert_eq!(used(&server, "api").await, (30, 70));
 }
 
 #[tokio::test(start_paused = true)]
@@ -106,4 +128,26 @@ async fn racing_reports_are_counted_exactly() {
     });
     assert!(join_all(reports).await.iter().all(Result::is_ok));
     assert_eq!(used(&servers[0], "api").await, (210, 9_790));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_whose_unique_key_is_taken_spends_nothing() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    put_quota(&server, "api", 100).await;
+    put(&server, spec(r#"{"type": "sync", "quota_costs": {"api": 10}, "max_concurrent": 2}"#))
+        .await;
+    let first = start_named(&server, "sync", "a").await.expect("an answer");
+    assert!(matches!(first, Started::Assigned(_)));
+    let again = start_named(&server, "sync", "a").await;
+    assert!(matches!(again, Err(Error::DuplicateJob { .. })), "{again:?}");
+    assert_eq!(used(&server, "api").await, (10, 90));
+    // In one round, where there is room for one: who is not made leaves it to the next one.
+    let named = ["b", "b", "b"].map(|key| start_named(&server, "sync", key));
+    let answers = join_all(named).await;
+    let started = answers.iter().filter(|one| matches!(one, Ok(Started::Assigned(_)))).count();
+    let taken = answers.iter().filter(|one| matches!(one, Err(Error::DuplicateJob { .. })));
+    assert_eq!((started, taken.count()), (1, 2), "{answers:?}");
+    assert_eq!(used(&server, "api").await, (20, 80));
+    assert_eq!(jobs_of(&store, "sync").await.len(), 2, "nothing was skipped");
 }
