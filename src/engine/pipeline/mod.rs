@@ -47,7 +47,7 @@ pub(super) use cache::Cache;
 pub use lane::Lane;
 pub(super) use rule_desk::exhausted_event;
 pub(super) use waiting::Waiting;
-pub use work::{Adoption, Created, Opened, Reply, RuleChange, RulesChanged, Work};
+pub use work::{Adoption, Created, Opened, Reply, RuleChange, RulesChanged, Seen, Work};
 
 /// What a writer works with.
 #[derive(Clone)]
