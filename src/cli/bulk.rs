@@ -21,6 +21,9 @@ mod tests;
 /// More jobs than this are asked for: so many fit on a screen or two.
 const ASKED_ABOVE: i64 = 100;
 
+/// The longest pause before a command of which nobody knows whether it was begun is sent again.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
 /// Which jobs, if they are not named, and how.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "All jobs that match")]
@@ -81,12 +84,15 @@ impl Action {
 }
 
 /// What the three requests have in common.
+#[derive(Clone)]
 struct Wish {
     filter: JobFilter,
     reason: String,
     expected_max: i64,
     rate: f64,
     validate_only: bool,
+    /// Asked again under it, it is the same command.
+    request_id: String,
 }
 
 /// What the three answers have in common.
@@ -141,8 +147,8 @@ pub async fn run(
     let client = context.connect(timeout).await?;
     let rate = args.rate.unwrap_or_default();
     let wish = |filter: JobFilter, expected_max, validate_only| {
-        let reason = reason.clone();
-        Wish { filter, reason, expected_max, rate, validate_only }
+        let (reason, request_id) = (reason.clone(), uuid::Uuid::now_v7().to_string());
+        Wish { filter, reason, expected_max, rate, validate_only, request_id }
     };
     let seen = ask(&client, action, wish(filter.clone(), 0, true)).await?;
     let (count, capped, sample, _) = seen.facts();
@@ -165,7 +171,15 @@ pub async fn run(
             format!("more than {count} jobs match: say how many at most"),
         )
     })?;
-    let answer = ask(&client, action, wish(filter, expected, false)).await?;
+    let wish = wish(filter, expected, false);
+    let answer = match ask(&client, action, wish.clone()).await {
+        // Nobody knows whether it was begun. It has an id, so to ask again does not begin it twice.
+        Err(Failure::Refused(refusal)) if refusal.passing => {
+            tokio::time::sleep(refusal.retry_after.unwrap_or_default().min(PAUSE_MAX)).await;
+            ask(&client, action, wish).await?
+        }
+        answer => answer?,
+    };
     let (count, _, _, job) = answer.facts();
     let id = job.map(|job| job.id.clone()).unwrap_or_default();
     match out.format() {
@@ -187,10 +201,10 @@ pub async fn run(
 }
 
 async fn ask(client: &Client, action: Action, wish: Wish) -> Result<Answer, Failure> {
-    let Wish { filter, reason, expected_max, rate, validate_only } = wish;
+    let Wish { filter, reason, expected_max, rate, validate_only, request_id } = wish;
     let verb = action.verb();
     let doing = if validate_only { "count jobs".to_owned() } else { format!("{verb} jobs") };
-    let (filter, request_id) = (Some(filter), String::new());
+    let filter = Some(filter);
     Ok(match action {
         Action::Cancel { grace } => {
             let grace = grace.map(parse::wire_duration);

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use jobplane::domain::StateKind;
 use jobplane::proto::v1;
 use jobplane::proto::v1::{JobFilter, JobState};
+use jobplane::store::Batch;
 use tonic::Code;
 
-use crate::harness::{Client, JobFacts as _, SOON, Server, Shared, Told as _, eventually, spec};
+use crate::harness::{
+    Client, Fault, JobFacts as _, SOON, Server, Shared, Told as _, eventually, spec,
+};
 use crate::on_each_shared_store;
 
 const BULK: &str = "jobplane.bulk";
@@ -299,6 +303,56 @@ async fn the_servers_own_jobs_are_shown_to_who_asks_for_them() {
     };
     assert_eq!(client.acquire(thief).await.refusal().code, Code::InvalidArgument);
     server.stop_with(worker).await;
+}
+
+fn cancels(batch: &Batch) -> bool {
+    let mut writes = batch.writes.iter().map(|write| &write.job);
+    writes.any(|job| {
+        job.spec.job_type.as_str() == "sync" && job.status.kind() == StateKind::Cancelled
+    })
+}
+
+#[tokio::test]
+async fn jobs_that_move_on_before_the_commit_are_asked_until_they_heard() {
+    let server = Server::setup().in_memory().start().await;
+    let client = server.client();
+    made(&client, "sync", 5).await;
+    for _ in 0..8 {
+        server.faults.plan(Fault::GuardsMissed, cancels);
+    }
+    let begun = cancel(&client, cancel_of("sync", 5)).await;
+    let done = ended(&client, begun.job).await;
+    assert_eq!((done.state(), counted(&done)), (JobState::Succeeded, (5, 5, 0)));
+    assert_eq!(in_state(&client, "sync", JobState::Cancelled).await, 5);
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_store_that_fails_in_the_middle_loses_no_job_of_a_command() {
+    let server = Server::setup().in_memory().start().await;
+    let client = server.client();
+    for fault in [Fault::Refused, Fault::RequestLost, Fault::AnswerLost] {
+        made(&client, "sync", 5).await;
+        server.faults.plan(Fault::GuardsMissed, cancels);
+        server.faults.plan(fault, cancels);
+        let begun = cancel(&client, cancel_of("sync", 5)).await;
+        let done = ended(&client, begun.job).await;
+        assert_eq!((done.state(), counted(&done)), (JobState::Succeeded, (5, 5, 0)), "{fault:?}");
+        assert_eq!(in_state(&client, "sync", JobState::Pending).await, 0, "{fault:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_whose_begin_is_in_doubt_is_answered_with_its_job() {
+    let server = Server::setup().in_memory().start().await;
+    let client = server.client();
+    made(&client, "sync", 5).await;
+    server.faults.plan(Fault::AnswerLost, |batch| !batch.creates.is_empty());
+    let begun = cancel(&client, cancel_of("sync", 5)).await;
+    assert_eq!(begun.count, 5);
+    assert_eq!(ended(&client, begun.job).await.state(), JobState::Succeeded);
+    server.stop().await;
 }
 
 /// One of several servers does it; when it is gone, another one goes on.

@@ -65,6 +65,16 @@ impl BulkState {
     /// Notes what became of a job; the cursor follows.
     pub fn record(&mut self, job_id: JobId, outcome: BulkOutcome) {
         self.cursor = Some(self.cursor.map_or(job_id, |cursor| cursor.min(job_id)));
+        self.count(job_id, outcome);
+    }
+
+    /// Notes what became of a job that was counted as changed and was not: it moved on before.
+    pub fn correct(&mut self, job_id: JobId, outcome: BulkOutcome) {
+        self.changed = self.changed.saturating_sub(1);
+        self.count(job_id, outcome);
+    }
+
+    fn count(&mut self, job_id: JobId, outcome: BulkOutcome) {
         match outcome {
             BulkOutcome::Changed => self.changed += 1,
             BulkOutcome::Nothing => self.nothing += 1,

@@ -6,10 +6,15 @@
 //! Does not own: what is done to each job and how fast (`domain::bulk`), leases and attempts of the job that runs it:
 //! these are as any other's.
 //! Invariants: the row moves in the commit that changes the jobs, guarded by its revision, so that no job is taken
-//! twice, whoever goes on after a crash; never are more jobs changed than were expected.
+//! twice, whoever goes on after a crash; it keeps whom that commit asked, for a job that moved on before is left out
+//! and looked at anew ([`again`]); never are more jobs changed than were expected.
 
+mod again;
 mod run;
 mod runner;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -28,7 +33,7 @@ use crate::store::{KeyKind, ListQuery, NewJob, RequestKey, RuleKey, RuleKind, Ru
 use super::Engine;
 use super::create::{Origin, newborn};
 use super::error::{Error, Result};
-use super::pipeline::{RuleChange, RulesChanged, Work};
+use super::pipeline::{RuleChange, RulesChanged, Seen, Work};
 
 /// A wish to do something to many jobs.
 #[derive(Debug, Clone)]
@@ -59,6 +64,17 @@ pub struct BulkStart {
 struct Row {
     spec: BulkSpec,
     state: BulkState,
+    /// Whom the last step asked: not all of them may have heard it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    asked: Vec<Asked>,
+}
+
+/// A job that was asked, as it was seen before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Asked {
+    seen: Seen,
+    /// Whether it was over.
+    over: bool,
 }
 
 fn key(job_id: JobId) -> RuleKey {
@@ -111,7 +127,7 @@ impl Engine {
         // Its own id is younger than those of all jobs that are there: what is made from now on is not meant.
         let state = BulkState { cursor: Some(job_id), ..BulkState::starting(count) };
         let audit = vec![spec.audited(job_id, count, self.clock.now())];
-        let row = Row { spec, state };
+        let row = Row { spec, state, asked: Vec::new() };
         let change = RuleChange {
             audit,
             writes: vec![RuleWrite::put(key(job_id), 0, &row)?],
@@ -120,8 +136,19 @@ impl Engine {
         };
         let change = Box::new(change);
         let born = match self.pipeline.ask(|reply| Work::Rules { change, reply }).await? {
-            RulesChanged::Done(born) => born,
-            RulesChanged::Missed => return Err(Error::Overloaded),
+            RulesChanged::Done { creates, .. } => creates,
+            // Nobody else writes a row of this name: a commit that was in doubt had happened.
+            RulesChanged::Missed => match (self.find(job_id).await?, &request) {
+                (Some(job), _) => {
+                    start.job = Some(job);
+                    return Ok(start);
+                }
+                (None, Some(request)) => {
+                    let known = self.known_request(request).await?;
+                    return self.bulk_again(known.ok_or(Error::Overloaded)?).await;
+                }
+                (None, None) => return Err(Error::Overloaded),
+            },
         };
         match (born.first(), &request) {
             (Some(Written::Done), _) => {}

@@ -12,16 +12,17 @@ use crate::domain::limits::BULK_REPORT_EVERY;
 use crate::domain::{Job, JobError, JobFilter, JobId, LogEntry, LogLevel, Timestamp};
 use crate::engine::Engine;
 use crate::engine::error::{Error, Result};
-use crate::engine::pipeline::{RuleChange, RulesChanged, Work};
+use crate::engine::pipeline::{RuleChange, RulesChanged, Seen, Work};
 use crate::engine::session::Outcome;
 use crate::engine::unary::JobReport;
 use crate::runtime::Clock;
 use crate::store::{ListQuery, RuleWrite};
 
-use super::{Row, key};
+use super::again::Again;
+use super::{Asked, Row, key};
 
 /// What comes of a step.
-enum Step {
+pub(super) enum Step {
     /// Go on after this long.
     On(Duration),
     /// It is over, in this way.
@@ -31,18 +32,42 @@ enum Step {
 }
 
 /// A run.
-struct Run<'a> {
-    engine: &'a Engine,
+pub(super) struct Run<'a> {
+    pub(super) engine: &'a Engine,
     caller: Caller,
     job_id: JobId,
     lease_epoch: i64,
     revision: i64,
-    row: Row,
+    pub(super) row: Row,
+    /// Those of the last step that are to be looked at anew, before anything else.
+    pub(super) again: Again,
     pace: Pace,
     /// When the lease was last renewed, and with it the progress told.
     reported: Option<Instant>,
     /// Lines for the log of the job that runs it.
     lines: Vec<LogEntry>,
+}
+
+/// What a step is going to write.
+pub(super) struct Draft {
+    pub(super) next: Row,
+    change: RuleChange,
+    now: Timestamp,
+    /// Unique keys that jobs of this step take.
+    keys: HashSet<(String, String)>,
+}
+
+impl Draft {
+    /// A step that asks nobody yet.
+    pub(super) fn of(run: &Run<'_>) -> Self {
+        let deed = Some(run.row.spec.deeds().1);
+        Self {
+            next: Row { asked: Vec::new(), ..run.row.clone() },
+            change: RuleChange { deed, ..RuleChange::default() },
+            now: run.engine.clock.now(),
+            keys: HashSet::new(),
+        }
+    }
 }
 
 impl Engine {
@@ -73,6 +98,7 @@ impl Engine {
                 job_id,
                 lease_epoch,
                 revision: row.0,
+                again: Again::of(&row.1),
                 row: row.1,
                 pace: Pace::starting(self.clock.now()),
                 reported: None,
@@ -161,9 +187,18 @@ impl Run<'_> {
         {
             return Ok(end);
         }
-        let Row { spec, state } = &self.row;
+        if !self.again.is_empty() {
+            return self.take_again().await;
+        }
+        let Row { spec, state, .. } = &self.row;
         let now = self.engine.clock.now();
         match self.pace.next(spec, state, now) {
+            // All of them heard it: whoever goes on is not to ask them anew after a long rest.
+            BulkNext::Wait(until)
+                if until.since(now) >= BULK_REPORT_EVERY && !self.row.asked.is_empty() =>
+            {
+                self.write(Draft::of(self)).await
+            }
             BulkNext::Wait(until) => Ok(Step::On(until.since(now).min(BULK_REPORT_EVERY))),
             BulkNext::Take(limit) => self.take(limit).await,
             BulkNext::Full => {
@@ -198,7 +233,7 @@ impl Run<'_> {
 
     /// Jobs that match and come next.
     async fn page(&self, limit: usize) -> Result<Vec<Job>> {
-        let Row { spec, state } = &self.row;
+        let Row { spec, state, .. } = &self.row;
         let filter = JobFilter::clone(&spec.filter);
         let query = ListQuery { filter, before: state.cursor, limit, full: false };
         let page = self.engine.loop_db.read(|store| async move { store.list(&query).await });
@@ -211,32 +246,44 @@ impl Run<'_> {
         if page.is_empty() {
             return Ok(Step::Over(Box::new(self.done())));
         }
-        let now = self.engine.clock.now();
-        let (mut next, mut change) = (self.row.clone(), RuleChange::default());
-        change.deed = Some(self.row.spec.deeds().1);
-        let mut keys = HashSet::new();
+        let mut draft = Draft::of(self);
         let count = page.len();
         for job in page {
-            let outcome = self.plan(&job, now, &mut keys).await?;
-            if let BulkOutcome::Refused(message) = &outcome {
-                self.lines.push(refusal(now, job.id, message));
-            }
-            if outcome == BulkOutcome::Changed {
-                let spec = &self.row.spec;
-                match spec.action.command(&spec.reason, &spec.requested_by) {
-                    Some(command) => change.commands.push((job.id, command)),
-                    None => change.deletes.push(job.id),
-                }
-            }
-            next.state.record(job.id, outcome);
+            let outcome = self.consider(&job, &mut draft).await?;
+            draft.next.state.record(job.id, outcome);
         }
+        let step = self.write(draft).await?;
+        self.pace.took(count);
+        Ok(step)
+    }
+
+    /// What becomes of a job; what is asked of it goes into the draft.
+    pub(super) async fn consider(&mut self, job: &Job, draft: &mut Draft) -> Result<BulkOutcome> {
+        let outcome = self.plan(job, draft.now, &mut draft.keys).await?;
+        if let BulkOutcome::Refused(message) = &outcome {
+            self.lines.push(refusal(draft.now, job.id, message));
+        }
+        if outcome == BulkOutcome::Changed {
+            let (spec, seen) = (&self.row.spec, Seen::of(job));
+            match spec.action.command(&spec.reason, &spec.requested_by) {
+                Some(command) => draft.change.commands.push((seen, command)),
+                None => draft.change.deletes.push(seen),
+            }
+            draft.next.asked.push(Asked { seen, over: job.status.kind().is_terminal() });
+        }
+        Ok(outcome)
+    }
+
+    /// Writes a draft: what it asks and how far that is, in one commit.
+    pub(super) async fn write(&mut self, draft: Draft) -> Result<Step> {
+        let Draft { next, mut change, .. } = draft;
         change.writes = vec![RuleWrite::put(key(self.job_id), self.revision, &next)?];
         let change = Box::new(change);
         match self.engine.pipeline.ask(|reply| Work::Rules { change, reply }).await? {
-            RulesChanged::Done(_) => {
-                self.pace.took(count);
+            RulesChanged::Done { missed, .. } => {
                 self.revision += 1;
                 self.row = next;
+                self.again = Again::missed(&self.row, &missed);
                 Ok(Step::On(Duration::ZERO))
             }
             // It was written after all, or somebody else goes on: the row and the lease tell.
@@ -244,6 +291,7 @@ impl Run<'_> {
                 self.reported = None;
                 match self.engine.bulk_row(self.job_id).await? {
                     Some((revision, row)) => {
+                        self.again = Again::of(&row);
                         (self.revision, self.row) = (revision, row);
                         Ok(Step::On(Duration::ZERO))
                     }
@@ -292,7 +340,7 @@ impl Run<'_> {
     }
 
     fn too_many(&self) -> Outcome {
-        let Row { spec, state } = &self.row;
+        let Row { spec, state, .. } = &self.row;
         let message = format!("{} jobs were expected, and more match", spec.expected_max);
         let error = JobError::server("MORE_THAN_EXPECTED", message);
         let error = JobError { non_retryable: true, ..error };

@@ -64,7 +64,7 @@ impl Engine {
         }
     }
 
-    fn bulk_waiter(&self) -> Waiter {
+    pub(super) fn bulk_waiter(&self) -> Waiter {
         Waiter {
             caller: Caller::server(),
             worker_id: WorkerName::bulk(),

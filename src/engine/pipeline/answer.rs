@@ -1,19 +1,16 @@
 //! What a committed batch means to each piece of its work.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
-use crate::domain::audit::Deed;
 use crate::domain::limits::GUARD_REPEATS_MAX;
-use crate::domain::machine::Command;
 use crate::domain::{Job, JobId, JobSpec};
 use crate::store::{Appended, Batch, Committed, KeyKind, RuleWrite, Written};
 
 use super::super::error::Error;
 use super::desk::Desk;
-use super::fold::{Folded, Verdict};
+use super::fold::{Folded, RulesPart, Verdict};
 use super::unheard::lease_and_number;
-use super::work::{Created, Reply, RuleChange, RulesChanged, Work};
+use super::work::{Created, RuleChange, RulesChanged, Work};
 use super::writer::Writer;
 
 impl Writer {
@@ -83,51 +80,30 @@ impl Writer {
         self.parts.after.changed(&desk.base, &desk.job, effects);
     }
 
-    /// A change is made, and a job has only moved on before it heard of that.
-    fn command_again(&mut self, job_id: JobId, command: Command, deed: Option<Deed>) {
-        let reply = Reply::ignored();
-        let again = match deed.map(Box::new) {
-            Some(deed) => Work::Deed { job_id, command, deed, reply },
-            None => Work::Command { job_id, command, patient: false, reply },
-        };
-        self.repeat(again, 0);
-    }
-
-    /// Jobs that a change of rules takes along: what moved on meanwhile is asked once more, by itself.
-    fn answer_deletes(
-        &mut self,
-        batch: &Batch,
-        deletes: Range<usize>,
-        deed: Option<&Deed>,
-        committed: &Committed,
-    ) {
+    /// Answers a change of rules: what became of its creates, and which of its jobs it did nothing to.
+    fn answer_rules(
+        &self,
+        change: &RuleChange,
+        part: RulesPart,
+        fate: &HashMap<JobId, Written>,
+        (batch, committed): (&Batch, &Committed),
+    ) -> RulesChanged {
+        let RulesPart { creates, deletes, left_out: mut missed } = part;
+        let undone = |job_id: &JobId| !matches!(fate.get(job_id), Some(Written::Done));
+        let late = change.commands.iter().map(|(seen, _)| seen.job_id).filter(undone);
+        let late: Vec<JobId> = late.filter(|job_id| !missed.contains(job_id)).collect();
+        missed.extend(late);
         let asked = batch.deletes.get(deletes.clone()).unwrap_or_default();
         let gone = committed.deletes.get(deletes).unwrap_or_default();
         for (delete, gone) in asked.iter().zip(gone) {
             if *gone {
                 self.parts.after.deleted(delete.job.id);
             } else {
-                let (reply, deed) = (Reply::ignored(), deed.cloned().map(Box::new));
-                self.repeat(Work::Delete { job_id: delete.job.id, deed, reply }, 0);
+                missed.push(delete.job.id);
             }
         }
-    }
-
-    /// Takes up what a change of rules was to do to jobs and did not.
-    fn answer_rules(
-        &mut self,
-        change: RuleChange,
-        deletes: Range<usize>,
-        fate: &HashMap<JobId, Written>,
-        (batch, committed): (&Batch, &Committed),
-    ) {
-        let deed = change.deed;
-        for (job_id, command) in change.commands {
-            if matches!(fate.get(&job_id), Some(Written::Missed)) {
-                self.command_again(job_id, command, deed.clone());
-            }
-        }
-        self.answer_deletes(batch, deletes, deed.as_ref(), committed);
+        let creates = committed.creates.get(creates).unwrap_or_default().to_vec();
+        RulesChanged::Done { creates, missed }
     }
 
     fn answer_one(
@@ -229,10 +205,8 @@ impl Writer {
                 reply.send(Ok(committed.events.get(events).unwrap_or_default().to_vec()));
             }
             (Work::Progress { reply, .. }, Verdict::OnCommit) => reply.send(Ok(())),
-            (Work::Rules { change, reply }, Verdict::OnRules(creates, deletes)) => {
-                self.answer_rules(*change, deletes, fate, (batch, committed));
-                let creates = committed.creates.get(creates).unwrap_or_default().to_vec();
-                reply.send(Ok(RulesChanged::Done(creates)));
+            (Work::Rules { change, reply }, Verdict::OnRules(part)) => {
+                reply.send(Ok(self.answer_rules(&change, part, fate, (batch, committed))));
             }
             // Decided on the cache where only a fresh read may answer.
             (piece, _) => {

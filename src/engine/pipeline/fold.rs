@@ -15,7 +15,7 @@ use super::super::error::Error;
 use super::desk::{Desk, Rules, write_of};
 use super::rule_desk::RuleDesk;
 use super::waiting::Waiting;
-use super::work::{Adoption, Opened, RuleChange, Work};
+use super::work::{Adoption, Opened, RuleChange, Seen, Work};
 
 /// What was decided of one piece of work; it holds only if the commit says so.
 #[expect(
@@ -39,13 +39,23 @@ pub(super) enum Verdict {
     OnSession(usize),
     /// Hangs on the commit as a whole; its events are these.
     OnNote(Range<usize>),
-    /// Hangs on the commit as a whole; its creates and its deletes are these.
-    OnRules(Range<usize>, Range<usize>),
+    /// Hangs on the commit as a whole, but for its jobs, which hang on their own writes.
+    OnRules(RulesPart),
     /// Hangs on the commit as a whole.
     OnCommit,
     /// Must be decided again on a fresh read: it would write nothing, and nothing of the kind may be
     /// answered from the cache.
     Again,
+}
+
+/// What a batch has of a change of rules.
+pub(super) struct RulesPart {
+    /// Its creates.
+    pub(super) creates: Range<usize>,
+    /// Its deletes.
+    pub(super) deletes: Range<usize>,
+    /// Jobs that it does nothing to.
+    pub(super) left_out: Vec<JobId>,
 }
 
 /// A decided batch.
@@ -230,17 +240,35 @@ fn rules_verdict(
     }
     note(batch, &change.events, &change.audit);
     let at = Now::at(batch.now);
-    for (job_id, command) in &change.commands {
-        // Refused or done already: the job went on meanwhile.
-        let rules = (&mut *rules, wanted);
-        let _ = command_verdict(desks, rules, *job_id, command, change.deed.as_ref(), at);
+    let mut left_out = Vec::new();
+    for (seen, command) in &change.commands {
+        if stands(desks, seen) {
+            let rules = (&mut *rules, wanted);
+            command_verdict(desks, rules, seen.job_id, command, change.deed.as_ref(), at);
+            if !stands(desks, seen) {
+                continue;
+            }
+        }
+        left_out.push(seen.job_id);
     }
     let gone = batch.deletes.len();
-    for job_id in &change.deletes {
-        // Gone already, or opened again.
-        let _ = delete_verdict(desks, batch, *job_id, change.deed.as_ref());
+    for seen in &change.deletes {
+        if stands(desks, seen) {
+            let verdict = delete_verdict(desks, batch, seen.job_id, change.deed.as_ref());
+            if matches!(verdict, Verdict::OnDelete(_)) {
+                continue;
+            }
+        }
+        left_out.push(seen.job_id);
     }
-    Verdict::OnRules(first..batch.creates.len(), gone..batch.deletes.len())
+    let (creates, deletes) = (first..batch.creates.len(), gone..batch.deletes.len());
+    Verdict::OnRules(RulesPart { creates, deletes, left_out })
+}
+
+/// Whether a job is as it was seen.
+fn stands(desks: &HashMap<JobId, Desk>, seen: &Seen) -> bool {
+    let desk = desks.get(&seen.job_id).filter(|desk| !desk.deleted);
+    desk.is_some_and(|desk| desk.job.status.revision == seen.revision)
 }
 
 fn command_verdict(

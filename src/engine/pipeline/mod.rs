@@ -48,7 +48,7 @@ pub use lane::Lane;
 pub(super) use rule_desk::exhausted_event;
 pub(super) use unheard::is_its_write;
 pub(super) use waiting::Waiting;
-pub use work::{Adoption, Created, Opened, Reply, RuleChange, RulesChanged, Work};
+pub use work::{Adoption, Created, Opened, Reply, RuleChange, RulesChanged, Seen, Work};
 
 /// What a writer works with.
 #[derive(Clone)]

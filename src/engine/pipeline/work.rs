@@ -1,6 +1,6 @@
 //! What can be put into the pipeline, and how it is answered.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::audit::{AuditEvent, AuditSubject, Deed, fields};
@@ -59,23 +59,41 @@ pub struct Opened {
     pub revoked: Vec<(Adoption, String)>,
 }
 
-/// A change of rules with what hangs on it, all of it or nothing.
+/// A job as it was seen when something was decided about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seen {
+    /// The job.
+    pub job_id: JobId,
+    /// Its revision then.
+    pub revision: i64,
+}
+
+impl Seen {
+    /// `job` as it stands.
+    #[must_use]
+    pub const fn of(job: &Job) -> Self {
+        Self { job_id: job.id, revision: job.status.revision }
+    }
+}
+
+/// A change of rules with what hangs on it. Of its jobs, those that stand otherwise than they were seen are left
+/// out and named by the answer; all else is done, or nothing is.
 #[derive(Debug, Clone, Default)]
 pub struct RuleChange {
     /// The rules, each guarded by the revision it was decided on.
     pub writes: Vec<RuleWrite>,
     /// Jobs to be born with it.
     pub creates: Vec<NewJob>,
-    /// Commands to jobs; those that a job does not allow any more are left out.
-    pub commands: Vec<(JobId, Command)>,
+    /// Commands to jobs, decided on what was seen of them.
+    pub commands: Vec<(Seen, Command)>,
     /// Whose commands and deletes these are: each is recorded.
     pub deed: Option<Deed>,
     /// What is told with it.
     pub events: Vec<Event>,
     /// Who did it.
     pub audit: Vec<AuditEvent>,
-    /// Jobs to be deleted; those that are not over any more are left out.
-    pub deletes: Vec<JobId>,
+    /// Jobs to be deleted.
+    pub deletes: Vec<Seen>,
 }
 
 impl From<Vec<RuleWrite>> for RuleChange {
@@ -107,8 +125,13 @@ impl RuleChange {
 /// What became of a change of rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RulesChanged {
-    /// It is durable; what became of each create.
-    Done(Vec<Written>),
+    /// It is durable.
+    Done {
+        /// What became of each create.
+        creates: Vec<Written>,
+        /// Jobs whose command or delete was not done: they stood otherwise, or moved on before the commit.
+        missed: Vec<JobId>,
+    },
     /// A rule stands otherwise than it was decided on: nothing was done.
     Missed,
 }
@@ -284,8 +307,8 @@ impl Work {
             // Guards keep it right by whichever lane it goes.
             Self::Rules { change, .. } => {
                 let job = change.creates.first().map(|new| new.job.id);
-                let job = job.or_else(|| change.commands.first().map(|(job_id, _)| *job_id));
-                let job = job.or_else(|| change.deletes.first().copied());
+                let job = job.or_else(|| change.commands.first().map(|(seen, _)| seen.job_id));
+                let job = job.or_else(|| change.deletes.first().map(|seen| seen.job_id));
                 Lane::of_job(job.unwrap_or(JobId(Uuid::nil())))
             }
             Self::Progress { rows, .. } => {
@@ -323,8 +346,8 @@ impl Work {
             Self::Fence { of, .. } => note(of.job_id, false),
             Self::Open { running, .. } => running.iter().for_each(|of| note(of.job_id, false)),
             Self::Rules { change, .. } => {
-                change.commands.iter().for_each(|(job_id, _)| note(*job_id, false));
-                change.deletes.iter().for_each(|job_id| note(*job_id, false));
+                change.commands.iter().for_each(|(seen, _)| note(seen.job_id, false));
+                change.deletes.iter().for_each(|seen| note(seen.job_id, false));
             }
             Self::Create { .. }
             | Self::Session { .. }

@@ -204,7 +204,7 @@ impl Engine {
                 return Ok(outcome);
             }
             match self.write_rules(change).await? {
-                RulesChanged::Done(_) => return Ok(outcome),
+                RulesChanged::Done { .. } => return Ok(outcome),
                 RulesChanged::Missed => {}
             }
         }
@@ -222,7 +222,7 @@ impl Engine {
         }
         let work = |reply| Work::Rules { change: Box::new(change), reply };
         let answer = self.pipeline.ask(work).await?;
-        if matches!(answer, RulesChanged::Done(_)) {
+        if matches!(answer, RulesChanged::Done { .. }) {
             self.registry.heed(&keys, &rules)?;
             self.line.reopen();
             self.tell_drains(&keys);

@@ -163,7 +163,7 @@ impl Engine {
         let writes = vec![RuleWrite::put(key(), revision, standing)?];
         let change = Box::new(RuleChange { writes, ..RuleChange::default() });
         let answer = self.pipeline.ask(|reply| Work::Rules { change, reply }).await?;
-        Ok(matches!(answer, RulesChanged::Done(_)))
+        Ok(matches!(answer, RulesChanged::Done { .. }))
     }
 }
 

@@ -20,7 +20,7 @@ use crate::domain::{
 use crate::engine::Engine;
 use crate::engine::create::{Origin, newborn};
 use crate::engine::error::{Error, Result};
-use crate::engine::pipeline::{RuleChange, RulesChanged};
+use crate::engine::pipeline::{RuleChange, RulesChanged, Seen, Work};
 use crate::engine::registry::{Cursor, Declared, Definition};
 use crate::store::{Fire, ListQuery, NewJob, Rule, RuleKey, RuleKind, RuleWrite};
 
@@ -41,7 +41,7 @@ pub(super) struct Standing {
 pub(super) struct Step {
     pub(super) through: Timestamp,
     pub(super) creates: Vec<NewJob>,
-    pub(super) commands: Vec<(JobId, Command)>,
+    pub(super) commands: Vec<(Seen, Command)>,
 }
 
 impl Engine {
@@ -98,9 +98,31 @@ impl Engine {
                 ..RuleChange::default()
             };
             match self.write_rules(change).await? {
-                RulesChanged::Done(_) => return Ok(()),
+                RulesChanged::Done { missed, .. } => return self.make_way(missed).await,
                 // Another server was faster, or the declaration changed.
                 RulesChanged::Missed => {}
+            }
+        }
+        Err(Error::Overloaded)
+    }
+
+    /// Asks those once more that moved on before they were told to stop: one that started meanwhile has to make way
+    /// all the same. If this server dies first, they are asked when the next run is due.
+    pub(super) async fn make_way(&self, mut left: Vec<JobId>) -> Result<()> {
+        for _ in 0..=GUARD_REPEATS_MAX {
+            if left.is_empty() {
+                return Ok(());
+            }
+            let ids = std::mem::take(&mut left);
+            let jobs = self.loop_db.read(|store| async move { store.load(&ids).await }).await?;
+            let is_in_the_way =
+                |job: &Job| !job.status.kind().is_terminal() && job.status.cancel_request.is_none();
+            for job in jobs.into_iter().filter(is_in_the_way) {
+                let (Seen { job_id, .. }, command) = stop(&job);
+                let work = |reply| Work::Try { job_id, command, deed: None, reply };
+                if !self.pipeline.ask(work).await? {
+                    left.push(job_id);
+                }
             }
         }
         Err(Error::Overloaded)
@@ -202,7 +224,7 @@ struct Others {
 }
 
 /// Makes way for the run that is due.
-fn stop(job: &Job) -> (JobId, Command) {
+fn stop(job: &Job) -> (Seen, Command) {
     let command = match job.status.kind() {
         StateKind::Running => Command::RequestStop {
             lease_epoch: job.status.lease_epoch,
@@ -216,7 +238,7 @@ fn stop(job: &Job) -> (JobId, Command) {
         | StateKind::Cancelled
         | StateKind::Skipped => Command::Skip { reason: SkipReason::Overlap },
     };
-    (job.id, command)
+    (Seen::of(job), command)
 }
 
 /// The job of a nominal time.

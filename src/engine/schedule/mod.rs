@@ -11,6 +11,6 @@ mod expected;
 mod fire;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use agenda::Agenda;

@@ -30,7 +30,7 @@ use std::time::Duration;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A server without its loops: tests take the steps.
-struct Server {
+pub(in crate::engine) struct Server {
     engine: Engine,
     _tasks: (Tasks, Tasks),
     _stops: (Shutdown, Shutdown),
@@ -44,7 +44,7 @@ impl std::ops::Deref for Server {
     }
 }
 
-fn server(store: &Arc<MemoryStore>) -> Server {
+pub(in crate::engine) fn server(store: &Arc<MemoryStore>) -> Server {
     let tasks = Tasks::new();
     let writer = tasks.beside();
     let (shutdown, closed) = (Shutdown::new(), Shutdown::new());
@@ -73,7 +73,7 @@ fn spec(json: &str) -> JobTypeSpec {
     serde_json::from_str(json).expect("a definition")
 }
 
-fn name(text: &str) -> JobType {
+pub(in crate::engine) fn name(text: &str) -> JobType {
     JobType::new(text).expect("a name")
 }
 
@@ -90,7 +90,7 @@ async fn jobs_of(store: &MemoryStore, of: &str) -> Vec<Job> {
     jobs
 }
 
-async fn create(server: &Engine, of: &str) -> Job {
+pub(in crate::engine) async fn create(server: &Engine, of: &str) -> Job {
     let draft = Draft::new(JobSpec::new(name(of), QueueName::default()));
     let create = CreateJob { draft, request: None, validate_only: false };
     server.create(&Caller::anonymous(), create).await.expect("a job").job
@@ -277,6 +277,28 @@ async fn the_run_before_is_asked_to_stop_in_the_commit_of_the_next() {
     let fresh = jobs.iter().filter(|job| job.status.trigger == Trigger::Schedule);
     let fresh: Vec<_> = fresh.filter(|job| job.status.kind() == StateKind::Pending).collect();
     assert_eq!(fresh.len(), 1, "one waits for its turn: {jobs:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_moved_on_meanwhile_makes_way_as_it_stands_now() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    let Ok(Started::Assigned(running)) = start(&server, "sync").await else {
+        panic!("not started")
+    };
+    let waiting = create(&server, "sync").await;
+    let over = create(&server, "sync").await;
+    let caller = Caller::anonymous();
+    server.cancel(&caller, over.id, String::new(), None).await.expect("cancelled");
+    let missed = vec![running.job.id, waiting.id, over.id];
+    server.make_way(missed.clone()).await.expect("asked");
+    server.make_way(missed).await.expect("asked already");
+    let jobs = jobs_of(&store, "sync").await;
+    let by_id = |job: &Job| jobs.iter().find(|found| found.id == job.id).expect("there");
+    let asked = by_id(&running.job).status.cancel_request.as_ref().expect("asked");
+    assert_eq!(asked.cause, CancelCause::Overlap);
+    assert_eq!(skipped(by_id(&waiting)), Some(SkipReason::Overlap));
+    assert_eq!(by_id(&over).status.kind(), StateKind::Cancelled);
 }
 
 #[tokio::test(start_paused = true)]

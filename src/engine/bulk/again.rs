@@ -1,0 +1,77 @@
+//! Jobs that a step asked and that may not have heard it: they are looked at anew, as they stand now.
+//!
+//! A commit leaves out a job that moved on before it. Who waits for the answer is told which; who goes on after a
+//! crash, or after a commit in doubt, knows only whom the row says were asked. Then a job that stands as is asked was
+//! most likely changed by that commit, and counts so.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::domain::bulk::{BulkAction, BulkOutcome};
+use crate::domain::{Job, JobId};
+use crate::engine::error::Result;
+
+use super::run::{Draft, Run, Step};
+use super::{Asked, Row};
+
+/// Those jobs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Again {
+    asked: Vec<Asked>,
+    /// Whether it is sure that nothing was done to them.
+    is_sure: bool,
+}
+
+impl Again {
+    /// All that a row says were asked.
+    pub(super) fn of(row: &Row) -> Self {
+        Self { asked: row.asked.clone(), is_sure: false }
+    }
+
+    /// Those that the answer named.
+    pub(super) fn missed(row: &Row, missed: &[JobId]) -> Self {
+        let is_missed = |asked: &&Asked| missed.contains(&asked.seen.job_id);
+        Self { asked: row.asked.iter().filter(is_missed).copied().collect(), is_sure: true }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.asked.is_empty()
+    }
+}
+
+impl Run<'_> {
+    /// Looks at them anew and asks those that are still meant.
+    pub(super) async fn take_again(&mut self) -> Result<Step> {
+        let Again { asked, is_sure } = self.again.clone();
+        let ids: Vec<JobId> = asked.iter().map(|asked| asked.seen.job_id).collect();
+        let found = self.engine.loop_db.read(|store| async move { store.load(&ids).await });
+        let found: HashMap<JobId, Job> =
+            found.await?.into_iter().map(|job| (job.id, job)).collect();
+        let mut draft = Draft::of(self);
+        for Asked { seen, over } in asked {
+            let outcome = match found.get(&seen.job_id) {
+                None => BulkOutcome::Nothing,
+                // Nothing but a retry moves a job that is over, so it had its retry, whoever asked.
+                Some(job)
+                    if self.row.spec.action == BulkAction::Retry
+                        && over
+                        && job.status.revision != seen.revision =>
+                {
+                    BulkOutcome::Nothing
+                }
+                Some(job) => self.consider(job, &mut draft).await?,
+            };
+            match outcome {
+                BulkOutcome::Changed => {}
+                BulkOutcome::Nothing if !is_sure => {}
+                outcome => draft.next.state.correct(seen.job_id, outcome),
+            }
+        }
+        if draft.next.asked.is_empty() && draft.next.state == self.row.state {
+            // The row is written with the next step, or goes.
+            self.again.asked.clear();
+            return Ok(Step::On(Duration::ZERO));
+        }
+        self.write(draft).await
+    }
+}
