@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{InstanceId, WorkerName};
 use super::limits::{DRAIN_KEPT, DRAIN_MARGIN};
+use super::session::Session;
 use super::time::Timestamp;
 
 /// A process of a worker. Without an instance it cannot be told from the next one of its name.
@@ -25,6 +26,15 @@ impl Process {
             "" => format!("/{}", self.worker_id),
             instance => instance.to_owned(),
         }
+    }
+}
+
+impl Process {
+    /// Whether this is the same process: an instance may have told several names.
+    #[must_use]
+    pub fn is_same(&self, worker_id: &WorkerName, instance_id: &InstanceId) -> bool {
+        self.instance_id == *instance_id
+            && (!instance_id.as_str().is_empty() || self.worker_id == *worker_id)
     }
 }
 
@@ -57,6 +67,14 @@ impl Drain {
         self.end_time().plus(DRAIN_MARGIN)
     }
 
+    /// Whether it is about this session. An instance has no successor; what a name got once the drain was in
+    /// force no more was for one.
+    #[must_use]
+    pub fn concerns(&self, session: &Session) -> bool {
+        self.process.is_same(&session.worker_id, &session.instance_id)
+            && (!session.unary || self.is_in_force(session.connect_time))
+    }
+
     /// Whether it takes no jobs at `now`. A process that is known by its name alone is held to it for the
     /// grace: then whoever comes under that name may be its successor.
     #[must_use]
@@ -64,7 +82,7 @@ impl Drain {
         !self.process.instance_id.as_str().is_empty() || now < self.take_back_time()
     }
 
-    /// When it may be forgotten, if the process is not there.
+    /// When it may be forgotten, if the process is not there or it is in force no more.
     #[must_use]
     pub fn forget_time(&self) -> Timestamp {
         self.take_back_time().plus(DRAIN_KEPT)
@@ -94,5 +112,17 @@ mod tests {
         assert!(known.is_in_force(late) && !named.is_in_force(late));
         assert!(named.is_in_force(named.end_time()));
         assert!(known.forget_time() > late);
+    }
+
+    #[test]
+    fn an_instance_is_one_process_under_every_name_and_a_name_alone_is_not() {
+        let of = |name: &str, drain: &Drain| {
+            drain.process.is_same(&WorkerName::new(name).unwrap(), &drain.process.instance_id)
+        };
+        let (known, named) = (drain("0197ab1c-0000-7000-8000-000000000001"), drain(""));
+        assert!(of("w1", &known) && of("w2", &known));
+        assert!(of("w1", &named) && !of("w2", &named));
+        assert!(!known.process.is_same(&known.process.worker_id, &named.process.instance_id));
+        assert!(!named.process.is_same(&known.process.worker_id, &known.process.instance_id));
     }
 }

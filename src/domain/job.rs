@@ -192,3 +192,16 @@ pub struct Job {
     /// How it stands.
     pub status: JobStatus,
 }
+
+impl Job {
+    /// About how many bytes it takes, in an answer or in memory.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        const FIXED: usize = 512;
+        let bytes = |field: &Option<Bytes>| field.as_ref().map_or(0, Bytes::len);
+        let error = self.status.error.as_ref().map_or(0, |error| {
+            error.message.len() + error.stack_trace.len() + bytes(&error.details)
+        });
+        FIXED + bytes(&self.spec.payload) + bytes(&self.status.result) + error
+    }
+}

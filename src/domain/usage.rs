@@ -57,12 +57,32 @@ pub enum Resource {
     Cpu,
 }
 
-/// Since when each limit has been exceeded, as far as samples tell.
+/// Since when each limit has been exceeded, as far as samples tell. It is written down with the usage, for the
+/// next sample may come to another server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct UsageWatch {
+    #[serde(rename = "m", skip_serializing_if = "Option::is_none")]
     memory_over_since: Option<Timestamp>,
+    #[serde(rename = "c", skip_serializing_if = "Option::is_none")]
     cpu_over_since: Option<Timestamp>,
+    /// When the newest sample came.
+    #[serde(rename = "t", skip_serializing_if = "Option::is_none")]
+    sample_time: Option<Timestamp>,
+}
+
+/// What a job uses, as it is known in one place.
+pub type KnownUsage = (Option<ResourceUsage>, UsageWatch);
+
+/// The later of what is known in two places, `ours` if neither is; the peak is the greater one, whoever saw it.
+#[must_use]
+pub fn later(ours: KnownUsage, theirs: KnownUsage) -> KnownUsage {
+    let (newer, older) =
+        if theirs.1.sample_time > ours.1.sample_time { (theirs, ours) } else { (ours, theirs) };
+    let peak = |known: KnownUsage| known.0.map_or(0, |usage| usage.peak_memory_bytes);
+    let peak_memory_bytes = peak(newer).max(peak(older));
+    let usage = newer.0.or(older.0).map(|usage| ResourceUsage { peak_memory_bytes, ..usage });
+    (usage, newer.1)
 }
 
 /// A limit that was exceeded for too long.
@@ -90,6 +110,7 @@ impl UsageWatch {
         usage: &ResourceUsage,
         now: Timestamp,
     ) -> Option<Over> {
+        self.sample_time = self.sample_time.max(Some(now));
         #[expect(clippy::cast_precision_loss, reason = "a size, exact up to 8 PiB")]
         let sizes = [usage.memory_bytes as f64, limits.memory_bytes as f64];
         let [bytes, bytes_limit] = sizes;

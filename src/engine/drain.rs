@@ -1,6 +1,6 @@
 //! Emptying workers: who is to leave, is told so, gets no more jobs, and loses what it keeps for too long.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -71,16 +71,19 @@ impl Engine {
         let DrainWorker { which, grace, reason } = drain;
         let time = self.clock.now();
         let there = self.roster(time).await?.present();
-        let meant: BTreeSet<Process> =
-            there.into_iter().filter(|process| which.means(process)).collect();
+        // An instance that told several names is one process, and leaves once.
+        let meant: BTreeMap<RuleKey, Process> = there
+            .into_iter()
+            .filter(|process| which.means(process))
+            .map(|process| (key_of(&process), process))
+            .collect();
         if meant.is_empty() {
             return Err(Error::WorkerNotFound(which.to_string()));
         }
-        let keys: Vec<RuleKey> = meant.iter().map(key_of).collect();
+        let keys: Vec<RuleKey> = meant.keys().cloned().collect();
         let decide = |found: &[Rule]| {
-            let put = meant.iter().map(|process| {
-                let key = key_of(process);
-                let held = found.iter().find(|rule| rule.key == key);
+            let put = meant.iter().map(|(key, process)| {
+                let held = found.iter().find(|rule| rule.key == *key);
                 let drain = Drain {
                     process: process.clone(),
                     time,
@@ -88,13 +91,13 @@ impl Engine {
                     reason: reason.clone(),
                     requested_by: caller.principal().to_owned(),
                 };
-                RuleWrite::put(key, held.map_or(0, |rule| rule.revision), &drain)
+                RuleWrite::put(key.clone(), held.map_or(0, |rule| rule.revision), &drain)
             });
             let mut change = RuleChange::from(put.collect::<Result<Vec<_>, _>>()?);
             let deed = Deed::new(caller.principal(), AuditAction::DrainWorker);
             let deed = deed.because(reason.clone());
             let after = Fields::from([("grace".to_owned(), format!("{} s", grace.as_secs_f64()))]);
-            change.audit.extend(meant.iter().map(|process| {
+            change.audit.extend(meant.values().map(|process| {
                 let subject = AuditSubject::Worker {
                     worker_id: process.worker_id.to_string(),
                     instance_id: process.instance_id.as_str().to_owned(),
@@ -106,7 +109,7 @@ impl Engine {
         self.change_rules(keys, decide).await?;
         let workers = self.workers(caller, WorkerFilter::default()).await?.into_iter();
         let mut workers: Vec<Worker> =
-            workers.filter(|worker| meant.contains(&worker.process())).collect();
+            workers.filter(|worker| meant.contains_key(&key_of(&worker.process()))).collect();
         workers.sort_by_key(|worker| std::cmp::Reverse(worker.connect_time));
         for worker in &workers {
             tracing::info!(
@@ -181,10 +184,13 @@ impl Engine {
         let mut count = 0;
         for drain in due {
             let mut taken = 0;
-            if present.contains(&drain.process) {
-                taken = self.take_back_from(&roster, drain).await?;
-            } else if drain.forget_time() <= now {
+            let is_present = present
+                .iter()
+                .any(|process| drain.process.is_same(&process.worker_id, &process.instance_id));
+            if drain.forget_time() <= now && !(is_present && drain.is_in_force(now)) {
                 self.forget_drain(&drain.process, now).await?;
+            } else if is_present {
+                taken = self.take_back_from(&roster, drain).await?;
             }
             // Once it is empty it stays so, unless it attaches anew with what it had.
             let rest = if taken > 0 { Duration::ZERO } else { EMPTY_LOOKED_AT_EVERY };
@@ -195,14 +201,9 @@ impl Engine {
     }
 
     async fn take_back_from(&self, roster: &Roster, drain: &Drain) -> Result<u64> {
-        // Not what it got after the drain: that was for a process that came later under its name.
-        let sessions = roster.sessions.iter().filter(|session| {
-            session.end.is_none()
-                && session.worker_id == drain.process.worker_id
-                && session.instance_id == drain.process.instance_id
-                && (!session.unary || session.connect_time <= drain.end_time())
-        });
-        let sessions: Vec<SessionId> = sessions.map(|session| session.id).collect();
+        let open = roster.sessions.iter().filter(|session| session.end.is_none());
+        let meant = open.filter(|session| drain.concerns(session));
+        let sessions: Vec<SessionId> = meant.map(|session| session.id).collect();
         if sessions.is_empty() {
             return Ok(0);
         }

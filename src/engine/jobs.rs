@@ -82,7 +82,7 @@ impl Engine {
             let chunk = self.db.read(move |store| async move { store.list(&query).await }).await?;
             let more = chunk.len() > wanted;
             for mut job in chunk.into_iter().take(wanted) {
-                bytes += weight(&job);
+                bytes += job.weight();
                 if bytes > RESPONSE_BYTES_MAX && !page.jobs.is_empty() {
                     page.next = before;
                     return Ok(page);
@@ -191,17 +191,6 @@ fn counted(filter: &JobFilter, counts: &[Count]) -> u64 {
     };
     let stored = counts.iter().filter(of).map(|count| u64::try_from(count.stored).unwrap_or(0));
     stored.fold(0, u64::saturating_add)
-}
-
-/// About how many bytes a job takes in an answer.
-fn weight(job: &Job) -> usize {
-    const FIXED: usize = 512;
-    let bytes = |field: &Option<bytes::Bytes>| field.as_ref().map_or(0, bytes::Bytes::len);
-    let error =
-        job.status.error.as_ref().map_or(0, |error| {
-            error.message.len() + error.stack_trace.len() + bytes(&error.details)
-        });
-    FIXED + bytes(&job.spec.payload) + bytes(&job.status.result) + error
 }
 
 #[cfg(test)]

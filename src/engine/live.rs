@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use crate::config::House;
 use crate::domain::job::ResourceLimits;
 use crate::domain::limits::ACTIVITY_EXACT;
-use crate::domain::usage::{Over, UsagePolicy, UsageWatch};
+use crate::domain::usage::{KnownUsage, Over, UsagePolicy, UsageWatch, later};
 use crate::domain::{Job, JobId, JobType, Progress, ResourceUsage, Timestamp};
 use crate::store::ProgressWrite;
 use crate::watch::{Hub, LiveProgress};
@@ -49,22 +49,36 @@ pub(super) struct Exceeded {
     pub(super) over: Over,
 }
 
+impl CellState {
+    fn learn_usage(&mut self, theirs: KnownUsage) {
+        (self.usage, self.usage_watch) = later((self.usage, self.usage_watch), theirs);
+    }
+}
+
 impl Cell {
     /// Takes up what other servers heard of it since.
     fn learn(&self, job: &Job) {
         let mut state = self.state.lock();
-        if job.status.progress.sequence > state.progress.sequence {
-            let active = state.progress.activity_time;
-            state.progress.clone_from(&job.status.progress);
-            state.progress.activity_time = active.max(job.status.progress.activity_time);
-            state.usage = job.status.resource_usage.or(state.usage);
+        let theirs = &job.status.progress;
+        let active = state.progress.activity_time.max(theirs.activity_time);
+        if theirs.sequence > state.progress.sequence {
+            state.progress.clone_from(theirs);
         }
+        // Lines of the log and usage have no sequence: what is known of them is as new as their own times say.
+        state.progress.activity_time = active;
+        state.learn_usage((job.status.resource_usage, job.status.usage_watch));
     }
 
     /// The newest progress and usage, to be written.
     pub(super) fn write(&self) -> ProgressWrite {
-        let (progress, usage) = self.newest();
-        ProgressWrite { job_id: self.job_id, lease_epoch: self.lease_epoch, progress, usage }
+        let state = self.state.lock();
+        ProgressWrite {
+            job_id: self.job_id,
+            lease_epoch: self.lease_epoch,
+            progress: state.progress.clone(),
+            usage: state.usage,
+            usage_watch: state.usage_watch,
+        }
     }
 
     /// The newest progress and usage.
@@ -219,14 +233,19 @@ impl Live {
         }
     }
 
-    /// Running jobs for which `after` says that they should be done by now, each once, with their lease.
+    /// Running jobs for which `after` says that they should be done by now, each once, with their lease;
+    /// what is beyond `limit` comes the next time.
     pub(super) fn take_slow(
         &self,
         now: Timestamp,
         after: impl Fn(&JobType) -> Option<Duration>,
+        limit: usize,
     ) -> Vec<(JobId, i64)> {
         let mut slow = Vec::new();
         for cell in &self.cells {
+            if slow.len() >= limit {
+                break;
+            }
             let late =
                 after(&cell.job_type).is_some_and(|after| now.since(cell.start_time) > after);
             if late && !std::mem::replace(&mut cell.state.lock().is_slow, true) {
@@ -302,9 +321,9 @@ impl Live {
             }
             job.status.progress.activity_time = active;
             // Of another server's later report nothing is known here.
-            if state.progress.sequence >= job.status.progress.sequence {
-                job.status.resource_usage = state.usage.or(job.status.resource_usage);
-            }
+            let known = (job.status.resource_usage, job.status.usage_watch);
+            (job.status.resource_usage, job.status.usage_watch) =
+                later((state.usage, state.usage_watch), known);
         }
     }
 }
@@ -330,7 +349,7 @@ fn new_cell(job: &Job) -> Arc<Cell> {
         state: Mutex::new(CellState {
             progress: status.progress.clone(),
             usage: status.resource_usage,
-            usage_watch: UsageWatch::default(),
+            usage_watch: status.usage_watch,
             is_over: false,
             is_slow: status.attention.slow_time.is_some(),
             kept_activity: status.progress.activity_time,

@@ -174,20 +174,16 @@ impl Engine {
 
     /// A summary with what is read of its jobs.
     async fn completed(&self, mut summary: Summary, recent_runs: usize) -> Result<Summary> {
-        let stored = |states: &[StateKind]| {
-            states.iter().filter_map(|state| summary.counts.get(state)).any(|stored| *stored > 0)
-        };
-        let lives = stored(&[StateKind::Pending, StateKind::Running]);
-        let succeeded = stored(&[StateKind::Succeeded]);
+        let succeeded = summary.counts.get(&StateKind::Succeeded).is_some_and(|stored| *stored > 0);
         let limit = recent_runs.max(1);
         let job_type = summary.job_type.clone();
         let (mut newest, successes) = self
             .db
             .read(move |store| async move {
-                let mut newest = store.recent(&job_type, None, limit).await?;
-                if lives {
-                    newest.extend(store.alive(&job_type, limit).await?);
-                }
+                // First those that live, whatever the counters said: one that ends meanwhile is in the
+                // second read.
+                let mut newest = store.alive(&job_type, limit).await?;
+                newest.extend(store.recent(&job_type, None, limit).await?);
                 let successes = if succeeded {
                     store.recent(&job_type, Some(StateKind::Succeeded), TYPICAL_OF).await?
                 } else {
@@ -201,8 +197,7 @@ impl Engine {
         for job in &mut newest {
             self.live.overlay(job);
         }
-        // A job that ended between the two reads is in both; it is over in the first place it was
-        // read from only if that came later, so the higher revision tells.
+        // A job that ended between the two reads is in both: the higher revision tells how it stands.
         newest.sort_by_key(|job| std::cmp::Reverse((job.id, job.status.revision)));
         newest.dedup_by_key(|job| job.id);
         summary.last_job = newest.first().cloned();

@@ -11,6 +11,7 @@ use crate::domain::progress::{Progress, ResourceUsage};
 use crate::domain::session::{EndReason, Session};
 use crate::domain::stats::{Changes, FacetPolicy};
 use crate::domain::status::{Attempt, StateKind};
+use crate::domain::usage::UsageWatch;
 use crate::domain::{BatchId, JobId, Position, QueueName, SessionId, Timestamp};
 
 use super::events::{AuditWrite, EventWrite};
@@ -134,6 +135,8 @@ pub struct ProgressWrite {
     pub progress: Progress,
     /// What it uses.
     pub usage: Option<ResourceUsage>,
+    /// Since when that is more than it may.
+    pub usage_watch: UsageWatch,
 }
 
 /// A change to a session.

@@ -16,6 +16,7 @@ use crate::domain::progress::{Progress, ResourceUsage};
 use crate::domain::retention::Terminal;
 use crate::domain::session::EndReason;
 use crate::domain::status::{JobStatus, State, StateKind};
+use crate::domain::usage::UsageWatch;
 use crate::domain::written::is_default;
 use crate::domain::{Category, JobId, JobType, QueueName, Timestamp};
 
@@ -188,11 +189,15 @@ pub(super) struct Flushed {
     /// What it uses.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<ResourceUsage>,
+    /// Since when that is more than it may.
+    #[serde(rename = "w", default, skip_serializing_if = "is_default")]
+    pub usage_watch: UsageWatch,
 }
 
 impl From<ProgressWrite> for Flushed {
     fn from(write: ProgressWrite) -> Self {
-        Self { lease_epoch: write.lease_epoch, progress: write.progress, usage: write.usage }
+        let ProgressWrite { lease_epoch, progress, usage, usage_watch, .. } = write;
+        Self { lease_epoch, progress, usage, usage_watch }
     }
 }
 
@@ -209,6 +214,7 @@ impl Flushed {
         if current {
             // A line in the log is activity, too, and has no sequence.
             status.progress.activity_time = active;
+            status.usage_watch = self.usage_watch;
         }
     }
 

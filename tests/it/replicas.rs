@@ -35,6 +35,7 @@ crate::on_each_shared_store! {
     a_worker_that_attaches_to_another_server_goes_on_with_its_jobs
     a_watch_goes_on_at_another_server_with_its_token
     what_is_reported_by_single_calls_is_read_on_every_server
+    the_peak_of_what_single_calls_report_never_falls
     a_job_that_another_server_ended_frees_the_slot_of_its_worker
     twenty_racing_repeats_of_a_request_make_one_job_on_all_servers
     a_call_that_waits_for_a_job_gets_what_another_server_made
@@ -168,6 +169,30 @@ async fn what_is_reported_by_single_calls_is_read_on_every_server(store: Shared)
     let over = b.client().complete(&job.id, epoch).await.expect("taken");
     assert_eq!((over.state(), over.percent()), (State::Succeeded, Some(50.0)));
     stop(vec![a, b, c]).await;
+}
+
+async fn the_peak_of_what_single_calls_report_never_falls(store: Shared) {
+    let [a, b] = servers(store).await;
+    a.client().create(spec("sync")).await;
+    let (job, epoch) = a.client().acquire_one("sync").await;
+    let report = |memory_bytes: i64| v1::ReportJobRequest {
+        job_id: job.id.clone(),
+        lease_epoch: epoch,
+        resource_usage: Some(v1::ResourceUsage {
+            memory_bytes: Some(memory_bytes),
+            ..v1::ResourceUsage::default()
+        }),
+        ..v1::ReportJobRequest::default()
+    };
+    for (memory, peak, server) in [(500, 500, &a), (900, 900, &b), (10, 900, &a), (20, 900, &b)] {
+        server.client().report(report(memory)).await.expect("taken");
+        for reader in [&a, &b] {
+            let read = reader.client().get(&job.id).await;
+            let usage = read.status().resource_usage.expect("usage");
+            assert_eq!((usage.memory_bytes, usage.peak_memory_bytes), (Some(memory), Some(peak)));
+        }
+    }
+    stop(vec![a, b]).await;
 }
 
 async fn a_job_that_another_server_ended_frees_the_slot_of_its_worker(store: Shared) {

@@ -9,6 +9,7 @@ use jobplane::domain::machine::{
     Applied, Birth, Command, Effect, Now, ReleaseReason, apply, create,
 };
 use jobplane::domain::stats::Changes;
+use jobplane::domain::usage::UsageWatch;
 use jobplane::domain::{
     BatchId, InstanceId, Job, JobError, JobId, JobSpec, JobType, LogBatch, LogEntry, LogLevel,
     Progress, QueueName, Session, SessionId, Timestamp, Trigger, WorkerName,
@@ -196,6 +197,7 @@ pub fn progress(number: u64, lease_epoch: i64, sequence: i64) -> ProgressWrite {
         lease_epoch,
         progress: Progress { sequence, completed: sequence * 10, ..Progress::default() },
         usage: None,
+        usage_watch: UsageWatch::default(),
     }
 }
 

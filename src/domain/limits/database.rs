@@ -36,3 +36,6 @@ pub const DATABASE_NEWS_SILENCE: Duration = Duration::from_secs(10);
 /// How many of a line's front are looked at for the one that has waited longest: a tenth of a millisecond's
 /// walk, for there may be a thousand lines.
 pub const OLDEST_LOOK_MAX: usize = 100;
+/// Bytes of the jobs that the change log names and that are read at one moment to show them: with more, whoever
+/// watches them reads them in pages.
+pub const CATCH_UP_BYTES_MAX: usize = 128 * 1024 * 1024;

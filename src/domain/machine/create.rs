@@ -8,6 +8,7 @@ use crate::domain::job::{JobSpec, Trigger};
 use crate::domain::progress::Progress;
 use crate::domain::status::{Attention, Effective, JobStatus, SkipReason, State};
 use crate::domain::time::Timestamp;
+use crate::domain::usage::UsageWatch;
 
 /// What is known of a job at its birth besides its spec.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,6 +50,7 @@ pub fn create(spec: &JobSpec, birth: Birth, now: Timestamp) -> JobStatus {
         },
         progress: Progress::default(),
         resource_usage: None,
+        usage_watch: UsageWatch::default(),
         execution: None,
         create_time: now,
         schedule_time,

@@ -6,6 +6,7 @@ use crate::domain::progress::Progress;
 use crate::domain::status::{
     Attention, CancelCause, CancelRequest, Execution, JobError, JobStatus, State, StateKind,
 };
+use crate::domain::usage::UsageWatch;
 
 use super::command::{Command, Now};
 use super::transition::{Applied, Effect, Refusal, Transition};
@@ -54,6 +55,7 @@ pub(super) fn apply(
                 ..Attention::default()
             };
             next.resource_usage = None;
+            next.usage_watch = UsageWatch::default();
             next.error = None;
             next.result = None;
             next.cancel_request = None;

@@ -4,6 +4,7 @@ use crate::domain::admission;
 use crate::domain::progress::Progress;
 use crate::domain::status::{JobStatus, State, StateKind};
 use crate::domain::time::Timestamp;
+use crate::domain::usage::UsageWatch;
 
 use super::command::{Command, Now};
 use super::transition::{Applied, Effect, Refusal, Transition};
@@ -53,6 +54,7 @@ fn reopen(status: &JobStatus, wanted: Timestamp, now: Now) -> Transition {
     next.cancel_request = None;
     next.progress = Progress::default();
     next.resource_usage = None;
+    next.usage_watch = UsageWatch::default();
     next.releases = 0;
     next.execution = None;
     next.skip_until = None;

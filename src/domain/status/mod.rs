@@ -19,6 +19,7 @@ use super::job::{Priority, ResourceLimits, Trigger};
 use super::progress::{Progress, ResourceUsage};
 use super::quota::QuotaDraw;
 use super::time::Timestamp;
+use super::usage::UsageWatch;
 use super::written::is_default;
 
 pub use attention::Attention;
@@ -241,6 +242,9 @@ pub struct JobStatus {
     /// What it uses.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub resource_usage: Option<ResourceUsage>,
+    /// Since when it uses more than it may. It stands with the flushed progress, never with the status.
+    #[serde(skip)]
+    pub usage_watch: UsageWatch,
     /// Its last execution.
     #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
     pub execution: Option<Execution>,

@@ -73,6 +73,22 @@ fn what_is_no_limit_or_no_number_is_not_exceeded() {
 }
 
 #[test]
+fn the_later_sample_counts_and_the_greatest_peak() {
+    let known = |usage: ResourceUsage, seconds| {
+        let mut watch = UsageWatch::default();
+        sample(&mut watch, usage, seconds);
+        (Some(ResourceUsage { peak_memory_bytes: usage.memory_bytes, ..usage }), watch)
+    };
+    let (over, under) = (known(uses(5_000, 0.0), 0), known(uses(10, 0.0), 15));
+    for (usage, mut watch) in [later(over, under), later(under, over)] {
+        assert_eq!(usage, Some(ResourceUsage { peak_memory_bytes: 5_000, ..uses(10, 0.0) }));
+        assert_eq!(sample(&mut watch, uses(5_000, 0.0), 31), None);
+    }
+    let nothing = (None, UsageWatch::default());
+    assert_eq!((later(over, nothing), later(nothing, over)), (over, over));
+}
+
+#[test]
 fn a_policy_out_of_bounds_is_named() {
     let mut violations = Violations::default();
     let long = Duration::from_secs(3_601);

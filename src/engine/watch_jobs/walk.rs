@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::domain::limits::{WATCH_PAGE_JOBS, WATCH_PAGE_JOBS_FULL, WATCH_RESUME_CHANGES_MAX};
-use crate::domain::{Job, JobId};
+use crate::domain::{Job, JobFilter, JobId};
 use crate::store::{ChangesSince, ListQuery};
 use crate::watch::{Event, Snapshot, Why};
 
@@ -75,10 +75,17 @@ impl JobsWatch {
     /// Sends some of the jobs that the change log named; after the last ones, what changed meanwhile is
     /// next.
     pub(super) async fn load(&mut self, mut ids: Vec<JobId>) -> Result<Vec<Sent>> {
-        let rest = ids.split_off(ids.len().min(WATCH_PAGE_JOBS));
+        let limit = if self.full { WATCH_PAGE_JOBS_FULL } else { WATCH_PAGE_JOBS };
+        let rest = ids.split_off(ids.len().min(limit));
         let named = ids.clone();
+        let is_whole = self.full || ids.is_empty();
         let read = self.engine.db.read(move |store| async move {
-            let jobs = store.load(&ids).await?;
+            let jobs = if is_whole {
+                store.load(&ids).await?
+            } else {
+                let filter = JobFilter { job_ids: ids, ..JobFilter::default() };
+                store.list(&ListQuery { filter, before: None, limit, full: false }).await?
+            };
             Ok((jobs, store.position().await?))
         });
         let (jobs, position) = read.await?;

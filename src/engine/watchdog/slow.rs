@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use parking_lot::{Mutex, RwLock};
 
 use crate::domain::histogram::Histogram;
+use crate::domain::limits::{LOOP_ROWS_MAX, SWEEP_AT_ONCE};
 use crate::domain::machine::Command;
 use crate::domain::stats::Bucket;
 use crate::domain::typical::{self, Typical};
@@ -90,22 +91,24 @@ impl Engine {
             Arc::new(learned.typicals())
         };
         *self.watchdogs.typicals.known.write() = Arc::clone(&typicals);
-        let slow = self.live.take_slow(now, |job_type| typicals.get(job_type)?.slow_after());
-        let notes = slow.into_iter().map(|(job_id, lease_epoch)| {
-            let typicals = Arc::clone(&typicals);
-            async move {
-                let noted = self.note_slow_by_id(&typicals, job_id, lease_epoch, now).await;
-                if noted.is_err() {
-                    self.live.still_slow(job_id, lease_epoch);
+        let late = |job_type: &JobType| typicals.get(job_type)?.slow_after();
+        let slow = self.live.take_slow(now, late, LOOP_ROWS_MAX);
+        let (mut count, mut failed) = (0, None);
+        for some in slow.chunks(SWEEP_AT_ONCE) {
+            let notes = some.iter().map(|(job_id, lease_epoch)| {
+                self.note_slow_by_id(&typicals, *job_id, *lease_epoch, now)
+            });
+            for ((job_id, lease_epoch), noted) in some.iter().zip(join_all(notes).await) {
+                match noted {
+                    Ok(noted) => count += u64::from(noted),
+                    Err(error) => {
+                        self.live.still_slow(*job_id, *lease_epoch);
+                        failed.get_or_insert(error);
+                    }
                 }
-                noted
             }
-        });
-        let mut count = 0;
-        for noted in join_all(notes).await {
-            count += u64::from(noted?);
         }
-        Ok(count)
+        failed.map_or(Ok(count), Err)
     }
 
     async fn note_slow_by_id(

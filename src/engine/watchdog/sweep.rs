@@ -14,7 +14,7 @@ use crate::domain::{Job, JobFilter, JobId, JobType, StateKind, Timestamp};
 use crate::store::ListQuery;
 
 use super::super::Engine;
-use super::super::error::Result;
+use super::super::error::{Error, Result};
 use super::super::pipeline::Work;
 
 /// A wish for a sweep.
@@ -72,16 +72,21 @@ impl Swept {
 
 impl Engine {
     /// Finds jobs that are stuck, and does with each what is to be done. What moved or ended between the
-    /// look and the deed is left alone and not counted.
+    /// look and the deed is left alone and not counted. What fails with one of them keeps nobody from the others:
+    /// the audit says what was done, the caller hears of the first failure.
     pub async fn sweep(&self, caller: &Caller, query: SweepQuery) -> Result<Swept> {
         let SweepQuery { sweep, validate_only, reason } = query;
         let now = self.clock.now();
         let mut swept = Swept { cutoff_time: sweep.cutoff_time(now), ..Swept::default() };
         let mut states = vec![StateKind::Running];
         states.extend(sweep.include_pending.then_some(StateKind::Pending));
+        let mut failed = None;
         for state in states {
             let mut before = None;
-            while let Some(jobs) = self.page(state, &sweep.types, swept.cutoff_time, before).await?
+            while let Some(jobs) = self
+                .page(state, &sweep.types, swept.cutoff_time, before)
+                .await
+                .unwrap_or_else(|error| first(&mut failed, error))
             {
                 before = jobs.last().map(|job| job.id);
                 let found = jobs
@@ -92,7 +97,7 @@ impl Engine {
                 let done = if validate_only {
                     found
                 } else {
-                    self.act_on(found, caller.principal(), &reason).await?
+                    self.act_on(found, caller.principal(), &reason, &mut failed).await
                 };
                 for found in &done {
                     swept.count(found);
@@ -104,7 +109,9 @@ impl Engine {
             let after = swept.fields();
             let deed = deed.because(reason.clone());
             let event = deed.done(AuditSubject::Jobs, &Fields::new(), &after, self.clock.now());
-            self.note(Vec::new(), vec![event]).await?;
+            if let Err(error) = self.note(Vec::new(), vec![event]).await {
+                failed.get_or_insert(error);
+            }
             let Swept { count, failed, retried, notified, .. } = swept;
             tracing::info!(
                 caller = caller.principal(),
@@ -116,7 +123,7 @@ impl Engine {
                 "swept"
             );
         }
-        Ok(swept)
+        failed.map_or(Ok(swept), Err)
     }
 
     /// Finds running jobs that are stuck by what the configuration says, and those that are slow and that
@@ -124,7 +131,7 @@ impl Engine {
     pub async fn sweep_stuck(&self) -> Result<u64> {
         let (now, typicals) = (self.clock.now(), self.watchdogs.typicals.known());
         let watch = Watch::new(&self.watchdogs.house.sweep);
-        let (mut count, mut before) = (0, None);
+        let (mut count, mut before, mut failed) = (0, None, None);
         while let Some(jobs) = self.page(StateKind::Running, &[], now, before).await? {
             before = jobs.last().map(|job| job.id);
             let found = jobs
@@ -132,10 +139,10 @@ impl Engine {
                 .filter(|job| is_work(job))
                 .filter_map(|job| watch.sweep(job, now))
                 .collect();
-            count += self.act_on(found, "", "").await?.len() as u64;
-            count += self.note_slow_among(&typicals, &jobs, now).await?;
+            count += self.act_on(found, "", "", &mut failed).await.len() as u64;
+            count += self.note_slow_among(&typicals, &jobs, now, &mut failed).await;
         }
-        Ok(count)
+        failed.map_or(Ok(count), Err)
     }
 
     async fn note_slow_among(
@@ -143,14 +150,15 @@ impl Engine {
         typicals: &HashMap<JobType, Typical>,
         jobs: &[Job],
         now: Timestamp,
-    ) -> Result<u64> {
+        failed: &mut Option<Error>,
+    ) -> u64 {
         let mut count = 0;
         for some in jobs.chunks(SWEEP_AT_ONCE) {
             for noted in join_all(some.iter().map(|job| self.note_slow(typicals, job, now))).await {
-                count += u64::from(noted?);
+                count += u64::from(noted.unwrap_or_else(|error| first(failed, error)));
             }
         }
-        Ok(count)
+        count
     }
 
     /// Jobs in a state that were there at `cutoff`, with their newest progress; none after the last.
@@ -180,8 +188,15 @@ impl Engine {
         Ok((!jobs.is_empty()).then_some(jobs))
     }
 
-    /// Does what is to be done with jobs that were found; answers those that it was done with.
-    async fn act_on(&self, found: Vec<Finding>, actor: &str, why: &str) -> Result<Vec<Finding>> {
+    /// Does what is to be done with jobs that were found; answers those that it was done with. The first failure
+    /// is kept.
+    async fn act_on(
+        &self,
+        found: Vec<Finding>,
+        actor: &str,
+        why: &str,
+        failed: &mut Option<Error>,
+    ) -> Vec<Finding> {
         let mut done = Vec::with_capacity(found.len());
         for some in found.chunks(SWEEP_AT_ONCE) {
             let deeds = some.iter().map(|found| {
@@ -192,13 +207,19 @@ impl Engine {
                 self.pipeline.ask(move |reply| Work::Try { job_id, command, deed, reply })
             });
             for (found, deed) in some.iter().zip(join_all(deeds).await) {
-                if deed? {
+                if deed.unwrap_or_else(|error| first(failed, error)) {
                     done.push(found.clone());
                 }
             }
         }
-        Ok(done)
+        done
     }
+}
+
+/// Keeps the first failure; what failed counts as nothing.
+fn first<T: Default>(failed: &mut Option<Error>, error: Error) -> T {
+    failed.get_or_insert(error);
+    T::default()
 }
 
 /// Whether it is no command that the server itself runs: that ends by itself, or is cancelled.

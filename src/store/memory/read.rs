@@ -42,6 +42,7 @@ impl Tables {
                 lease_epoch: flushed.lease_epoch,
                 progress: flushed.progress.clone(),
                 usage: flushed.usage,
+                usage_watch: flushed.usage_watch,
             })
         };
         ids.iter().filter_map(flushed).collect()

@@ -46,8 +46,9 @@ pub(super) async fn progress(pool: &Pool, ids: &[JobId]) -> Result<Vec<ProgressW
     found
         .into_iter()
         .map(|(id, data)| {
-            let Flushed { lease_epoch, progress, usage } = decode("job_progress.data", &data)?;
-            Ok(ProgressWrite { job_id: JobId(id), lease_epoch, progress, usage })
+            let Flushed { lease_epoch, progress, usage, usage_watch } =
+                decode("job_progress.data", &data)?;
+            Ok(ProgressWrite { job_id: JobId(id), lease_epoch, progress, usage, usage_watch })
         })
         .collect()
 }

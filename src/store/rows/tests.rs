@@ -6,6 +6,7 @@ use crate::domain::progress::Rate;
 use crate::domain::quota::QuotaDraw;
 use crate::domain::retry::{Change, RetryPolicy, RetryRule};
 use crate::domain::status::{CancelCause, CancelRequest, Effective, JobError, SkipReason};
+use crate::domain::usage::UsagePolicy;
 use crate::domain::{
     OnStuck, Priority, QuotaName, ResourceLimits, SessionId, UniquePolicy, WorkerName,
 };
@@ -148,10 +149,14 @@ fn executions_and_progress_are_the_same_after_a_way_through_their_columns() {
     let attempt = job.status.last_attempt().unwrap();
     let stored = encode(&attempt).unwrap();
     assert_eq!(decode::<crate::domain::Attempt>("attempt", &stored).unwrap(), attempt);
+    let mut watch = UsageWatch::default();
+    let used = ResourceUsage { memory_bytes: 4 << 30, ..ResourceUsage::default() };
+    watch.sample(&UsagePolicy::default(), &job.status.effective.limits, &used, at(3));
     let flushed = Flushed {
         lease_epoch: 1,
         progress: job.status.progress.clone(),
         usage: job.status.resource_usage,
+        usage_watch: watch,
     };
     let stored = encode(&flushed).unwrap();
     assert_eq!(decode::<Flushed>("flushed", &stored).unwrap(), flushed);
