@@ -96,6 +96,7 @@ fn key() -> RuleKey {
 impl Engine {
     /// Runs the purge if it is due and nobody else does. Answers a full batch if there is more to be done at once.
     pub async fn retain(&self) -> Result<u64> {
+        self.write_records(None).await?;
         let settings = self.retention();
         let found = self.loop_db.read(|store| async move { store.rules_by_key(&[key()]).await });
         let now = self.clock.now();
@@ -154,7 +155,7 @@ impl Engine {
         }
         self.purged(&run);
         let deed = audit::Deed::new(audit::SERVER, audit::AuditAction::Retention);
-        self.audit_purge(deed, &run, None).await?;
+        self.record_purge(deed, &run, None).await;
         walked.map(|_| ())
     }
 

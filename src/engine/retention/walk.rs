@@ -11,7 +11,7 @@ use crate::domain::retention::{Purge, PurgeRun, RetentionPolicy, Terminal};
 use crate::domain::{BatchId, JobType, Timestamp};
 use crate::engine::Engine;
 use crate::engine::error::Result;
-use crate::runtime::Clock;
+use crate::runtime::{Clock, Shutdown};
 use crate::store::{Ended, EndedLine, EndedQuery, PurgeBatch};
 
 use super::Seen;
@@ -39,9 +39,12 @@ pub(super) trait Leave: Send {
     fn leave(&mut self) -> impl Future<Output = Result<bool>> + Send;
 }
 
-impl Leave for () {
+/// Goes on until the server stops.
+pub(super) struct OnShutdown(pub(super) Shutdown);
+
+impl Leave for OnShutdown {
     async fn leave(&mut self) -> Result<bool> {
-        Ok(true)
+        Ok(!self.0.is_signalled())
     }
 }
 
