@@ -80,8 +80,6 @@ pub const PURGE_HOLD: Duration = Duration::from_secs(60);
 pub const PURGE_RECORDS_MAX: usize = 100;
 /// Text that is pressed into one frame of the archive.
 pub const ARCHIVE_FRAME_BYTES: usize = 4 * 1024 * 1024;
-/// Jobs whose history is read at the same time for the archive.
-pub const ARCHIVE_READS_MAX: usize = 8;
 
 /// Jobs that one step of a bulk command changes.
 pub const BULK_BATCH_JOBS: usize = 100;

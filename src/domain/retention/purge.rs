@@ -121,7 +121,7 @@ pub struct PurgeRun {
     pub jobs: u64,
     /// Of these, written to the archive before.
     pub archived: u64,
-    /// Log batches taken away by their own age.
+    /// Log batches taken away, before their job or by their own age.
     pub logs: u64,
     /// Events taken away.
     pub events: u64,

@@ -10,8 +10,8 @@ mod archive;
 mod standing;
 mod walk;
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -28,7 +28,7 @@ use crate::watch::{Change, Commit};
 use super::Engine;
 use super::error::{Error, Result};
 
-pub use archive::{Scribe, Whole};
+pub use archive::{Piece, Scribe};
 
 use archive::Archive;
 use walk::{By, Deed, OnShutdown, Walk};

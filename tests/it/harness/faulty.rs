@@ -533,9 +533,9 @@ impl Store for FaultyStore {
         self.inner.purge(batch).await
     }
 
-    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
+    async fn drop_logs(&self, jobs: &[(JobId, i64)], limit: usize) -> Result<u64> {
         self.faults.weathered().await?;
-        self.inner.drop_logs(jobs).await
+        self.inner.drop_logs(jobs, limit).await
     }
 
     async fn shrink(&self) -> Result<u64> {
