@@ -23,5 +23,6 @@ CREATE TABLE audit_events (
 
 CREATE INDEX audit_events_time ON audit_events (time, position);
 CREATE INDEX audit_events_actor ON audit_events (actor, time, position);
+CREATE INDEX audit_events_action ON audit_events (action, time, position);
 CREATE INDEX audit_events_job ON audit_events (job_id, time, position) WHERE job_id IS NOT NULL;
 CREATE INDEX audit_events_type ON audit_events (job_type, time, position) WHERE job_type IS NOT NULL;

@@ -110,7 +110,7 @@ impl App {
             Engine::check_archive(folder)
                 .with_context(|| format!("cannot write the archive in {}", folder.display()))?;
         }
-        engine.keep_by(config.retention.clone(), archive::line);
+        engine.keep_by(config.retention.clone(), archive::piece);
         engine.load_rules().await.context("the store does not answer")?;
         engine.poll_line().await.context("the store does not answer")?;
         engine.recall_last_successes().await.context("the store does not answer")?;

@@ -1,6 +1,7 @@
 //! `jobplane purge`: takes old jobs away.
 
-use super::client::Limit;
+use std::time::Duration;
+
 use super::exit::{Exit, Failure};
 use super::output::{Format, Out};
 use super::{Context, format, names};
@@ -22,13 +23,15 @@ pub struct Args {
     /// Why, for people
     #[arg(long, default_value_t, hide_default_value = true)]
     reason: String,
-    #[command(flatten)]
-    limit: Limit,
+    /// Stop waiting after this long, exit code 124: the purge goes on [default: wait to its end]
+    #[arg(long, value_name = "DURATION", value_parser = super::parse::duration)]
+    #[arg(help_heading = super::GLOBAL)]
+    timeout: Option<Duration>,
 }
 
-/// Asks for the purge, and tells what came of it.
+/// Asks for the purge, waits for its end, and tells what came of it.
 pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
-    let client = context.connect(args.limit.timeout).await?;
+    let client = context.connect(args.timeout).await?;
     let dry_run = args.dry_run;
     let request = PurgeJobsRequest {
         days_to_keep: args.days.unwrap_or_default().into(),
@@ -37,8 +40,8 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
         reason: args.reason,
     };
     let doing = if dry_run { "count old jobs" } else { "take old jobs away" };
-    let request = client.request(request);
-    let answer = client.change(doing, client.admin().purge_jobs(request)).await?;
+    let request = client.long_request(request);
+    let answer = client.change_at_length(doing, client.admin().purge_jobs(request)).await?;
     match out.format() {
         Format::Table => out.line(&said(&answer, dry_run))?,
         Format::Json | Format::Jsonl => out.message(&answer)?,

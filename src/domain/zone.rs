@@ -21,13 +21,16 @@ pub struct UnknownZone(String);
 pub struct Zone(TimeZone);
 
 impl Zone {
+    /// Where nobody ever sets a clock forward.
+    pub const UTC: Self = Self(TimeZone::UTC);
+
     /// The zone of that name; UTC if it is empty.
     ///
     /// # Errors
     /// [`UnknownZone`] if there is none.
     pub fn named(name: &str) -> Result<Self, UnknownZone> {
         if name.is_empty() {
-            return Ok(Self(TimeZone::UTC));
+            return Ok(Self::UTC);
         }
         let zone = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown());
         zone.map(Self).ok_or_else(|| UnknownZone(name.to_owned()))

@@ -7,6 +7,7 @@ use crate::domain::logs::{LOG_SEQUENCE_STRIDE, LogEntry, LogLevel};
 use crate::store::LogQuery;
 
 use super::Engine;
+use super::db::Db;
 use super::error::Result;
 
 /// What of a log is wanted.
@@ -67,7 +68,7 @@ const ROWS: usize = 64;
 impl Engine {
     /// A page of a job's log; it ends by count or by bytes.
     pub async fn logs(&self, caller: &Caller, list: ListLogs) -> Result<LogPage> {
-        let page = self.log_page(&list).await?;
+        let page = self.log_page(&self.db, &list).await?;
         if page.lines.is_empty() && page.gaps.is_empty() {
             // Nothing there: is there such a job at all?
             self.job(caller, list.job_id).await?;
@@ -75,7 +76,8 @@ impl Engine {
         Ok(page)
     }
 
-    pub(super) async fn log_page(&self, list: &ListLogs) -> Result<LogPage> {
+    /// The same as `db` reads it, of whatever job.
+    pub(super) async fn log_page(&self, db: &Db, list: &ListLogs) -> Result<LogPage> {
         let mut page = LogPage { next_sequence: list.after_sequence, ..LogPage::default() };
         let mut bytes = 0;
         // The row that holds the last line seen may hold more of them.
@@ -87,7 +89,7 @@ impl Engine {
                 from_position,
                 limit: ROWS,
             };
-            let rows = self.db.read(move |store| async move { store.logs(&query).await }).await?;
+            let rows = db.read(move |store| async move { store.logs(&query).await }).await?;
             let rows_follow = rows.len() == ROWS;
             for row in rows {
                 from_position = row.position.saturating_add(1);

@@ -72,7 +72,7 @@ pub use pipeline::{Adoption, Created};
 pub use queues::Queue;
 pub use quotas::Quota;
 pub use replicas::set_clock;
-pub use retention::{LOOP as RETENTION_LOOP, PurgeJobs, Scribe, Whole};
+pub use retention::{LOOP as RETENTION_LOOP, Piece, PurgeJobs, Scribe};
 pub use stats::{FacetWindow, Figures, Lately, Stats, StatsFilter, Window};
 pub use summary::{Summary, SummaryQuery};
 pub use trigger::TriggerType;

@@ -33,6 +33,6 @@ impl Engine {
 
     /// Lines of a watched job after those seen.
     pub async fn watched_logs(&self, list: &ListLogs) -> Result<LogPage> {
-        self.log_page(list).await
+        self.log_page(&self.db, list).await
     }
 }

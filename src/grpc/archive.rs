@@ -7,40 +7,45 @@ use std::sync::OnceLock;
 
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::domain::Timestamp;
-use crate::engine::Whole;
+use crate::engine::Piece;
 use crate::proto::{DESCRIPTOR_SET, v1};
 
 use super::convert::{View, attempt, job, logs};
 
-/// The job as a line, without its end.
+/// A piece of a job's line.
 ///
 /// # Errors
 /// If a message has no such form.
-pub fn line(whole: &Whole, now: Timestamp) -> Result<String, String> {
-    let Whole { job, attempts, lines, gaps } = whole;
-    let attempts = v1::ListJobAttemptsResponse {
-        attempts: attempts.iter().map(|found| attempt::to_proto(found, now)).collect(),
-    };
-    let log = v1::ListJobLogsResponse {
-        entries: lines.iter().cloned().map(logs::line_to_proto).collect(),
-        next_sequence: 0,
-        gaps: gaps.iter().map(logs::gap_to_proto).collect(),
-    };
-    let mut line = Map::new();
-    line.insert("job".to_owned(), json("Job", &job::to_proto(job, View::Full, now))?);
-    for (name, from, message) in [
-        ("attempts", "attempts", json("ListJobAttemptsResponse", &attempts)?),
-        ("logs", "entries", json("ListJobLogsResponse", &log)?),
-        ("gaps", "gaps", json("ListJobLogsResponse", &log)?),
-    ] {
-        if let Some(list) = message.get(from) {
-            line.insert(name.to_owned(), list.clone());
+pub fn piece(piece: Piece<'_>, now: Timestamp) -> Result<String, String> {
+    match piece {
+        Piece::Job(job, attempts) => {
+            let attempts = v1::ListJobAttemptsResponse {
+                attempts: attempts.iter().map(|found| attempt::to_proto(found, now)).collect(),
+            };
+            let job = json("Job", &job::to_proto(job, View::Full, now))?;
+            let attempts = elements(&json("ListJobAttemptsResponse", &attempts)?, "attempts");
+            Ok(format!(r#""job":{job},"attempts":[{attempts}]"#))
+        }
+        Piece::Lines(lines) => {
+            let entries = lines.iter().cloned().map(logs::line_to_proto).collect();
+            let list = v1::ListJobLogsResponse { entries, ..Default::default() };
+            Ok(elements(&json("ListJobLogsResponse", &list)?, "entries"))
+        }
+        Piece::Gaps(gaps) => {
+            let gaps = gaps.iter().map(logs::gap_to_proto).collect();
+            let list = v1::ListJobLogsResponse { gaps, ..Default::default() };
+            Ok(elements(&json("ListJobLogsResponse", &list)?, "gaps"))
         }
     }
-    Ok(Value::Object(line).to_string())
+}
+
+/// The elements of a list in a message, without what encloses them.
+fn elements(message: &Value, list: &str) -> String {
+    let list = message.get(list).and_then(Value::as_array).into_iter().flatten();
+    list.map(Value::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// The message, by its true description: a payload is a Struct there.

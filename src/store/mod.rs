@@ -210,8 +210,8 @@ pub trait Store: Send + Sync + 'static {
     /// Takes jobs away that are over as they were seen, with their progress, attempts, logs, labels and names;
     /// request ids stay. Safe to run on every server over the store at once.
     async fn purge(&self, batch: PurgeBatch) -> Result<Purged>;
-    /// Takes away the logs of jobs that are over as they were seen; answers how many rows went.
-    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64>;
+    /// Takes away at most `limit` rows of the logs of jobs that are over as they were seen; answers how many went.
+    async fn drop_logs(&self, jobs: &[(JobId, i64)], limit: usize) -> Result<u64>;
     /// Gives some of the room that is not used any more back to the system; answers how many pages, none when
     /// there is nothing more to give.
     async fn shrink(&self) -> Result<u64> {

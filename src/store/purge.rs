@@ -19,6 +19,15 @@ pub enum EndedLine {
         /// Ended before this moment.
         before: Timestamp,
     },
+    /// Those of a type in a state without a word of their own on how long they are kept, by their end.
+    ByPolicy {
+        /// The type.
+        job_type: JobType,
+        /// The state.
+        state: Terminal,
+        /// Ended before this moment.
+        before: Timestamp,
+    },
     /// Those whose spec says how long they are kept, by when that is over.
     OwnWord {
         /// Over before this moment.
@@ -57,7 +66,7 @@ impl Ended {
     #[must_use]
     pub fn place(&self, line: &EndedLine) -> (Timestamp, JobId) {
         let time = match line {
-            EndedLine::OfType { .. } => self.end_time,
+            EndedLine::OfType { .. } | EndedLine::ByPolicy { .. } => self.end_time,
             EndedLine::OwnWord { .. } => self.purge_time.unwrap_or(self.end_time),
         };
         (time, self.id)

@@ -9,7 +9,9 @@ use jobplane::proto::v1::JobState;
 use jobplane::runtime::Clock;
 use tonic::Code;
 
-use crate::harness::{Client, JobFacts as _, SOON, Server, Told as _, eventually, lines, spec};
+use crate::harness::{
+    Client, JobFacts as _, SOON, Server, Told as _, Weather, eventually, lines, spec,
+};
 
 const DAY: i64 = 86_400;
 
@@ -145,6 +147,101 @@ async fn the_policy_takes_away_what_is_due() {
     let client = server.client();
     eventually(SOON, "it is gone", || async { client.try_get(&kept).await.is_err() }).await;
     assert_eq!(archived(&archive).len(), 2);
+    server.stop().await;
+}
+
+/// A job that stays loses the lines of its log after their time.
+#[tokio::test]
+async fn logs_go_by_their_own_age() {
+    let setup = Server::setup().with(|config| {
+        config.retention.timing = PurgeTiming::Every(Duration::from_secs(60));
+        config.periods.retention = Duration::from_millis(100);
+    });
+    let mut server = setup.start().await;
+    let client = server.client();
+    let id = client.create(spec("sync")).await.id;
+    let (_, lease_epoch) = client.acquire_one("sync").await;
+    let logs = lines(["one", "two"]);
+    let report =
+        v1::ReportJobRequest { job_id: id.clone(), lease_epoch, logs, ..Default::default() };
+    client.report(report).await.expect("taken");
+    client.complete(&id, lease_epoch).await.expect("taken");
+    for (day, left) in [(6, 2), (8, 0)] {
+        server.set_clock(days(day));
+        server.restart().await;
+        let client = server.client();
+        let entries = || async {
+            let request = v1::ListJobLogsRequest { job_id: id.clone(), ..Default::default() };
+            let log = client.jobs.clone().list_job_logs(request).await.expect("a log");
+            log.into_inner().entries.len()
+        };
+        let what = format!("{left} lines on day {day}");
+        eventually(SOON, &what, || async { entries().await == left }).await;
+        assert_eq!(client.get(&id).await.state(), JobState::Succeeded);
+    }
+    server.stop().await;
+}
+
+/// How many purges by hand are on record.
+async fn recorded(client: &Client) -> usize {
+    let actions = vec!["purge_jobs".to_owned()];
+    let request = v1::ListAuditEventsRequest { actions, ..Default::default() };
+    let answer = client.admin.clone().list_audit_events(request).await;
+    answer.expect("a list").into_inner().events.len()
+}
+
+#[tokio::test]
+async fn a_purge_that_is_given_up_goes_on_and_is_recorded() {
+    let mut server = Server::start().await;
+    let goes = cancelled(&server.client(), "sync").await;
+    server.set_clock(days(3));
+    server.restart().await;
+    let client = server.client();
+    server.faults.set(Weather::Hanging);
+    let wish = v1::PurgeJobsRequest { days_to_keep: 1, ..Default::default() };
+    let given_up = tokio::time::timeout(Duration::from_millis(300), purge(&client, wish)).await;
+    assert!(given_up.is_err());
+    // The server has heard of it.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    server.faults.set(Weather::Fair);
+    eventually(SOON, "it is recorded", || async { recorded(&client).await == 1 }).await;
+    assert!(client.try_get(&goes).await.is_err());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_record_that_the_store_does_not_take_is_written_later() {
+    let setup = Server::setup().with(|it| it.periods.retention = Duration::from_millis(100));
+    let mut server = setup.start().await;
+    cancelled(&server.client(), "sync").await;
+    server.set_clock(days(3));
+    server.restart().await;
+    let client = server.client();
+    server.faults.set(Weather::ReadOnly);
+    let wish = v1::PurgeJobsRequest { days_to_keep: 1, ..Default::default() };
+    assert_eq!(purge(&client, wish).await.count, 1);
+    assert_eq!(recorded(&client).await, 0);
+    server.faults.set(Weather::Fair);
+    eventually(SOON, "it is recorded", || async { recorded(&client).await == 1 }).await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_batch_that_takes_too_long_is_taken_away_in_parts() {
+    let mut server = Server::start().await;
+    for _ in 0..10 {
+        cancelled(&server.client(), "sync").await;
+    }
+    server.set_clock(days(3));
+    server.restart().await;
+    let client = server.client();
+    let wish = v1::PurgeJobsRequest { days_to_keep: 1, ..Default::default() };
+    server.faults.purge_at_most(0);
+    let refused = client.admin.clone().purge_jobs(wish.clone()).await.refusal();
+    assert_eq!(refused.code, Code::Unavailable);
+    server.faults.purge_at_most(3);
+    assert_eq!(purge(&client, wish).await.count, 10);
+    assert!(there(&client).await.is_empty());
     server.stop().await;
 }
 

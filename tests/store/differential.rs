@@ -416,8 +416,8 @@ impl World<'_> {
         let seen: Vec<(JobId, i64)> =
             named.iter().map(|(id, (revision, _))| (*id, *revision)).collect();
         if logs {
-            let want = self.model.drop_logs(&seen).await.expect("dropped");
-            assert_eq!(self.store.drop_logs(&seen).await.expect("dropped"), want);
+            let want = self.model.drop_logs(&seen, 1_000).await.expect("dropped");
+            assert_eq!(self.store.drop_logs(&seen, 1_000).await.expect("dropped"), want);
             return;
         }
         let purge = PurgeBatch { id: batch(self.now()).id, now: self.now(), jobs: seen };

@@ -146,6 +146,28 @@ impl Client {
         self.call(doing, next, call)
     }
 
+    /// A message with no more time than was asked for: without `--timeout` it is waited for to its end.
+    #[must_use]
+    pub fn long_request<M>(&self, message: M) -> Request<M> {
+        if self.until.is_some() { self.request(message) } else { Request::new(message) }
+    }
+
+    /// As [`Client::change`], of a call that goes on to its end on the server and may take long: without `--timeout`
+    /// it is waited for.
+    pub async fn change_at_length<T>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        if self.until.is_some() {
+            return self.change(doing, call).await;
+        }
+        match Box::pin(call).await {
+            Ok(answer) => Ok(answer.into_inner()),
+            Err(status) => Err(self.refused(doing, &status)),
+        }
+    }
+
     fn call<T>(
         &self,
         doing: &str,

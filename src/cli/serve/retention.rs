@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::cli::parse;
 use crate::config::{Config, Retention};
 use crate::domain::retention::{PurgeTiming, Terminal, TimeOfDay};
+use crate::domain::zone::Zone;
 use crate::domain::{JobType, StateKind};
 
 /// How long jobs and logs are kept, and when they are taken away.
@@ -38,7 +39,8 @@ pub struct Args {
     purge_at: TimeOfDay,
     /// The time zone of that time, such as Europe/Berlin; empty is UTC
     #[arg(long, env = "JOBPLANE_PURGE_TIME_ZONE", value_name = "ZONE", default_value = "")]
-    purge_time_zone: String,
+    #[arg(value_parser = Zone::named)]
+    purge_time_zone: Zone,
     /// Take old jobs away again and again after this long, instead of once a day
     #[arg(long, env = "JOBPLANE_PURGE_EVERY", value_name = "DURATION")]
     #[arg(value_parser = parse::duration)]

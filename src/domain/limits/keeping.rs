@@ -76,10 +76,10 @@ pub const PURGE_REST_SHARE: u32 = 4;
 pub const PURGE_REST_MAX: Duration = Duration::from_millis(100);
 /// A server that runs the purge and dies is taken for dead after this; it renews its hold three times as often.
 pub const PURGE_HOLD: Duration = Duration::from_secs(60);
+/// Records of purges that wait for a store that does not answer; each was in the log, too.
+pub const PURGE_RECORDS_MAX: usize = 100;
 /// Text that is pressed into one frame of the archive.
 pub const ARCHIVE_FRAME_BYTES: usize = 4 * 1024 * 1024;
-/// Jobs whose history is read at the same time for the archive.
-pub const ARCHIVE_READS_MAX: usize = 8;
 
 /// Jobs that one step of a bulk command changes.
 pub const BULK_BATCH_JOBS: usize = 100;

@@ -1,4 +1,4 @@
-//! How long jobs, logs, events and the audit are kept.
+//! How long jobs and their logs are kept.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::ids::JobType;
 use crate::domain::job::{Job, JobSpec};
 use crate::domain::limits::{
-    AUDIT_RETENTION_DEFAULT, EVENT_RETENTION_DEFAULT, LOG_RETENTION_DEFAULT, RETENTION_DEFAULT,
-    RETENTION_MAX, RETENTION_MIN,
+    LOG_RETENTION_DEFAULT, RETENTION_DEFAULT, RETENTION_MAX, RETENTION_MIN,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::validate::Violations;
@@ -43,10 +42,6 @@ pub struct RetentionPolicy {
     pub types: BTreeMap<JobType, TypeRetention>,
     /// Log lines of jobs that are over; at most as long as the job.
     pub logs: Duration,
-    /// Events.
-    pub events: Duration,
-    /// The audit.
-    pub audit: Duration,
 }
 
 impl Default for RetentionPolicy {
@@ -56,8 +51,6 @@ impl Default for RetentionPolicy {
             states: BTreeMap::new(),
             types: BTreeMap::new(),
             logs: LOG_RETENTION_DEFAULT,
-            events: EVENT_RETENTION_DEFAULT,
-            audit: AUDIT_RETENTION_DEFAULT,
         }
     }
 }
@@ -77,12 +70,7 @@ pub struct Cutoff {
 impl RetentionPolicy {
     /// Notes each span that is wrong, named after `prefix` (`retention.`).
     pub fn validate(&self, prefix: &str, violations: &mut Violations) {
-        let plain = [
-            ("jobs".to_owned(), self.jobs),
-            ("logs".to_owned(), self.logs),
-            ("events".to_owned(), self.events),
-            ("audit".to_owned(), self.audit),
-        ];
+        let plain = [("jobs".to_owned(), self.jobs), ("logs".to_owned(), self.logs)];
         let states = by_state("states", &self.states);
         let types = self.types.iter().flat_map(|(job_type, of_type)| {
             let at = format!("types[{job_type}]");

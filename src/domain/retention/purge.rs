@@ -121,12 +121,8 @@ pub struct PurgeRun {
     pub jobs: u64,
     /// Of these, written to the archive before.
     pub archived: u64,
-    /// Log batches taken away by their own age.
+    /// Log batches taken away, before their job or by their own age.
     pub logs: u64,
-    /// Events taken away.
-    pub events: u64,
-    /// Audit events taken away.
-    pub audit: u64,
     /// Statements it took.
     pub batches: u64,
 }
@@ -137,18 +133,15 @@ impl PurgeRun {
         self.jobs += other.jobs;
         self.archived += other.archived;
         self.logs += other.logs;
-        self.events += other.events;
-        self.audit += other.audit;
         self.batches += other.batches;
     }
 
     /// For people.
     #[must_use]
     pub fn summary(&self) -> String {
-        let Self { jobs, archived, logs, events, audit, batches } = self;
+        let Self { jobs, archived, logs, batches } = self;
         format!(
-            "{jobs} jobs ({archived} archived), {logs} log batches, {events} events and {audit} audit \
-             events taken away in {batches} batches"
+            "{jobs} jobs ({archived} archived) and {logs} log batches taken away in {batches} batches"
         )
     }
 }

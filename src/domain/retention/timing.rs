@@ -4,12 +4,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 use crate::domain::limits::{PURGE_PERIOD_MAX, PURGE_PERIOD_MIN};
 use crate::domain::time::Timestamp;
 use crate::domain::validate::Violations;
-use crate::domain::zone::{UnknownZone, Zone};
+use crate::domain::zone::Zone;
 
 /// Days looked at for the next purge: each has its time of day, so the second one has it at the latest.
 const DAYS_MAX: usize = 4;
@@ -47,30 +45,15 @@ impl fmt::Display for TimeOfDay {
     }
 }
 
-impl Serialize for TimeOfDay {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for TimeOfDay {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
-
 /// When a purge runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PurgeTiming {
     /// Once a day, when a clock in a zone shows that time.
     Daily {
         /// The time.
         at: TimeOfDay,
-        /// The IANA zone of the clock; UTC if empty.
-        #[serde(default)]
-        time_zone: String,
+        /// The zone of the clock.
+        time_zone: Zone,
     },
     /// Again and again after this pause.
     Every(Duration),
@@ -78,37 +61,28 @@ pub enum PurgeTiming {
 
 impl Default for PurgeTiming {
     fn default() -> Self {
-        Self::Daily { at: TimeOfDay { hour: 2, minute: 0 }, time_zone: String::new() }
+        Self::Daily { at: TimeOfDay { hour: 2, minute: 0 }, time_zone: Zone::UTC }
     }
 }
 
 impl PurgeTiming {
     /// Notes what is wrong, named after `prefix` (`retention.`).
     pub fn validate(&self, prefix: &str, violations: &mut Violations) {
-        match self {
-            Self::Daily { time_zone, .. } => {
-                violations.take(&format!("{prefix}time_zone"), Zone::named(time_zone));
-            }
-            Self::Every(span) => {
-                let good = (PURGE_PERIOD_MIN..=PURGE_PERIOD_MAX).contains(span);
-                violations.check(good, &format!("{prefix}every"), || {
-                    "must be from 1m to 7 days".to_owned()
-                });
-            }
+        if let Self::Every(span) = self {
+            let good = (PURGE_PERIOD_MIN..=PURGE_PERIOD_MAX).contains(span);
+            violations
+                .check(good, &format!("{prefix}every"), || "must be from 1m to 7 days".to_owned());
         }
     }
 
     /// The first run after `last`, the run before; the next of the day, or at once, if there was none:
     /// a server that is started again and again must not put its purge off each time.
-    ///
-    /// # Errors
-    /// [`UnknownZone`] if the zone is none.
-    pub fn next(&self, last: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, UnknownZone> {
+    #[must_use]
+    pub fn next(&self, last: Option<Timestamp>, now: Timestamp) -> Timestamp {
         match self {
-            Self::Every(span) => Ok(last.map_or(now, |last| last.plus(*span))),
+            Self::Every(span) => last.map_or(now, |last| last.plus(*span)),
             Self::Daily { at, time_zone } => {
-                let zone = Zone::named(time_zone)?;
-                Ok(next_by_clock(*at, &zone, last.unwrap_or(now)).unwrap_or(Timestamp::MAX))
+                next_by_clock(*at, time_zone, last.unwrap_or(now)).unwrap_or(Timestamp::MAX)
             }
         }
     }

@@ -2,37 +2,36 @@
 //!
 //! Each run has a file of its own, so that what a crash cuts off is the end of a file. A batch is on the disk
 //! before it is deleted: a crash in between leaves its jobs both here and in the store, and the next run writes
-//! them once more. A line is never missing.
+//! them once more. A line is never missing. Jobs are read one after the other and their logs page by page, so that a
+//! run needs the memory of one of them and of a frame.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use uuid::Uuid;
 
-use crate::domain::limits::{ARCHIVE_FRAME_BYTES, ARCHIVE_READS_MAX, PAGE_SIZE_MAX};
-use crate::domain::{Attempt, Job, JobId, LogLevel, Timestamp};
+use crate::domain::limits::{ARCHIVE_FRAME_BYTES, PAGE_SIZE_MAX};
+use crate::domain::{Attempt, Job, LogLevel, Timestamp};
 use crate::engine::error::{Error, Result};
 use crate::engine::{Engine, ListLogs, LogGap, LogLine};
 
 use super::Seen;
+use super::walk::Leave;
 
-/// A job with all that is kept of it.
-#[derive(Debug, Clone)]
-pub struct Whole {
-    /// The job.
-    pub job: Job,
-    /// Its executions, oldest first.
-    pub attempts: Vec<Attempt>,
-    /// The lines of its log.
-    pub lines: Vec<LogLine>,
-    /// Where lines of it were let go.
-    pub gaps: Vec<LogGap>,
+/// A piece of what is kept of a job, as its line in the archive is put together.
+#[derive(Debug, Clone, Copy)]
+pub enum Piece<'a> {
+    /// The job, and its executions, oldest first: members of an object.
+    Job(&'a Job, &'a [Attempt]),
+    /// Some lines of its log: elements of an array.
+    Lines(&'a [LogLine]),
+    /// Where lines of it were let go: elements of an array.
+    Gaps(&'a [LogGap]),
 }
 
-/// Writes a job as a line of JSON, without its end.
-pub type Scribe = fn(&Whole, Timestamp) -> Result<String, String>;
+/// Writes a piece as JSON, without what encloses it.
+pub type Scribe = fn(Piece<'_>, Timestamp) -> Result<String, String>;
 
 /// The archive of one run.
 pub(super) struct Archive {
@@ -55,31 +54,69 @@ impl Archive {
         Self { folder, name, scribe, file: None }
     }
 
-    /// Writes these jobs to the disk; answers those that stand as they were seen, for only they may go now.
-    pub(super) async fn write(&mut self, engine: &Engine, some: Seen) -> Result<Seen> {
-        let ids: Vec<JobId> = some.iter().map(|(id, _)| *id).collect();
-        let jobs = engine.loop_db.read(|store| async move { store.load(&ids).await }).await?;
-        let stands = |job: &Job| {
-            job.status.kind().is_terminal() && some.contains(&(job.id, job.status.revision))
-        };
-        let jobs: Vec<Job> = jobs.into_iter().filter(stands).collect();
-        if jobs.is_empty() {
-            return Ok(Seen::new());
-        }
-        let kept = jobs.iter().map(|job| (job.id, job.status.revision)).collect();
-        let now = engine.clock.now();
-        let mut wholes =
-            stream::iter(jobs).map(|job| whole(engine, job)).buffered(ARCHIVE_READS_MAX);
-        let mut text = String::new();
-        while let Some(whole) = wholes.try_next().await? {
-            text.push_str(&(self.scribe)(&whole, now).map_err(Error::Archive)?);
-            text.push('\n');
-            if text.len() >= ARCHIVE_FRAME_BYTES {
-                self.append(std::mem::take(&mut text), false).await?;
+    /// Writes these jobs to the disk, one after the other; answers those that stand as they were seen, for only they
+    /// may go now. Nothing if it was left before its end.
+    pub(super) async fn write(
+        &mut self,
+        engine: &Engine,
+        some: Seen,
+        leave: &mut impl Leave,
+    ) -> Result<Option<Seen>> {
+        let (mut kept, mut text) = (Seen::new(), String::new());
+        for (id, revision) in some {
+            if !leave.leave().await? {
+                return Ok(None);
+            }
+            let found = engine.loop_db.read(move |store| async move { store.load(&[id]).await });
+            let Some(job) = found.await?.pop() else { continue };
+            if job.status.kind().is_terminal() && job.status.revision == revision {
+                self.write_job(engine, &job, &mut text).await?;
+                kept.push((id, revision));
             }
         }
-        self.append(text, true).await?;
-        Ok(kept)
+        if !kept.is_empty() {
+            self.append(text, true).await?;
+        }
+        Ok(Some(kept))
+    }
+
+    /// Writes the line of a job, its log page by page, after `text`, which goes to the disk whenever it is a frame.
+    async fn write_job(&mut self, engine: &Engine, job: &Job, text: &mut String) -> Result<()> {
+        let now = engine.clock.now();
+        let scribe = self.scribe;
+        let said = |piece: Piece<'_>| scribe(piece, now).map_err(Error::Archive);
+        text.push('{');
+        text.push_str(&said(Piece::Job(job, &attempts(engine, job).await?))?);
+        text.push_str(r#","logs":["#);
+        let (mut gaps, mut first) = (Vec::new(), true);
+        let mut list = ListLogs {
+            job_id: job.id,
+            lease_epoch: None,
+            min_level: LogLevel::Debug,
+            after_sequence: 0,
+            page_size: PAGE_SIZE_MAX,
+        };
+        loop {
+            let page = engine.log_page(&engine.loop_db, &list).await?;
+            list.after_sequence = page.next_sequence;
+            gaps.extend(page.gaps);
+            if !page.lines.is_empty() {
+                if !std::mem::take(&mut first) {
+                    text.push(',');
+                }
+                text.push_str(&said(Piece::Lines(&page.lines))?);
+            }
+            if text.len() >= ARCHIVE_FRAME_BYTES {
+                self.append(std::mem::take(text), false).await?;
+            }
+            if !page.more {
+                break;
+            }
+        }
+        text.push_str(r#"],"gaps":["#);
+        text.push_str(&said(Piece::Gaps(&gaps))?);
+        text.push_str("]}\n");
+        Ok(())
     }
 
     /// Appends a frame; with `sync` all that was written is on the disk then.
@@ -121,8 +158,8 @@ fn stamp(moment: Timestamp) -> String {
     moment.map_or_else(|| "unknown".to_owned(), |at| at.strftime("%Y%m%dT%H%M%SZ").to_string())
 }
 
-/// The job with all that is kept of it.
-async fn whole(engine: &Engine, job: Job) -> Result<Whole> {
+/// Its executions, oldest first.
+async fn attempts(engine: &Engine, job: &Job) -> Result<Vec<Attempt>> {
     let id = job.id;
     let mut attempts = Vec::new();
     // A first execution stands in the status.
@@ -135,23 +172,7 @@ async fn whole(engine: &Engine, job: Job) -> Result<Whole> {
         attempts.push(last);
     }
     attempts.sort_by_key(|attempt| attempt.lease_epoch);
-    let (mut lines, mut gaps, mut after_sequence) = (Vec::new(), Vec::new(), 0);
-    loop {
-        let list = ListLogs {
-            job_id: id,
-            lease_epoch: None,
-            min_level: LogLevel::Debug,
-            after_sequence,
-            page_size: PAGE_SIZE_MAX,
-        };
-        let page = engine.log_page(&list).await?;
-        after_sequence = page.next_sequence;
-        lines.extend(page.lines);
-        gaps.extend(page.gaps);
-        if !page.more {
-            return Ok(Whole { job, attempts, lines, gaps });
-        }
-    }
+    Ok(attempts)
 }
 
 impl Engine {

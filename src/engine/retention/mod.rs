@@ -4,20 +4,22 @@
 //! ([`walk`]), and the archive that is written before ([`archive`]).
 //! Does not own: what may go (`domain::retention`), how it is deleted (`store`).
 //! Invariants: what is taken away was over, with the revision it was seen with, in the very statement that takes
-//! it away; with an archive, nothing is taken away that is not on its disk.
+//! it away; with an archive, nothing is taken away that is not on its disk; what was taken away is recorded.
 
 mod archive;
 mod standing;
 mod walk;
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+use tokio::sync::Mutex;
 
 use crate::auth::Caller;
 use crate::config::Retention;
-use crate::domain::audit::{self, AuditAction, AuditSubject, Fields, fields};
-use crate::domain::limits::LOOP_ROWS_MAX;
+use crate::domain::audit::{self, AuditAction, AuditEvent, AuditSubject, Fields, fields};
+use crate::domain::limits::{LOOP_ROWS_MAX, PURGE_RECORDS_MAX};
 use crate::domain::retention::{Purge, PurgeRun};
 use crate::domain::{JobId, Timestamp};
 use crate::store::Purged;
@@ -26,10 +28,10 @@ use crate::watch::{Change, Commit};
 use super::Engine;
 use super::error::{Error, Result};
 
-pub use archive::{Scribe, Whole};
+pub use archive::{Piece, Scribe};
 
 use archive::Archive;
-use walk::{By, Deed, Walk};
+use walk::{By, Deed, OnShutdown, Walk};
 
 /// The name of the loop, in logs and on the board.
 pub const LOOP: &str = "retention";
@@ -39,7 +41,9 @@ pub const LOOP: &str = "retention";
 pub(super) struct Keeping {
     settings: OnceLock<(Retention, Scribe)>,
     /// One purge by hand at a time.
-    by_hand: tokio::sync::Mutex<()>,
+    by_hand: Arc<Mutex<()>>,
+    /// Records of purges that are not written yet.
+    unrecorded: Mutex<Vec<AuditEvent>>,
     /// Whether a purge has left room that may be given back.
     left_room: AtomicBool,
 }
@@ -73,49 +77,77 @@ impl Engine {
         Some(Archive::of_run(folder, now, self.replica.id, *scribe))
     }
 
-    /// Takes old jobs away, or counts them; answers how many, and what ended before which moment was meant. Given
-    /// up half-way, what was taken away stays so.
+    /// Takes old jobs away, or counts them; answers how many, and what ended before which moment was meant. Once
+    /// begun it goes on to its end and is recorded, whether or not anybody waits for it.
     pub async fn purge(&self, caller: &Caller, wish: PurgeJobs) -> Result<(u64, Timestamp)> {
         let busy = || Error::RateLimited { what: "purges by hand", limit: 1 };
-        let _turn = self.keeping.by_hand.try_lock().map_err(|_| busy())?;
+        let turn = Arc::clone(&self.keeping.by_hand).try_lock_owned().map_err(|_| busy())?;
         let now = self.clock.now();
         let cutoff = wish.purge.cutoff_time(now);
-        let deed = if wish.validate_only { Deed::Count } else { Deed::Take(self.archive(now)) };
-        let mut walk = Walk::new(self, By::Hand(wish.purge), deed, now);
-        let walked = walk.jobs(&mut ()).await;
-        let run = walk.run;
-        if !wish.validate_only {
-            let (reason, requested_by) = (wish.reason.clone(), caller.principal());
+        let mut leave = OnShutdown(self.shutdown.clone());
+        if wish.validate_only {
+            let mut walk = Walk::new(self, By::Hand(wish.purge), Deed::Count, now);
+            let ended = walk.jobs(&mut leave).await?;
+            return if ended { Ok((walk.run.jobs, cutoff)) } else { Err(Error::Draining) };
+        }
+        let (engine, requested_by) = (self.clone(), caller.principal().to_owned());
+        let task = self.tasks.spawn("purge by hand", async move {
+            let deed = Deed::Take(engine.archive(now));
+            let mut walk = Walk::new(&engine, By::Hand(wish.purge), deed, now);
+            let walked = walk.jobs(&mut leave).await;
+            let run = walk.run;
             tracing::info!(
                 cutoff_us = cutoff.as_micros(),
-                reason,
+                reason = wish.reason,
                 requested_by,
+                ended = matches!(walked, Ok(true)),
                 "purge by hand: {}",
                 run.summary()
             );
-            self.purged(&run);
-            let deed = audit::Deed::new(requested_by, AuditAction::PurgeJobs);
-            self.audit_purge(deed.because(wish.reason), &run, Some(cutoff)).await?;
-        }
-        walked.map(|_| (run.jobs, cutoff))
+            engine.purged(&run);
+            let deed = audit::Deed::new(&requested_by, AuditAction::PurgeJobs);
+            engine.record_purge(deed.because(wish.reason), &run, Some(cutoff)).await;
+            drop(turn);
+            if walked? { Ok((run.jobs, cutoff)) } else { Err(Error::Draining) }
+        });
+        task.await.unwrap_or(Err(Error::OutcomeUnknown))
     }
 
-    /// Records what a purge took away; nothing if that was nothing.
-    async fn audit_purge(
-        &self,
-        deed: audit::Deed,
-        run: &PurgeRun,
-        cutoff: Option<Timestamp>,
-    ) -> Result<()> {
+    /// Records what a purge took away; nothing if that was nothing. What the store does not take now waits for the
+    /// loop's next step: the jobs are gone, whatever becomes of the record.
+    async fn record_purge(&self, deed: audit::Deed, run: &PurgeRun, cutoff: Option<Timestamp>) {
         if run.jobs + run.logs == 0 {
-            return Ok(());
+            return;
         }
         let mut after = fields(run).unwrap_or_default();
         after.retain(|_, value| value != "0");
         after.extend(cutoff.map(|at| ("cutoff_us".to_owned(), at.as_micros().to_string())));
         let now = self.clock.now();
         let event = deed.done(AuditSubject::Jobs, &Fields::new(), &after, now);
-        self.note(Vec::new(), vec![event]).await.map(drop)
+        if let Err(error) = self.write_records(Some(event)).await {
+            tracing::warn!(
+                task.name = LOOP,
+                error = &error as &dyn std::error::Error,
+                "the record of a purge waits for the store: {}",
+                run.summary()
+            );
+        }
+    }
+
+    /// Writes the records that wait, and this one. Of one whose outcome is not known there may come to be two, never
+    /// none.
+    async fn write_records(&self, new: Option<AuditEvent>) -> Result<()> {
+        let mut records = self.keeping.unrecorded.lock().await;
+        if records.len() >= PURGE_RECORDS_MAX && new.is_some() {
+            records.remove(0);
+        }
+        records.extend(new);
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.note(Vec::new(), records.clone()).await?;
+        records.clear();
+        Ok(())
     }
 
     /// What a purge leaves behind besides what it wrote.

@@ -46,9 +46,8 @@ impl Default for Standing {
 impl Standing {
     /// When the next run is due. Of a first one the timing is asked as of the first look, so that a server that is
     /// started again and again does not put it off each time.
-    pub(super) fn due(&self, timing: &PurgeTiming) -> Result<Timestamp> {
-        let due = timing.next(self.last, self.since);
-        due.map_err(|unknown| Error::Archive(unknown.to_string()))
+    pub(super) fn due(&self, timing: &PurgeTiming) -> Timestamp {
+        timing.next(self.last, self.since)
     }
 
     fn is_held(&self, now: Timestamp) -> bool {
@@ -96,6 +95,7 @@ fn key() -> RuleKey {
 impl Engine {
     /// Runs the purge if it is due and nobody else does. Answers a full batch if there is more to be done at once.
     pub async fn retain(&self) -> Result<u64> {
+        self.write_records(None).await?;
         let settings = self.retention();
         let found = self.loop_db.read(|store| async move { store.rules_by_key(&[key()]).await });
         let now = self.clock.now();
@@ -104,7 +104,7 @@ impl Engine {
             return Ok(LOOP_ROWS_MAX as u64);
         };
         let standing: Standing = Rule::read(&rule)?;
-        if standing.due(&settings.timing)? > now || standing.is_held(now) {
+        if standing.due(&settings.timing) > now || standing.is_held(now) {
             return self.give_back_room().await;
         }
         let standing = Standing { held: Some((self.replica.id, now.plus(PURGE_HOLD))), ..standing };
@@ -154,7 +154,7 @@ impl Engine {
         }
         self.purged(&run);
         let deed = audit::Deed::new(audit::SERVER, audit::AuditAction::Retention);
-        self.audit_purge(deed, &run, None).await?;
+        self.record_purge(deed, &run, None).await;
         walked.map(|_| ())
     }
 

@@ -8,11 +8,11 @@ use uuid::Uuid;
 
 use crate::domain::limits::{LOOP_ROWS_MAX, PURGE_BATCH_JOBS, PURGE_REST_MAX, PURGE_REST_SHARE};
 use crate::domain::retention::{Purge, PurgeRun, RetentionPolicy, Terminal};
-use crate::domain::{BatchId, JobType, Timestamp};
+use crate::domain::{BatchId, JobId, JobType, Timestamp};
 use crate::engine::Engine;
 use crate::engine::error::Result;
-use crate::runtime::Clock;
-use crate::store::{Ended, EndedLine, EndedQuery, PurgeBatch};
+use crate::runtime::{Clock, Shutdown};
+use crate::store::{EndedLine, EndedQuery, PurgeBatch};
 
 use super::Seen;
 use super::archive::Archive;
@@ -33,15 +33,18 @@ pub(super) enum Deed {
     Take(Option<Archive>),
 }
 
-/// Asked before each batch whether to go on.
+/// Asked before each statement whether to go on.
 pub(super) trait Leave: Send {
     /// Whether to go on.
     fn leave(&mut self) -> impl Future<Output = Result<bool>> + Send;
 }
 
-impl Leave for () {
+/// Goes on until the server stops.
+pub(super) struct OnShutdown(pub(super) Shutdown);
+
+impl Leave for OnShutdown {
     async fn leave(&mut self) -> Result<bool> {
-        Ok(true)
+        Ok(!self.0.is_signalled())
     }
 }
 
@@ -83,6 +86,9 @@ impl<'a> Walk<'a> {
             let from = Timestamp::from_micros(i64::MIN);
             EndedLine::OfType { job_type, state, from, before }
         };
+        // Those with a word of their own stand in a line of their own.
+        let by_policy =
+            |job_type: JobType, state, before| EndedLine::ByPolicy { job_type, state, before };
         let mut lines: Vec<EndedLine> = Vec::new();
         match &self.by {
             By::Policy(policy) => {
@@ -91,7 +97,7 @@ impl<'a> Walk<'a> {
                 for cutoff in policy.cutoffs(&types, self.now) {
                     let Some(job_type) = cutoff.job_type else { continue };
                     if standing.contains(&(job_type.clone(), cutoff.state)) {
-                        lines.push(of_type(job_type, cutoff.state, cutoff.end_before));
+                        lines.push(by_policy(job_type, cutoff.state, cutoff.end_before));
                     }
                 }
                 // What is due now is due, that moment included.
@@ -134,15 +140,18 @@ impl<'a> Walk<'a> {
             let query = EndedQuery { line: line.clone(), after, limit: LOOP_ROWS_MAX };
             let read = self.engine.loop_db.read(|store| async move { store.ended(&query).await });
             let page = read.await?;
-            let means = |ended: &&Ended| what == What::Logs || self.means(&line, ended);
-            let due: Seen = page.iter().filter(means).map(|it| (it.id, it.revision)).collect();
+            // A page may well have nothing that is due: a run that only reads must keep its hold, too.
+            if !leave.leave().await? {
+                return Ok(false);
+            }
+            let due: Seen = page.iter().map(|it| (it.id, it.revision)).collect();
             for some in due.chunks(PURGE_BATCH_JOBS) {
-                if !leave.leave().await? {
+                let taken = match what {
+                    What::Jobs => self.take(some.to_vec(), leave).await?,
+                    What::Logs => self.take_logs(some, leave).await?,
+                };
+                if !taken {
                     return Ok(false);
-                }
-                match what {
-                    What::Jobs => self.take(some.to_vec()).await?,
-                    What::Logs => self.take_logs(some.to_vec()).await?,
                 }
             }
             if page.len() < LOOP_ROWS_MAX {
@@ -152,33 +161,50 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Whether a job on that line may go. By the policy, those with a word of their own stand in a line of
-    /// their own.
-    fn means(&self, line: &EndedLine, ended: &Ended) -> bool {
-        match (&self.by, line) {
-            (By::Policy(_), EndedLine::OfType { .. }) => ended.purge_time.is_none(),
-            (By::Policy(_), EndedLine::OwnWord { .. }) | (By::Hand(_), _) => true,
-        }
-    }
-
-    async fn take(&mut self, mut some: Seen) -> Result<()> {
+    /// Takes these away, all at once if the store can do that in time, else in smaller and smaller batches; `false`
+    /// if it was left before its end.
+    async fn take(&mut self, mut some: Seen, leave: &mut impl Leave) -> Result<bool> {
         let archive = match &mut self.deed {
             Deed::Count => {
                 self.run.jobs += some.len() as u64;
-                return Ok(());
+                return leave.leave().await;
             }
             Deed::Take(archive) => archive.as_mut(),
         };
         let archived = archive.is_some();
         if let Some(archive) = archive {
-            some = archive.write(self.engine, some).await?;
+            let Some(kept) = archive.write(self.engine, some, leave).await? else {
+                return Ok(false);
+            };
+            some = kept;
         }
-        if some.is_empty() {
-            return Ok(());
+        let (mut rest, mut size) = (&some[..], some.len());
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(size.min(rest.len()));
+            // Logs first, in slices: with them a statement for the jobs would have no bound.
+            if !self.take_logs(now, leave).await? || !leave.leave().await? {
+                return Ok(false);
+            }
+            match self.take_batch(now.to_vec(), archived).await {
+                Ok(()) => rest = later,
+                Err(error) if now.len() > 1 => {
+                    size = now.len() / 2;
+                    tracing::warn!(
+                        task.name = super::LOOP,
+                        error = &error as &dyn std::error::Error,
+                        "{} jobs cannot be taken away at once, {size} are tried",
+                        now.len()
+                    );
+                }
+                Err(error) => return Err(error),
+            }
         }
+        Ok(true)
+    }
+
+    async fn take_batch(&mut self, jobs: Seen, archived: bool) -> Result<()> {
         let began = Clock::monotonic();
-        let batch =
-            PurgeBatch { id: BatchId(Uuid::now_v7()), now: self.engine.clock.now(), jobs: some };
+        let batch = PurgeBatch { id: BatchId(Uuid::now_v7()), now: self.engine.clock.now(), jobs };
         let purge = self.engine.loop_db.read(|store| async move { store.purge(batch).await });
         let purged = match purge.await {
             Ok(purged) => purged,
@@ -197,13 +223,32 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    async fn take_logs(&mut self, some: Seen) -> Result<()> {
-        let began = Clock::monotonic();
-        let drop = self.engine.loop_db.read(|store| async move { store.drop_logs(&some).await });
-        self.run.logs += drop.await?;
-        self.run.batches += 1;
-        rest(Clock::monotonic().duration_since(began)).await;
-        Ok(())
+    /// Takes the logs of these away, slice by slice; `false` if it was left before its end.
+    async fn take_logs(&mut self, some: &[(JobId, i64)], leave: &mut impl Leave) -> Result<bool> {
+        let mut size = LOOP_ROWS_MAX;
+        loop {
+            if !leave.leave().await? {
+                return Ok(false);
+            }
+            let began = Clock::monotonic();
+            let jobs = some.to_vec();
+            let drop = self
+                .engine
+                .loop_db
+                .read(move |store| async move { store.drop_logs(&jobs, size).await });
+            match drop.await {
+                Ok(gone) => {
+                    self.run.logs += gone;
+                    self.run.batches += u64::from(gone > 0);
+                    rest(Clock::monotonic().duration_since(began)).await;
+                    if gone < size as u64 {
+                        return Ok(true);
+                    }
+                }
+                Err(_) if size > 1 => size /= 2,
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 

@@ -31,7 +31,9 @@ fn a_line_holds_the_job_as_the_api_shows_it() {
     };
     let lines = vec![LogLine { sequence: 3, lease_epoch: 1, attempt: 1, entry }];
     let gaps = vec![LogGap { lease_epoch: 1, after_sequence: 3, dropped: 9 }];
-    let text = line(&Whole { job, attempts: Vec::new(), lines, gaps }, now).unwrap();
+    let said = |it| piece(it, now).unwrap();
+    let (job, lines) = (said(Piece::Job(&job, &[])), said(Piece::Lines(&lines)));
+    let text = format!(r#"{{{job},"logs":[{lines}],"gaps":[{}]}}"#, said(Piece::Gaps(&gaps)));
     assert!(!text.contains('\n'), "one line: {text}");
     let read: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(read["job"]["id"], "00000000-0000-0000-0000-000000000007");

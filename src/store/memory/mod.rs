@@ -335,9 +335,9 @@ impl Store for MemoryStore {
         Ok(Purged { position: committed.position.filter(|_| !removed.is_empty()), removed })
     }
 
-    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
+    async fn drop_logs(&self, jobs: &[(JobId, i64)], limit: usize) -> Result<u64> {
         let _turn = self.turns.rows(std::iter::empty()).await;
-        Ok(self.tables.lock().drop_logs(jobs))
+        Ok(self.tables.lock().drop_logs(jobs, limit))
     }
 
     async fn progress(&self, ids: &[JobId]) -> Result<Vec<ProgressWrite>> {

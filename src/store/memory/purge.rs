@@ -26,6 +26,12 @@ impl Tables {
                     && ended.state == *state
                     && (*from..*before).contains(&ended.end_time)
             }
+            EndedLine::ByPolicy { job_type, state, before } => {
+                job.spec.job_type == *job_type
+                    && ended.state == *state
+                    && ended.end_time < *before
+                    && ended.purge_time.is_none()
+            }
             EndedLine::OwnWord { before } => ended.purge_time.is_some_and(|time| time < *before),
         };
         let line = self.jobs.values().filter_map(|job| {
@@ -54,14 +60,23 @@ impl Tables {
         (job.status.revision == revision && job.status.kind().is_terminal()).then_some(job)
     }
 
-    /// Lets go of the logs of those that are over as they were seen; answers how many rows went.
-    pub(super) fn drop_logs(&mut self, jobs: &[(JobId, i64)]) -> u64 {
+    /// Lets go of at most `limit` rows of the logs of those that are over as they were seen; answers how many went.
+    pub(super) fn drop_logs(&mut self, jobs: &[(JobId, i64)], limit: usize) -> u64 {
         let seen: Vec<JobId> = jobs
             .iter()
             .filter_map(|(id, revision)| self.seen(*id, *revision))
             .map(|job| job.id)
             .collect();
-        let rows = seen.iter().filter_map(|id| self.logs.remove(id));
-        rows.map(|rows| rows.len() as u64).sum()
+        let mut left = limit;
+        for id in seen {
+            let Some(rows) = self.logs.get_mut(&id) else { continue };
+            let going = rows.len().min(left);
+            drop(rows.drain(..going));
+            left -= going;
+            if rows.is_empty() {
+                self.logs.remove(&id);
+            }
+        }
+        (limit - left) as u64
     }
 }

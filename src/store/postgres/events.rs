@@ -21,8 +21,17 @@ use super::commit::Failed;
 use super::error::from_sqlx;
 use super::pool::{Link, Pool};
 
-pub(super) const STATEMENTS: &[&str] =
-    &[WRITE, REST, SINCE, LAST, AUDIT, AUDIT_OF_ACTOR, AUDIT_OF_JOB, AUDIT_OF_TYPE];
+pub(super) const STATEMENTS: &[&str] = &[
+    WRITE,
+    REST,
+    SINCE,
+    LAST,
+    AUDIT,
+    AUDIT_OF_ACTIONS,
+    AUDIT_OF_ACTOR,
+    AUDIT_OF_JOB,
+    AUDIT_OF_TYPE,
+];
 
 /// What hangs on sessions, which are decided on after all else is written.
 const WRITE: &str = concat!(
@@ -97,6 +106,16 @@ const AUDIT: &str = audit!("true");
 const AUDIT_OF_ACTOR: &str = audit!("actor = $6");
 const AUDIT_OF_JOB: &str = audit!("job_id = $7");
 const AUDIT_OF_TYPE: &str = audit!("job_type = $8");
+
+/// The newest of each action, and of these the newest.
+const AUDIT_OF_ACTIONS: &str = "SELECT a.position, a.body \
+    FROM (SELECT DISTINCT unnest($5::text[])) AS w(action) CROSS JOIN LATERAL (\
+    SELECT time, position, body FROM audit_events WHERE action = w.action \
+    AND time >= $1 AND (time, position) < ($2, $3) \
+    AND ($6::text IS NULL OR actor = $6) AND ($7::uuid IS NULL OR job_id = $7) \
+    AND ($8::text IS NULL OR job_type = $8) \
+    ORDER BY time DESC, position DESC LIMIT $4) AS a \
+    ORDER BY a.time DESC, a.position DESC LIMIT $4";
 
 /// Columns of events and deeds.
 #[derive(Default)]
@@ -308,6 +327,7 @@ pub(super) async fn audit(pool: &Pool, query: &AuditQuery) -> Result<Vec<StoredA
         AuditQuery { job_id: Some(_), .. } => AUDIT_OF_JOB,
         AuditQuery { actor: Some(_), .. } => AUDIT_OF_ACTOR,
         AuditQuery { job_type: Some(_), .. } => AUDIT_OF_TYPE,
+        AuditQuery { actions, .. } if !actions.is_empty() => AUDIT_OF_ACTIONS,
         AuditQuery { .. } => AUDIT,
     };
     let upper = audit_upper(query);

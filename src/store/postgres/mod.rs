@@ -309,8 +309,8 @@ impl Store for PostgresStore {
         purge::run(&self.readers, &batch).await
     }
 
-    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
-        within(&self.readers, purge::drop_logs(&self.readers, jobs)).await
+    async fn drop_logs(&self, jobs: &[(JobId, i64)], limit: usize) -> Result<u64> {
+        within(&self.readers, purge::drop_logs(&self.readers, jobs, limit)).await
     }
 
     async fn time(&self) -> Result<Option<Timestamp>> {

@@ -13,11 +13,16 @@ use super::commit::{Failed, committing};
 use super::error::from_sqlx;
 use super::pool::Pool;
 
-pub(super) const STATEMENTS: &[&str] = &[ENDED, OWN_WORD, PURGE, DROP_LOGS];
+pub(super) const STATEMENTS: &[&str] = &[ENDED, BY_POLICY, OWN_WORD, PURGE, DROP_LOGS];
 
 const ENDED: &str = "SELECT id, revision, state, end_time, purge_time FROM job_status \
     WHERE state >= 2 AND job_type = $1 AND state = $2 AND end_time >= $3 AND end_time < $4 \
     AND (end_time, id) > ($5, $6) ORDER BY end_time, id LIMIT $7";
+
+/// What the index says by itself of a job with a word of its own is enough to pass it by.
+const BY_POLICY: &str = "SELECT id, revision, state, end_time, purge_time FROM job_status \
+    WHERE state >= 2 AND job_type = $1 AND state = $2 AND end_time < $3 AND purge_time IS NULL \
+    AND (end_time, id) > ($4, $5) ORDER BY end_time, id LIMIT $6";
 
 const OWN_WORD: &str = "SELECT id, revision, state, end_time, purge_time FROM job_status \
     WHERE purge_time IS NOT NULL AND purge_time < $1 AND (purge_time, id) > ($2, $3) \
@@ -56,9 +61,10 @@ const PURGE: &str = concat!(
 );
 
 /// Only of jobs that are still over as they were seen.
-const DROP_LOGS: &str = "DELETE FROM job_logs WHERE job_id = ANY(ARRAY(\
-    SELECT s.id FROM unnest($1::uuid[], $2::bigint[]) AS w(id, revision) \
-    JOIN job_status AS s ON s.id = w.id WHERE s.revision = w.revision AND s.state >= 2))";
+const DROP_LOGS: &str = "DELETE FROM job_logs WHERE position = ANY(ARRAY(\
+    SELECT l.position FROM unnest($1::uuid[], $2::bigint[]) AS w(id, revision) \
+    JOIN job_status AS s ON s.id = w.id JOIN job_logs AS l ON l.job_id = s.id \
+    WHERE s.revision = w.revision AND s.state >= 2 LIMIT $3))";
 
 type Row = (Uuid, i64, i16, i64, Option<i64>);
 
@@ -86,6 +92,12 @@ pub(super) async fn look(pool: &Pool, query: &EndedQuery) -> Result<Vec<Ended>> 
             .bind(job_type.to_string())
             .bind(code(*state))
             .bind(from.as_micros())
+            .bind(before.as_micros())
+            .bind(time.as_micros()),
+        EndedLine::ByPolicy { job_type, state, before } => link
+            .query_as::<Row>(BY_POLICY)
+            .bind(job_type.to_string())
+            .bind(code(*state))
             .bind(before.as_micros())
             .bind(time.as_micros()),
         EndedLine::OwnWord { before } => {
@@ -144,11 +156,11 @@ async fn attempt(pool: &Pool, batch: &PurgeBatch) -> Result<Purged, Failed> {
     Ok(purged)
 }
 
-/// Lets go of the logs of jobs that are over; answers how many rows went.
-pub(super) async fn drop_logs(pool: &Pool, jobs: &[(JobId, i64)]) -> Result<u64> {
+/// Lets go of at most `limit` rows of the logs of jobs that are over; answers how many went.
+pub(super) async fn drop_logs(pool: &Pool, jobs: &[(JobId, i64)], limit: usize) -> Result<u64> {
     let (ids, revisions) = columns(jobs);
     let mut link = pool.read().await?;
-    let query = link.query(DROP_LOGS).bind(ids).bind(revisions);
+    let query = link.query(DROP_LOGS).bind(ids).bind(revisions).bind(super::limit(limit));
     let done = query.execute(&mut *link).await.map_err(from_sqlx)?;
     link.done().await?;
     Ok(done.rows_affected())

@@ -1,6 +1,7 @@
 //! What was told and who did what.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashSet};
 
 use sqlx::SqlitePool;
 
@@ -18,8 +19,18 @@ use super::error::from_sqlx;
 use super::input::Rows;
 use super::script::{Place, Script};
 
-pub(super) const STATEMENTS: &[&str] =
-    &[KNOWN, TELL, RECORD, SINCE, LAST, AUDIT, AUDIT_OF_ACTOR, AUDIT_OF_JOB, AUDIT_OF_TYPE];
+pub(super) const STATEMENTS: &[&str] = &[
+    KNOWN,
+    TELL,
+    RECORD,
+    SINCE,
+    LAST,
+    AUDIT,
+    AUDIT_OF_ACTION,
+    AUDIT_OF_ACTOR,
+    AUDIT_OF_JOB,
+    AUDIT_OF_TYPE,
+];
 
 const KNOWN: &str = "SELECT e.once FROM json_each(?1) AS w CROSS JOIN events AS e \
     ON e.once = w.value WHERE e.once IS NOT NULL";
@@ -82,6 +93,8 @@ macro_rules! audit {
 }
 
 const AUDIT: &str = audit!("audit_events_time", "true");
+/// Of one action: of several, each is asked for.
+const AUDIT_OF_ACTION: &str = audit!("audit_events_action", "action = ?5 ->> 0");
 const AUDIT_OF_ACTOR: &str = audit!("audit_events_actor", "actor = ?6");
 const AUDIT_OF_JOB: &str = audit!("audit_events_job", "job_id = ?7");
 const AUDIT_OF_TYPE: &str = audit!("audit_events_type", "job_type = ?8");
@@ -197,15 +210,40 @@ pub(super) async fn audit(readers: &SqlitePool, query: &AuditQuery) -> Result<Ve
         AuditQuery { job_id: Some(_), .. } => AUDIT_OF_JOB,
         AuditQuery { actor: Some(_), .. } => AUDIT_OF_ACTOR,
         AuditQuery { job_type: Some(_), .. } => AUDIT_OF_TYPE,
+        AuditQuery { actions, .. } if !actions.is_empty() => {
+            return audit_of_actions(readers, query).await;
+        }
         AuditQuery { .. } => AUDIT,
     };
+    let actions: Vec<&str> = query.actions.iter().map(|action| action.as_str()).collect();
+    deeds(readers, statement, query, &actions).await
+}
+
+/// The newest of each action, and of these the newest.
+async fn audit_of_actions(readers: &SqlitePool, query: &AuditQuery) -> Result<Vec<StoredAudit>> {
+    let actions: BTreeSet<&str> = query.actions.iter().map(|action| action.as_str()).collect();
+    let mut found = Vec::new();
+    for action in actions {
+        found.extend(deeds(readers, AUDIT_OF_ACTION, query, &[action]).await?);
+    }
+    found.sort_unstable_by_key(|deed| Reverse((deed.event.time, deed.id)));
+    found.truncate(query.limit);
+    Ok(found)
+}
+
+async fn deeds(
+    readers: &SqlitePool,
+    statement: &'static str,
+    query: &AuditQuery,
+    actions: &[&str],
+) -> Result<Vec<StoredAudit>> {
     let upper = audit_upper(query);
     let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(statement)
         .bind(query.time_after.map_or(i64::MIN, Timestamp::as_micros))
         .bind(upper.time.as_micros())
         .bind(upper.id)
         .bind(super::limit(query.limit))
-        .bind(array(query.actions.iter().map(|action| action.as_str())))
+        .bind(array(actions.iter().copied()))
         .bind(query.actor.as_deref())
         .bind(query.job_id.map(|id| id.0.as_bytes().to_vec()))
         .bind(query.job_type.as_ref().map(JobType::as_str))

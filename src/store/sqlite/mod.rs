@@ -280,8 +280,8 @@ impl Store for SqliteStore {
         purge::run(&mut *self.writer.lock().await, &batch).await
     }
 
-    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
-        purge::drop_logs(&mut *self.writer.lock().await, jobs).await
+    async fn drop_logs(&self, jobs: &[(JobId, i64)], limit: usize) -> Result<u64> {
+        purge::drop_logs(&mut *self.writer.lock().await, jobs, limit).await
     }
 
     async fn shrink(&self) -> Result<u64> {

@@ -13,12 +13,19 @@ use super::input::{Rows, ids};
 use super::writer::Writer;
 use super::{changes, figures, jobs, keys};
 
-pub(super) const STATEMENTS: &[&str] = &[ENDED, OWN_WORD, PICK, DROP_LOGS, FREE_PAGES, VACUUM];
+pub(super) const STATEMENTS: &[&str] =
+    &[ENDED, BY_POLICY, OWN_WORD, PICK, DROP_LOGS, FREE_PAGES, VACUUM];
 
 const ENDED: &str = "SELECT id, revision, state, end_time, purge_time FROM job_status \
     INDEXED BY job_status_ended \
     WHERE state >= 2 AND job_type = ?1 AND state = ?2 AND end_time >= ?3 AND end_time < ?4 \
     AND (end_time, id) > (?5, ?6) ORDER BY end_time, id LIMIT ?7 + 0";
+
+/// What the index says by itself of a job with a word of its own is enough to pass it by.
+const BY_POLICY: &str = "SELECT id, revision, state, end_time, purge_time FROM job_status \
+    INDEXED BY job_status_ended \
+    WHERE state >= 2 AND job_type = ?1 AND state = ?2 AND end_time < ?3 AND purge_time IS NULL \
+    AND (end_time, id) > (?4, ?5) ORDER BY end_time, id LIMIT ?6 + 0";
 
 const OWN_WORD: &str = "SELECT id, revision, state, end_time, purge_time FROM job_status \
     INDEXED BY job_status_purge \
@@ -30,10 +37,11 @@ const PICK: &str = "SELECT s.id, s.job_type, s.queue, s.state FROM jsonb_each(?1
     CROSS JOIN job_status AS s ON s.id = unhex(e.value ->> 0) \
     WHERE s.revision = e.value ->> 1 AND s.state >= 2";
 
-const DROP_LOGS: &str = "DELETE FROM job_logs WHERE job_id IN (\
-    SELECT s.id FROM jsonb_each(?1) AS e \
+const DROP_LOGS: &str = "DELETE FROM job_logs WHERE position IN (\
+    SELECT l.position FROM jsonb_each(?1) AS e \
     CROSS JOIN job_status AS s ON s.id = unhex(e.value ->> 0) \
-    WHERE s.revision = e.value ->> 1 AND s.state >= 2)";
+    CROSS JOIN job_logs AS l ON l.job_id = s.id \
+    WHERE s.revision = e.value ->> 1 AND s.state >= 2 LIMIT ?3 + 0)";
 
 const FREE_PAGES: &str = "SELECT freelist_count FROM pragma_freelist_count()";
 
@@ -64,6 +72,11 @@ pub(super) async fn look(readers: &SqlitePool, query: &EndedQuery) -> Result<Vec
             .bind(job_type.to_string())
             .bind(state_code(state.kind()))
             .bind(from.as_micros())
+            .bind(before.as_micros())
+            .bind(time.as_micros()),
+        EndedLine::ByPolicy { job_type, state, before } => sqlx::query_as::<_, Row>(BY_POLICY)
+            .bind(job_type.to_string())
+            .bind(state_code(state.kind()))
             .bind(before.as_micros())
             .bind(time.as_micros()),
         EndedLine::OwnWord { before } => {
@@ -131,10 +144,15 @@ fn removed(
     Ok((gone, state("job_status.state", *code)?))
 }
 
-/// Lets go of the logs of jobs that are over; answers how many rows went.
-pub(super) async fn drop_logs(writer: &mut Writer, jobs: &[(JobId, i64)]) -> Result<u64> {
+/// Lets go of at most `limit` rows of the logs of jobs that are over; answers how many went.
+pub(super) async fn drop_logs(
+    writer: &mut Writer,
+    jobs: &[(JobId, i64)],
+    limit: usize,
+) -> Result<u64> {
     let mut script = writer.begin().await?;
     let Some(place) = script.add_rows(DROP_LOGS, wanted(jobs)) else { return Ok(0) };
+    script.bind(super::limit(limit));
     Ok(writer.commit(script).await?.affected(place))
 }
 

@@ -84,6 +84,8 @@ pub struct Faults {
     /// Answers that wait.
     unanswered: Arc<Mutex<Vec<Read>>>,
     timeless: Arc<AtomicBool>,
+    /// Jobs that it takes away at once.
+    purge_most: Arc<AtomicUsize>,
 }
 
 /// A commit that is still under way.
@@ -101,6 +103,7 @@ impl Default for Faults {
             reads: watch::Sender::default(),
             unanswered: Arc::default(),
             timeless: Arc::default(),
+            purge_most: Arc::new(AtomicUsize::new(usize::MAX)),
         }
     }
 }
@@ -114,6 +117,11 @@ impl Faults {
     /// The next commit that is meant meets this fault.
     pub fn plan(&self, fault: Fault, aim: Aim) {
         self.planned.lock().push_back((fault, aim));
+    }
+
+    /// From now on a purge of more jobs takes too long.
+    pub fn purge_at_most(&self, jobs: usize) {
+        self.purge_most.store(jobs, Ordering::Relaxed);
     }
 
     /// Lets the answer come that was held back.
@@ -530,12 +538,15 @@ impl Store for FaultyStore {
 
     async fn purge(&self, batch: PurgeBatch) -> Result<Purged> {
         self.faults.weathered().await?;
+        if batch.jobs.len() > self.faults.purge_most.load(Ordering::Relaxed) {
+            return Err(unavailable());
+        }
         self.inner.purge(batch).await
     }
 
-    async fn drop_logs(&self, jobs: &[(JobId, i64)]) -> Result<u64> {
+    async fn drop_logs(&self, jobs: &[(JobId, i64)], limit: usize) -> Result<u64> {
         self.faults.weathered().await?;
-        self.inner.drop_logs(jobs).await
+        self.inner.drop_logs(jobs, limit).await
     }
 
     async fn shrink(&self) -> Result<u64> {
