@@ -114,22 +114,30 @@ pub struct History {
     pub waiting: usize,
     /// When it ends.
     pub long_ago: Duration,
+    /// Days it is spread over, as many of each.
+    pub days: usize,
 }
 
 impl History {
+    /// So many that have succeeded, until now.
+    pub const fn over(jobs: usize) -> Self {
+        Self { over: jobs, waiting: 0, long_ago: Duration::ZERO, days: 1 }
+    }
+
     /// So many that have succeeded, and a tenth of it that wait, until now.
     pub const fn of(jobs: usize) -> Self {
-        Self { over: jobs, waiting: jobs / OVER_TO_WAITING, long_ago: Duration::ZERO }
+        Self { over: jobs, waiting: jobs / OVER_TO_WAITING, ..Self::over(jobs) }
     }
 }
 
 /// Writes jobs by the store itself, and closes it.
 pub async fn fill(store: &dyn Store, history: History) -> Result<()> {
-    let History { over, waiting, long_ago } = history;
+    let History { over, waiting, long_ago, days } = history;
     let session = SessionId(Uuid::now_v7());
     for number in 0..BATCHES {
         let since = std::time::UNIX_EPOCH.elapsed()?;
-        let ago = long_ago + Duration::from_secs(60 * (number % MINUTES) as u64);
+        let (days, minutes) = ((number % days) as u64, (number % MINUTES) as u64);
+        let ago = long_ago + Duration::from_secs(86_400 * days + 60 * minutes);
         let now = i64::try_from(since.saturating_sub(ago).as_micros())?;
         let now = Timestamp::from_micros(now);
         let lives: Vec<Life> = (0..TYPES)

@@ -1,7 +1,5 @@
 //! Questions about many jobs.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use tempfile::TempDir;
 
@@ -61,15 +59,11 @@ async fn filled(jobs: usize) -> Result<TempDir> {
 
 /// A database of so many jobs that have succeeded, written by the store itself.
 pub(super) async fn finished(jobs: usize) -> Result<TempDir> {
-    ended(jobs, Duration::ZERO).await
+    written(History::over(jobs)).await
 }
 
-/// A database of so many jobs that came to their end so long ago.
-pub async fn ended(jobs: usize, long_ago: Duration) -> Result<TempDir> {
-    written(History { over: jobs, waiting: 0, long_ago }).await
-}
-
-async fn written(history: History) -> Result<TempDir> {
+/// A database of this history, written by the store itself.
+pub(super) async fn written(history: History) -> Result<TempDir> {
     let folder = folder()?;
     let url = database(folder.path()).display().to_string();
     fill(&SqliteStore::open(Options { url, read_pool: 1 }).await?, history).await?;

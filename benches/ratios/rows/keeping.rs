@@ -1,8 +1,9 @@
 //! What keeping the house costs those who work in it.
 
-use std::time::{Duration, Instant};
+use std::pin::pin;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use prost::Message as _;
 use tonic::transport::Channel;
 
@@ -10,54 +11,44 @@ use jobplane::proto::v1;
 
 use super::Setting;
 use super::durable::{MANY, mixed};
-use super::history::ended;
+use super::history::written;
 use crate::harness::child::Server;
+use crate::harness::history::History;
 use crate::harness::measure::{Figure, pairs};
 use crate::harness::wire::{connect, unary};
 
-/// How long the jobs that go have been over.
-const OLD: Duration = Duration::from_secs(3 * 86_400);
-/// How long a purge that was given up may take to end, and how often it is asked whether it has.
-const PATIENCE: Duration = Duration::from_secs(30);
-const PAUSE: Duration = Duration::from_millis(50);
+/// How long the youngest jobs that go have been over.
+const OLD: Duration = Duration::from_secs(36 * 3_600);
 const PURGE: &str = "/jobplane.v1.AdminService/PurgeJobs";
 
-async fn purge(channel: &Channel, validate_only: bool) -> Result<i64> {
-    let request = v1::PurgeJobsRequest { days_to_keep: 1, validate_only, ..Default::default() };
+/// Takes away what was over so many days ago; answers how many that were.
+async fn purge(channel: &Channel, days_to_keep: usize) -> Result<i64> {
+    let days_to_keep = i32::try_from(days_to_keep)?;
+    let request = v1::PurgeJobsRequest { days_to_keep, ..Default::default() };
     let answer = unary(channel, PURGE, request.encode_to_vec().into()).await?;
     Ok(v1::PurgeJobsResponse::decode(answer)?.count)
 }
 
-/// How many are there to take, as soon as a purge that was given up is over.
-async fn count(channel: &Channel) -> Result<i64> {
-    let since = Instant::now();
-    loop {
-        match purge(channel, true).await {
-            Err(_) if since.elapsed() < PATIENCE => tokio::time::sleep(PAUSE).await,
-            answer => return answer,
-        }
-    }
-}
-
-/// A load at its height while old jobs are taken away, and without.
+/// A load at its height while old jobs are taken away, and without: for each pair the jobs of one day, the oldest
+/// first, which are more than can be taken away in its time.
 pub async fn purge_alongside(setting: Setting) -> Result<Figure> {
-    let jobs = setting.plan.pick(400_000, 20_000);
-    let ours = Server::over(setting.places.server, ended(jobs, OLD).await?)?;
+    let mut days = setting.plan.pairs;
+    let over = days * setting.plan.pick(100_000, 10_000);
+    let history = History { long_ago: OLD, days, ..History::over(over) };
+    let ours = Server::over(setting.places.server, written(history).await?)?;
     let channel = connect(ours.address).await?;
     pairs(
         &setting.plan,
         async || {
-            let before = count(&channel).await?;
+            let mut purge = pin!(purge(&channel, days));
+            days -= 1;
             let (sample, _) = tokio::select! {
                 sample = mixed(&ours, MANY, setting.plan.block) => sample?,
-                // The call is given up with the load; there is more to take than it comes to.
-                gone = purge(&channel, false) => {
-                    gone?;
-                    return Err(anyhow::anyhow!("too few old jobs for the time of the load"));
+                gone = &mut purge => {
+                    anyhow::bail!("{} old jobs are too few for the time of the load", gone?);
                 }
             };
-            let gone = before - count(&channel).await.context("a count")?;
-            ensure!(gone > 0, "nothing was taken away");
+            ensure!(purge.await? > 0, "nothing was taken away");
             Ok(sample)
         },
         async || Ok(mixed(&ours, MANY, setting.plan.block).await?.0),

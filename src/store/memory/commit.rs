@@ -48,14 +48,6 @@ impl Tables {
         if batch.is_empty() {
             return Ok(Committed::default());
         }
-        let mut ids = BTreeSet::new();
-        let is_new = |id| !self.jobs.contains_key(&id) && ids.insert(id);
-        if !batch.creates.iter().map(|new| new.job.id).all(is_new) {
-            return Err(rejected("a job with this id exists"));
-        }
-        if self.changes.knows(batch.id) {
-            return Err(rejected("a batch with this id was committed"));
-        }
         let mut missed = self.missed_rules(&batch.rules);
         if missed.is_empty() {
             let passes = |write| if self.passes(write) { Written::Done } else { Written::Missed };
@@ -64,6 +56,14 @@ impl Tables {
         }
         if !missed.is_empty() {
             return Ok(Committed::missed(batch, missed));
+        }
+        let mut ids = BTreeSet::new();
+        let is_new = |id| !self.jobs.contains_key(&id) && ids.insert(id);
+        if !batch.creates.iter().map(|new| new.job.id).all(is_new) {
+            return Err(rejected("a job with this id exists"));
+        }
+        if self.changes.knows(batch.id) {
+            return Err(rejected("a batch with this id was committed"));
         }
         self.write_rules(&batch.rules);
         let mut figures = Figures::empty(batch);
