@@ -1,11 +1,8 @@
 """Commands to many jobs from the command line, and that a server killed in the middle goes on where it was."""
 
-import json
-import os
-import subprocess
-
 import pytest
 
+from commands import answer
 from reflect import Stub
 from server import wait_until
 
@@ -13,25 +10,6 @@ OK, USAGE, REFUSED = 0, 2, 4
 JOBS = 400
 RATE = 100.0
 SOON = 120.0
-
-
-@pytest.fixture
-def jobplane(built, own_server):
-    """Runs the command line against the test's own server."""
-
-    def run(*arguments):
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("JOBPLANE_")}
-        environment["JOBPLANE_ENDPOINT"] = f"http://{own_server.address}"
-        return subprocess.run(
-            [built, *map(str, arguments)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    return run
 
 
 @pytest.fixture
@@ -48,12 +26,6 @@ def api(own_server):
     yield call
     if held:
         held[1].close()
-
-
-def answer(done):
-    """What a command that went well printed as JSON."""
-    assert done.returncode == OK, done.stderr
-    return json.loads(done.stdout)
 
 
 def make(api, job_type, count):

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from commands import environment
 from proxy import Proxy
 from reflect import Stub
 from server import wait_until
@@ -22,27 +23,10 @@ INTERRUPTED, TERMINATED = 130, 143
 WITHIN = 30.0
 
 
-def environment(server):
-    """Nothing of this machine's settings, and where the server is."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("JOBPLANE_")}
-    return {**kept, "JOBPLANE_ENDPOINT": f"http://{server.address}"}
-
-
 @pytest.fixture
-def jobplane(built, server):
-    """Runs the command line against the shared server."""
-
-    def run(*arguments):
-        return subprocess.run(
-            [built, *map(str, arguments)],
-            env=environment(server),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    return run
+def target(server):
+    """The server that all tests share."""
+    return server
 
 
 @pytest.fixture
