@@ -16,7 +16,7 @@ use crate::domain::progress::{Progress, ResourceUsage};
 use crate::domain::retention::Terminal;
 use crate::domain::session::EndReason;
 use crate::domain::status::{JobStatus, State, StateKind};
-use crate::domain::usage::UsageWatch;
+use crate::domain::usage::{UsageWatch, later};
 use crate::domain::written::is_default;
 use crate::domain::{Category, JobId, JobType, QueueName, Timestamp};
 
@@ -209,12 +209,13 @@ impl Flushed {
         let active = status.progress.activity_time.max(self.progress.activity_time);
         if current && self.progress.sequence >= status.progress.sequence {
             status.progress = self.progress;
-            status.resource_usage = self.usage.or(status.resource_usage);
         }
         if current {
-            // A line in the log is activity, too, and has no sequence.
+            // Neither a line in the log nor a sample of usage has a sequence.
             status.progress.activity_time = active;
-            status.usage_watch = self.usage_watch;
+            let known = (status.resource_usage, status.usage_watch);
+            (status.resource_usage, status.usage_watch) =
+                later((self.usage, self.usage_watch), known);
         }
     }
 
