@@ -89,6 +89,8 @@ pub struct Faults {
     purge_most: Arc<AtomicUsize>,
     /// Others are faster to write a rule than whoever does not hold it.
     outrun: Arc<AtomicBool>,
+    /// Purges that happen, and whose answers are lost.
+    purges_lost: Arc<AtomicUsize>,
 }
 
 /// A commit that is still under way.
@@ -108,6 +110,7 @@ impl Default for Faults {
             timeless: Arc::default(),
             purge_most: Arc::new(AtomicUsize::new(usize::MAX)),
             outrun: Arc::default(),
+            purges_lost: Arc::default(),
         }
     }
 }
@@ -131,6 +134,11 @@ impl Faults {
     /// From now on somebody else writes each rule just before whoever read it without holding it.
     pub fn outrun(&self) {
         self.outrun.store(true, Ordering::Relaxed);
+    }
+
+    /// So many purges happen from now on without an answer.
+    pub fn lose_purges(&self, count: usize) {
+        self.purges_lost.store(count, Ordering::Relaxed);
     }
 
     /// Lets the answer come that was held back.
@@ -568,7 +576,13 @@ impl Store for FaultyStore {
         if batch.jobs.len() > self.faults.purge_most.load(Ordering::Relaxed) {
             return Err(unavailable());
         }
-        self.inner.purge(batch).await
+        let purged = self.inner.purge(batch).await?;
+        let lost = &self.faults.purges_lost;
+        let less = |left: usize| left.checked_sub(1);
+        if lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+            return Err(unknown());
+        }
+        Ok(purged)
     }
 
     async fn drop_logs(&self, jobs: &[(JobId, i64)], limit: usize) -> Result<u64> {
