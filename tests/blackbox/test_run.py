@@ -214,10 +214,11 @@ def test_what_a_command_used_of_a_quota_is_told_while_it_runs_and_at_its_end(run
     stub.call("AdminService/PutQuota", {"quota": {"name": queue, "limit": 1000, "period": "QUOTA_PERIOD_MONTH"}})
     go = tmp_path / "go"
     script = f"""
+        echo '{{"quota_use": {{"{queue}": -1}}}}'
         echo '{{"rows": 1}}'
         echo '{{"quota_use": {{"{queue}": 240}}, "progress": {{"completed": 4, "total": 9}}}}'
         until [ -e {go} ]; do sleep 0.1; done
-        echo '{{"quota_use": {{"{queue}": 200}}}}'; echo '{{"quota_use": {{"{queue}": -1}}}}'
+        echo '{{"quota_use": {{"{queue}": 200}}}}'
         printf '{{"quota_use": {{"{queue}": 310}}}}'"""
     one = run("--", "sh", "-c", script)
     job = one.job(stub, "RUNNING")
@@ -229,7 +230,7 @@ def test_what_a_command_used_of_a_quota_is_told_while_it_runs_and_at_its_end(run
     assert quota(stub, queue).usage.used == 310, "the last word, although it came with the end"
     assert dict(job.status.result) == {"rows": 1.0}
     wrong = f'{{"quota_use": {{"{queue}": -1}}}}'
-    assert logs(stub, job.id) == ['{"rows": 1}', wrong], "what cannot be read stands in the log"
+    assert logs(stub, job.id) == [wrong, '{"rows": 1}'], "what cannot be read stands in the log"
 
 
 def test_use_of_a_quota_that_nobody_knows_is_told_and_the_job_goes_on(run, stub):
