@@ -124,7 +124,7 @@ impl Line {
     fn next(&self, number: usize) -> (Command, Option<Deed>) {
         let (lease_epoch, progress, usage) = (1, None, None);
         match self.step {
-            Step::Start if number % CANCELLED == 0 => {
+            Step::Start if number.is_multiple_of(CANCELLED) => {
                 let (requested_by, reason) = ("ann".to_owned(), "a bad deploy".to_owned());
                 let deed = Deed::new(&requested_by, AuditAction::CancelJob);
                 let grace = Duration::ZERO;
@@ -137,7 +137,7 @@ impl Line {
                 let (session, worker_id) = (self.session, self.worker_id.clone());
                 (Command::Start { session, worker_id }, None)
             }
-            Step::Succeed if number % FAILED == 0 => {
+            Step::Succeed if number.is_multiple_of(FAILED) => {
                 let message = "the supplier answered 503 three times".to_owned();
                 let error = JobError { non_retryable: true, ..JobError::server("HTTP", message) };
                 let retry_delay = None;
