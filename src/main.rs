@@ -1,6 +1,6 @@
 //! The `jobplane` binary: the command line of the library of the same name.
 
-/// What a page of jobs or a burst of reports took goes back to the system: glibc kept twice as much of it.
+/// What a page of jobs or a burst of reports took goes back to the system soon.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
