@@ -11,7 +11,7 @@ use crate::domain::limits::{LOG_AGAIN_AFTER, UNREADABLE_AGAIN_AFTER, UNREADABLE_
 use super::Clock;
 
 /// Says when the next line of a kind may be logged.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Rarely {
     last: Mutex<Option<Instant>>,
     untold: AtomicU64,
@@ -40,7 +40,7 @@ impl Rarely {
 
 /// Says when something by name that cannot be read may be told of again: whoever needs it stumbles over it at every
 /// turn.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Unreadable(Mutex<BTreeMap<String, Instant>>);
 
 impl Unreadable {
