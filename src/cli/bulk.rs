@@ -4,15 +4,15 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::client::Client;
 use super::exit::{Exit, Failure};
-use super::json::Described;
 use super::output::{Format, Out};
-use super::{Context, describe, format, names, parse, submit};
+use super::{Context, describe, format, json, names, parse, submit};
 use crate::domain::Timestamp;
 use crate::proto::v1::{
-    BulkCancelJobsRequest, BulkCancelJobsResponse, BulkDeleteJobsRequest, BulkDeleteJobsResponse,
-    BulkRetryJobsRequest, BulkRetryJobsResponse, Job, JobFilter, JobState,
+    BulkCancelJobsRequest, BulkDeleteJobsRequest, BulkRetryJobsRequest, Job, JobFilter, JobState,
 };
 
 #[cfg(test)]
@@ -96,34 +96,17 @@ struct Wish {
 }
 
 /// What the three answers have in common.
-enum Answer {
-    Cancel(BulkCancelJobsResponse),
-    Retry(BulkRetryJobsResponse),
-    Delete(BulkDeleteJobsResponse),
-}
-
-/// Count, whether there are more, some of them, the job that does it.
-type Facts<'a> = (i64, bool, &'a [Job], Option<&'a Job>);
-
-impl Answer {
-    fn facts(&self) -> Facts<'_> {
-        match self {
-            Self::Cancel(it) => (it.count, it.count_capped, &it.sample, it.job.as_ref()),
-            Self::Retry(it) => (it.count, it.count_capped, &it.sample, it.job.as_ref()),
-            Self::Delete(it) => (it.count, it.count_capped, &it.sample, it.job.as_ref()),
-        }
-    }
-
-    fn write(&self, out: &mut Out) -> Result<(), Failure> {
-        fn message<M: Described>(message: &M, out: &mut Out) -> Result<(), Failure> {
-            out.message(message)
-        }
-        match self {
-            Self::Cancel(it) => message(it, out),
-            Self::Retry(it) => message(it, out),
-            Self::Delete(it) => message(it, out),
-        }
-    }
+struct Answer {
+    /// Jobs that match.
+    count: i64,
+    /// Whether there are more.
+    capped: bool,
+    /// Some of them.
+    sample: Vec<Job>,
+    /// The job that does it.
+    job: Option<Job>,
+    /// All of it, for programs.
+    whole: Value,
 }
 
 impl Args {
@@ -151,11 +134,11 @@ pub async fn run(
         Wish { filter, reason, expected_max, rate, validate_only, request_id }
     };
     let seen = ask(&client, action, wish(filter.clone(), 0, true)).await?;
-    let (count, capped, sample, _) = seen.facts();
+    let (count, capped) = (seen.count, seen.capped);
     if args.dry_run || count == 0 {
         match out.format() {
-            Format::Table => show(action, count, capped, sample, context, out)?,
-            Format::Json | Format::Jsonl => seen.write(out)?,
+            Format::Table => show(action, &seen, context, out)?,
+            Format::Json | Format::Jsonl => out.value(&seen.whole)?,
         }
         return Ok(Exit::Ok);
     }
@@ -180,17 +163,16 @@ pub async fn run(
         }
         answer => answer?,
     };
-    let (count, _, _, job) = answer.facts();
-    let id = job.map(|job| job.id.clone()).unwrap_or_default();
+    let id = answer.job.map(|job| job.id).unwrap_or_default();
     match out.format() {
         Format::Table => {
-            let jobs = plural(count, false);
+            let jobs = plural(answer.count, false);
             out.line(&format!("{id}  {} {jobs}", action.verb()))?;
             if !args.wait {
                 out.note(&format!("jobplane: follow it with `jobplane watch {id}`"))?;
             }
         }
-        Format::Json | Format::Jsonl if !args.wait => answer.write(out)?,
+        Format::Json | Format::Jsonl if !args.wait => out.value(&answer.whole)?,
         Format::Json | Format::Jsonl => {}
     }
     out.flush()?;
@@ -205,42 +187,31 @@ async fn ask(client: &Client, action: Action, wish: Wish) -> Result<Answer, Fail
     let verb = action.verb();
     let doing = if validate_only { "count jobs".to_owned() } else { format!("{verb} jobs") };
     let filter = Some(filter);
+    // The three calls differ in their names, and a cancel has a grace.
+    macro_rules! call {
+        ($method:ident, $request:ident $(, $more:ident)?) => {{
+            let request = client.request($request {
+                filter,
+                reason,
+                expected_max,
+                rate,
+                validate_only,
+                request_id,
+                $($more,)?
+            });
+            let answer = client.change(&doing, client.jobs().$method(request)).await?;
+            let whole = json::value(&answer)?;
+            let (count, capped) = (answer.count, answer.count_capped);
+            Answer { count, capped, sample: answer.sample, job: answer.job, whole }
+        }};
+    }
     Ok(match action {
         Action::Cancel { grace } => {
             let grace = grace.map(parse::wire_duration);
-            let request = client.request(BulkCancelJobsRequest {
-                filter,
-                reason,
-                expected_max,
-                rate,
-                validate_only,
-                request_id,
-                grace,
-            });
-            Answer::Cancel(client.change(&doing, client.jobs().bulk_cancel_jobs(request)).await?)
+            call!(bulk_cancel_jobs, BulkCancelJobsRequest, grace)
         }
-        Action::Retry => {
-            let request = client.request(BulkRetryJobsRequest {
-                filter,
-                reason,
-                expected_max,
-                rate,
-                validate_only,
-                request_id,
-            });
-            Answer::Retry(client.change(&doing, client.jobs().bulk_retry_jobs(request)).await?)
-        }
-        Action::Delete => {
-            let request = client.request(BulkDeleteJobsRequest {
-                filter,
-                reason,
-                expected_max,
-                rate,
-                validate_only,
-                request_id,
-            });
-            Answer::Delete(client.change(&doing, client.jobs().bulk_delete_jobs(request)).await?)
-        }
+        Action::Retry => call!(bulk_retry_jobs, BulkRetryJobsRequest),
+        Action::Delete => call!(bulk_delete_jobs, BulkDeleteJobsRequest),
     })
 }
 
@@ -250,25 +221,19 @@ fn plural(count: i64, capped: bool) -> String {
     format!("{more}{} {jobs}", format::count(count))
 }
 
-fn show(
-    action: Action,
-    count: i64,
-    capped: bool,
-    sample: &[Job],
-    context: &Context,
-    out: &mut Out,
-) -> Result<(), Failure> {
+fn show(action: Action, seen: &Answer, context: &Context, out: &mut Out) -> Result<(), Failure> {
+    let Answer { count, capped, sample, .. } = seen;
     for job in sample {
         let status = job.status.clone().unwrap_or_default();
         let kind = job.spec.as_ref().map(|spec| format::plain(&spec.r#type)).unwrap_or_default();
         let line = describe::line(&status, context.now(), out.colour());
         out.line(&format!("{}  {kind}  {line}", job.id))?;
     }
-    let left = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(sample.len());
+    let left = usize::try_from(*count).unwrap_or(usize::MAX).saturating_sub(sample.len());
     if left > 0 && !sample.is_empty() {
         out.line(&format!("… and {left} more"))?;
     }
-    out.line(&format!("{} would be {}", plural(count, capped), action.done()))
+    out.line(&format!("{} would be {}", plural(*count, *capped), action.done()))
 }
 
 /// Asks the person at the terminal; without one, only `--yes` says so.
