@@ -15,10 +15,10 @@ use crate::domain::validate::Violations;
 use crate::domain::written;
 use crate::domain::{JobId, JobType, QueueName};
 use crate::engine;
+use crate::runtime::Rarely;
 use crate::store;
 use crate::telemetry::chain;
 
-use super::rarely::Rarely;
 use super::reasons::Reason;
 
 use answer::Answer;

@@ -28,6 +28,9 @@ pub enum KeyKind {
     Fire,
 }
 
+/// A name that one job at a time may have: of which kind, within what, and which.
+pub type KeyName = (KeyKind, String, String);
+
 /// A create's request id: the same one again answers the same job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestKey {

@@ -36,6 +36,7 @@ mod shutdown;
 mod small_frames;
 mod streams;
 mod types_rules;
+mod unreadable;
 mod watch;
 mod watch_jobs;
 mod watch_model;

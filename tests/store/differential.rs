@@ -615,7 +615,7 @@ impl World<'_> {
             same!(ended(&EndedQuery { line: line.clone(), after: None, limit: 5 }));
         }
         for name in TYPES {
-            same!(alive(&job_type(name), 3));
+            same!(newest(&job_type(name), 3));
         }
         same!(oldest_pending(now) by Clone::clone);
         same!(buckets(0));

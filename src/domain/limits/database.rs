@@ -39,3 +39,10 @@ pub const OLDEST_LOOK_MAX: usize = 100;
 /// Bytes of the jobs that the change log names and that are read at one moment to show them: with more, whoever
 /// watches them reads them in pages.
 pub const CATCH_UP_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// A row that cannot be read is logged once within this time: it is read at every turn until somebody mends it.
+pub const UNREADABLE_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// Such rows that are named within that time: with more, it is no single row that is wrong.
+pub const UNREADABLE_NAMES_MAX: usize = 256;
+/// Jobs that cannot be read and that all probes of a round together look past: enough for what went wrong once, and a
+/// bound on what is read in vain.
+pub const DISPATCH_UNREAD_MAX: usize = 1_000;

@@ -40,6 +40,7 @@ use self::events::Told;
 use self::round::Transaction;
 use self::shared::Share;
 use self::turns::Turns;
+use super::haul::Haul;
 use super::rows::Flushed;
 use super::{
     AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery,
@@ -165,13 +166,15 @@ impl Store for MemoryStore {
     async fn catch_up(&self, position: &Position, limit: usize) -> Result<Caught> {
         let tables = self.tables.lock();
         let changes = tables.changes.since(position, limit);
-        let jobs = match &changes {
-            ChangesSince::Found { ids, .. } => {
-                ids.iter().filter_map(|id| tables.job(*id)).collect()
-            }
-            ChangesSince::TooOld | ChangesSince::Ahead | ChangesSince::TooMany => Vec::new(),
+        let ids = match &changes {
+            ChangesSince::Found { ids, .. } => ids.as_slice(),
+            ChangesSince::TooOld | ChangesSince::Ahead | ChangesSince::TooMany => &[],
         };
-        Ok(Caught { changes, jobs, read_through: tables.changes.position() })
+        let mut haul = Haul::new();
+        if !haul.add(ids.iter().filter_map(|id| tables.job(*id)).collect()) {
+            return Ok(Caught::too_much(position));
+        }
+        Ok(Caught { changes, jobs: haul.jobs(), read_through: tables.changes.position() })
     }
 
     async fn begin_round(&self, claims: &Claims) -> Result<Box<dyn Round>> {
@@ -282,12 +285,8 @@ impl Store for MemoryStore {
         Ok(self.tables.lock().oldest_pending(now))
     }
 
-    async fn alive(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>> {
-        let filter = JobFilter {
-            types: vec![job_type.clone()],
-            states: vec![StateKind::Pending, StateKind::Running],
-            ..JobFilter::default()
-        };
+    async fn newest(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>> {
+        let filter = JobFilter { types: vec![job_type.clone()], ..JobFilter::default() };
         let query = ListQuery { filter, before: None, limit, full: false };
         Ok(self.tables.lock().list(&query))
     }

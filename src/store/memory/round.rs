@@ -1,5 +1,6 @@
 //! A commit under way, and a dispatch round with what it goes by.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,7 +9,9 @@ use parking_lot::Mutex;
 use crate::domain::job::Job;
 use crate::domain::status::StateKind;
 use crate::domain::{JobId, JobType, Timestamp};
-use crate::store::{Batch, Claims, Committed, KeyCap, Probe, Result, Round, Standing};
+use crate::store::{
+    Batch, Claims, Committed, KeyCap, KeyName, Probe, Result, Round, Standing, Unread,
+};
 
 use super::turns::Turn;
 use super::{MemoryStore, Share, Tables};
@@ -69,7 +72,7 @@ impl Round for MemoryRound {
         &self.candidates
     }
 
-    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<()> {
+    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<Unread> {
         for probe in probes {
             // As one statement sees it when it begins; each job is looked at anew when it is locked.
             let seen = self.transaction.tables.lock().candidates(probe, now);
@@ -93,7 +96,14 @@ impl Round for MemoryRound {
                 }
             }
         }
-        Ok(())
+        // Nothing is encoded here.
+        Ok(Unread::new())
+    }
+
+    async fn holders(&mut self, names: &[KeyName]) -> Result<HashMap<KeyName, JobId>> {
+        let tables = self.transaction.tables.lock();
+        let holder = |name: &KeyName| Some((name.clone(), tables.keys.get(name)?.holder));
+        Ok(names.iter().filter_map(holder).collect())
     }
 
     async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed> {

@@ -259,8 +259,8 @@ impl Store for PostgresStore {
         within(&self.readers, read::oldest_pending(&self.readers, now)).await
     }
 
-    async fn alive(&self, job_type: &JobType, rows: usize) -> Result<Vec<Job>> {
-        within(&self.readers, read::alive(&self.readers, job_type, limit(rows))).await
+    async fn newest(&self, job_type: &JobType, rows: usize) -> Result<Vec<Job>> {
+        within(&self.readers, read::newest(&self.readers, job_type, limit(rows))).await
     }
 
     async fn recent(

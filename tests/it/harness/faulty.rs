@@ -1,6 +1,6 @@
 //! A store that fails when it is told to.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -14,9 +14,9 @@ use jobplane::domain::{
 };
 use jobplane::store::{
     AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, Error,
-    EventPage, EventQuery, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite,
-    Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo,
-    StoredAudit, Written,
+    EventPage, EventQuery, KeyName, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
+    ProgressWrite, Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Standing,
+    Store, StoreInfo, StoredAudit, Unread, Written,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -280,9 +280,14 @@ impl Round for FaultyRound {
         self.inner.candidates()
     }
 
-    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<()> {
+    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<Unread> {
         self.faults.weathered().await?;
         self.inner.look(probes, now).await
+    }
+
+    async fn holders(&mut self, names: &[KeyName]) -> Result<HashMap<KeyName, JobId>> {
+        self.faults.weathered().await?;
+        self.inner.holders(names).await
     }
 
     async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed> {
@@ -504,9 +509,9 @@ impl Store for FaultyStore {
         self.inner.oldest_pending(now).await
     }
 
-    async fn alive(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>> {
+    async fn newest(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>> {
         self.faults.weathered().await?;
-        self.inner.alive(job_type, limit).await
+        self.inner.newest(job_type, limit).await
     }
 
     async fn recent(
