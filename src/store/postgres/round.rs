@@ -1,6 +1,8 @@
 //! A dispatch round: what it claims is kept from others, and candidates are locked, past those that another server looks at, from the look at them
 //! to the commit.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -11,11 +13,11 @@ use crate::domain::job::Job;
 use crate::store::rows::job_type;
 use crate::store::{Batch, Claims, Committed, Error, Probe, Result, Round, Standing};
 
-use super::commit::{self, Failed};
+use super::commit::{self, Failed, Lanes};
 use super::error::{from_sqlx, late};
-use super::pool::{Link, Pool};
+use super::pool::Link;
 use super::read::{self, JobColumns};
-use super::{LeaseClock, changes, standing};
+use super::{changes, standing};
 
 pub(super) const STATEMENTS: &[&str] = &[CANDIDATES, UNDER_CAPS];
 
@@ -55,18 +57,14 @@ type CappedColumns =
 /// Dropping it closes its connection: the database lets go of what it kept.
 struct PostgresRound {
     link: Link,
-    pool: Pool,
-    clock: LeaseClock,
+    lanes: Arc<Lanes>,
     standing: Standing,
     candidates: Vec<Job>,
 }
 
 /// Opens a round.
-pub(super) async fn begin(
-    pool: &Pool,
-    clock: LeaseClock,
-    claims: &Claims,
-) -> Result<Box<dyn Round>> {
+pub(super) async fn begin(lanes: &Arc<Lanes>, claims: &Claims) -> Result<Box<dyn Round>> {
+    let pool = &lanes.pool;
     let mut link = pool.begin().await?;
     let mut standing = Standing::default();
     if !claims.is_empty() {
@@ -77,7 +75,7 @@ pub(super) async fn begin(
         standing = timeout(pool.patience(), keeping).await.map_err(|_| late())??;
     }
     let candidates = Vec::new();
-    Ok(Box::new(PostgresRound { link, pool: pool.clone(), clock, standing, candidates }))
+    Ok(Box::new(PostgresRound { link, lanes: Arc::clone(lanes), standing, candidates }))
 }
 
 /// Columns of probes: queues, types, limits.
@@ -135,7 +133,7 @@ impl Round for PostgresRound {
         let now = now.as_micros();
         let (free, capped): (Vec<&Probe>, Vec<&Probe>) =
             probes.iter().partition(|probe| probe.cap.is_none());
-        let patience = self.pool.patience();
+        let patience = self.lanes.pool.patience();
         let looking = async {
             if !free.is_empty() {
                 self.free(&free, latest_key, now).await?;
@@ -153,19 +151,22 @@ impl Round for PostgresRound {
             self.link.rollback().await;
             return Ok(Committed::default());
         }
-        let writing = commit::write_within(&mut self.link, self.clock, &batch);
-        match commit::settled(&self.pool, writing).await {
+        let word = self.lanes.word_of(&batch);
+        let writing =
+            commit::write_within(&mut self.link, self.lanes.clock, &batch, word.as_deref());
+        match commit::settled(&self.lanes.pool, writing).await {
             Ok(committed) if !committed.missed_rules.is_empty() => {
                 self.link.rollback().await;
                 Ok(committed)
             }
             Ok(committed) => {
                 self.link.commit().await?;
+                self.lanes.own.note(&committed);
                 Ok(committed)
             }
             Err(failed) => {
                 if matches!(failed, Failed::Unnumbered(_)) {
-                    changes::enumerate(&self.pool).await?;
+                    changes::enumerate(&self.lanes.pool).await?;
                 }
                 Err(Error::from(failed))
             }
