@@ -1,7 +1,6 @@
 //! Which waiting job goes to which worker.
 //!
-//! Owns: the line ([`ready_key`]), the match of jobs and workers ([`pick`]), the same under all rules
-//! ([`admit`]): pauses, caps, start rates, weights, memory, breakers and quotas; and why a job waits
+//! Owns: the line ([`ready_key`]), the match of jobs and workers under all rules ([`admit`]): pauses, caps, start rates, weights, memory, breakers and quotas; and why a job waits
 //! ([`Hold`]).
 //! Does not own: where candidates and counters come from; who writes what a round changed.
 //! Invariants: no cap is passed and no token or unit taken twice within a round; whoever is not picked
@@ -69,31 +68,6 @@ impl Capacity {
     pub fn accepts(&self, queue: &QueueName, job_type: &JobType) -> bool {
         self.queues.contains(queue) && (self.types.is_empty() || self.types.contains(job_type))
     }
-}
-
-/// A job that could start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
-    /// The queue it waits in.
-    pub queue: QueueName,
-    /// Its type.
-    pub job_type: JobType,
-    /// Its place in line.
-    pub ready_key: Timestamp,
-}
-
-/// Gives waiting jobs to capacities: the front of the line first, each to the worker with the most
-/// room left. Answers (index of the job, index of the capacity).
-#[must_use]
-pub fn pick(waiting: &[Waiting], capacities: &[Capacity]) -> Vec<(usize, usize)> {
-    let mut rooms = rooms::Rooms::new(capacities.iter());
-    let mut line: Vec<usize> = (0..waiting.len()).collect();
-    line.sort_by_key(|at| waiting[*at].ready_key);
-    let mut picked = Vec::new();
-    for at in line {
-        picked.extend(rooms.give(&waiting[at]).map(|index| (at, index)));
-    }
-    picked
 }
 
 #[cfg(test)]

@@ -54,24 +54,35 @@ impl Db {
         Fut: Future<Output = store::Result<T>> + Send,
         T: Send + 'static,
     {
-        let store = Arc::clone(&self.store);
-        let permits = Arc::clone(&self.permits);
-        let answer = async move {
-            // The permit is taken before the task exists, so waiting readers cost no task.
-            let turn = Turn::await_on(&self.waiting);
-            let permit = permits.acquire_owned().await.map_err(|_| Error::Draining)?;
-            drop(turn);
-            let task = self.tasks.spawn("store read", async move {
-                let answer = read(store).await;
-                drop(permit);
-                answer
-            });
-            match task.await {
-                Ok(answer) => answer.map_err(Error::from),
-                Err(_) => Err(Error::Overloaded),
-            }
-        };
+        let answer = self.to_the_end(read);
         tokio::time::timeout(self.timeout, answer).await.unwrap_or(Err(Error::Overloaded))
+    }
+
+    /// The same, waited for as long as the store itself does: for what writes, and is to be known of.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn to_the_end<T, F, Fut>(&self, work: F) -> Result<T>
+    where
+        F: FnOnce(Arc<dyn Store>) -> Fut + Send + 'static,
+        Fut: Future<Output = store::Result<T>> + Send,
+        T: Send + 'static,
+    {
+        // The permit is taken before the task exists, so what waits costs no task.
+        let turn = Turn::await_on(&self.waiting);
+        let permit = Arc::clone(&self.permits).acquire_owned().await;
+        let permit = permit.map_err(|_| Error::Draining)?;
+        drop(turn);
+        let store = Arc::clone(&self.store);
+        let task = self.tasks.spawn("store read", async move {
+            let answer = work(store).await;
+            drop(permit);
+            answer
+        });
+        match task.await {
+            Ok(answer) => answer.map_err(Error::from),
+            Err(_) => Err(Error::Overloaded),
+        }
     }
 }
 

@@ -320,7 +320,6 @@ impl Live {
                 job.status.progress.clone_from(&state.progress);
             }
             job.status.progress.activity_time = active;
-            // Of another server's later report nothing is known here.
             let known = (job.status.resource_usage, job.status.usage_watch);
             (job.status.resource_usage, job.status.usage_watch) =
                 later((state.usage, state.usage_watch), known);

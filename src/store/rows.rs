@@ -16,10 +16,11 @@ use crate::domain::progress::{Progress, ResourceUsage};
 use crate::domain::retention::Terminal;
 use crate::domain::session::EndReason;
 use crate::domain::status::{JobStatus, State, StateKind};
-use crate::domain::usage::UsageWatch;
+use crate::domain::usage::{UsageWatch, later};
 use crate::domain::written::is_default;
 use crate::domain::{Category, JobId, JobType, QueueName, Timestamp};
 
+use super::batch::place;
 use super::{Error, KeyKind, ProgressWrite, Result};
 
 /// Encodes a column.
@@ -194,6 +195,13 @@ pub(super) struct Flushed {
     pub usage_watch: UsageWatch,
 }
 
+impl Flushed {
+    /// See [`ProgressWrite::place`].
+    pub(super) fn place(&self) -> (i64, Timestamp) {
+        place(&self.progress, &self.usage_watch)
+    }
+}
+
 impl From<ProgressWrite> for Flushed {
     fn from(write: ProgressWrite) -> Self {
         let ProgressWrite { lease_epoch, progress, usage, usage_watch, .. } = write;
@@ -209,12 +217,13 @@ impl Flushed {
         let active = status.progress.activity_time.max(self.progress.activity_time);
         if current && self.progress.sequence >= status.progress.sequence {
             status.progress = self.progress;
-            status.resource_usage = self.usage.or(status.resource_usage);
         }
         if current {
-            // A line in the log is activity, too, and has no sequence.
+            // Neither a line in the log nor a sample of usage has a sequence.
             status.progress.activity_time = active;
-            status.usage_watch = self.usage_watch;
+            let known = (status.resource_usage, status.usage_watch);
+            (status.resource_usage, status.usage_watch) =
+                later((self.usage, self.usage_watch), known);
         }
     }
 

@@ -245,6 +245,23 @@ async fn a_batch_that_takes_too_long_is_taken_away_in_parts() {
     server.stop().await;
 }
 
+#[tokio::test]
+async fn a_batch_whose_answer_is_lost_is_counted_and_recorded() {
+    let mut server = Server::start().await;
+    for _ in 0..2 {
+        cancelled(&server.client(), "sync").await;
+    }
+    server.set_clock(days(3));
+    server.restart().await;
+    let client = server.client();
+    server.faults.lose_purges(1);
+    let wish = v1::PurgeJobsRequest { days_to_keep: 1, ..Default::default() };
+    assert_eq!(purge(&client, wish).await.count, 2);
+    assert_eq!(recorded(&client).await, 1);
+    assert!(there(&client).await.is_empty());
+    server.stop().await;
+}
+
 /// The lines of every file of an archive.
 fn archived(folder: &std::path::Path) -> Vec<serde_json::Value> {
     let mut lines = Vec::new();

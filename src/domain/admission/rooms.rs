@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::rc::Rc;
 
+use super::Capacity;
 use super::hold::Hold;
 use super::rules::Candidate;
-use super::{Capacity, Waiting};
 use crate::domain::ids::{JobType, QueueName, WorkerName};
 use crate::domain::time::Timestamp;
 
@@ -98,13 +98,6 @@ impl<'a> Rooms<'a> {
     ) -> Option<usize> {
         let (takers, free) = self.takers(queue, job_type);
         takers.roomiest(free, fits)
-    }
-
-    /// Gives a job to the roomiest that takes it.
-    pub(super) fn give(&mut self, job: &Waiting) -> Option<usize> {
-        let index = self.roomiest(&job.queue, &job.job_type, |_| true)?;
-        self.free[index] -= 1;
-        Some(index)
     }
 
     /// The roomiest worker that takes `job`, or why none does. Nothing is given yet.

@@ -5,6 +5,7 @@ mod rules;
 
 use proptest::prelude::*;
 
+use self::fairness::{candidate, worker};
 use super::*;
 
 const NOW: Timestamp = Timestamp::from_micros(1_000_000_000_000);
@@ -17,8 +18,18 @@ fn job_type(name: &str) -> JobType {
     JobType::new(name).unwrap()
 }
 
-fn waiting(ready: i64) -> Waiting {
-    Waiting { queue: queue("q"), job_type: job_type("t"), ready_key: Timestamp::from_micros(ready) }
+fn waiting(ready: i64) -> Candidate {
+    let ready_key = Timestamp::from_micros(ready);
+    Candidate { ready_key, ..candidate(0, "q", NOW, Priority::Normal) }
+}
+
+/// Which job goes to which worker, by their places, where there are no rules.
+fn pick(jobs: &[Candidate], capacities: &[Capacity]) -> Vec<(usize, usize)> {
+    let rooms = capacities.iter().cloned().enumerate();
+    let rooms = rooms.map(|(at, capacity)| Room { capacity, ..worker(&format!("w{at}"), &[], 0) });
+    let rooms: Vec<_> = rooms.collect();
+    let picks = admit(jobs, &rooms, &mut Rules::default(), NOW).picks;
+    picks.into_iter().map(|pick| (pick.candidate, pick.room)).collect()
 }
 
 fn room(free: usize) -> Capacity {
@@ -60,8 +71,8 @@ fn of_two_equals_the_first_goes_first() {
 
 #[test]
 fn a_worker_gets_only_what_it_takes() {
-    let other_type = Waiting { job_type: job_type("other"), ..waiting(1) };
-    let other_queue = Waiting { queue: queue("other"), ..waiting(2) };
+    let other_type = Candidate { job_type: job_type("other"), ..waiting(1) };
+    let other_queue = Candidate { queue: queue("other"), ..waiting(2) };
     let jobs = [other_type, other_queue, waiting(3)];
     let choosy = Capacity { types: vec![job_type("t")], ..room(9) };
     assert_eq!(pick(&jobs, std::slice::from_ref(&choosy)), [(2, 0)]);
@@ -84,11 +95,11 @@ fn nobody_with_room_gets_nothing() {
 }
 
 prop_compose! {
-    fn any_waiting()(queue_at in 0..2, type_at in 0..2, ready in 0_i64..20) -> Waiting {
-        Waiting {
+    fn any_waiting()(queue_at in 0..2, type_at in 0..2, ready in 0_i64..20) -> Candidate {
+        Candidate {
             queue: queue(["q", "r"][usize::try_from(queue_at).unwrap()]),
             job_type: job_type(["t", "u"][usize::try_from(type_at).unwrap()]),
-            ready_key: Timestamp::from_micros(ready),
+            ..waiting(ready)
         }
     }
 }

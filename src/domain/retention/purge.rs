@@ -125,23 +125,28 @@ pub struct PurgeRun {
     pub logs: u64,
     /// Statements it took.
     pub batches: u64,
+    /// Jobs of which nobody knows whether they were taken away: the store was lost in the middle.
+    pub in_doubt: u64,
 }
 
 impl PurgeRun {
-    /// Adds what `other` has done.
-    pub fn add(&mut self, other: &Self) {
-        self.jobs += other.jobs;
-        self.archived += other.archived;
-        self.logs += other.logs;
-        self.batches += other.batches;
+    /// Whether it took nothing away, for all that is known.
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        self.jobs + self.logs + self.in_doubt == 0
     }
 
     /// For people.
     #[must_use]
     pub fn summary(&self) -> String {
-        let Self { jobs, archived, logs, batches } = self;
+        let Self { jobs, archived, logs, batches, in_doubt } = self;
+        let doubt = if *in_doubt == 0 {
+            String::new()
+        } else {
+            format!(", and perhaps {in_doubt} jobs more")
+        };
         format!(
-            "{jobs} jobs ({archived} archived) and {logs} log batches taken away in {batches} batches"
+            "{jobs} jobs ({archived} archived) and {logs} log batches taken away in {batches} batches{doubt}"
         )
     }
 }

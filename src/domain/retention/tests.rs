@@ -130,13 +130,14 @@ fn a_purge_by_hand_goes_by_the_end_alone() {
 }
 
 #[test]
-fn what_a_purge_has_done_adds_up() {
-    let mut all = PurgeRun::default();
-    let batch = PurgeRun { jobs: 2, archived: 1, logs: 3, batches: 1 };
-    all.add(&batch);
-    all.add(&batch);
-    let wanted = "4 jobs (2 archived) and 6 log batches taken away in 2 batches";
-    assert_eq!(all.summary(), wanted);
+fn a_purge_says_what_it_did_and_what_nobody_knows() {
+    assert!(PurgeRun::default().is_nothing());
+    let run = PurgeRun { jobs: 4, archived: 2, logs: 6, batches: 2, in_doubt: 0 };
+    let known = "4 jobs (2 archived) and 6 log batches taken away in 2 batches";
+    assert_eq!(run.summary(), known);
+    let run = PurgeRun { in_doubt: 9, ..run };
+    assert_eq!(run.summary(), format!("{known}, and perhaps 9 jobs more"));
+    assert!(!PurgeRun { in_doubt: 1, ..PurgeRun::default() }.is_nothing());
 }
 
 fn utc(text: &str) -> Timestamp {

@@ -46,11 +46,12 @@ pub(super) struct Archive {
 const LEVEL: i32 = 3;
 
 impl Archive {
-    /// The file of the run that began at `now` on this server.
-    pub(super) fn of_run(folder: PathBuf, now: Timestamp, server: Uuid, scribe: Scribe) -> Self {
+    /// The file of a run that began at `now`.
+    pub(super) fn of_run(folder: PathBuf, now: Timestamp, scribe: Scribe) -> Self {
         let moment = stamp(now);
-        let server = server.as_simple().to_string();
-        let name = format!("jobs-{moment}-{}.jsonl.zst", &server[..8]);
+        // Two servers, or a run by hand beside the other one, may begin in the same second.
+        let own = Uuid::new_v4().as_simple().to_string();
+        let name = format!("jobs-{moment}-{}.jsonl.zst", &own[..8]);
         Self { folder, name, scribe, file: None }
     }
 
@@ -62,7 +63,24 @@ impl Archive {
         some: Seen,
         leave: &mut impl Leave,
     ) -> Result<Option<Seen>> {
-        let (mut kept, mut text) = (Seen::new(), String::new());
+        let mut text = String::new();
+        let kept = self.collect(engine, some, leave, &mut text).await;
+        if !text.is_empty() {
+            // Whatever came in between: the line that was begun is ended, and what is kept is on the disk.
+            let synced = matches!(&kept, Ok(Some(_)));
+            self.append(text, synced).await?;
+        }
+        kept
+    }
+
+    async fn collect(
+        &mut self,
+        engine: &Engine,
+        some: Seen,
+        leave: &mut impl Leave,
+        text: &mut String,
+    ) -> Result<Option<Seen>> {
+        let mut kept = Seen::new();
         for (id, revision) in some {
             if !leave.leave().await? {
                 return Ok(None);
@@ -70,12 +88,9 @@ impl Archive {
             let found = engine.loop_db.read(move |store| async move { store.load(&[id]).await });
             let Some(job) = found.await?.pop() else { continue };
             if job.status.kind().is_terminal() && job.status.revision == revision {
-                self.write_job(engine, &job, &mut text).await?;
+                self.write_job(engine, &job, text).await?;
                 kept.push((id, revision));
             }
-        }
-        if !kept.is_empty() {
-            self.append(text, true).await?;
         }
         Ok(Some(kept))
     }
@@ -147,7 +162,7 @@ impl Archive {
 
 /// Makes the file, and makes sure that it is still there after a loss of power.
 fn open(folder: &Path, name: &str) -> io::Result<File> {
-    let file = OpenOptions::new().create(true).append(true).open(folder.join(name))?;
+    let file = OpenOptions::new().create_new(true).append(true).open(folder.join(name))?;
     File::open(folder)?.sync_all()?;
     Ok(file)
 }

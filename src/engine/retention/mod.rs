@@ -74,7 +74,7 @@ impl Engine {
     fn archive(&self, now: Timestamp) -> Option<Archive> {
         let (settings, scribe) = self.keeping.settings.get()?;
         let folder = settings.archive.clone()?;
-        Some(Archive::of_run(folder, now, self.replica.id, *scribe))
+        Some(Archive::of_run(folder, now, *scribe))
     }
 
     /// Takes old jobs away, or counts them; answers how many, and what ended before which moment was meant. Once
@@ -116,7 +116,7 @@ impl Engine {
     /// Records what a purge took away; nothing if that was nothing. What the store does not take now waits for the
     /// loop's next step: the jobs are gone, whatever becomes of the record.
     async fn record_purge(&self, deed: audit::Deed, run: &PurgeRun, cutoff: Option<Timestamp>) {
-        if run.jobs + run.logs == 0 {
+        if run.is_nothing() {
             return;
         }
         let mut after = fields(run).unwrap_or_default();
@@ -152,7 +152,7 @@ impl Engine {
 
     /// What a purge leaves behind besides what it wrote.
     fn purged(&self, run: &PurgeRun) {
-        if run.jobs + run.logs > 0 {
+        if !run.is_nothing() {
             self.keeping.left_room.store(true, Ordering::Relaxed);
         }
         self.board.tell(LOOP, format!("last: {}", run.summary()));
@@ -176,6 +176,16 @@ impl Engine {
             });
             self.feed.publish(Commit { position, changes: changes.collect() });
         }
+    }
+
+    /// The same of a batch whose answer was lost; what is to be known besides of its jobs stands in the change log.
+    fn tell_gone(&self, jobs: &[JobId]) {
+        for id in jobs {
+            self.cache.forget(*id);
+            self.hub.publish_deleted(*id);
+        }
+        self.herald.changed();
+        self.feed.look_again();
     }
 
     /// Gives room that a purge left back to the system, in small steps; answers a full batch as long as there is

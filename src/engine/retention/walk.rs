@@ -2,6 +2,7 @@
 //! each, so that commits go on between them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -10,9 +11,9 @@ use crate::domain::limits::{LOOP_ROWS_MAX, PURGE_BATCH_JOBS, PURGE_REST_MAX, PUR
 use crate::domain::retention::{Purge, PurgeRun, RetentionPolicy, Terminal};
 use crate::domain::{BatchId, JobId, JobType, Timestamp};
 use crate::engine::Engine;
-use crate::engine::error::Result;
+use crate::engine::error::{Error, Result};
 use crate::runtime::{Clock, Shutdown};
-use crate::store::{EndedLine, EndedQuery, PurgeBatch};
+use crate::store::{self, EndedLine, EndedQuery, PurgeBatch, Purged, Store};
 
 use super::Seen;
 use super::archive::Archive;
@@ -187,7 +188,7 @@ impl<'a> Walk<'a> {
             }
             match self.take_batch(now.to_vec(), archived).await {
                 Ok(()) => rest = later,
-                Err(error) if now.len() > 1 => {
+                Err(error) if now.len() > 1 && !matches!(error, Error::OutcomeUnknown) => {
                     size = now.len() / 2;
                     tracing::warn!(
                         task.name = super::LOOP,
@@ -205,20 +206,27 @@ impl<'a> Walk<'a> {
     async fn take_batch(&mut self, jobs: Seen, archived: bool) -> Result<()> {
         let began = Clock::monotonic();
         let batch = PurgeBatch { id: BatchId(Uuid::now_v7()), now: self.engine.clock.now(), jobs };
-        let purge = self.engine.loop_db.read(|store| async move { store.purge(batch).await });
-        let purged = match purge.await {
-            Ok(purged) => purged,
-            Err(error) => {
-                // It may have happened: who watches finds out by the change log.
-                self.engine.feed.look_again();
-                return Err(error);
+        let asked = batch.jobs.len() as u64;
+        let purge = self.engine.loop_db.to_the_end(|store| purge(store, batch));
+        let gone = match purge.await? {
+            Fate::Unknown => {
+                self.run.in_doubt += asked;
+                // Whoever watches finds out by the change log.
+                self.engine.tell_gone(&[]);
+                return Err(Error::OutcomeUnknown);
+            }
+            Fate::Told(purged) => {
+                self.engine.tell_purged(&purged);
+                purged.removed.len() as u64
+            }
+            Fate::FoundOut(gone) => {
+                self.engine.tell_gone(&gone);
+                gone.len() as u64
             }
         };
-        let gone = purged.removed.len() as u64;
         self.run.jobs += gone;
         self.run.archived += if archived { gone } else { 0 };
         self.run.batches += 1;
-        self.engine.tell_purged(&purged);
         rest(Clock::monotonic().duration_since(began)).await;
         Ok(())
     }
@@ -235,7 +243,7 @@ impl<'a> Walk<'a> {
             let drop = self
                 .engine
                 .loop_db
-                .read(move |store| async move { store.drop_logs(&jobs, size).await });
+                .to_the_end(move |store| async move { store.drop_logs(&jobs, size).await });
             match drop.await {
                 Ok(gone) => {
                     self.run.logs += gone;
@@ -250,6 +258,34 @@ impl<'a> Walk<'a> {
             }
         }
     }
+}
+
+/// What became of a batch.
+enum Fate {
+    /// The store told.
+    Told(Purged),
+    /// Its answer was lost, but it had been done: these jobs are not there any more.
+    FoundOut(Vec<JobId>),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Takes a batch away; an error means that nothing of it went, nor will.
+async fn purge(store: Arc<dyn Store>, batch: PurgeBatch) -> store::Result<Fate> {
+    let id = batch.id;
+    let mut ids: Vec<JobId> = batch.jobs.iter().map(|(id, _)| *id).collect();
+    let error = match store.purge(batch).await {
+        Ok(purged) => return Ok(Fate::Told(purged)),
+        Err(error) => error,
+    };
+    match store.has_batch(id).await {
+        Ok(true) => {}
+        Ok(false) => return Err(error),
+        Err(_) => return Ok(Fate::Unknown),
+    }
+    let Ok(left) = store.load(&ids).await else { return Ok(Fate::Unknown) };
+    ids.retain(|id| left.iter().all(|job| job.id != *id));
+    Ok(Fate::FoundOut(ids))
 }
 
 /// Lets others write: for some times what a batch took, but not so long that a purge would not get on.

@@ -88,6 +88,8 @@ pub struct Faults {
     purge_most: Arc<AtomicUsize>,
     /// How often each job was read.
     loads: Arc<Mutex<HashMap<JobId, usize>>>,
+    /// Purges that happen, and whose answers are lost.
+    purges_lost: Arc<AtomicUsize>,
 }
 
 /// A commit that is still under way.
@@ -107,6 +109,7 @@ impl Default for Faults {
             timeless: Arc::default(),
             purge_most: Arc::new(AtomicUsize::new(usize::MAX)),
             loads: Arc::default(),
+            purges_lost: Arc::default(),
         }
     }
 }
@@ -125,6 +128,11 @@ impl Faults {
     /// From now on a purge of more jobs takes too long.
     pub fn purge_at_most(&self, jobs: usize) {
         self.purge_most.store(jobs, Ordering::Relaxed);
+    }
+
+    /// So many purges happen from now on without an answer.
+    pub fn lose_purges(&self, count: usize) {
+        self.purges_lost.store(count, Ordering::Relaxed);
     }
 
     /// Lets the answer come that was held back.
@@ -556,7 +564,13 @@ impl Store for FaultyStore {
         if batch.jobs.len() > self.faults.purge_most.load(Ordering::Relaxed) {
             return Err(unavailable());
         }
-        self.inner.purge(batch).await
+        let purged = self.inner.purge(batch).await?;
+        let lost = &self.faults.purges_lost;
+        let less = |left: usize| left.checked_sub(1);
+        if lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok() {
+            return Err(unknown());
+        }
+        Ok(purged)
     }
 
     async fn drop_logs(&self, jobs: &[(JobId, i64)], limit: usize) -> Result<u64> {

@@ -157,17 +157,18 @@ const CLOSED: Piece = (
 );
 
 const FLUSHED: Piece = (
-    5,
-    ", flushed AS (INSERT INTO job_progress (id, lease_epoch, sequence, data) \
-    SELECT p.id, p.lease_epoch, p.sequence, p.data FROM unnest($1::uuid[], $2::bigint[], \
-    $3::bigint[], $4::bytea[], $5::bool[]) AS p(id, lease_epoch, sequence, data, sure) \
+    6,
+    ", flushed AS (INSERT INTO job_progress (id, lease_epoch, sequence, heard, data) \
+    SELECT p.id, p.lease_epoch, p.sequence, p.heard, p.data FROM unnest($1::uuid[], $2::bigint[], \
+    $3::bigint[], $4::bytea[], $5::bool[], $6::bigint[]) \
+    AS p(id, lease_epoch, sequence, data, sure, heard) \
     LEFT JOIN job_status AS s ON s.id = p.id \
     WHERE (p.sure OR s.state = 1 AND s.lease_epoch = p.lease_epoch) \
     AND (SELECT ok FROM checked) ORDER BY p.id \
     ON CONFLICT (id) DO UPDATE SET lease_epoch = excluded.lease_epoch, \
-    sequence = excluded.sequence, data = excluded.data \
-    WHERE (excluded.lease_epoch, excluded.sequence) \
-    >= (job_progress.lease_epoch, job_progress.sequence))",
+    sequence = excluded.sequence, heard = excluded.heard, data = excluded.data \
+    WHERE (excluded.lease_epoch, excluded.sequence, excluded.heard) \
+    >= (job_progress.lease_epoch, job_progress.sequence, job_progress.heard))",
 );
 
 const HISTORY: Piece = (
