@@ -337,6 +337,8 @@ pub struct Committed {
     /// Its place in the change log; none if the batch was empty or missed a rule, and maybe none if it
     /// was progress alone.
     pub position: Option<Position>,
+    /// Whether other servers were told of it with it.
+    pub told: bool,
 }
 
 impl Committed {
@@ -351,6 +353,7 @@ impl Committed {
             events: vec![false; batch.events.len()],
             missed_rules,
             position: None,
+            told: false,
         }
     }
 }

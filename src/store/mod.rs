@@ -19,6 +19,7 @@ mod leases;
 pub mod memory;
 mod names;
 mod open;
+mod own;
 mod passed;
 pub mod postgres;
 mod purge;
@@ -103,6 +104,11 @@ pub trait Store: Send + Sync + 'static {
     async fn position(&self) -> Result<Position>;
     /// What was done since a position, if the log still knows and if it is at most `limit` changes.
     async fn changes_since(&self, position: &Position, limit: usize) -> Result<ChangesSince>;
+    /// The same for whoever knows what this store answered: jobs of commits that it made itself may be
+    /// left out, but not of one whose outcome it did not know. Rules are named whoever changed them.
+    async fn others_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
+        self.changes_since(position, limit).await
+    }
     /// What was done since a position, and how those jobs stand; too many if they are
     /// [too large](crate::domain::limits::CATCH_UP_BYTES_MAX) together. A [shared](Store::is_shared) store
     /// reads both as of one moment: others commit all the while, and a watch must come to an end.

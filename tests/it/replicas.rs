@@ -41,6 +41,7 @@ crate::on_each_shared_store! {
     twenty_racing_repeats_of_a_request_make_one_job_on_all_servers
     a_call_that_waits_for_a_job_gets_what_another_server_made
     every_server_lists_every_worker
+    what_a_server_did_itself_is_not_read_again
 }
 
 async fn a_job_made_on_one_server_is_run_on_another_and_watched_on_a_third(store: Shared) {
@@ -290,6 +291,25 @@ async fn every_server_lists_every_worker(store: Shared) {
         let running: Vec<_> = listed[0].running.iter().map(|job| job.job_id.as_str()).collect();
         assert_eq!((listed[0].held, running), (1, vec![id.as_str()]));
     }
+    drop((worker, held));
+    stop(vec![a, b]).await;
+}
+
+async fn what_a_server_did_itself_is_not_read_again(store: Shared) {
+    let [a, b] = servers(store).await;
+    let worker = a.worker("w1").slots(2).connect().await;
+    let [own, other] =
+        [a.client().create(spec("sync")).await.id, b.client().create(spec("sync")).await.id];
+    let held = [worker.expect_assignment().await, worker.expect_assignment().await];
+    held[0].report(percent(10.0)).await.expect("taken");
+    let (own_before, other_before) = (a.faults.loads(&own), a.faults.loads(&other));
+    a.client().cancel(&own, None).await.expect("asked");
+    assert_eq!(worker.expect_cancel().await.job_id, own);
+    // Whoever hears of this has read on in the change log past that.
+    b.client().cancel(&other, None).await.expect("asked");
+    assert_eq!(worker.expect_cancel().await.job_id, other);
+    assert_eq!(a.faults.loads(&own), own_before, "it was there when it was written");
+    assert!(a.faults.loads(&other) > other_before, "what another one did is read");
     drop((worker, held));
     stop(vec![a, b]).await;
 }

@@ -31,6 +31,12 @@ pub const DATABASE_COLLISIONS_MAX: usize = 5;
 /// How often a server tells the others at most that there is news: each time all who tell something wait
 /// for one lock of the whole database cluster.
 pub const DATABASE_NEWS_INTERVAL: Duration = Duration::from_millis(20);
+/// A commit tells others by itself if they were told nothing for so long: it then holds that lock until it is on
+/// disk, which may be some milliseconds, so this happens a few times a second at most.
+pub const DATABASE_NEWS_REST: Duration = Duration::from_millis(100);
+/// Commits of its own that a server leaves out when it reads on in the change log: those of many seconds. Of
+/// older ones it reads the jobs again, which says nothing new.
+pub const DATABASE_OWN_COMMITS_MAX: usize = 4_096;
 /// How long a connection that listens may hear nothing before it is asked whether it is still there.
 pub const DATABASE_NEWS_SILENCE: Duration = Duration::from_secs(10);
 /// How many of a line's front are looked at for the one that has waited longest: a tenth of a millisecond's

@@ -12,14 +12,14 @@ use super::super::error::{Error, Result};
 
 impl Engine {
     /// Reads on in the change log, and acts on what concerns this server: jobs that its workers hold
-    /// or that somebody watches here, and places where jobs wait. Its own commits are in there too, and
-    /// lead to nothing.
+    /// or that somebody watches here, and places where jobs wait. What followed from its own commits was
+    /// done when they were answered.
     pub async fn hear_changes(&self) -> Result<u64> {
         let from = self.ears.position.lock().clone();
         let Some(from) = from else { return self.look_at_all().await };
         let read = self
             .loop_db
-            .read(move |store| async move { store.changes_since(&from, NEWS_CHANGES_MAX).await });
+            .read(move |store| async move { store.others_since(&from, NEWS_CHANGES_MAX).await });
         match read.await? {
             ChangesSince::Found { ids, removed, ready, rules, position } => {
                 self.heed_rules(&rules).await?;

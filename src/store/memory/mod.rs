@@ -41,6 +41,7 @@ use self::round::Transaction;
 use self::shared::Share;
 use self::turns::Turns;
 use super::haul::Haul;
+use super::own::Own;
 use super::rows::Flushed;
 use super::{
     AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery,
@@ -56,6 +57,8 @@ pub struct MemoryStore {
     /// Taken by a commit, and by a round as long as it is open.
     turns: Turns,
     share: Option<Share>,
+    /// What this server did of late.
+    own: Arc<Own>,
 }
 
 /// A key and who holds it.
@@ -118,7 +121,8 @@ impl MemoryStore {
     #[must_use]
     pub fn another(&self) -> Option<Self> {
         let share = Some(self.share.as_ref()?.another());
-        Some(Self { tables: Arc::clone(&self.tables), turns: self.turns.clone(), share })
+        let (tables, turns) = (Arc::clone(&self.tables), self.turns.clone());
+        Some(Self { tables, turns, share, own: Arc::default() })
     }
 
     /// The moment by which leases are judged, where a server says `given`.
@@ -128,7 +132,7 @@ impl MemoryStore {
 
     /// A commit begins, and makes its changes later.
     fn begin(&self) -> Transaction {
-        Transaction::new(Arc::clone(&self.tables))
+        Transaction::new(Arc::clone(&self.tables), Arc::clone(&self.own))
     }
 }
 
@@ -160,12 +164,16 @@ impl Store for MemoryStore {
     }
 
     async fn changes_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
-        Ok(self.tables.lock().changes.since(position, limit))
+        Ok(self.tables.lock().changes.since(position, &BTreeSet::new(), limit))
+    }
+
+    async fn others_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
+        Ok(self.tables.lock().changes.since(position, &self.own.since(position), limit))
     }
 
     async fn catch_up(&self, position: &Position, limit: usize) -> Result<Caught> {
         let tables = self.tables.lock();
-        let changes = tables.changes.since(position, limit);
+        let changes = tables.changes.since(position, &BTreeSet::new(), limit);
         let ids = match &changes {
             ChangesSince::Found { ids, .. } => ids.as_slice(),
             ChangesSince::TooOld | ChangesSince::Ahead | ChangesSince::TooMany => &[],

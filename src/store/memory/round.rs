@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use crate::domain::job::Job;
 use crate::domain::status::StateKind;
 use crate::domain::{JobId, JobType, Timestamp};
+use crate::store::own::Own;
 use crate::store::{
     Batch, Claims, Committed, KeyCap, KeyName, Probe, Result, Round, Standing, Unread,
 };
@@ -19,13 +20,14 @@ use super::{MemoryStore, Share, Tables};
 /// The number of a commit under way; it is made, or is not, when this is dropped.
 pub(super) struct Transaction {
     tables: Arc<Mutex<Tables>>,
+    own: Arc<Own>,
     number: u64,
 }
 
 impl Transaction {
-    pub(super) fn new(tables: Arc<Mutex<Tables>>) -> Self {
+    pub(super) fn new(tables: Arc<Mutex<Tables>>, own: Arc<Own>) -> Self {
         let number = tables.lock().changes.begin();
-        Self { tables, number }
+        Self { tables, own, number }
     }
 
     pub(super) fn commit(self, batch: &Batch, now: Timestamp) -> Result<Committed> {
@@ -33,7 +35,7 @@ impl Transaction {
         let answer = tables.commit(batch, self.number, now);
         // What it did and that it is over become visible as one.
         tables.changes.end(self.number);
-        answer
+        answer.inspect(|committed| self.own.note(committed))
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) async fn catch_up(pool: &Pool, position: &Position, limit: usize) -> 
     loop {
         let mut link = pool.begin().await?;
         link.query(ONE_MOMENT).execute(&mut *link).await.map_err(from_sqlx)?;
-        let Some(changes) = changes::read_since(&mut link, position, limit).await? else {
+        let Some(changes) = changes::read_since(&mut link, position, &[], limit).await? else {
             drop(link);
             changes::enumerate(pool).await?;
             continue;

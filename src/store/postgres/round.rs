@@ -2,6 +2,7 @@
 //! to the commit.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::time::timeout;
@@ -16,11 +17,11 @@ use crate::store::{
     Batch, Claims, Committed, Error, KeyName, Probe, Result, Round, Standing, Unread,
 };
 
-use super::commit::{self, Failed};
+use super::commit::{self, Failed, Lanes};
 use super::error::{from_sqlx, late};
-use super::pool::{Link, Pool};
+use super::pool::Link;
 use super::read;
-use super::{LeaseClock, changes, keys, standing};
+use super::{changes, keys, standing};
 
 pub(super) const STATEMENTS: &[&str] = &[CANDIDATES, UNDER_CAPS];
 
@@ -63,18 +64,14 @@ type CappedColumns =
 /// Dropping it closes its connection: the database lets go of what it kept.
 struct PostgresRound {
     link: Link,
-    pool: Pool,
-    clock: LeaseClock,
+    lanes: Arc<Lanes>,
     standing: Standing,
     candidates: Vec<Job>,
 }
 
 /// Opens a round.
-pub(super) async fn begin(
-    pool: &Pool,
-    clock: LeaseClock,
-    claims: &Claims,
-) -> Result<Box<dyn Round>> {
+pub(super) async fn begin(lanes: &Arc<Lanes>, claims: &Claims) -> Result<Box<dyn Round>> {
+    let pool = &lanes.pool;
     let mut link = pool.begin().await?;
     let mut standing = Standing::default();
     if !claims.is_empty() {
@@ -85,7 +82,7 @@ pub(super) async fn begin(
         standing = timeout(pool.patience(), keeping).await.map_err(|_| late())??;
     }
     let candidates = Vec::new();
-    Ok(Box::new(PostgresRound { link, pool: pool.clone(), clock, standing, candidates }))
+    Ok(Box::new(PostgresRound { link, lanes: Arc::clone(lanes), standing, candidates }))
 }
 
 /// Columns of probes: queues, types, limits.
@@ -160,7 +157,7 @@ impl Round for PostgresRound {
         let times = (admission::latest_key(now).as_micros(), now.as_micros());
         let (free, capped): (Vec<&Probe>, Vec<&Probe>) =
             probes.iter().partition(|probe| probe.cap.is_none());
-        let patience = self.pool.patience();
+        let patience = self.lanes.pool.patience();
         let looking = async {
             let mut unread = Unread::new();
             if !free.is_empty() {
@@ -180,7 +177,7 @@ impl Round for PostgresRound {
         }
         let names = names::borrowed(names);
         let asking = keys::holders(&mut self.link, &names);
-        let holders = timeout(self.pool.patience(), asking).await.map_err(|_| late())??;
+        let holders = timeout(self.lanes.pool.patience(), asking).await.map_err(|_| late())??;
         Ok(names::owned(holders))
     }
 
@@ -189,19 +186,22 @@ impl Round for PostgresRound {
             self.link.rollback().await;
             return Ok(Committed::default());
         }
-        let writing = commit::write_within(&mut self.link, self.clock, &batch);
-        match commit::settled(&self.pool, writing).await {
+        let word = self.lanes.word_of(&batch);
+        let writing =
+            commit::write_within(&mut self.link, self.lanes.clock, &batch, word.as_deref());
+        match commit::settled(&self.lanes.pool, writing).await {
             Ok(committed) if !committed.missed_rules.is_empty() => {
                 self.link.rollback().await;
                 Ok(committed)
             }
             Ok(committed) => {
                 self.link.commit().await?;
+                self.lanes.own.note(&committed);
                 Ok(committed)
             }
             Err(failed) => {
                 if matches!(failed, Failed::Unnumbered(_)) {
-                    changes::enumerate(&self.pool).await?;
+                    changes::enumerate(&self.lanes.pool).await?;
                 }
                 Err(Error::from(failed))
             }

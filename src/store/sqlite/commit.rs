@@ -187,6 +187,7 @@ fn guarded(batch: &Batch, missed: &HashSet<i64>) -> Committed {
         events: Vec::new(),
         missed_rules: Vec::new(),
         position: None,
+        told: false,
     }
 }
 

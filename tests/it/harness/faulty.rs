@@ -86,6 +86,8 @@ pub struct Faults {
     timeless: Arc<AtomicBool>,
     /// Jobs that it takes away at once.
     purge_most: Arc<AtomicUsize>,
+    /// How often each job was read.
+    loads: Arc<Mutex<HashMap<JobId, usize>>>,
     /// Purges that happen, and whose answers are lost.
     purges_lost: Arc<AtomicUsize>,
 }
@@ -106,6 +108,7 @@ impl Default for Faults {
             unanswered: Arc::default(),
             timeless: Arc::default(),
             purge_most: Arc::new(AtomicUsize::new(usize::MAX)),
+            loads: Arc::default(),
             purges_lost: Arc::default(),
         }
     }
@@ -176,6 +179,12 @@ impl Faults {
             unanswered.swap_remove(at.expect("it waited"));
         }
         answer
+    }
+
+    /// How often a job was read by its id.
+    pub fn loads(&self, id: &str) -> usize {
+        let id: JobId = id.parse().expect("the id of a job");
+        self.loads.lock().get(&id).copied().unwrap_or(0)
     }
 
     /// From now on no hint of another server comes through.
@@ -376,6 +385,7 @@ impl Store for FaultyStore {
 
     async fn load(&self, ids: &[JobId]) -> Result<Vec<Job>> {
         self.faults.weathered().await?;
+        ids.iter().for_each(|id| *self.faults.loads.lock().entry(*id).or_default() += 1);
         self.faults.answered(Read::Load, self.inner.load(ids).await).await
     }
 
@@ -401,6 +411,11 @@ impl Store for FaultyStore {
     async fn changes_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
         self.faults.weathered().await?;
         self.inner.changes_since(position, limit).await
+    }
+
+    async fn others_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
+        self.faults.weathered().await?;
+        self.inner.others_since(position, limit).await
     }
 
     async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>> {
