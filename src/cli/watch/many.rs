@@ -26,6 +26,10 @@ pub async fn run(
     context: &Context,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
+    if args.filter.limit.is_some() && !out.terminal() {
+        let problem = "is for a screen: what is written line by line tells of all that match";
+        return Err(Failure::usage("-n", problem));
+    }
     let mut follow = FollowMany::new(client, request(args, context.now(), out));
     let mut signals = Signals::new()?;
     if out.terminal() {
@@ -57,9 +61,13 @@ pub async fn run(
         } else if let Some(wire) = &event.wire {
             out.message(wire)?;
         }
-        if first && jobs.all().next().is_none() && !args.until_done {
+        if first && jobs.all().next().is_none() {
             let which = args.filter.words();
-            out.note(&format!("jobplane: no job{which} yet; waiting for some, until Ctrl-C"))?;
+            out.note(&if args.until_done {
+                format!("jobplane: no job{which} is there to wait for")
+            } else {
+                format!("jobplane: no job{which} yet; waiting for some, until Ctrl-C")
+            })?;
         }
         out.flush()?;
         if let Some(exit) = done(&jobs, args) {

@@ -141,7 +141,7 @@ impl Engine {
             walked = walk.logs((hold.standing.logs_through, through), hold).await;
         }
         if matches!(walked, Ok(true)) {
-            walked = self.forget_bulk_rows().await.map(|_| true);
+            walked = self.forget_bulk_rows().await.map(|()| true);
         }
         let run = walk.run;
         let ended = matches!(walked, Ok(true));
