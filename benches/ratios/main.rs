@@ -24,6 +24,10 @@ mod rows;
 
 use std::process::ExitCode;
 
+/// That of the server, for the bare sides as well.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     harness::main(rows::ROWS, |options, places| Ok(rows::Setting { plan: options.plan(), places }))
 }

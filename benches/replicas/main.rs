@@ -27,6 +27,10 @@ mod side;
 
 use std::process::ExitCode;
 
+/// That of the server, for the bare sides as well.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     harness::main(rows::ROWS, rows::Setting::set)
 }

@@ -59,6 +59,10 @@ pub struct Progress {
     /// The report's number within its lease epoch: a lower one is old news.
     #[serde(rename = "q", skip_serializing_if = "is_default")]
     pub sequence: i64,
+    /// Units that an earlier execution had done, as the first report of this one tells: they say nothing of its
+    /// pace.
+    #[serde(rename = "b", skip_serializing_if = "is_default")]
+    pub base: i64,
     /// The moving rate and where it was last sampled.
     #[serde(rename = "r", skip_serializing_if = "Option::is_none")]
     pub rate: Option<Rate>,
@@ -166,7 +170,8 @@ impl Progress {
         }
         .map(|percent| percent.clamp(0.0, 100.0));
         let seconds = elapsed.as_secs_f64();
-        let average = if seconds > 0.0 { self.completed as f64 / seconds } else { 0.0 };
+        let done = (self.completed - self.base).max(0) as f64;
+        let average = if seconds > 0.0 { done / seconds } else { 0.0 };
         let rate = self.rate.and_then(|rate| rate.per_second()).unwrap_or(average)
             * decay(self.silence(now).saturating_sub(RATE_TIME_CONSTANT));
         Derived {
@@ -210,10 +215,14 @@ impl Progress {
         (seconds <= REMAINING_MAX.as_secs_f64()).then(|| Duration::from_secs_f64(seconds))
     }
 
-    /// Takes over the rate measured so far from `held` and counts this report into it.
-    pub fn follow(&mut self, held: &Self, start: Timestamp, now: Timestamp) {
-        let rate = held.rate.unwrap_or(Rate::starting(start, 0));
-        self.rate = Some(rate.observe(self.completed, now));
+    /// Takes over the rate measured so far from `held` and counts this report into it. An execution that follows
+    /// another one (`goes_on`) may count on from where that was.
+    pub fn follow(&mut self, held: &Self, goes_on: bool, (start, now): (Timestamp, Timestamp)) {
+        let is_first = !held.is_reported();
+        self.base = if is_first && goes_on { self.completed } else { held.base };
+        let unknown =
+            if goes_on { Rate::starting(now, self.base) } else { Rate::starting(start, 0) };
+        self.rate = Some(held.rate.unwrap_or(unknown).observe(self.completed, now));
         self.report_time = Some(now);
         let is_same = held.is_reported()
             && self.completed == held.completed

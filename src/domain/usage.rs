@@ -101,6 +101,12 @@ pub struct Over {
 }
 
 impl UsageWatch {
+    /// When the newest sample came.
+    #[must_use]
+    pub const fn sample_time(&self) -> Option<Timestamp> {
+        self.sample_time
+    }
+
     /// Takes a sample into account. Answers the limit that has been exceeded for the sustain time;
     /// memory before processor time.
     pub fn sample(

@@ -46,7 +46,8 @@ impl Engine {
             why,
             workers: workers.into_iter().map(|worker| worker.worker_id).collect(),
             unique_holder: holder.filter(|holder| *holder != job_id),
-            typical_run_duration: typical_run(&runs),
+            // A bulk command takes as long as there are jobs to it.
+            typical_run_duration: typical_run(&runs).filter(|_| !job.spec.job_type.is_reserved()),
         };
         Ok(explain(&job, &facts, now))
     }

@@ -21,6 +21,10 @@ pub type Rest = Box<dyn Fn(Duration) -> Duration + Send + Sync + 'static>;
 const JITTER: f64 = 0.1;
 /// A step that handled a full batch is run again after this pause instead of a whole period.
 const PAUSE_WHILE_BUSY: Duration = Duration::from_millis(5);
+/// A step that failed is tried again after this, then after twice as long each time: what was due meanwhile is
+/// not to wait for a whole period once the store is back.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(10);
 
 /// What one loop goes by.
 pub struct Driver {
@@ -42,6 +46,7 @@ impl Driver {
     /// Runs until `shutdown` is signalled.
     pub async fn run(self, step: Step, shutdown: Shutdown) {
         let mut failing = false;
+        let mut retry = RETRY_MIN;
         while !shutdown.is_signalled() {
             // Registered before the step looks, so that a nudge during it is not lost.
             let nudged = self.nudge.notified();
@@ -50,11 +55,13 @@ impl Driver {
                 matches!(result, Ok(rows) if rows >= crate::domain::limits::LOOP_ROWS_MAX as u64);
             self.note(&result, &mut failing);
             let period = || self.period.mul_f64(1.0 + JITTER * rand::random_range(-1.0..=1.0));
-            let pause = match &self.rest {
-                _ if busy => PAUSE_WHILE_BUSY,
-                Some(rest) if result.is_ok() => rest(period()),
-                Some(_) | None => period(),
+            let pause = match (&result, &self.rest) {
+                (Ok(_), _) if busy => PAUSE_WHILE_BUSY,
+                (Ok(_), Some(rest)) => rest(period()),
+                (Ok(_), None) => period(),
+                (Err(_), _) => period().min(retry),
             };
+            retry = if result.is_ok() { RETRY_MIN } else { (retry * 2).min(RETRY_MAX) };
             tokio::select! {
                 () = nudged => {}
                 () = tokio::time::sleep(pause) => {}
@@ -79,3 +86,6 @@ impl Driver {
         self.board.ran(self.name, self.clock.now(), told);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -139,6 +139,21 @@ pub struct ProgressWrite {
     pub usage_watch: UsageWatch,
 }
 
+/// See [`ProgressWrite::place`].
+pub(super) fn place(progress: &Progress, usage_watch: &UsageWatch) -> (i64, Timestamp) {
+    let heard = progress.activity_time.max(usage_watch.sample_time());
+    (progress.sequence, heard.unwrap_or_default())
+}
+
+impl ProgressWrite {
+    /// What a later one of the same lease does not go behind: the sequence of the report, and when the newest
+    /// of the rest came.
+    #[must_use]
+    pub fn place(&self) -> (i64, Timestamp) {
+        place(&self.progress, &self.usage_watch)
+    }
+}
+
 /// A change to a session.
 #[derive(Debug, Clone)]
 pub enum SessionWrite {

@@ -20,6 +20,7 @@ use crate::domain::usage::{UsageWatch, later};
 use crate::domain::written::is_default;
 use crate::domain::{Category, JobId, JobType, QueueName, Timestamp};
 
+use super::batch::place;
 use super::{Error, KeyKind, ProgressWrite, Result};
 
 /// Encodes a column.
@@ -192,6 +193,13 @@ pub(super) struct Flushed {
     /// Since when that is more than it may.
     #[serde(rename = "w", default, skip_serializing_if = "is_default")]
     pub usage_watch: UsageWatch,
+}
+
+impl Flushed {
+    /// See [`ProgressWrite::place`].
+    pub(super) fn place(&self) -> (i64, Timestamp) {
+        place(&self.progress, &self.usage_watch)
+    }
 }
 
 impl From<ProgressWrite> for Flushed {

@@ -69,6 +69,7 @@ enum Part {
         job: usize,
         epoch: i64,
         sequence: i64,
+        active: u32,
     },
     Session {
         session: u64,
@@ -118,8 +119,10 @@ fn part() -> impl Strategy<Value = Part> {
         1 => (0..JOBS, any::<bool>()).prop_map(|(job, stale)| Part::Delete { job, stale }),
         2 => (0..JOBS, 0..2_i64, 0..4_i64, 0..4_usize)
             .prop_map(|(job, epoch, seq, lines)| Part::Log { job, epoch, seq, lines }),
-        2 => (0..JOBS, 0..2_i64, 0..5_i64)
-            .prop_map(|(job, epoch, sequence)| Part::Progress { job, epoch, sequence }),
+        2 => (0..JOBS, 0..2_i64, 0..5_i64, 0..3_u32)
+            .prop_map(|(job, epoch, sequence, active)| {
+                Part::Progress { job, epoch, sequence, active }
+            }),
         3 => (0..SESSIONS, 0..8_u8, 0..60_u32)
             .prop_map(|(session, write, seconds)| Part::Session { session, write, seconds }),
         2 => (0..RULES.len(), any::<bool>(), 0..8_u8)
@@ -308,12 +311,13 @@ impl World<'_> {
                         batch.logs.push(log);
                     }
                 }
-                Part::Progress { job, epoch, sequence } => {
+                Part::Progress { job, epoch, sequence, active } => {
                     if let Some(job) = self.job(job).await
                         && !batch.progress.iter().any(|held| held.job_id == job.id)
                     {
                         let mut write = progress(0, job.status.lease_epoch - epoch, sequence);
                         write.job_id = job.id;
+                        write.progress = write.progress.active_at(at(active.into()));
                         batch.progress.push(write);
                     }
                 }

@@ -337,8 +337,9 @@ async fn of_two_places_with_one_end_the_later_is_what_is_pruned() {
     let before = store.position().await.expect("a position");
     given(store, vec![born(1, spec(), at(0))]).await;
     let Position::Snapshot { next: first, .. } = before else { panic!("{before:?}") };
-    // Two that were under way at once: each sees the same end, one of them the other.
-    let (a, b) = (first + 10, first + 11);
+    // Two that were under way at once: each sees the same end, one of them the other. Far from those that
+    // begin elsewhere in the cluster meanwhile.
+    let (a, b) = (first + 1_000_000, first + 1_000_001);
     let mut connection = raw(&database).await;
     for (own, under_way, seconds) in [(b, vec![a, b], 10), (a, vec![a], 20), (a + 9, vec![], 30)] {
         let number = |number: u64| i64::try_from(number).expect("small");

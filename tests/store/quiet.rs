@@ -20,6 +20,18 @@ async fn flush(store: &dyn Store, sequence: i64, active: Timestamp) {
     commit(store, Batch { progress: vec![write], ..batch(active) }).await;
 }
 
+async fn what_was_heard_later_is_not_undone_by_who_comes_late(store: &dyn Store) {
+    running(store, at(10)).await;
+    // A line in the log moves no sequence; a server that was cut off brings what it knew before.
+    flush(store, 1, at(99)).await;
+    flush(store, 1, at(50)).await;
+    let active = load(store, 1).await.expect("there").status.progress.activity_time;
+    assert_eq!(active, Some(at(99)));
+    flush(store, 2, at(60)).await;
+    let progress = load(store, 1).await.expect("there").status.progress;
+    assert_eq!((progress.sequence, progress.activity_time), (2, Some(at(60))));
+}
+
 fn stop(job: &Job, since: Timestamp, spare_active: bool) -> JobWrite {
     let command = Command::StopStuck {
         lease_epoch: job.status.lease_epoch,
@@ -74,6 +86,7 @@ async fn one_that_ended_meanwhile_is_left_alone(store: &dyn Store) {
 }
 
 crate::on_each_store!(
+    what_was_heard_later_is_not_undone_by_who_comes_late,
     a_quiet_job_is_stopped,
     one_that_moved_meanwhile_is_left_alone,
     one_found_by_its_start_may_have_moved,

@@ -16,8 +16,8 @@ pub struct Args {
     #[arg(long = "sweep-period", env = "JOBPLANE_SWEEP_PERIOD", value_name = "DURATION")]
     #[arg(default_value = "15m", value_parser = parse::duration)]
     sweep_period: Duration,
-    /// A job without `stuck_after` is stuck after so long without activity: 1m to 24h, 20m is customary;
-    /// never if unset
+    /// A job without `stuck_after` is stuck after so long without activity, counted from its last report or
+    /// log line: 1m to 24h, 20m is customary; never if unset
     #[arg(long = "stuck-after", env = "JOBPLANE_STUCK_AFTER", value_name = "DURATION")]
     #[arg(value_parser = parse::duration)]
     stuck_after: Option<Duration>,

@@ -27,13 +27,14 @@ pub fn of_change(
     let facts = if before.is_some_and(|before| before.kind() == status.kind()) {
         asked(before?, status, effects)
     } else {
-        ended(status)
+        ended(after)
     }?;
     let is_plain = facts.name() == EventName::JobSucceeded;
     (wanted.successes || !is_plain).then(|| Event::of_job(after, facts, status.update_time))
 }
 
-fn ended(status: &JobStatus) -> Option<Facts> {
+fn ended(after: &Job) -> Option<Facts> {
+    let status = &after.status;
     let attempts = status.attempt;
     Some(match status.state {
         State::Pending { .. } | State::Running { .. } => return None,
@@ -56,9 +57,10 @@ fn ended(status: &JobStatus) -> Option<Facts> {
             }
         }
         // A run that never came is told as such, and not also as one that a policy refused.
-        State::Skipped { reason: SkipReason::Missed } => {
-            Facts::ScheduleMissed { nominal_time: status.schedule_time }
-        }
+        State::Skipped { reason: SkipReason::Missed } => Facts::ScheduleMissed {
+            // The status has the moment at which it was recorded at the earliest.
+            nominal_time: after.spec.schedule_time.unwrap_or(status.schedule_time),
+        },
         State::Skipped { reason } => Facts::JobSkipped { reason },
     })
 }

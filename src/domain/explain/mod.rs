@@ -116,7 +116,10 @@ fn error_text(job: &Job) -> String {
 
 /// A span in words, to the second where it has seconds.
 fn span(span: Duration) -> String {
-    let coarse = if span.as_secs() > 0 { Duration::from_secs(span.as_secs()) } else { span };
+    let coarse = match span.as_secs() {
+        0 => Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(0)),
+        seconds => Duration::from_secs(seconds),
+    };
     humantime::format_duration(coarse).to_string()
 }
 

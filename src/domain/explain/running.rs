@@ -20,6 +20,11 @@ pub(super) fn reasons(job: &Job, facts: &Facts, now: Timestamp) -> Vec<Reason> {
             format!("it was asked to stop{by} ({cause}){said}; the server ends it if it does not");
         reasons.push(Reason::new("CANCEL_REQUESTED", text).until(request.end_time()));
     }
+    if let (Some(_), Some(since)) = (status.attention.stuck_time, status.progress.activity_time) {
+        let silent = span(now.since(since));
+        let text = format!("it showed no activity for {silent}, and runs on as its on_stuck says");
+        reasons.push(Reason::new("STUCK", text));
+    }
     let ran = status.run_duration(now).unwrap_or_default();
     let expected = [
         (job.spec.estimated_duration, "what its creator expected"),

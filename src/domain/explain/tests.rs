@@ -174,6 +174,10 @@ fn running_jobs() {
     let slow = Bench { now: later(601), ..slow.started() };
     let facts = Facts { typical_run_duration: Some(secs(100)), ..Facts::default() };
     check("slow", &slow, &facts);
+    let mut stuck = plain().started();
+    stuck.job.status.progress.activity_time = Some(later(60));
+    stuck.job.status.attention.stuck_time = Some(later(360));
+    check("stuck", &Bench { now: later(601), ..stuck }, &Facts::default());
     check("asked_to_stop", &plain().started().cancelled(), &Facts::default());
 }
 

@@ -35,7 +35,7 @@ impl Closing<'_> {
         if let Some(progress) = progress
             && progress.sequence >= next.progress.sequence
         {
-            next.progress = progress;
+            next.progress = Progress { base: next.progress.base, ..progress };
         }
         next.resource_usage = usage.or(next.resource_usage);
         if let Some(execution) = &mut next.execution {

@@ -7,6 +7,7 @@ use crate::domain::status::{
     Attention, CancelCause, CancelRequest, Execution, JobError, JobStatus, State, StateKind,
 };
 use crate::domain::usage::UsageWatch;
+use crate::domain::written::moment_shown;
 
 use super::command::{Command, Now};
 use super::transition::{Applied, Effect, Refusal, Transition};
@@ -80,8 +81,7 @@ pub(super) fn apply(
             let Some(expired) = deadline.filter(|time| *time <= now.time) else {
                 return Ok(Applied::Unchanged);
             };
-            let late = now.time.since(expired).as_secs();
-            let why = format!("did not start before its expire_time, {late} s ago");
+            let why = format!("did not start by its expire_time, {}", moment_shown(expired));
             Ok(expire(next, status, why, now))
         }
         // Whatever changed since it was found, it does not stand as it was found.

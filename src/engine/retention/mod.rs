@@ -80,8 +80,6 @@ impl Engine {
     /// Takes old jobs away, or counts them; answers how many, and what ended before which moment was meant. Once
     /// begun it goes on to its end and is recorded, whether or not anybody waits for it.
     pub async fn purge(&self, caller: &Caller, wish: PurgeJobs) -> Result<(u64, Timestamp)> {
-        let busy = || Error::RateLimited { what: "purges by hand", limit: 1 };
-        let turn = Arc::clone(&self.keeping.by_hand).try_lock_owned().map_err(|_| busy())?;
         let now = self.clock.now();
         let cutoff = wish.purge.cutoff_time(now);
         let mut leave = OnShutdown(self.shutdown.clone());
@@ -90,6 +88,8 @@ impl Engine {
             let ended = walk.jobs(&mut leave).await?;
             return if ended { Ok((walk.run.jobs, cutoff)) } else { Err(Error::Draining) };
         }
+        let busy = || Error::RateLimited { what: "purges by hand", limit: 1 };
+        let turn = Arc::clone(&self.keeping.by_hand).try_lock_owned().map_err(|_| busy())?;
         let (engine, requested_by) = (self.clone(), caller.principal().to_owned());
         let task = self.tasks.spawn("purge by hand", async move {
             let deed = Deed::Take(engine.archive(now));

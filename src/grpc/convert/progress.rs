@@ -64,6 +64,7 @@ pub fn from_proto(
             progress.counters.into_iter().collect()
         },
         sequence: progress.sequence,
+        base: 0,
         rate: None,
         report_time: Some(now),
         activity_time: None,
@@ -108,6 +109,7 @@ pub fn from_tick(tick: &mut Tick, now: Timestamp) -> Option<Progress> {
         estimated_remaining: None,
         counters: Vec::new(),
         sequence: tick.sequence,
+        base: 0,
         rate: None,
         report_time: Some(now),
         activity_time: None,

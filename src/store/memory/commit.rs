@@ -223,8 +223,7 @@ impl Tables {
 
     fn flush(&mut self, write: &ProgressWrite) {
         let newest = |held: &super::Flushed| {
-            (held.lease_epoch, held.progress.sequence)
-                <= (write.lease_epoch, write.progress.sequence)
+            (held.lease_epoch, held.place()) <= (write.lease_epoch, write.place())
         };
         if self.runs(write.job_id, write.lease_epoch)
             && self.progress.get(&write.job_id).is_none_or(newest)

@@ -12,6 +12,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "events", include_str!("../../../migrations/postgres/0005_events.sql")),
     (6, "retention", include_str!("../../../migrations/postgres/0006_retention.sql")),
     (7, "figures", include_str!("../../../migrations/postgres/0007_figures.sql")),
+    (8, "heard", include_str!("../../../migrations/postgres/0008_heard.sql")),
 ];
 
 /// Held to the end of the transaction. Any number that nobody else in the database uses: "jobplane".

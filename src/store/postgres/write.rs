@@ -69,16 +69,17 @@ const WRITE: &str = concat!(
     WHERE s.id = u.id AND NOT u.born AND (SELECT ok FROM checked)), \
     closed AS (DELETE FROM job_progress WHERE id = ANY($43::uuid[]) \
     AND (SELECT ok FROM checked)), \
-    flushed AS (INSERT INTO job_progress (id, lease_epoch, sequence, data) \
-    SELECT p.id, p.lease_epoch, p.sequence, p.data FROM unnest($44::uuid[], $45::bigint[], \
-    $46::bigint[], $47::bytea[], $48::bool[]) AS p(id, lease_epoch, sequence, data, sure) \
+    flushed AS (INSERT INTO job_progress (id, lease_epoch, sequence, heard, data) \
+    SELECT p.id, p.lease_epoch, p.sequence, p.heard, p.data FROM unnest($44::uuid[], $45::bigint[], \
+    $46::bigint[], $47::bytea[], $48::bool[], $88::bigint[]) \
+    AS p(id, lease_epoch, sequence, data, sure, heard) \
     LEFT JOIN job_status AS s ON s.id = p.id \
     WHERE (p.sure OR s.state = 1 AND s.lease_epoch = p.lease_epoch) \
     AND (SELECT ok FROM checked) ORDER BY p.id \
     ON CONFLICT (id) DO UPDATE SET lease_epoch = excluded.lease_epoch, \
-    sequence = excluded.sequence, data = excluded.data \
-    WHERE (excluded.lease_epoch, excluded.sequence) \
-    >= (job_progress.lease_epoch, job_progress.sequence)), \
+    sequence = excluded.sequence, heard = excluded.heard, data = excluded.data \
+    WHERE (excluded.lease_epoch, excluded.sequence, excluded.heard) \
+    >= (job_progress.lease_epoch, job_progress.sequence, job_progress.heard)), \
     superseded AS (INSERT INTO job_attempts (job_id, lease_epoch, attempt) \
     SELECT a.job_id, a.lease_epoch, a.attempt \
     FROM unnest($49::uuid[], $50::bigint[], $51::bytea[]) \

@@ -105,6 +105,7 @@ fn full() -> Job {
         estimated_remaining: Some(Duration::from_secs(9)),
         counters: vec![("bytes".to_owned(), 1.5)],
         sequence: 7,
+        base: 1,
         rate: Some(Rate { weighted: 1.0, weight: 0.5, sampled_completed: 4, sampled_at: at(2) }),
         report_time: Some(at(3)),
         activity_time: Some(at(2)),

@@ -40,6 +40,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (5, "events", include_str!("../../../migrations/sqlite/0005_events.sql")),
     (6, "retention", include_str!("../../../migrations/sqlite/0006_retention.sql")),
     (7, "figures", include_str!("../../../migrations/sqlite/0007_figures.sql")),
+    (8, "heard", include_str!("../../../migrations/sqlite/0008_heard.sql")),
 ];
 
 /// Where the file is and how it is read.

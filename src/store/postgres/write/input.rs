@@ -151,6 +151,7 @@ impl<'a> Input<'a> {
 
     pub(super) fn bind(mut self, query: Bound) -> Bound {
         let concurrency_keys = self.statuses.take_concurrency_keys();
+        let heard = self.progress.take_heard();
         let query = self.statuses.bind(self.jobs.bind(query));
         let query = self.history.bind(self.progress.bind(query));
         let query = self
@@ -163,7 +164,7 @@ impl<'a> Input<'a> {
             .bind(self.entry.ready)
             .bind(self.entry.rules)
             .bind(self.facets);
-        self.told.bind(query).bind(concurrency_keys)
+        self.told.bind(query).bind(concurrency_keys).bind(heard)
     }
 }
 

@@ -18,15 +18,15 @@ use super::super::super::pool::Link;
 /// its lease ended is in nobody's way and goes with the next fold.
 pub(in super::super::super) const FLUSH: &str = "WITH lazily AS MATERIALIZED (\
     SELECT set_config('synchronous_commit', 'off', true) AS off) \
-    INSERT INTO job_progress (id, lease_epoch, sequence, data) \
-    SELECT p.id, p.lease_epoch, p.sequence, p.data FROM lazily \
-    CROSS JOIN unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[]) \
-    AS p(id, lease_epoch, sequence, data) JOIN job_status AS s ON s.id = p.id \
+    INSERT INTO job_progress (id, lease_epoch, sequence, heard, data) \
+    SELECT p.id, p.lease_epoch, p.sequence, p.heard, p.data FROM lazily \
+    CROSS JOIN unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[]) \
+    AS p(id, lease_epoch, sequence, heard, data) JOIN job_status AS s ON s.id = p.id \
     WHERE s.state = 1 AND s.lease_epoch = p.lease_epoch ORDER BY p.id \
     ON CONFLICT (id) DO UPDATE SET lease_epoch = excluded.lease_epoch, \
-    sequence = excluded.sequence, data = excluded.data \
-    WHERE (excluded.lease_epoch, excluded.sequence) \
-    >= (job_progress.lease_epoch, job_progress.sequence)";
+    sequence = excluded.sequence, heard = excluded.heard, data = excluded.data \
+    WHERE (excluded.lease_epoch, excluded.sequence, excluded.heard) \
+    >= (job_progress.lease_epoch, job_progress.sequence, job_progress.heard)";
 
 #[derive(Default)]
 pub(super) struct Progress {
@@ -34,6 +34,7 @@ pub(super) struct Progress {
     ids: Vec<Uuid>,
     epochs: Vec<i64>,
     sequences: Vec<i64>,
+    heard: Vec<i64>,
     data: Vec<Vec<u8>>,
     sure: Vec<bool>,
 }
@@ -73,10 +74,17 @@ impl Progress {
     fn push(&mut self, write: &ProgressWrite, sure: bool) -> Result<()> {
         self.ids.push(write.job_id.0);
         self.epochs.push(write.lease_epoch);
-        self.sequences.push(write.progress.sequence);
+        let (sequence, heard) = write.place();
+        self.sequences.push(sequence);
+        self.heard.push(heard.as_micros());
         self.data.push(encode(&Flushed::from(write.clone()))?);
         self.sure.push(sure);
         Ok(())
+    }
+
+    /// What is bound behind all else.
+    pub(super) fn take_heard(&mut self) -> Vec<i64> {
+        std::mem::take(&mut self.heard)
     }
 
     pub(super) fn bind(self, query: Bound) -> Bound {
@@ -95,8 +103,8 @@ pub(in super::super::super) async fn flush(
     for write in progress {
         columns.push(write, false)?;
     }
-    let Progress { ids, epochs, sequences, data, .. } = columns;
-    let query = link.query(FLUSH).bind(ids).bind(epochs).bind(sequences).bind(data);
+    let Progress { ids, epochs, sequences, heard, data, .. } = columns;
+    let query = link.query(FLUSH).bind(ids).bind(epochs).bind(sequences).bind(heard).bind(data);
     query.execute(&mut **link).await.map_err(unsure)?;
     Ok(())
 }
