@@ -71,6 +71,7 @@ const AUDIT: &str = "jobplane audit --action purge_jobs";
 /// What was taken away before it broke off is gone.
 fn advise(mut failure: Failure) -> Failure {
     if let Failure::Refused(refusal) = &mut failure
+        && refusal.exit == Exit::Unreachable
         && refusal.passing
     {
         refusal.advise(

@@ -189,7 +189,8 @@ mod tests {
             weight: 5,
             ..Queue::default()
         };
-        let text = "queue bulk is open, at most 3 running, starts 2.0/s, up to 4 at once, weight 5";
+        let text =
+            "queue bulk is open, at most 3 running, starts 2.00/s, up to 4 at once, weight 5";
         assert_eq!(said(&queue), text);
         assert_eq!(said(&Queue { name: "q".to_owned(), ..Queue::default() }), "queue q is open");
     }

@@ -36,7 +36,7 @@ fn a_line_says_how_the_last_run_went_and_how_it_usually_goes() {
     };
     let line = texts(&summary, false);
     let cells: Vec<_> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
-    let expected = ["sync", "40s ago", "RUNNING", "1523/2847 (53.5 %)", "40s", "1m 15s", "2", "–"];
+    let expected = ["sync", "40s ago", "RUNNING", "1523/2847 (53.5 %)", "40s", "1m 15s", "2", "-"];
     assert_eq!(cells, expected);
 }
 
