@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::client::Client;
 use super::exit::{Exit, Failure};
-use super::json::Described;
 use super::output::{Format, Out};
-use super::{Context, confirm, describe, format, names, parse, submit};
+use super::{Context, confirm, describe, format, json, names, parse, submit};
 use crate::domain::Timestamp;
 use crate::proto::v1::{
-    BulkCancelJobsRequest, BulkCancelJobsResponse, BulkDeleteJobsRequest, BulkDeleteJobsResponse,
-    BulkRetryJobsRequest, BulkRetryJobsResponse, Job, JobFilter, JobState,
+    BulkCancelJobsRequest, BulkDeleteJobsRequest, BulkRetryJobsRequest, Job, JobFilter, JobState,
 };
 
 #[cfg(test)]
@@ -95,34 +95,17 @@ struct Wish {
 }
 
 /// What the three answers have in common.
-enum Answer {
-    Cancel(BulkCancelJobsResponse),
-    Retry(BulkRetryJobsResponse),
-    Delete(BulkDeleteJobsResponse),
-}
-
-/// Count, whether there are more, some of them, the job that does it.
-type Facts<'a> = (i64, bool, &'a [Job], Option<&'a Job>);
-
-impl Answer {
-    fn facts(&self) -> Facts<'_> {
-        match self {
-            Self::Cancel(it) => (it.count, it.count_capped, &it.sample, it.job.as_ref()),
-            Self::Retry(it) => (it.count, it.count_capped, &it.sample, it.job.as_ref()),
-            Self::Delete(it) => (it.count, it.count_capped, &it.sample, it.job.as_ref()),
-        }
-    }
-
-    fn write(&self, out: &mut Out) -> Result<(), Failure> {
-        fn message<M: Described>(message: &M, out: &mut Out) -> Result<(), Failure> {
-            out.message(message)
-        }
-        match self {
-            Self::Cancel(it) => message(it, out),
-            Self::Retry(it) => message(it, out),
-            Self::Delete(it) => message(it, out),
-        }
-    }
+struct Answer {
+    /// Jobs that match.
+    count: i64,
+    /// Whether there are more.
+    capped: bool,
+    /// Some of them.
+    sample: Vec<Job>,
+    /// The job that does it.
+    job: Option<Job>,
+    /// All of it, for programs.
+    whole: Value,
 }
 
 impl Args {
@@ -150,15 +133,15 @@ pub async fn run(
         Wish { filter, reason, expected_max, rate, validate_only, request_id }
     };
     let seen = ask(&client, action, wish(filter.clone(), 0, true)).await?;
-    let (count, capped, sample, _) = seen.facts();
+    let (count, capped) = (seen.count, seen.capped);
     if args.dry_run || count == 0 {
         match out.format() {
             Format::Table if args.dry_run => {
-                show(sample, count, context, out)?;
+                show(&seen.sample, count, context, out)?;
                 out.line(&format!("{} would be {}", plural(count, capped), action.done()))?;
             }
             Format::Table => out.note("jobplane: no job matches: nothing was done")?,
-            Format::Json | Format::Jsonl => seen.write(out)?,
+            Format::Json | Format::Jsonl => out.value(&seen.whole)?,
         }
         return Ok(Exit::Ok);
     }
@@ -167,7 +150,7 @@ pub async fn run(
     if count > ASKED_ABOVE && !args.yes && !too_many {
         let (verb, jobs) = (action.verb(), plural(count, capped));
         if out.format() == Format::Table {
-            show(sample, count, context, out)?;
+            show(&seen.sample, count, context, out)?;
             out.flush()?;
         }
         if !confirm::agreed(&format!("{verb} {jobs}"), &format!("{jobs} match"), verb)? {
@@ -192,11 +175,10 @@ pub async fn run(
         }
         answer => answer?,
     };
-    let (count, _, _, job) = answer.facts();
-    let id = job.map(|job| job.id.clone()).unwrap_or_default();
+    let id = answer.job.map(|job| job.id).unwrap_or_default();
     match out.format() {
         Format::Table => {
-            let jobs = plural(count, false);
+            let jobs = plural(answer.count, false);
             out.line(&format!("{id}  {} {jobs}", action.verb()))?;
             if !args.wait {
                 out.note(&format!(
@@ -205,7 +187,7 @@ pub async fn run(
                 ))?;
             }
         }
-        Format::Json | Format::Jsonl if !args.wait => answer.write(out)?,
+        Format::Json | Format::Jsonl if !args.wait => out.value(&answer.whole)?,
         Format::Json | Format::Jsonl => {}
     }
     out.flush()?;
@@ -227,48 +209,33 @@ async fn ask(client: &Client, action: Action, wish: Wish) -> Result<Answer, Fail
     let verb = action.verb();
     let doing = if validate_only { "count jobs".to_owned() } else { format!("{verb} jobs") };
     let filter = Some(filter);
+    // The three calls differ in their names, and a cancel has a grace.
+    macro_rules! call {
+        ($method:ident, $request:ident $(, $more:ident)?) => {{
+            let request = client.request($request {
+                filter,
+                reason,
+                expected_max,
+                rate,
+                validate_only,
+                request_id,
+                $($more,)?
+            });
+            let mut jobs = client.jobs();
+            let call = jobs.$method(request);
+            let answer = client.ask_or_change(!validate_only, &doing, call).await?;
+            let whole = json::value(&answer)?;
+            let (count, capped) = (answer.count, answer.count_capped);
+            Answer { count, capped, sample: answer.sample, job: answer.job, whole }
+        }};
+    }
     Ok(match action {
         Action::Cancel { grace } => {
             let grace = grace.map(parse::wire_duration);
-            let request = client.request(BulkCancelJobsRequest {
-                filter,
-                reason,
-                expected_max,
-                rate,
-                validate_only,
-                request_id,
-                grace,
-            });
-            let mut jobs = client.jobs();
-            let call = jobs.bulk_cancel_jobs(request);
-            Answer::Cancel(client.ask_or_change(!validate_only, &doing, call).await?)
+            call!(bulk_cancel_jobs, BulkCancelJobsRequest, grace)
         }
-        Action::Retry => {
-            let request = client.request(BulkRetryJobsRequest {
-                filter,
-                reason,
-                expected_max,
-                rate,
-                validate_only,
-                request_id,
-            });
-            let mut jobs = client.jobs();
-            let call = jobs.bulk_retry_jobs(request);
-            Answer::Retry(client.ask_or_change(!validate_only, &doing, call).await?)
-        }
-        Action::Delete => {
-            let request = client.request(BulkDeleteJobsRequest {
-                filter,
-                reason,
-                expected_max,
-                rate,
-                validate_only,
-                request_id,
-            });
-            let mut jobs = client.jobs();
-            let call = jobs.bulk_delete_jobs(request);
-            Answer::Delete(client.ask_or_change(!validate_only, &doing, call).await?)
-        }
+        Action::Retry => call!(bulk_retry_jobs, BulkRetryJobsRequest),
+        Action::Delete => call!(bulk_delete_jobs, BulkDeleteJobsRequest),
     })
 }
 

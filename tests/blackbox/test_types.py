@@ -298,4 +298,4 @@ def test_what_was_really_used_of_a_quota_is_shown(jobplane, worker):
     usage = answer(jobplane("quota", "-o", "json"))["quotas"][0]["usage"]
     assert (usage["used"], usage["remaining"]) == ("40", "60")
     assert "api" in jobplane("quota", "api").stdout
-    assert jobplane("quota", "nobody").returncode == USAGE
+    assert jobplane("quota", "nobody").returncode == NOT_FOUND

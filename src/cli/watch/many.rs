@@ -1,6 +1,6 @@
 //! Many jobs, live: a table redrawn in place on a terminal, else a line for each change.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::frame::Frame;
@@ -26,10 +26,6 @@ pub async fn run(
     context: &Context,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    if args.filter.limit.is_some() && !out.terminal() {
-        let problem = "is for a screen: what is written line by line tells of all that match";
-        return Err(Failure::usage("-n", problem));
-    }
     let mut follow = FollowMany::new(client, request(args, context.now(), out));
     let mut signals = Signals::new()?;
     if out.terminal() {
@@ -40,6 +36,8 @@ pub async fn run(
     }
     let mut jobs = Jobs::default();
     let mut told = Told::default();
+    // Lines tell of so many jobs, the first that came.
+    let (most, mut shown) = (args.filter.at_most(usize::MAX), HashSet::new());
     loop {
         let event = tokio::select! {
             event = follow.next() => event?,
@@ -53,7 +51,11 @@ pub async fn run(
             out.note(&format!("jobplane: lost {address} ({cause}); trying again in {pause}"))?;
         }
         let first = !jobs.complete() && matches!(event.seen, Seen::Complete);
-        let changes = jobs.take(event.seen, context.now());
+        let mut changes = jobs.take(event.seen, context.now());
+        changes.retain(|change| {
+            let id = &change.job.id;
+            shown.contains(id) || shown.len() < most && shown.insert(id.clone())
+        });
         if out.format() == Format::Table {
             let lines = changes.iter().filter_map(|change| told.line(change, context.now(), out));
             let lines: Vec<String> = lines.collect();
