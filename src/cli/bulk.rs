@@ -1,7 +1,6 @@
 //! `cancel`, `retry` and `delete` of all jobs that match a filter: counted and shown first, asked for if they are
 //! many, then done by the server at a pace.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -9,7 +8,7 @@ use serde_json::Value;
 use super::client::Client;
 use super::exit::{Exit, Failure};
 use super::output::{Format, Out};
-use super::{Context, describe, format, json, names, parse, submit};
+use super::{Context, confirm, describe, format, json, names, parse, submit};
 use crate::domain::Timestamp;
 use crate::proto::v1::{
     BulkCancelJobsRequest, BulkDeleteJobsRequest, BulkRetryJobsRequest, Job, JobFilter, JobState,
@@ -137,14 +136,27 @@ pub async fn run(
     let (count, capped) = (seen.count, seen.capped);
     if args.dry_run || count == 0 {
         match out.format() {
-            Format::Table => show(action, &seen, context, out)?,
+            Format::Table if args.dry_run => {
+                show(&seen.sample, count, context, out)?;
+                out.line(&format!("{} would be {}", plural(count, capped), action.done()))?;
+            }
+            Format::Table => out.note("jobplane: no job matches: nothing was done")?,
             Format::Json | Format::Jsonl => out.value(&seen.whole)?,
         }
         return Ok(Exit::Ok);
     }
-    if count > ASKED_ABOVE && !args.yes && !agreed(action, count, capped)? {
-        out.note("jobplane: nothing was done")?;
-        return Ok(Exit::Ok);
+    // More than was expected the server refuses: nobody is asked about that.
+    let too_many = args.expect_max.is_some_and(|most| count > most.into());
+    if count > ASKED_ABOVE && !args.yes && !too_many {
+        let (verb, jobs) = (action.verb(), plural(count, capped));
+        if out.format() == Format::Table {
+            show(&seen.sample, count, context, out)?;
+            out.flush()?;
+        }
+        if !confirm::agreed(&format!("{verb} {jobs}"), &format!("{jobs} match"), verb)? {
+            out.note("jobplane: nothing was done")?;
+            return Ok(Exit::Ok);
+        }
     }
     // What comes to match after it was counted is more than was agreed to, unless that was said.
     let expected = args.expect_max.map(i64::from);
@@ -169,17 +181,27 @@ pub async fn run(
             let jobs = plural(answer.count, false);
             out.line(&format!("{id}  {} {jobs}", action.verb()))?;
             if !args.wait {
-                out.note(&format!("jobplane: follow it with `jobplane watch {id}`"))?;
+                out.note(&format!(
+                    "jobplane: follow it with `jobplane watch {id}`; see all such commands with \
+                     `jobplane list -t jobplane.bulk`"
+                ))?;
             }
         }
         Format::Json | Format::Jsonl if !args.wait => out.value(&answer.whole)?,
         Format::Json | Format::Jsonl => {}
     }
     out.flush()?;
-    if args.wait {
-        return submit::wait(&client, id, timeout, context, out).await;
+    if !args.wait {
+        return Ok(Exit::Ok);
     }
-    Ok(Exit::Ok)
+    tokio::select! {
+        ended = submit::wait(&client, id.clone(), timeout, context, out) => ended,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted.map_err(Failure::Output)?;
+            out.note(&format!("jobplane: it goes on; stop it with `jobplane cancel {id}`"))?;
+            Ok(Exit::Interrupted)
+        }
+    }
 }
 
 async fn ask(client: &Client, action: Action, wish: Wish) -> Result<Answer, Failure> {
@@ -199,7 +221,9 @@ async fn ask(client: &Client, action: Action, wish: Wish) -> Result<Answer, Fail
                 request_id,
                 $($more,)?
             });
-            let answer = client.change(&doing, client.jobs().$method(request)).await?;
+            let mut jobs = client.jobs();
+            let call = jobs.$method(request);
+            let answer = client.ask_or_change(!validate_only, &doing, call).await?;
             let whole = json::value(&answer)?;
             let (count, capped) = (answer.count, answer.count_capped);
             Answer { count, capped, sample: answer.sample, job: answer.job, whole }
@@ -221,32 +245,19 @@ fn plural(count: i64, capped: bool) -> String {
     format!("{more}{} {jobs}", format::count(count))
 }
 
-fn show(action: Action, seen: &Answer, context: &Context, out: &mut Out) -> Result<(), Failure> {
-    let Answer { count, capped, sample, .. } = seen;
+/// Some of those that match, and how many more there are.
+fn show(sample: &[Job], count: i64, context: &Context, out: &mut Out) -> Result<(), Failure> {
     for job in sample {
         let status = job.status.clone().unwrap_or_default();
         let kind = job.spec.as_ref().map(|spec| format::plain(&spec.r#type)).unwrap_or_default();
         let line = describe::line(&status, context.now(), out.colour());
         out.line(&format!("{}  {kind}  {line}", job.id))?;
     }
-    let left = usize::try_from(*count).unwrap_or(usize::MAX).saturating_sub(sample.len());
+    let left = usize::try_from(count).unwrap_or(usize::MAX).saturating_sub(sample.len());
     if left > 0 && !sample.is_empty() {
         out.line(&format!("… and {left} more"))?;
     }
-    out.line(&format!("{} would be {}", plural(*count, *capped), action.done()))
-}
-
-/// Asks the person at the terminal; without one, only `--yes` says so.
-fn agreed(action: Action, count: i64, capped: bool) -> Result<bool, Failure> {
-    let (verb, jobs) = (action.verb(), plural(count, capped));
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage("--yes", format!("{jobs} match: add it to {verb} them")));
-    }
-    let mut answer = String::new();
-    let mut terminal = std::io::stderr();
-    let asked = write!(terminal, "{verb} {jobs}? [y/N] ").and_then(|()| terminal.flush());
-    let read = asked.and_then(|()| std::io::stdin().read_line(&mut answer));
-    Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+    Ok(())
 }
 
 /// The filter that was written.
