@@ -30,6 +30,9 @@ pub struct Args {
 
 /// Shows the jobs, those that run the longest first.
 pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+    if args.pending {
+        args.filter.without_states("--pending")?;
+    }
     let client = context.connect(args.time.timeout).await?;
     let filter = Some(filter(&args, context.now()));
     let request = ListJobsRequest { filter, ..ListJobsRequest::default() };
@@ -59,7 +62,7 @@ fn filter(args: &Args, now: Timestamp) -> JobFilter {
 }
 
 fn nothing(args: &Args) -> String {
-    let next = if args.pending || !args.filter.states.is_empty() {
+    let next = if args.pending || args.filter.has_states() {
         "see what ended with `jobplane history`"
     } else {
         "see what waits with `jobplane active --pending`, what ended with `jobplane history`"

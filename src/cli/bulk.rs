@@ -7,15 +7,12 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
+use super::filter::Term;
 use super::output::{Format, Out};
-use super::{Context, confirm, describe, format, json, names, parse, submit};
-use crate::domain::Timestamp;
+use super::{Context, confirm, describe, format, json, parse, submit};
 use crate::proto::v1::{
-    BulkCancelJobsRequest, BulkDeleteJobsRequest, BulkRetryJobsRequest, Job, JobFilter, JobState,
+    BulkCancelJobsRequest, BulkDeleteJobsRequest, BulkRetryJobsRequest, Job, JobFilter,
 };
-
-#[cfg(test)]
-mod tests;
 
 /// More jobs than this are asked for: so many fit on a screen or two.
 const ASKED_ABOVE: i64 = 100;
@@ -29,9 +26,11 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 #[group(skip)]
 pub struct Args {
     /// All jobs that match: KEY=VALUE, repeated for several, commas for any of: type, category, state, queue, label
-    /// (label=env=prod), owner, subject, external-id, worker, created-by, id, since, until, ended-since, ended-until
-    #[arg(long = "filter", value_name = "KEY=VALUE", conflicts_with = "jobs")]
-    filter: Vec<String>,
+    /// (label=env=prod), owner, subject, external-id, worker, created-by, trigger, id, since, until, ended-since,
+    /// ended-until
+    #[arg(long = "filter", value_name = "KEY=VALUE", value_parser = Term::parse)]
+    #[arg(conflicts_with = "jobs")]
+    filter: Vec<Term>,
     /// Only count and show what matches
     #[arg(long, requires = "filter")]
     dry_run: bool,
@@ -125,7 +124,9 @@ pub async fn run(
     context: &Context,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let filter = filter(&args.filter, context.now())?;
+    let mut filter = JobFilter::default();
+    let now = context.now();
+    args.filter.iter().for_each(|term| term.put(&mut filter, now));
     let client = context.connect(timeout).await?;
     let rate = args.rate.unwrap_or_default();
     let wish = |filter: JobFilter, expected_max, validate_only| {
@@ -258,47 +259,4 @@ fn show(sample: &[Job], count: i64, context: &Context, out: &mut Out) -> Result<
         out.line(&format!("… and {left} more"))?;
     }
     Ok(())
-}
-
-/// The filter that was written.
-fn filter(terms: &[String], now: Timestamp) -> Result<JobFilter, Failure> {
-    let wrong = |term: &str, problem: String| Failure::usage(format!("--filter {term}"), problem);
-    let mut filter = JobFilter::default();
-    for term in terms {
-        let Some((key, value)) = term.split_once('=').filter(|(_, value)| !value.is_empty()) else {
-            return Err(wrong(term, "want KEY=VALUE, for instance type=sync".to_owned()));
-        };
-        let any = || value.split(',').map(ToOwned::to_owned);
-        let moment = || {
-            let since = parse::since(value).map_err(|problem| wrong(term, problem))?;
-            Ok::<_, Failure>(Some(parse::wire_moment(since.moment(now))))
-        };
-        match key {
-            "type" => filter.types.extend(any()),
-            "category" => filter.categories.extend(any()),
-            "queue" => filter.queues.extend(any()),
-            "id" => filter.job_ids.extend(any()),
-            "state" => {
-                for name in any() {
-                    let state = names::parse::<JobState>(&name);
-                    filter.states.push(state.map_err(|problem| wrong(term, problem))?.into());
-                }
-            }
-            "label" => {
-                let (key, value) = parse::label(value).map_err(|problem| wrong(term, problem))?;
-                filter.labels.insert(key, value);
-            }
-            "owner" => value.clone_into(&mut filter.owner),
-            "subject" => value.clone_into(&mut filter.subject),
-            "external-id" => value.clone_into(&mut filter.external_id),
-            "worker" => value.clone_into(&mut filter.worker_id),
-            "created-by" => value.clone_into(&mut filter.created_by),
-            "since" => filter.create_time_after = moment()?,
-            "until" => filter.create_time_before = moment()?,
-            "ended-since" => filter.end_time_after = moment()?,
-            "ended-until" => filter.end_time_before = moment()?,
-            _ => return Err(wrong(term, format!("there is no filter by {key:?}"))),
-        }
-    }
-    Ok(filter)
 }

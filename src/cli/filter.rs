@@ -1,9 +1,14 @@
 //! Which jobs: the flags that all views of many jobs share.
 
+mod term;
+
+use super::exit::Failure;
 use super::parse::{self, Since};
 use super::{format, names};
 use crate::domain::Timestamp;
 use crate::proto::v1::{JobFilter, JobState};
+
+pub use term::Term;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +39,11 @@ pub struct Filter {
     /// Created since: so long ago (2h, 7d), or a moment (RFC 3339); `history` means ended since
     #[arg(long, value_name = "WHEN", value_parser = parse::since)]
     pub since: Option<Since>,
+    /// By anything else: KEY=VALUE, repeated for several, commas for any of: type, category, state, queue, label
+    /// (label=env=prod), owner, subject, external-id, worker, created-by, trigger, id, since, until, ended-since,
+    /// ended-until
+    #[arg(long = "filter", value_name = "KEY=VALUE", value_parser = Term::parse)]
+    pub terms: Vec<Term>,
     /// At most so many
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
@@ -43,7 +53,7 @@ impl Filter {
     /// The filter for the wire; `since` means created since.
     #[must_use]
     pub fn wire(&self, now: Timestamp) -> JobFilter {
-        JobFilter {
+        let mut filter = JobFilter {
             types: self.types.clone(),
             categories: self.categories.clone(),
             states: self.states.iter().map(|state| (*state).into()).collect(),
@@ -52,7 +62,36 @@ impl Filter {
             owner: self.owner.clone().unwrap_or_default(),
             create_time_after: self.since.map(|since| parse::wire_moment(since.moment(now))),
             ..JobFilter::default()
+        };
+        self.terms.iter().for_each(|term| term.put(&mut filter, now));
+        filter
+    }
+
+    /// The filter for the wire; `since` means ended since.
+    #[must_use]
+    pub fn wire_ended(&self, now: Timestamp) -> JobFilter {
+        let ended = self.since.map(|since| parse::wire_moment(since.moment(now)));
+        let mut filter = Self { since: None, ..self.clone() }.wire(now);
+        filter.end_time_after = filter.end_time_after.or(ended);
+        filter
+    }
+
+    /// Whether states are asked for.
+    #[must_use]
+    pub fn has_states(&self) -> bool {
+        !self.states.is_empty() || self.terms.iter().any(Term::is_state)
+    }
+
+    /// Refuses states beside a flag that means some itself.
+    ///
+    /// # Errors
+    ///
+    /// A usage error that names the flag.
+    pub fn without_states(&self, flag: &str) -> Result<(), Failure> {
+        if self.has_states() {
+            return Err(Failure::usage(flag, "cannot be used with states of a filter"));
         }
+        Ok(())
     }
 
     /// At most so many, or as many as is usual for the command.
@@ -65,7 +104,8 @@ impl Filter {
     #[must_use]
     pub fn narrows(&self) -> bool {
         let by_more = !self.states.is_empty() || !self.queues.is_empty() || !self.labels.is_empty();
-        by_more || self.owner.is_some() || self.since.is_some()
+        let by_terms = self.terms.iter().any(|term| !term.is_of_type());
+        by_more || by_terms || self.owner.is_some() || self.since.is_some()
     }
 
     /// What is asked for, in words for people: ` of type a, b, in state FAILED`; empty if it is everything.
@@ -74,6 +114,7 @@ impl Filter {
         let states: Vec<&str> = self.states.iter().map(|state| names::short(*state)).collect();
         let labels = self.labels.iter().map(|(key, value)| format!("{key}={value}"));
         let labels: Vec<String> = labels.collect();
+        let terms: Vec<&str> = self.terms.iter().map(Term::text).collect();
         let parts = [
             ("of type", self.types.join(", ")),
             ("of category", self.categories.join(", ")),
@@ -82,6 +123,7 @@ impl Filter {
             ("labelled", labels.join(", ")),
             ("for", self.owner.clone().unwrap_or_default()),
             ("since", self.since.map(since).unwrap_or_default()),
+            ("with", terms.join(", ")),
         ];
         let said = parts.iter().filter(|(_, what)| !what.is_empty());
         let said: Vec<String> = said.map(|(how, what)| format!("{how} {what}")).collect();

@@ -16,7 +16,7 @@ pub const NOTHING: &str = "-";
 /// On screens of fewer columns the date of a moment costs more than it tells.
 const ROOM_FOR_MOMENTS: usize = 120;
 
-/// A length of time, to two units: `340ms`, `4.2s`, `3m 20s`, `4d 3h`.
+/// A length of time, to two units: `340ms`, `4.2s`, `3m 20s`, `4d 3h`; `0s` below a millisecond.
 #[must_use]
 pub fn span(span: Duration) -> String {
     let seconds = span.as_secs();
@@ -28,7 +28,7 @@ pub fn span(span: Duration) -> String {
         }
     };
     match seconds {
-        0 if span.is_zero() => "0s".to_owned(),
+        0 if span.as_millis() == 0 => "0s".to_owned(),
         0 => format!("{}ms", span.as_millis()),
         1..10 => format!("{seconds}.{}s", span.subsec_millis() / 100),
         10..60 => format!("{seconds}s"),

@@ -40,6 +40,9 @@ pub struct Args {
 
 /// Shows the jobs, the newest first.
 pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+    if args.failed {
+        args.filter.without_states("--failed")?;
+    }
     let client = context.connect(args.time.timeout).await?;
     let wanted = args.filter.at_most(USUAL);
     let filter = Some(filter(&args, context.now()));
@@ -61,7 +64,7 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
 
 /// Jobs that are over; since means since when they are.
 fn filter(args: &Args, now: Timestamp) -> JobFilter {
-    let mut filter = args.filter.wire(now);
+    let mut filter = args.filter.wire_ended(now);
     filter.types.extend(args.job_type.clone());
     if args.failed {
         filter.states = vec![JobState::Failed.into()];
@@ -69,7 +72,6 @@ fn filter(args: &Args, now: Timestamp) -> JobFilter {
         let over = [JobState::Succeeded, JobState::Failed, JobState::Cancelled, JobState::Skipped];
         filter.states = over.map(i32::from).to_vec();
     }
-    filter.end_time_after = filter.create_time_after.take();
     filter
 }
 

@@ -136,15 +136,15 @@ enum Ask {
     /// Tell why a job is as it is, and what may be done about it
     Explain(explain::Args),
     /// List jobs, the newest first
-    List(list::Args),
+    List(Box<list::Args>),
     /// Show what runs now and how far it is
-    Active(active::Args),
+    Active(Box<active::Args>),
     /// Show how jobs ended, and whether they took as long as usual
-    History(history::Args),
+    History(Box<history::Args>),
     /// Show how each type of job does, a line each
-    Summary(summary::Args),
+    Summary(Box<summary::Args>),
     /// Follow a job until it is over, or all that match, live
-    Watch(watch::Args),
+    Watch(Box<watch::Args>),
     /// Show one job in one line; its state as the exit code on demand
     Status(status::Args),
     /// Print the lines a job wrote
@@ -303,12 +303,12 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::Submit(args) => submit::run(*args, context, out).await,
         Ask::Get(args) => get::run(args, context, out).await,
         Ask::Explain(args) => explain::run(args, context, out).await,
-        Ask::List(args) => list::run(args, context, out).await,
-        Ask::Active(args) => active::run(args, context, out).await,
-        Ask::History(args) => history::run(args, context, out).await,
-        Ask::Summary(args) => Box::pin(summary::run(args, context, out)).await,
+        Ask::List(args) => list::run(*args, context, out).await,
+        Ask::Active(args) => active::run(*args, context, out).await,
+        Ask::History(args) => history::run(*args, context, out).await,
+        Ask::Summary(args) => Box::pin(summary::run(*args, context, out)).await,
         // Larger than the others together.
-        Ask::Watch(args) => Box::pin(watch::run(args, context, out)).await,
+        Ask::Watch(args) => Box::pin(watch::run(*args, context, out)).await,
         Ask::Status(args) => status::run(args, context, out).await,
         Ask::Logs(args) => logs::run(args, context, out).await,
         Ask::Cancel(args) => cancel::run(args, context, out).await,

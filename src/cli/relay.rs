@@ -1,4 +1,4 @@
-//! What a command says, as reports about its job: lines, progress, usage, and how it ended.
+//! What a command says, as reports about its job: lines, progress, usage, use of quotas, and how it ended.
 //!
 //! | the command ends | the job |
 //! |---|---|
@@ -60,6 +60,7 @@ pub async fn relay(mut events: Events, lease: &Lease, handle: &Handle) -> Option
                 Event::Dropped(count) => lines.push(dropped(count)),
                 Event::Progress(reading) => handle.progress(lease, progress(reading)),
                 Event::Usage(usage) => handle.usage(lease, resource_usage(&usage)),
+                Event::QuotaUse(so_far) => handle.quota_use(lease, &so_far),
                 Event::Ended(ended) => {
                     handle.logs(lease, lines);
                     if let Some(reading) = &ended.progress {
@@ -68,6 +69,7 @@ pub async fn relay(mut events: Events, lease: &Lease, handle: &Handle) -> Option
                     if let Some(usage) = &ended.usage {
                         handle.usage(lease, resource_usage(usage));
                     }
+                    handle.quota_use(lease, &ended.quota_use);
                     return Some(ended);
                 }
             }

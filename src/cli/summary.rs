@@ -50,11 +50,9 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
 
 async fn ask(args: &Args, client: &Client, now: Timestamp) -> Result<GetSummaryResponse, Failure> {
     let filter = &args.filter;
-    let request = GetSummaryRequest {
-        types: filter.types.clone(),
-        categories: filter.categories.clone(),
-        recent_runs: 0,
-    };
+    let wire = filter.wire(now);
+    let request =
+        GetSummaryRequest { types: wire.types, categories: wire.categories, recent_runs: 0 };
     let call = client.request(request);
     let mut answer = client.ask("get the summary", client.jobs().get_summary(call)).await?;
     if filter.narrows() {

@@ -28,6 +28,9 @@ Its output is the job's log, and progress where it looks like progress: 45%, 450
 {\"progress\": {\"completed\": 450, \"total\": 1000}}. What it writes into the file JOBPLANE_RESULT_FILE, else its \
 last line that is a JSON object, is the job's result.
 
+A line {\"quota_use\": {\"youtube\": 240}} says how many units of quotas it has used so far, all of them and not what \
+was added; it takes the place of what its start drew.
+
 Code 0: the job succeeded. Code N: it failed with EXIT_N and is tried again by its retry policy, but not after 64 and \
 65 (the input is wrong). Ended by a signal: SIGNAL_N. More memory or processor time than the job may use: \
 RESOURCE_LIMIT. A cancelled job's command gets SIGTERM, with all its children, and SIGKILL when the grace is over; it \
@@ -67,7 +70,7 @@ pub struct Args {
     /// Let the server wait for so long for a sign of life before it gives the jobs to others [default: 30s]
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     lease_ttl: Option<Duration>,
-    /// How progress is found in the command's output
+    /// How progress, and use of quotas, is found in the command's output
     #[arg(long, value_name = "MODE", value_enum, default_value_t)]
     progress: Mode,
     /// The command and its arguments, behind --

@@ -201,6 +201,19 @@ impl Quota {
         self.spec.limit.saturating_sub(self.current(state, now).used)
     }
 
+    /// Whether by this change too little is left for a start of this `cost`, of any if nobody knows it.
+    #[must_use]
+    pub fn runs_out(
+        &self,
+        before: QuotaState,
+        after: QuotaState,
+        cost: Option<u64>,
+        now: Timestamp,
+    ) -> bool {
+        let enough = cost.unwrap_or(1).max(1);
+        self.remaining(before, now) >= enough && self.remaining(after, now) < enough
+    }
+
     /// When the next period begins.
     #[must_use]
     pub fn reset_time(&self, now: Timestamp) -> Timestamp {

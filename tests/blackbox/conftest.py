@@ -19,6 +19,7 @@ import sys
 
 import pytest
 
+import commands
 from reflect import Stub
 from server import Server, binary
 
@@ -63,6 +64,18 @@ def own_server(built, tmp_path):
         yield server.start()
     finally:
         server.stop()
+
+
+@pytest.fixture
+def target(own_server):
+    """The server that `jobplane` speaks to: the test's own, unless a file names another."""
+    return own_server
+
+
+@pytest.fixture
+def jobplane(built, target):
+    """Runs the command line against the target: `jobplane("get", id)`."""
+    return lambda *arguments, **how: commands.run(built, target, *arguments, **how)
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,11 @@
 """Commands to many jobs from the command line, and that a server killed in the middle goes on where it was."""
 
-import json
-import os
 import signal
 import subprocess
 
 import pytest
 
+from commands import answer
 from reflect import Stub
 from server import wait_until
 
@@ -14,25 +13,6 @@ OK, USAGE, REFUSED, INTERRUPTED = 0, 2, 4, 130
 JOBS = 400
 RATE = 100.0
 SOON = 120.0
-
-
-@pytest.fixture
-def jobplane(built, own_server):
-    """Runs the command line against the test's own server."""
-
-    def run(*arguments):
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("JOBPLANE_")}
-        environment["JOBPLANE_ENDPOINT"] = f"http://{own_server.address}"
-        return subprocess.run(
-            [built, *map(str, arguments)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-
-    return run
 
 
 @pytest.fixture
@@ -49,12 +29,6 @@ def api(own_server):
     yield call
     if held:
         held[1].close()
-
-
-def answer(done):
-    """What a command that went well printed as JSON."""
-    assert done.returncode == OK, done.stderr
-    return json.loads(done.stdout)
 
 
 def make(api, job_type, count):

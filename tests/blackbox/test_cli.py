@@ -1,13 +1,13 @@
 """The command line, as a person or a script uses it."""
 
 import json
-import os
 import subprocess
 import threading
 import uuid
 
 import pytest
 
+from commands import answer
 from reflect import state
 from workers import Worker, create, get, key, lease, start
 
@@ -17,24 +17,9 @@ NOBODY = "http://127.0.0.1:1"
 
 
 @pytest.fixture
-def jobplane(built, server):
-    """Runs the command line against the shared server: `jobplane("get", id)`."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("JOBPLANE_")}
-    environment["JOBPLANE_ENDPOINT"] = f"http://{server.address}"
-
-    def run(*arguments, endpoint=None):
-        if endpoint:
-            arguments = (*arguments, "--endpoint", endpoint)
-        return subprocess.run(
-            [built, *map(str, arguments)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    return run
+def target(server):
+    """The server that all tests share."""
+    return server
 
 
 @pytest.fixture
@@ -43,12 +28,6 @@ def finished(stub, queue):
     run = start(stub, queue)
     stub.call("WorkerService/CompleteJob", {**lease(run), "result": {"answer": 42}})
     return run.job.id
-
-
-def answer(done):
-    """What a command that went well printed as JSON."""
-    assert done.returncode == OK, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_a_job_is_submitted_read_listed_and_its_spec_is_kept(jobplane, stub, queue):
@@ -211,7 +190,7 @@ def test_an_unreachable_server_is_named_with_what_to_check(jobplane):
         ("submit", "demo"),
         ("watch", str(uuid.uuid4()), "--timeout", "20s"),
     ):
-        done = jobplane(*command, endpoint=NOBODY)
+        done = jobplane(*command, "--endpoint", NOBODY)
         assert done.returncode == UNREACHABLE, (command, done.stdout, done.stderr)
         assert "127.0.0.1:1" in done.stderr
         assert "--endpoint" in done.stderr or "JOBPLANE_ENDPOINT" in done.stderr

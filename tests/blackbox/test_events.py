@@ -1,46 +1,14 @@
 """Events and the audit: what happened, who did what, on the command line."""
 
 import json
-import os
 import signal
 import subprocess
 import threading
 
-import pytest
-
+from commands import answer, environment
 from server import wait_until
 
 OK, USAGE, REFUSED = 0, 2, 4
-
-
-@pytest.fixture
-def environment(own_server):
-    """What the command line needs to find the test's own server."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("JOBPLANE_")}
-    return environment | {"JOBPLANE_ENDPOINT": f"http://{own_server.address}"}
-
-
-@pytest.fixture
-def jobplane(built, environment):
-    """Runs the command line against the test's own server."""
-
-    def run(*arguments):
-        return subprocess.run(
-            [built, *map(str, arguments)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    return run
-
-
-def answer(done):
-    """What a command that went well printed as JSON."""
-    assert done.returncode == OK, done.stderr
-    return json.loads(done.stdout)
 
 
 def cancelled(jobplane, job_type, reason):
@@ -79,13 +47,13 @@ def test_what_happened_is_listed_filtered_and_gone_on_from(jobplane):
 
 
 def test_events_are_followed_as_they_happen_and_across_a_restart(
-    built, environment, jobplane, own_server
+    built, jobplane, own_server
 ):
     address = own_server.address
     cancelled(jobplane, "sync", "before")
     follower = subprocess.Popen(
         [built, "events", "-f", "-n", "0", "-o", "jsonl"],
-        env=environment,
+        env=environment(own_server),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

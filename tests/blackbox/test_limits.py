@@ -1,24 +1,18 @@
 """Caps as the commands of workers see them: what runs at once is what they write down themselves."""
 
 import json
-import os
 import signal
 import subprocess
 
 import pytest
 
+from commands import environment
 from server import Server, wait_until
 
 WITHIN = 90.0
 
 # Says when it begins and when it ends, in one write each, and takes long enough to meet others.
 COMMAND = 'echo "+ $JOBPLANE_JOB_ID" >> "$0"; sleep 0.15; echo "- $JOBPLANE_JOB_ID" >> "$0"'
-
-
-def environment(server):
-    """That of a command line that talks to this server."""
-    clean = {k: v for k, v in os.environ.items() if not k.startswith("JOBPLANE_")}
-    return {**clean, "JOBPLANE_ENDPOINT": f"http://{server.address}"}
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """Retention: what is over and old goes, by hand and by itself, is archived before, and nothing else goes."""
 
 import json
-import os
 import shutil
 import sqlite3
 import subprocess
 
 import pytest
 
+from commands import answer
 from postgres import Postgres
 from reflect import Stub
 from server import Server, wait_until
@@ -38,28 +38,9 @@ def server(request, built, tmp_path):
 
 
 @pytest.fixture
-def jobplane(built, server):
-    """Runs the command line against the test's own server."""
-
-    def run(*arguments):
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("JOBPLANE_")}
-        environment["JOBPLANE_ENDPOINT"] = f"http://{server.address}"
-        return subprocess.run(
-            [built, *map(str, arguments)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    return run
-
-
-def answer(done):
-    """What a command that went well printed as JSON."""
-    assert done.returncode == OK, done.stderr
-    return json.loads(done.stdout)
+def target(server):
+    """The server over the database of the test."""
+    return server
 
 
 def submit(jobplane, job_type, *flags):

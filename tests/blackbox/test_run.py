@@ -204,6 +204,43 @@ def test_the_result_is_the_file_or_the_last_object(run, stub, arguments, script,
     assert plain(started.job(stub, "SUCCEEDED").status.result) == result
 
 
+def quota(stub, name):
+    """How the quota stands."""
+    quotas = stub.call("AdminService/ListQuotas").quotas
+    return next(quota for quota in quotas if quota.name == name)
+
+
+def test_what_a_command_used_of_a_quota_is_told_while_it_runs_and_at_its_end(run, stub, queue, tmp_path):
+    stub.call("AdminService/PutQuota", {"quota": {"name": queue, "limit": 1000, "period": "QUOTA_PERIOD_MONTH"}})
+    go = tmp_path / "go"
+    script = f"""
+        echo '{{"quota_use": {{"{queue}": -1}}}}'
+        echo '{{"rows": 1}}'
+        echo '{{"quota_use": {{"{queue}": 240}}, "progress": {{"completed": 4, "total": 9}}}}'
+        until [ -e {go} ]; do sleep 0.1; done
+        echo '{{"quota_use": {{"{queue}": 200}}}}'
+        printf '{{"quota_use": {{"{queue}": 310}}}}'"""
+    one = run("--", "sh", "-c", script)
+    job = one.job(stub, "RUNNING")
+    wait_until(lambda: quota(stub, queue).usage.used == 240, WITHIN, "its use is counted")
+    wait_until(lambda: get(stub, job.id).status.progress.completed == 4, WITHIN, "so is its progress")
+    go.touch()
+    assert one.end()[0] == 0
+    job = one.job(stub, "SUCCEEDED")
+    assert quota(stub, queue).usage.used == 310, "the last word, although it came with the end"
+    assert dict(job.status.result) == {"rows": 1.0}
+    wrong = f'{{"quota_use": {{"{queue}": -1}}}}'
+    assert logs(stub, job.id) == [wrong, '{"rows": 1}'], "what cannot be read stands in the log"
+
+
+def test_use_of_a_quota_that_nobody_knows_is_told_and_the_job_goes_on(run, stub):
+    script = """for n in 1 2 3; do echo '{"quota_use": {"nobody-knows-it": '$n'}}'; sleep 0.7; done"""
+    one = run("--", "sh", "-c", script)
+    code, _, said = one.end()
+    assert code == 0 and said.count("there is no quota nobody-knows-it") == 1, said
+    one.job(stub, "SUCCEEDED")
+
+
 def test_the_command_finds_its_job_in_its_environment(run, stub):
     script = "echo $JOBPLANE_JOB_ID $JOBPLANE_JOB_TYPE $JOBPLANE_ATTEMPT $JOBPLANE_LEASE_EPOCH"
     started = run(

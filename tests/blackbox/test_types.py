@@ -1,46 +1,20 @@
 """Types: declared by a file, shown, switched, triggered, and run by their schedule."""
 
 import json
-import os
 import secrets
-import subprocess
 
 import pytest
 
+from commands import answer
 from reflect import Stub
 from server import ROOT, wait_until
 
 OK, USAGE, NOT_FOUND, REFUSED = 0, 2, 3, 4
 
 
-@pytest.fixture
-def jobplane(built, own_server):
-    """Runs the command line against the test's own server."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("JOBPLANE_")}
-    environment["JOBPLANE_ENDPOINT"] = f"http://{own_server.address}"
-
-    def run(*arguments, stdin=None):
-        return subprocess.run(
-            [built, *map(str, arguments)],
-            env=environment,
-            input=stdin or "",
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    return run
-
-
 def state(job):
     """The state of a job, in short."""
     return job["status"]["state"].removeprefix("JOB_STATE_")
-
-
-def answer(done):
-    """What a command that went well printed as JSON."""
-    assert done.returncode == OK, done.stderr
-    return json.loads(done.stdout)
 
 
 def apply(jobplane, definitions, *flags):

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from commands import environment
 from proxy import Proxy
 from reflect import Stub
 from server import wait_until
@@ -22,27 +23,10 @@ INTERRUPTED, TERMINATED = 130, 143
 WITHIN = 30.0
 
 
-def environment(server):
-    """Nothing of this machine's settings, and where the server is."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("JOBPLANE_")}
-    return {**kept, "JOBPLANE_ENDPOINT": f"http://{server.address}"}
-
-
 @pytest.fixture
-def jobplane(built, server):
-    """Runs the command line against the shared server."""
-
-    def run(*arguments):
-        return subprocess.run(
-            [built, *map(str, arguments)],
-            env=environment(server),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    return run
+def target(server):
+    """The server that all tests share."""
+    return server
 
 
 @pytest.fixture
@@ -190,6 +174,41 @@ def test_all_views_take_the_same_filters(jobplane, stub, queue):
         assert done.returncode == USAGE and "must be one of pending" in done.stderr, command
         done = jobplane(command, "--since", "yesterday")
         assert done.returncode == USAGE and "such as 2h or 7d" in done.stderr, command
+
+
+def test_a_term_filters_every_view_like_its_flag(jobplane, stub, queue):
+    done = start(stub, queue, owner="ann", labels={"env": "prod"})
+    complete(stub, done)
+    runs = start(stub, queue, owner="bob")
+    create(stub, queue, owner="cid")
+
+    def ids(command, *terms):
+        flags = [word for term in (f"queue={queue}", *terms) for word in ("--filter", term)]
+        shown = jobplane(command, *flags, "-o", "jsonl")
+        assert shown.returncode == OK, shown.stderr
+        return [json.loads(line)["id"] for line in shown.stdout.splitlines()]
+
+    assert len(ids("list")) == 3
+    assert ids("list", "label=env=prod") == [done.job.id]
+    assert ids("list", "owner=bob", "since=1h", f"worker={runs.job.status.worker_id}") == [runs.job.id]
+    assert ids("list", f"id={runs.job.id},{done.job.id}", "state=succeeded") == [done.job.id]
+    assert ids("list", "trigger=schedule") == [] and ids("list", "until=1h") == []
+    assert sorted(ids("list", "state=running,succeeded")) == sorted([runs.job.id, done.job.id])
+    assert ids("active") == [runs.job.id] and len(ids("active", "state=pending,running")) == 2
+    assert ids("history") == [done.job.id] and ids("history", "owner=bob") == []
+    watched = jobplane("watch", "--filter", f"queue={queue}", "--filter", "owner=ann", "--until-done",
+                       "--filter", "state=succeeded", "-o", "jsonl")  # fmt: skip
+    assert watched.returncode == OK and done.job.id in watched.stdout, watched
+    assert runs.job.id not in watched.stdout
+    for command in ("list", "active", "history", "summary", "watch", "top"):
+        for wrong, said in (("colour=red", "no filter by"), ("state=asleep", "must be one of pending")):
+            refused = jobplane(command, "--filter", wrong)
+            assert refused.returncode == USAGE and said in refused.stderr, (command, refused)
+    for command, flag in (("active", "--pending"), ("history", "--failed")):
+        refused = jobplane(command, flag, "--filter", "state=running")
+        assert refused.returncode == USAGE and flag in refused.stderr, refused
+    both = jobplane("watch", done.job.id, "--filter", "owner=ann")
+    assert both.returncode == USAGE, both
 
 
 # --- one job -----------------------------------------------------------------------------------

@@ -192,6 +192,19 @@ def test_a_code_and_a_signal_say_how_a_job_failed(work, command, stub, queue):
     assert crew.end() == 0, crew.said()
 
 
+def test_what_a_command_says_it_used_of_a_quota_takes_the_place_of_what_its_start_drew(
+    work, command, stub, queue
+):
+    stub.call("AdminService/PutQuota", {"quota": {"name": queue, "limit": 1000, "period": "QUOTA_PERIOD_MONTH"}})
+    stub.call("JobTypeService/PutJobType", {"job_type": {"type": queue, "quota_costs": {queue: 100}}})
+    for _ in range(2):
+        create(stub, queue, type=queue)
+    echo = f"""[ "$JOBPLANE_ATTEMPT" = 1 ] && echo '{{"quota_use": {{"{queue}": 7}}}}'; exit 0"""
+    work("--queue", queue, *command(echo)).until("ended", 2)
+    quotas = stub.call("AdminService/ListQuotas").quotas
+    assert [quota.usage.used for quota in quotas if quota.name == queue] == [14]
+
+
 def test_a_command_that_is_not_there_is_refused_before_any_job_is_taken(work, queue):
     crew = work("-q", queue, "--", "no-such-program-here")
     assert crew.end() == 2

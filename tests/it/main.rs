@@ -2,6 +2,7 @@
 //! against what docs/GUARANTEES.md promises.
 
 mod acks;
+mod audit;
 mod browsers;
 mod bulk;
 mod cancel;
@@ -11,6 +12,7 @@ mod day;
 mod delivery;
 mod drain;
 mod events;
+mod fairness;
 mod figures;
 mod figures_whole;
 mod harness;
@@ -23,6 +25,7 @@ mod logs;
 mod outage;
 mod progress;
 mod purge;
+mod quotas;
 mod races;
 mod readiness;
 mod reattach;
@@ -36,6 +39,7 @@ mod shutdown;
 mod small_frames;
 mod streams;
 mod types_rules;
+mod typical;
 mod unreadable;
 mod watch;
 mod watch_jobs;

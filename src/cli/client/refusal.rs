@@ -97,7 +97,8 @@ impl Refusal {
     /// Whether it says that the job is no longer the worker's.
     #[must_use]
     pub fn is_of_lease(&self) -> bool {
-        self.code == Code::NotFound || matches!(self.reason.as_str(), "STALE_LEASE")
+        let is_about_another = self.reason == "QUOTA_NOT_FOUND";
+        self.code == Code::NotFound && !is_about_another || self.reason == "STALE_LEASE"
     }
 
     /// Whether the call ended without an answer, so that nobody knows what became of it.

@@ -18,6 +18,7 @@ fn spans_have_two_units_at_most() {
     ] {
         assert_eq!(span(Duration::from_millis(millis)), text);
     }
+    assert_eq!(span(Duration::from_micros(999)), "0s", "as of nothing at all");
 }
 
 #[test]

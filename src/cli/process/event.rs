@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::progress::Reading;
+use super::quota::QuotaUse;
 use crate::domain::Timestamp;
 use crate::domain::logs::LogLevel;
 
@@ -17,6 +18,8 @@ pub enum Event {
     Progress(Reading),
     /// What its tree uses. Only the newest is told.
     Usage(Usage),
+    /// What it said it used of outside quotas, all of it. Only the newest is told.
+    QuotaUse(QuotaUse),
     /// It and all of its tree are gone. The last event.
     Ended(Box<Ended>),
 }
@@ -111,7 +114,7 @@ pub struct Ended {
     pub over: Option<Over>,
     /// Whether [`stop`](super::Process::stop) was called before it ended.
     pub stopped: bool,
-    /// The last line of stdout that was a JSON object and no progress.
+    /// The last line of stdout that was a JSON object, and neither progress nor use of quotas.
     pub result: Option<Map<String, Value>>,
     /// Why the last such line is not in `result`: too long.
     pub result_problem: Option<String>,
@@ -121,6 +124,8 @@ pub struct Ended {
     pub progress: Option<Reading>,
     /// The last sample, with the peak of all.
     pub usage: Option<Usage>,
+    /// What it said it used of outside quotas.
+    pub quota_use: QuotaUse,
     /// Processes that the command left behind and that were ended.
     pub left_behind: usize,
     /// Processes that not even SIGKILL ended in time: they wait for a device.

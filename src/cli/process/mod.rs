@@ -1,7 +1,7 @@
 //! A supervised process: what `run` and `work` run.
 //!
 //! Owns: the start of a command ([`Process::spawn`]), its output as lines ([`lines`], [`text`]), the progress found in
-//! it ([`progress`]), what its tree uses ([`scan`], [`meter`]), limits, signals and its end with nothing left ([`tree`]).
+//! it ([`progress`]), what it says it used of quotas ([`quota`]), what its tree uses ([`scan`], [`meter`]), limits, signals and its end with nothing left ([`tree`]).
 //! Does not own: jobs and the server; it knows neither.
 //! Entry: [`Process::spawn`], which gives a handle and the [`Events`]; the last event is [`Event::Ended`].
 //! Invariants: the command waits for whoever takes the events only as a program waits for the reader of its pipe, and
@@ -19,6 +19,7 @@ mod lines;
 mod meter;
 pub mod progress;
 mod queue;
+mod quota;
 mod reader;
 mod result;
 mod scan;

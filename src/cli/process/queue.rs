@@ -1,8 +1,8 @@
 //! What a process said and nobody took yet. Bounded: whoever reads the command's output waits for room ([`Queue::room`]),
 //! but not for long.
 //!
-//! Lines wait in order; when they are too many all the same, the oldest are dropped and counted. Of progress and usage
-//! the newest alone is kept.
+//! Lines wait in order; when they are too many all the same, the oldest are dropped and counted. Of progress, usage and
+//! use of quotas the newest alone is kept.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::event::{Ended, Event, Line, Usage};
 use super::progress::Reading;
+use super::quota::QuotaUse;
 use crate::domain::limits::{PROCESS_LINES_BYTES, PROCESS_LINES_BYTES_MAX, PROCESS_ROOM_WITHIN};
 
 #[cfg(test)]
@@ -28,6 +29,7 @@ struct Waiting {
     dropped: u64,
     progress: Option<Reading>,
     usage: Option<Usage>,
+    quota_use: Option<QuotaUse>,
     ended: Option<Box<Ended>>,
     over: bool,
     /// Nobody listens (any more).
@@ -92,6 +94,11 @@ impl Queue {
 
     pub(super) fn usage(&self, usage: Usage) {
         self.waiting.lock().usage = Some(usage);
+        self.more.notify_one();
+    }
+
+    pub(super) fn quota_use(&self, so_far: QuotaUse) {
+        self.waiting.lock().quota_use = Some(so_far);
         self.more.notify_one();
     }
 
@@ -160,6 +167,9 @@ fn take(waiting: &mut Waiting) -> Option<Event> {
     }
     if let Some(usage) = waiting.usage.take() {
         return Some(Event::Usage(usage));
+    }
+    if let Some(so_far) = waiting.quota_use.take() {
+        return Some(Event::QuotaUse(so_far));
     }
     if let Some(line) = waiting.lines.pop_front() {
         waiting.bytes -= line.text.len() + LINE_BYTES;

@@ -1,9 +1,9 @@
-//! The result of a command: the last line of its stdout that is a JSON object and no progress.
+//! The result of a command: the last line of its stdout that is a JSON object, and neither progress nor use of quotas.
 
 use serde_json::{Map, Value};
 
-use super::progress;
 use super::spec::Mode;
+use super::{progress, quota};
 use crate::domain::limits::PROCESS_RESULT_BYTES_MAX;
 
 #[cfg(test)]
@@ -72,7 +72,9 @@ impl Candidate {
         let Line::Object(line) = std::mem::take(&mut self.line) else { return };
         let Ok(text) = std::str::from_utf8(&line) else { return };
         let is_object = serde_json::from_str::<Map<String, Value>>(text).is_ok();
-        if is_object && progress::read(text.trim(), Mode::Json) == progress::Said::Nothing {
+        let is_told = quota::read(text).is_some()
+            || progress::read(text.trim(), Mode::Json) != progress::Said::Nothing;
+        if is_object && !is_told {
             self.last = Some(line);
             self.too_long = false;
         }

@@ -1,4 +1,4 @@
-//! What becomes of the output: lines, progress, the result, the last words of stderr.
+//! What becomes of the output: lines, progress, use of quotas, the result, the last words of stderr.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use super::event::{Line, Stream};
 use super::lines::End;
 use super::progress::{self, Reading, Said};
 use super::queue::Queue;
+use super::quota::{self, QuotaUse};
 use super::result::Candidate;
 use super::spec::Mode;
 use super::text;
@@ -39,6 +40,7 @@ pub(super) struct Found {
     tail: VecDeque<String>,
     tail_bytes: usize,
     progress: Option<Reading>,
+    quota_use: QuotaUse,
 }
 
 impl Found {
@@ -53,6 +55,10 @@ impl Found {
 
     pub(super) fn progress(&mut self) -> Option<Reading> {
         self.progress.take()
+    }
+
+    pub(super) fn quota_use(&mut self) -> QuotaUse {
+        std::mem::take(&mut self.quota_use)
     }
 
     fn remember(&mut self, text: &str) {
@@ -85,19 +91,38 @@ impl Sink {
         self.found.lock().result.feed(bytes);
     }
 
-    /// Tells of progress, and gives the text if it is to be logged.
-    fn unless_progress(&self, text: String) -> Option<String> {
+    /// Tells of progress and of use of quotas, and gives the text if it is to be logged.
+    fn unless_told(&self, text: String) -> Option<String> {
+        if self.mode != Mode::Off
+            && let Some(said) = quota::read(&text)
+        {
+            let mut found = self.found.lock();
+            if !quota::add(&mut found.quota_use, &said) {
+                return Some(text);
+            }
+            self.queue.quota_use(found.quota_use.clone());
+            drop(found);
+            // Of such a line nothing but progress that it says outright is left.
+            if let Said::Progress(reading) = progress::read(&text, Mode::Json) {
+                self.tell(reading);
+            }
+            return None;
+        }
         let (reading, text) = match progress::read(&text, self.mode) {
             Said::Nothing => return Some(text),
             Said::Progress(reading) => (reading, None),
             Said::Both(reading) => (reading, Some(text)),
         };
+        self.tell(reading);
+        text
+    }
+
+    fn tell(&self, reading: Reading) {
         let mut found = self.found.lock();
         let reading = reading.after(found.progress.as_ref());
         found.progress = Some(reading.clone());
         drop(found);
         self.queue.progress(reading);
-        text
     }
 
     fn log(&self, stream: Stream, text: String) {
@@ -156,7 +181,7 @@ impl Pieces {
         }
         if was_cut || goes_on {
             self.log(&text, was_cut, goes_on);
-        } else if let Some(text) = self.sink.unless_progress(text) {
+        } else if let Some(text) = self.sink.unless_told(text) {
             self.log(&text, false, false);
         }
     }
@@ -197,7 +222,7 @@ impl Pieces {
 
     /// Progress in a line that is not at its end.
     fn peek(&mut self, text: String) {
-        drop(self.sink.unless_progress(text));
+        drop(self.sink.unless_told(text));
     }
 
     fn log_drawn(&mut self) {

@@ -24,7 +24,7 @@ pub struct Spec {
     pub stdin: Stdin,
     /// Whether its output also goes to our own, byte by byte as it comes.
     pub echo: bool,
-    /// How progress is found in its output.
+    /// How progress, and use of quotas, is found in its output.
     pub progress: Mode,
     /// What it may use.
     pub limits: Limits,
@@ -69,7 +69,7 @@ pub enum Mode {
     /// JSON lines, and what progress bars and counters usually look like
     #[default]
     Auto,
-    /// Lines such as {"progress":{"completed":450,"total":1000}} alone
+    /// Lines such as {"progress":{"completed":450,"total":1000}} and {"quota_use":{"youtube":240}} alone
     Json,
     /// Not at all
     Off,

@@ -102,6 +102,7 @@ impl Supervisor {
             stderr_tail: found.tail(),
             progress: found.progress(),
             usage: self.meter.usage(),
+            quota_use: found.quota_use(),
             left_behind: if is_asked { 0 } else { left },
             unkillable,
         };

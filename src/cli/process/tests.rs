@@ -18,7 +18,7 @@ async fn ran(spec: &Spec) -> (Vec<String>, Ended) {
             match events.next().await.expect("an end") {
                 Event::Line(line) => lines.push(line.text),
                 Event::Dropped(lines) => panic!("{lines} lines were dropped"),
-                Event::Progress(_) | Event::Usage(_) => {}
+                Event::Progress(_) | Event::Usage(_) | Event::QuotaUse(_) => {}
                 Event::Ended(ended) => return (lines, *ended),
             }
         }
@@ -38,6 +38,24 @@ async fn lines_progress_result_and_code_are_told() {
     assert_eq!(ended.stderr_tail, ["bad"]);
     let (_, ended) = ran(&shell("kill -9 $$")).await;
     assert_eq!((ended.how, ended.how.exit_code()), (How::Signal(9), 137));
+}
+
+#[tokio::test]
+async fn use_of_quotas_is_told_and_is_neither_a_line_nor_the_result() {
+    let script = r#"echo '{"n": 7}'; echo '{"quota_use": {"a": 1, "b": 2}}'
+        echo '{"quota_use": {"a": 5}, "progress": {"completed": 3}}'; echo '{"quota_use": {"c": -1}}'"#;
+    let (lines, ended) = ran(&shell(script)).await;
+    assert_eq!(
+        lines,
+        [r#"{"n": 7}"#, r#"{"quota_use": {"c": -1}}"#],
+        "what is wrong stands in the log"
+    );
+    let used = [("a".to_owned(), 5), ("b".to_owned(), 2)];
+    assert_eq!(ended.quota_use.into_iter().collect::<Vec<_>>(), used);
+    assert_eq!(ended.progress.and_then(|reading| reading.completed), Some(3));
+    let off = Spec { progress: Mode::Off, ..shell(r#"echo '{"quota_use": {"a": 1}}'"#) };
+    let (lines, ended) = ran(&off).await;
+    assert_eq!((lines.len(), ended.quota_use.len()), (1, 0), "nothing is looked for");
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ fn ended(how: How) -> Ended {
         stderr_tail: Vec::new(),
         progress: None,
         usage: None,
+        quota_use: std::collections::BTreeMap::new(),
         left_behind: 0,
         unkillable: 0,
     }

@@ -71,7 +71,7 @@ pub struct Args {
     /// Stop the command when all its processes use more than this of one core over 5 s, for instance 80% or 250%
     #[arg(long, value_name = "PERCENT", value_parser = parse::percent)]
     cpu: Option<f64>,
-    /// How progress is found in what the command prints
+    /// How progress, and use of quotas, is found in what the command prints
     #[arg(long, value_name = "HOW", value_enum, default_value_t)]
     progress: Mode,
     /// The result is read from this file when the command ended: JSON, or text
@@ -103,6 +103,9 @@ const HELP: &str = "\
 What the command prints is passed on as it comes, and is the job's log. Progress is found in it where it looks like \
 progress: 45%, 450/1000, or a line {\"progress\": {\"completed\": 450, \"total\": 1000}}. What it writes into the \
 result file, else its last line that is a JSON object, is the job's result.
+
+A line {\"quota_use\": {\"youtube\": 240}} says how many units of quotas it has used so far, all of them and not what \
+was added; it takes the place of what its start drew.
 
 It finds in its environment: JOBPLANE_JOB_ID, JOBPLANE_JOB_TYPE, JOBPLANE_ATTEMPT, JOBPLANE_LEASE_EPOCH, \
 JOBPLANE_RESULT_FILE, JOBPLANE_ENDPOINT.

@@ -68,7 +68,9 @@ impl Asked<'_> {
         if let Some(state) = state {
             filter.states = vec![state.into()];
         }
-        filter.end_time_after = ended_since.map(parse::wire_moment);
+        // Of what was asked for and what is counted here, the later.
+        let asked = filter.end_time_after.as_ref().map(format::timestamp);
+        filter.end_time_after = asked.max(ended_since).map(parse::wire_moment);
         let request = ListJobsRequest { filter: Some(filter), ..ListJobsRequest::default() };
         pages::first(self.client, request, wanted).await
     }

@@ -7,7 +7,7 @@
 mod answers;
 mod say;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque, btree_map};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -57,6 +57,8 @@ struct Sent {
 
 enum Said {
     Lines(Vec<LogEntry>),
+    /// Units used so far of a quota.
+    Used(String, i64),
     Outcome(Outcome),
 }
 
@@ -64,14 +66,14 @@ impl Said {
     fn weight(&self) -> usize {
         match self {
             Self::Lines(lines) => lines.iter().map(weight).sum(),
-            Self::Outcome(_) => 0,
+            Self::Used(..) | Self::Outcome(_) => 0,
         }
     }
 
     fn lines(&self) -> usize {
         match self {
             Self::Lines(lines) => lines.len(),
-            Self::Outcome(_) => 0,
+            Self::Used(..) | Self::Outcome(_) => 0,
         }
     }
 }
@@ -160,6 +162,19 @@ impl Book {
         if let Some(entry) = self.open(lease) {
             entry.usage = Some(usage);
             entry.usage_due = true;
+        }
+    }
+
+    /// What a job used of quotas so far.
+    pub(super) fn quota_use(&mut self, lease: &Lease, so_far: &BTreeMap<String, i64>) {
+        let Some(entry) = self.open(lease) else { return };
+        for (name, units) in so_far {
+            let used = entry.quota_use.entry(name.clone());
+            let is_new = matches!(used, btree_map::Entry::Vacant(_));
+            let used = used.or_default();
+            if is_new || used.units != *units {
+                (used.units, used.due) = (*units, true);
+            }
         }
     }
 

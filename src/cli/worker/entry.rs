@@ -1,5 +1,6 @@
 //! One job that is held: what is still to be said about it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -75,6 +76,23 @@ pub(super) enum End {
     Said(i64),
 }
 
+/// What a job used of one quota.
+#[derive(Debug, Default)]
+pub(super) struct Used {
+    /// Units so far.
+    pub(super) units: i64,
+    /// They were not said yet.
+    pub(super) due: bool,
+    /// An earlier word was said and not answered: one at a time, for the last one counts.
+    pub(super) under_way: bool,
+    /// When it was said last.
+    pub(super) said: Option<Instant>,
+    /// The server would not take it, and not before.
+    pub(super) after: Option<Instant>,
+    /// That the server will not have it was told: once is enough.
+    pub(super) told: bool,
+}
+
 /// One job that is held.
 #[derive(Debug, Default)]
 pub(super) struct Entry {
@@ -90,6 +108,8 @@ pub(super) struct Entry {
     pub(super) ticked: Option<Instant>,
     /// The number of that, to know what a refusal is about.
     pub(super) tick_seqs: [i64; 2],
+    /// What it used, by quota.
+    pub(super) quota_use: BTreeMap<String, Used>,
     /// Batches of lines that were sent and not answered.
     pub(super) batches: usize,
     /// Since when lines wait to be sent.
@@ -111,6 +131,11 @@ impl Entry {
     /// Whether there is something to say of how far it is, or what it uses.
     pub(super) fn has_tick(&self) -> bool {
         self.progress_due || self.usage_due
+    }
+
+    /// Whether the server does not know yet what it used of quotas.
+    pub(super) fn has_use(&self) -> bool {
+        self.quota_use.values().any(|used| used.due || used.under_way)
     }
 
     /// Everything said so far may be lost with the stream: it is said again on the next one.

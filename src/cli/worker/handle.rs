@@ -1,5 +1,6 @@
 //! How those who run the jobs speak to the session.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -56,6 +57,12 @@ impl Handle {
     /// What a job uses. The latest wins, as with progress.
     pub fn usage(&self, lease: &Lease, usage: ResourceUsage) {
         self.change(|book| book.usage(lease, usage));
+    }
+
+    /// Units that a job has used of outside quotas so far, by quota: all of them, not what was added. The latest word
+    /// about a quota wins; it is said again until the server has answered it.
+    pub fn quota_use(&self, lease: &Lease, so_far: &BTreeMap<String, i64>) {
+        self.change(|book| book.quota_use(lease, so_far));
     }
 
     /// Lines of a job's log, in order. What has no time is of now; what is too long for one entry goes on in others.

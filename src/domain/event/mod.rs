@@ -100,7 +100,7 @@ names! {
     CircuitOpened = "circuit_opened", Error;
     /// The breaker of a type closed.
     CircuitClosed = "circuit_closed", Info;
-    /// A quota of something outside is used up.
+    /// Of a quota of something outside too little is left for another start.
     QuotaExhausted = "quota_exhausted", Warning;
     /// The oldest ready job of a queue has waited for too long.
     QueueAge = "queue_age", Warning;

@@ -90,6 +90,28 @@ fn a_draw_that_does_not_fit_takes_nothing() {
     assert_eq!((state.used, quota.remaining(state, reset_time)), (4, 6));
 }
 
+#[test]
+fn it_runs_out_when_too_little_is_left_for_another_start() {
+    let quota = quota(100, Period::Day, "");
+    let now = at("2026-01-01T12:00:00Z");
+    let states: Vec<QuotaState> = std::iter::successors(Some(QuotaState::default()), |state| {
+        match quota.draw(*state, 30, now) {
+            Drawn::Taken { state, .. } => Some(state),
+            _ => None,
+        }
+    })
+    .collect();
+    let runs_out = |cost| -> Vec<bool> {
+        states.windows(2).map(|of| quota.runs_out(of[0], of[1], cost, now)).collect()
+    };
+    assert_eq!(runs_out(Some(30)), [false, false, true], "10 are left");
+    assert_eq!(runs_out(Some(10)), [false; 3]);
+    assert_eq!(runs_out(Some(0)), [false; 3], "what costs nothing may always start");
+    let (last, none) = (states[3], QuotaState { used: 100, ..states[3] });
+    assert!(quota.runs_out(last, none, None, now) && quota.runs_out(last, none, Some(0), now));
+    assert!(!quota.runs_out(last, none, Some(30), now), "it had run out before");
+}
+
 fn used(draw: QuotaDraw, units: u64) -> QuotaDraw {
     QuotaDraw { used: Some(units), ..draw }
 }

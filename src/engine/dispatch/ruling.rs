@@ -329,12 +329,13 @@ impl Ruled {
         })
     }
 
-    /// What is told of quotas that starts used up.
+    /// What is told of quotas that starts used up: too little is left for another one.
     pub(in super::super) fn exhausted(&self, now: Timestamp) -> Vec<Event> {
         let quotas = self.rules.quotas.iter().filter_map(|(name, (quota, used))| {
             let (_, before) = self.before.quotas.get(name)?;
-            let is_new = quota.remaining(*before, now) > 0 && quota.remaining(*used, now) == 0;
-            is_new.then(|| exhausted_event(name, quota, now))
+            let costs = self.rules.types.values().filter_map(|kind| kind.quota_costs.get(name));
+            let least = costs.min().copied();
+            quota.runs_out(*before, *used, least, now).then(|| exhausted_event(name, quota, now))
         });
         quotas.collect()
     }

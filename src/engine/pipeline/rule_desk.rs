@@ -163,8 +163,7 @@ impl RuleDesk {
             let Some(desk) = self.quotas.get_mut(name).filter(|_| was != *is) else { continue };
             let state = desk.spec.settle(desk.state, was, *is, (began, now));
             if state != desk.state {
-                let left = |state| desk.spec.remaining(state, now);
-                if left(desk.state) > 0 && left(state) == 0 {
+                if desk.spec.runs_out(desk.state, state, Some(is.units), now) {
                     self.news.push(News::Exhausted(name.clone()));
                 }
                 (desk.state, desk.changed) = (state, true);

@@ -186,6 +186,12 @@ impl Writer {
         let asks_for_room = waiting::asks(&work, &book, self.parts.max_pending);
         let round = match self.hold(&keys).await {
             Ok(round) => round,
+            // Others kept them for too long. What goes by no rule does not have to wait for that any longer; a store that
+            // is really away says so in a moment.
+            Err(store::Error::Unavailable(_)) => {
+                self.outrun = true;
+                None
+            }
             Err(error) => return Err((work, error)),
         };
         let found = round.as_ref().map(|round| round.standing().rules.clone());

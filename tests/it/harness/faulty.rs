@@ -15,11 +15,12 @@ use jobplane::domain::{
 use jobplane::store::{
     AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, Error,
     EventPage, EventQuery, KeyName, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
-    ProgressWrite, Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Standing,
-    Store, StoreInfo, StoredAudit, Unread, Written,
+    ProgressWrite, Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, RuleWrite,
+    Standing, Store, StoreInfo, StoredAudit, Unread, Written,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 /// How the store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +89,8 @@ pub struct Faults {
     purge_most: Arc<AtomicUsize>,
     /// How often each job was read.
     loads: Arc<Mutex<HashMap<JobId, usize>>>,
+    /// Others are faster to write a rule than whoever does not hold it.
+    outrun: Arc<AtomicBool>,
     /// Purges that happen, and whose answers are lost.
     purges_lost: Arc<AtomicUsize>,
 }
@@ -109,6 +112,7 @@ impl Default for Faults {
             timeless: Arc::default(),
             purge_most: Arc::new(AtomicUsize::new(usize::MAX)),
             loads: Arc::default(),
+            outrun: Arc::default(),
             purges_lost: Arc::default(),
         }
     }
@@ -128,6 +132,11 @@ impl Faults {
     /// From now on a purge of more jobs takes too long.
     pub fn purge_at_most(&self, jobs: usize) {
         self.purge_most.store(jobs, Ordering::Relaxed);
+    }
+
+    /// From now on somebody else writes each rule just before whoever read it without holding it.
+    pub fn outrun(&self) {
+        self.outrun.store(true, Ordering::Relaxed);
     }
 
     /// So many purges happen from now on without an answer.
@@ -271,6 +280,21 @@ impl FaultyStore {
     pub fn over(inner: Arc<dyn Store>, faults: Faults) -> Self {
         Self { inner, faults }
     }
+
+    /// Somebody else writes the rules that this batch is about to write: the same again, so that only their revisions
+    /// tell.
+    async fn outrun(&self, batch: &Batch) -> Result<()> {
+        let keys: Vec<RuleKey> = batch.rules.iter().map(|write| write.key.clone()).collect();
+        let there = self.inner.rules_by_key(&keys).await?;
+        let again = |rule: Rule| RuleWrite {
+            expected_revision: rule.revision,
+            body: Some(rule.body),
+            key: rule.key,
+        };
+        let rules = there.into_iter().map(again).collect();
+        let other = Batch { rules, ..Batch::new(BatchId(Uuid::now_v7()), batch.now) };
+        self.inner.commit(other).await.map(drop)
+    }
 }
 
 struct FaultyRound {
@@ -350,6 +374,9 @@ fn all_missed(committed: Committed, batch: &Batch) -> Committed {
 impl Store for FaultyStore {
     async fn commit(&self, batch: Batch) -> Result<Committed> {
         self.faults.writable().await?;
+        if self.faults.outrun.load(Ordering::Relaxed) && !batch.rules.is_empty() {
+            self.outrun(&batch).await?;
+        }
         match self.faults.next(&batch) {
             None => self.inner.commit(batch).await,
             Some(fault @ (Fault::AnswerLost | Fault::StoreLost)) => {

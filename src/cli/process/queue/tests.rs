@@ -59,6 +59,7 @@ async fn nobody_waits_for_long_for_one_who_takes_nothing() {
         stderr_tail: Vec::new(),
         progress: None,
         usage: None,
+        quota_use: std::collections::BTreeMap::new(),
         left_behind: 0,
         unkillable: 0,
     });

@@ -16,6 +16,7 @@ fn it_is_the_last_object_that_is_no_progress() {
     assert_eq!(last(&["x\n{\"a\":1}\n{\"a\":2}\ny\n"]), object("{\"a\":2}"));
     assert_eq!(last(&["{\"a\"", ":1}"]), object("{\"a\":1}"), "without an end, in two parts");
     assert_eq!(last(&["{\"a\":1}\n{\"progress\":{\"completed\":1}}\n"]), object("{\"a\":1}"));
+    assert_eq!(last(&["{\"a\":1}\n{\"quota_use\":{\"q\":1}}\n"]), object("{\"a\":1}"));
     for none in ["", "[1]\n", "{oops}\n", "1\n", "x {\"a\":1}\n"] {
         assert_eq!(last(&[none]), Ok(None), "{none}");
     }

@@ -124,6 +124,7 @@ impl Book {
         let batches = batches.count();
         if let Some(entry) = self.jobs.get_mut(&lease) {
             entry.batches = batches;
+            entry.quota_use.clear();
         }
         if !open {
             return None;
@@ -149,8 +150,16 @@ impl Book {
     /// An update is not under way any more.
     fn answered(&mut self, sent: &Sent) -> Lease {
         self.sent_weight -= sent.said.weight();
-        if let (Said::Lines(_), Some(entry)) = (&sent.said, self.jobs.get_mut(&sent.lease)) {
-            entry.batches = entry.batches.saturating_sub(1);
+        if let Some(entry) = self.jobs.get_mut(&sent.lease) {
+            match &sent.said {
+                Said::Lines(_) => entry.batches = entry.batches.saturating_sub(1),
+                Said::Used(name, _) => {
+                    if let Some(used) = entry.quota_use.get_mut(name) {
+                        used.under_way = false;
+                    }
+                }
+                Said::Outcome(_) => {}
+            }
         }
         sent.lease.clone()
     }
@@ -175,7 +184,20 @@ impl Book {
                 self.spool.put_back(&lease, lines);
                 None
             }
-            (Said::Lines(_), None) if refusal.is_of_lease() => self.lose(lease, refusal.cause()),
+            (Said::Used(name, _), Some(pause)) => {
+                // What was said of it meanwhile counts.
+                let used = self.jobs.get_mut(&lease)?.quota_use.get_mut(&name)?;
+                (used.due, used.after) = (true, Some(now + pause));
+                None
+            }
+            (Said::Lines(_) | Said::Used(..), None) if refusal.is_of_lease() => {
+                self.lose(lease, refusal.cause())
+            }
+            (Said::Used(name, _), None) => {
+                let used = self.jobs.get_mut(&lease)?.quota_use.get_mut(&name)?;
+                let is_new = !std::mem::replace(&mut used.told, true);
+                is_new.then(|| rejection(lease, "quota use", refusal))
+            }
             (Said::Lines(lines), None) => {
                 self.spool.refused(lines.len() as u64);
                 Some(rejection(lease, "log lines", refusal))

@@ -11,7 +11,7 @@ use crate::cli::worker::entry::End;
 use crate::domain::limits::LOG_ENTRY_BYTES_MAX;
 use crate::proto::v1::report_progress_request::update::Report;
 use crate::proto::v1::report_progress_request::{Capacity, Goodbye, Heartbeat, Kind, Update};
-use crate::proto::v1::{LogBatch, Progress, ReportProgressRequest};
+use crate::proto::v1::{LogBatch, Progress, QuotaUse, ReportProgressRequest};
 
 /// Lines wait this long for others to travel with them: nobody sees it, and a chatty job needs few commits.
 const LINGER: Duration = Duration::from_millis(50);
@@ -77,6 +77,7 @@ impl Book {
             return Some(self.send(sent, newest));
         }
         let update = self.outcome(now, soonest).or_else(|| self.tick(now, soonest));
+        let update = update.or_else(|| self.quota(now, soonest));
         if let Some(update) = update.or_else(|| self.lines(now, soonest)) {
             return Some(update);
         }
@@ -103,6 +104,9 @@ impl Book {
     fn send(&mut self, sent: Sent, newest: Option<Progress>) -> Kind {
         let report = match &sent.said {
             Said::Lines(lines) => Report::Logs(LogBatch { entries: lines.clone() }),
+            Said::Used(name, units) => {
+                Report::QuotaUse(QuotaUse { name: name.clone(), units: *units })
+            }
             Said::Outcome(outcome) => outcome.report(newest),
         };
         let kind = update(sent.seq, &sent.lease, report);
@@ -116,7 +120,8 @@ impl Book {
         let spool = &self.spool;
         let (lease, entry) = self.jobs.iter_mut().find(|(lease, entry)| match &entry.end {
             End::ToSay(_, after) => {
-                let ready = entry.batches == 0 && spool.is_empty(lease) && !entry.has_tick();
+                let heard = entry.batches == 0 && spool.is_empty(lease) && !entry.has_use();
+                let ready = heard && !entry.has_tick();
                 ready && after.is_none_or(|after| soonest.is_due(after, now))
             }
             End::Open | End::Said(_) => false,
@@ -153,6 +158,27 @@ impl Book {
             entry.ticked = Some(now);
         }
         Some(update(self.seq, lease, report))
+    }
+
+    /// What a job used of a quota: as often as how far it is, for each word is a write of the server.
+    fn quota(&mut self, now: Instant, soonest: &mut Soonest) -> Option<Kind> {
+        if !self.fits(0) {
+            return None;
+        }
+        let interval = self.policy.report_interval;
+        let (lease, name, used) = self.jobs.iter_mut().find_map(|(lease, entry)| {
+            let paced = entry.is_open();
+            let (name, used) = entry.quota_use.iter_mut().find(|(_, used)| {
+                let pace = used.said.filter(|_| paced).map(|said| said + interval);
+                let may = |at| soonest.is_due(at, now);
+                used.due && !used.under_way && pace.max(used.after).is_none_or(may)
+            })?;
+            Some((lease, name, used))
+        })?;
+        (used.due, used.under_way, used.said, used.after) = (false, true, Some(now), None);
+        let (lease, said) = (lease.clone(), Said::Used(name.clone(), used.units));
+        let seq = self.number();
+        Some(self.send(Sent { seq, lease, said }, None))
     }
 
     /// Lines of the job whose turn it is.

@@ -12,6 +12,8 @@ use crate::proto::v1::report_progress_request::update::Report;
 use crate::proto::v1::report_progress_response::{Revoke, Welcome};
 use crate::runtime::Clock;
 
+mod used;
+
 const LATER: Duration = Duration::from_secs(3600);
 
 fn lease(number: u8) -> Lease {
