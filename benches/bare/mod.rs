@@ -9,3 +9,4 @@ pub mod postgres;
 pub mod server;
 pub mod services;
 pub mod sqlite;
+pub mod store;

@@ -41,7 +41,10 @@ pub fn run(url: &str) -> Result<()> {
 
 struct Loop {
     connection: PgConnection,
-    write: &'static str,
+    /// For jobs that are made.
+    make: &'static str,
+    /// For jobs that were there before.
+    change: &'static str,
     candidates: &'static str,
     life: Life,
     session: Uuid,
@@ -50,11 +53,6 @@ struct Loop {
     tally: Vec<u8>,
     step: Step,
     jobs: Vec<Uuid>,
-}
-
-/// None, in a column.
-fn none<T>() -> Vec<T> {
-    Vec::new()
 }
 
 impl Loop {
@@ -72,7 +70,8 @@ impl Loop {
         let [pending, running, succeeded] = statuses.map(rmp_serde::to_vec_named);
         Ok(Self {
             connection: options.connect().await?,
-            write: the_one(statements(), "WITH passed AS MATERIALIZED")?,
+            make: written(true)?,
+            change: written(false)?,
             candidates: the_one(
                 statements(),
                 "SELECT j.id, j.spec, j.payload, s.status, s.result, NULL::bytea FROM unnest",
@@ -150,42 +149,23 @@ impl Loop {
             Step::Succeed => (2, &self.statuses[2]),
         };
         let (is_new, is_over) = (state == 0, state == 2);
-        let (new, known) = if is_new { (jobs, 0) } else { (0, jobs) };
+        let known = if is_new { 0 } else { jobs };
         let guards = if is_new { &[][..] } else { &self.jobs };
-        let born = if is_new { &self.jobs[..] } else { &[] };
         let closed = if is_over { &self.jobs[..] } else { &[] };
-        let payload = self.life.spec.payload.as_deref();
         let totals = totals(self.step, jobs as i64);
-        let query = sqlx::query(self.write)
-            // Guards.
+        let query = sqlx::query(if is_new { self.make } else { self.change })
+            // Guards, and what others are told.
             .bind(guards)
             .bind(vec![Some(i64::from(state)); known])
             .bind(vec![Some(i64::from(is_over)); known])
             .bind(vec![false; known])
-            // Names.
-            .bind(none::<i16>())
-            .bind(none::<&str>())
-            .bind(none::<&str>())
-            .bind(none::<Uuid>())
-            .bind(none::<&[u8]>())
-            .bind(none::<i64>())
-            // What never changes of jobs, and their labels.
-            .bind(born)
-            .bind(vec![TYPE; new])
-            .bind(vec!["default"; new])
-            .bind(vec![""; new])
-            .bind(vec![""; new])
-            .bind(vec![""; new])
-            .bind(vec!["anonymous"; new])
-            .bind(vec![0_i16; new])
-            .bind(vec![None::<&str>; new])
-            .bind(vec![micros; new])
-            .bind(vec!["{}"; new])
-            .bind(vec![self.spec.as_slice(); new])
-            .bind(vec![payload; new])
-            .bind(none::<&str>())
-            .bind(none::<&str>())
-            .bind(none::<Uuid>())
+            .bind(None::<&str>);
+        let query = if is_new {
+            asked(query, &self.jobs, micros, &self.spec, self.life.spec.payload.as_deref())
+        } else {
+            query
+        };
+        let query = query
             // Statuses.
             .bind(&self.jobs)
             .bind(vec![TYPE; jobs])
@@ -203,26 +183,11 @@ impl Loop {
             .bind(vec![status.as_slice(); jobs])
             .bind(vec![None::<&[u8]>; jobs])
             .bind(vec![is_new; jobs])
-            // Progress.
-            .bind(closed)
-            .bind(none::<Uuid>())
-            .bind(none::<i64>())
-            .bind(none::<i64>())
-            .bind(none::<&[u8]>())
-            .bind(none::<bool>())
-            // Attempts and logs.
-            .bind(none::<Uuid>())
-            .bind(none::<i64>())
-            .bind(none::<&[u8]>())
-            .bind(none::<Uuid>())
-            .bind(none::<i64>())
-            .bind(none::<i64>())
-            .bind(none::<i64>())
-            .bind(none::<i64>())
-            .bind(none::<&[u8]>())
-            // What goes.
-            .bind(none::<Uuid>())
-            .bind(none::<Uuid>())
+            // Labels that cap what runs.
+            .bind(vec![None::<&str>; jobs]);
+        // Progress of leases that are over.
+        let query = if is_new { query } else { query.bind(closed) };
+        let query = query
             // Counters and minutes.
             .bind(vec![TYPE; totals.len()])
             .bind(vec!["default"; totals.len()])
@@ -239,16 +204,37 @@ impl Loop {
             .bind(&self.jobs)
             .bind("[]")
             .bind(ready(self.step, time))
-            .bind("[]")
-            // Figures by owner and label: not asked for.
             .bind("[]");
-        // Labels that cap what runs come last.
-        let query = untold(query).bind(vec![None::<&str>; jobs]);
         let row = query.fetch_one(&mut self.connection).await?;
         let passed: bool = sqlx::Row::try_get(&row, 0)?;
         ensure!(passed, "a guard missed");
         Ok(())
     }
+}
+
+/// What never changes of new jobs.
+fn asked<'q>(
+    query: Query<'q, Postgres, PgArguments>,
+    jobs: &'q [Uuid],
+    micros: i64,
+    spec: &'q [u8],
+    payload: Option<&'q [u8]>,
+) -> Query<'q, Postgres, PgArguments> {
+    let new = jobs.len();
+    query
+        .bind(jobs)
+        .bind(vec![TYPE; new])
+        .bind(vec!["default"; new])
+        .bind(vec![""; new])
+        .bind(vec![""; new])
+        .bind(vec![""; new])
+        .bind(vec!["anonymous"; new])
+        .bind(vec![0_i16; new])
+        .bind(vec![None::<&str>; new])
+        .bind(vec![micros; new])
+        .bind(vec!["{}"; new])
+        .bind(vec![spec; new])
+        .bind(vec![payload; new])
 }
 
 /// State, stored and finished of each counter that moves.
@@ -266,18 +252,10 @@ fn ready(step: Step, time: Timestamp) -> String {
     if step == Step::Create { place.to_string() } else { "[]".to_owned() }
 }
 
-/// No events, and nothing for the audit.
-fn untold(query: Query<'_, Postgres, PgArguments>) -> Query<'_, Postgres, PgArguments> {
-    query
-        .bind(none::<i64>())
-        .bind(none::<&str>())
-        .bind(none::<&str>())
-        .bind(none::<&str>())
-        .bind(none::<&[u8]>())
-        .bind(none::<i64>())
-        .bind(none::<&str>())
-        .bind(none::<&str>())
-        .bind(none::<Uuid>())
-        .bind(none::<&str>())
-        .bind(none::<&[u8]>())
+/// The statement for batches of jobs that are all made, or were all there before.
+fn written(made: bool) -> Result<&'static str> {
+    let (wanted, unwanted) =
+        if made { ("born AS (", "changed AS (") } else { ("changed AS (", "born AS (") };
+    let of_kind = |text: &&str| text.contains(wanted) && !text.contains(unwanted);
+    the_one(statements().filter(of_kind), "WITH passed AS MATERIALIZED")
 }

@@ -8,12 +8,14 @@ use std::sync::{OnceLock, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use clap::ValueEnum as _;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::machine;
 use super::measure::Measurable;
 use crate::bare::orders::{Order, Ran};
+use crate::bare::store::Telling;
 
 /// A server that does not come up within this time does not come up.
 const UP_WITHIN: Duration = Duration::from_secs(30);
@@ -177,6 +179,30 @@ impl Loop {
         let mut command = pinned(processor)?;
         command.arg(std::env::current_exe()?).arg("bare-sqlite").arg(folder.path());
         Self::start(command, Some(folder))
+    }
+
+    /// Starts that over the store of SQLite on an empty database.
+    pub fn sqlite_store(processor: usize, telling: Telling) -> Result<Self> {
+        let folder = folder()?;
+        let url = database(folder.path()).display().to_string();
+        Self::over_store(processor, &url, telling, Some(folder))
+    }
+
+    /// Starts that over the store of PostgreSQL on an empty database.
+    pub fn postgres_store(processor: usize, url: &str, telling: Telling) -> Result<Self> {
+        Self::over_store(processor, url, telling, None)
+    }
+
+    fn over_store(
+        processor: usize,
+        url: &str,
+        telling: Telling,
+        folder: Option<TempDir>,
+    ) -> Result<Self> {
+        let telling = telling.to_possible_value().context("a part without a name")?;
+        let mut command = pinned(processor)?;
+        command.arg(std::env::current_exe()?).args(["store", url, telling.get_name()]);
+        Self::start(command, folder)
     }
 
     /// Starts that of PostgreSQL on an empty database.

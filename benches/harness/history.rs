@@ -1,21 +1,15 @@
-//! Many jobs of an hour, and questions about them.
+//! Many jobs, made within an hour.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use bytes::Bytes;
-use prost::Message as _;
-use tonic::transport::Channel;
 use uuid::Uuid;
 
 use jobplane::domain::stats::Changes;
 use jobplane::domain::{BatchId, Job, JobId, SessionId, Timestamp};
-use jobplane::proto::v1;
 use jobplane::store::{Batch, NewJob, Store};
 
-use super::measure::{Measurable, Sample, median};
-use super::wire::unary;
 use crate::bare::life::Life;
 
 /// Commits that a history is written in, whatever its size.
@@ -28,82 +22,10 @@ const TYPES: usize = 10;
 const OVER_TO_WAITING: usize = 10;
 /// Jobs of each commit that have a label of their own: as many whatever the size, for whoever asks for it.
 const LABELLED: usize = 3;
-const LABEL: (&str, &str) = ("tenant", "acme");
+/// That label.
+pub const LABEL: (&str, &str) = ("tenant", "acme");
 /// The small size.
 pub const FEW: usize = 10_000;
-
-/// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Question {
-    /// `GetStats` of everything.
-    Stats,
-    /// `GetSummary` of everything.
-    Summary,
-    /// The first page of `ListJobs`.
-    FirstPage,
-    /// A page of it in the middle of all jobs.
-    DeepPage,
-    /// The first page of those with a label.
-    Labelled,
-}
-
-impl Question {
-    const fn path(self) -> &'static str {
-        match self {
-            Self::Stats => "/jobplane.v1.JobService/GetStats",
-            Self::Summary => "/jobplane.v1.JobService/GetSummary",
-            Self::FirstPage | Self::DeepPage | Self::Labelled => "/jobplane.v1.JobService/ListJobs",
-        }
-    }
-
-    /// The request, for a server with so many jobs that are over.
-    pub async fn request(self, channel: &Channel, jobs: usize) -> Result<Bytes> {
-        let request = match self {
-            Self::Stats => v1::GetStatsRequest::default().encode_to_vec(),
-            Self::Summary => v1::GetSummaryRequest::default().encode_to_vec(),
-            Self::FirstPage => v1::ListJobsRequest::default().encode_to_vec(),
-            Self::DeepPage => deep(channel, jobs / 2).await?.encode_to_vec(),
-            Self::Labelled => {
-                let labels = [(LABEL.0.to_owned(), LABEL.1.to_owned())].into();
-                let filter = Some(v1::JobFilter { labels, ..v1::JobFilter::default() });
-                v1::ListJobsRequest { filter, ..v1::ListJobsRequest::default() }.encode_to_vec()
-            }
-        };
-        Ok(request.into())
-    }
-
-    /// Asks it so often; answers the middle of how long that took.
-    pub async fn ask(
-        self,
-        server: &impl Measurable,
-        channel: &Channel,
-        request: &Bytes,
-        rounds: usize,
-    ) -> Result<Sample> {
-        let cpu = server.cpu_time()?;
-        let mut times = Vec::with_capacity(rounds);
-        for _ in 0..rounds {
-            let began = Instant::now();
-            unary(channel, self.path(), request.clone()).await?;
-            times.push(1e6 * began.elapsed().as_secs_f64());
-        }
-        let cpu = server.cpu_time()?.saturating_sub(cpu).as_secs_f64();
-        Ok(Sample { value: median(times), cpu_us: Some(1e6 * cpu / rounds as f64) })
-    }
-}
-
-/// The request for the page after so many jobs: its token is had by turning the pages.
-async fn deep(channel: &Channel, after: usize) -> Result<v1::ListJobsRequest> {
-    let mut request = v1::ListJobsRequest { page_size: 1_000, ..v1::ListJobsRequest::default() };
-    for _ in 0..(after / 1_000).max(1) {
-        let asked = request.encode_to_vec().into();
-        let answer = unary(channel, Question::DeepPage.path(), asked).await?;
-        let page = v1::ListJobsResponse::decode(answer)?;
-        request.page_token = page.next_page_token;
-    }
-    anyhow::ensure!(!request.page_token.is_empty(), "there are too few jobs");
-    Ok(v1::ListJobsRequest { page_size: 0, ..request })
-}
 
 /// Jobs to be written.
 #[derive(Debug, Clone, Copy)]

@@ -11,8 +11,10 @@ pub mod history;
 pub mod machine;
 pub mod measure;
 pub mod options;
+pub mod questions;
 pub mod report;
 pub mod table;
+pub mod telling;
 pub mod wire;
 pub mod worker;
 
@@ -58,6 +60,7 @@ fn play(part: &Part) -> Result<bool> {
         Part::Pinned { processor, command } => machine::run_pinned(*processor, command)?,
         Part::BareServer => bare::server::run()?,
         Part::BareSqlite { folder } => bare::sqlite::run(folder)?,
+        Part::Store { url, telling } => bare::store::run(url, *telling)?,
         Part::BarePostgres { url } => bare::postgres::run(url)?,
     }
     Ok(true)

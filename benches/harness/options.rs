@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::bare::store::Telling;
+
 /// Figures of jobplane against bare baselines, both measured in one run
 #[derive(Debug, Clone, clap::Parser)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
@@ -60,6 +62,14 @@ pub enum Part {
     BareSqlite {
         /// Where its database is
         folder: PathBuf,
+    },
+    /// Runs the store alone as told on its input
+    #[command(hide = true)]
+    Store {
+        /// Its database
+        url: String,
+        /// What is told and recorded
+        telling: Telling,
     },
     /// Runs the bare PostgreSQL loop as told on its input
     #[command(hide = true)]

@@ -84,10 +84,11 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
         Format::Json => out.message(&answer)?,
         Format::Jsonl => answer.events.iter().try_for_each(|event| out.message(event))?,
         Format::Table if answer.events.is_empty() => {
-            out.note("jobplane: nobody did such a thing, as far as the audit reaches back")?;
+            out.note("jobplane: nothing that fits was done, as far as the audit reaches back")?;
         }
         Format::Table => {
-            let rows: Vec<_> = answer.events.iter().map(|event| row(event, out)).collect();
+            let rows: Vec<_> =
+                answer.events.iter().map(|event| row(event, context.now(), out)).collect();
             table(out.wide()).write(&rows, out)?;
             if !answer.next_page_token.is_empty() {
                 out.note("jobplane: there are more; ask for them with -n")?;
@@ -125,11 +126,12 @@ fn table(wide: bool) -> Table {
     }
     // What changed may be long: last, it makes nothing else wide.
     titles.extend(["~WHY", "~CHANGE"]);
-    Table::new(&titles).spare(&["WHY", "TIME", "JOB", "CHANGE"])
+    Table::new(&titles).spare(&["WHY", "JOB", "CHANGE", "TIME"])
 }
 
-fn row(event: &AuditEvent, out: &Out) -> Vec<Cell> {
-    let time = event.time.as_ref().map(|time| format::moment(time, 0)).unwrap_or_default();
+fn row(event: &AuditEvent, now: Timestamp, out: &Out) -> Vec<Cell> {
+    let time = event.time.as_ref().map(|time| format::moment_fit(time, now, out.room()));
+    let time = time.unwrap_or_default();
     let job =
         if out.room().is_some() { live::short_id(&event.job_id) } else { event.job_id.clone() };
     let mut cells = vec![

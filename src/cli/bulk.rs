@@ -1,18 +1,17 @@
 //! `cancel`, `retry` and `delete` of all jobs that match a filter: counted and shown first, asked for if they are
 //! many, then done by the server at a pace.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
+
+use serde_json::Value;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
 use super::filter::Term;
-use super::json::Described;
 use super::output::{Format, Out};
-use super::{Context, describe, format, parse, submit};
+use super::{Context, confirm, describe, format, json, parse, submit};
 use crate::proto::v1::{
-    BulkCancelJobsRequest, BulkCancelJobsResponse, BulkDeleteJobsRequest, BulkDeleteJobsResponse,
-    BulkRetryJobsRequest, BulkRetryJobsResponse, Job, JobFilter,
+    BulkCancelJobsRequest, BulkDeleteJobsRequest, BulkRetryJobsRequest, Job, JobFilter,
 };
 
 /// More jobs than this are asked for: so many fit on a screen or two.
@@ -95,34 +94,17 @@ struct Wish {
 }
 
 /// What the three answers have in common.
-enum Answer {
-    Cancel(BulkCancelJobsResponse),
-    Retry(BulkRetryJobsResponse),
-    Delete(BulkDeleteJobsResponse),
-}
-
-/// Count, whether there are more, some of them, the job that does it.
-type Facts<'a> = (i64, bool, &'a [Job], Option<&'a Job>);
-
-impl Answer {
-    fn facts(&self) -> Facts<'_> {
-        match self {
-            Self::Cancel(it) => (it.count, it.count_capped, &it.sample, it.job.as_ref()),
-            Self::Retry(it) => (it.count, it.count_capped, &it.sample, it.job.as_ref()),
-            Self::Delete(it) => (it.count, it.count_capped, &it.sample, it.job.as_ref()),
-        }
-    }
-
-    fn write(&self, out: &mut Out) -> Result<(), Failure> {
-        fn message<M: Described>(message: &M, out: &mut Out) -> Result<(), Failure> {
-            out.message(message)
-        }
-        match self {
-            Self::Cancel(it) => message(it, out),
-            Self::Retry(it) => message(it, out),
-            Self::Delete(it) => message(it, out),
-        }
-    }
+struct Answer {
+    /// Jobs that match.
+    count: i64,
+    /// Whether there are more.
+    capped: bool,
+    /// Some of them.
+    sample: Vec<Job>,
+    /// The job that does it.
+    job: Option<Job>,
+    /// All of it, for programs.
+    whole: Value,
 }
 
 impl Args {
@@ -152,17 +134,30 @@ pub async fn run(
         Wish { filter, reason, expected_max, rate, validate_only, request_id }
     };
     let seen = ask(&client, action, wish(filter.clone(), 0, true)).await?;
-    let (count, capped, sample, _) = seen.facts();
+    let (count, capped) = (seen.count, seen.capped);
     if args.dry_run || count == 0 {
         match out.format() {
-            Format::Table => show(action, count, capped, sample, context, out)?,
-            Format::Json | Format::Jsonl => seen.write(out)?,
+            Format::Table if args.dry_run => {
+                show(&seen.sample, count, context, out)?;
+                out.line(&format!("{} would be {}", plural(count, capped), action.done()))?;
+            }
+            Format::Table => out.note("jobplane: no job matches: nothing was done")?,
+            Format::Json | Format::Jsonl => out.value(&seen.whole)?,
         }
         return Ok(Exit::Ok);
     }
-    if count > ASKED_ABOVE && !args.yes && !agreed(action, count, capped)? {
-        out.note("jobplane: nothing was done")?;
-        return Ok(Exit::Ok);
+    // More than was expected the server refuses: nobody is asked about that.
+    let too_many = args.expect_max.is_some_and(|most| count > most.into());
+    if count > ASKED_ABOVE && !args.yes && !too_many {
+        let (verb, jobs) = (action.verb(), plural(count, capped));
+        if out.format() == Format::Table {
+            show(&seen.sample, count, context, out)?;
+            out.flush()?;
+        }
+        if !confirm::agreed(&format!("{verb} {jobs}"), &format!("{jobs} match"), verb)? {
+            out.note("jobplane: nothing was done")?;
+            return Ok(Exit::Ok);
+        }
     }
     // What comes to match after it was counted is more than was agreed to, unless that was said.
     let expected = args.expect_max.map(i64::from);
@@ -181,24 +176,33 @@ pub async fn run(
         }
         answer => answer?,
     };
-    let (count, _, _, job) = answer.facts();
-    let id = job.map(|job| job.id.clone()).unwrap_or_default();
+    let id = answer.job.map(|job| job.id).unwrap_or_default();
     match out.format() {
         Format::Table => {
-            let jobs = plural(count, false);
+            let jobs = plural(answer.count, false);
             out.line(&format!("{id}  {} {jobs}", action.verb()))?;
             if !args.wait {
-                out.note(&format!("jobplane: follow it with `jobplane watch {id}`"))?;
+                out.note(&format!(
+                    "jobplane: follow it with `jobplane watch {id}`; see all such commands with \
+                     `jobplane list -t jobplane.bulk`"
+                ))?;
             }
         }
-        Format::Json | Format::Jsonl if !args.wait => answer.write(out)?,
+        Format::Json | Format::Jsonl if !args.wait => out.value(&answer.whole)?,
         Format::Json | Format::Jsonl => {}
     }
     out.flush()?;
-    if args.wait {
-        return submit::wait(&client, id, timeout, context, out).await;
+    if !args.wait {
+        return Ok(Exit::Ok);
     }
-    Ok(Exit::Ok)
+    tokio::select! {
+        ended = submit::wait(&client, id.clone(), timeout, context, out) => ended,
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted.map_err(Failure::Output)?;
+            out.note(&format!("jobplane: it goes on; stop it with `jobplane cancel {id}`"))?;
+            Ok(Exit::Interrupted)
+        }
+    }
 }
 
 async fn ask(client: &Client, action: Action, wish: Wish) -> Result<Answer, Failure> {
@@ -206,42 +210,33 @@ async fn ask(client: &Client, action: Action, wish: Wish) -> Result<Answer, Fail
     let verb = action.verb();
     let doing = if validate_only { "count jobs".to_owned() } else { format!("{verb} jobs") };
     let filter = Some(filter);
+    // The three calls differ in their names, and a cancel has a grace.
+    macro_rules! call {
+        ($method:ident, $request:ident $(, $more:ident)?) => {{
+            let request = client.request($request {
+                filter,
+                reason,
+                expected_max,
+                rate,
+                validate_only,
+                request_id,
+                $($more,)?
+            });
+            let mut jobs = client.jobs();
+            let call = jobs.$method(request);
+            let answer = client.ask_or_change(!validate_only, &doing, call).await?;
+            let whole = json::value(&answer)?;
+            let (count, capped) = (answer.count, answer.count_capped);
+            Answer { count, capped, sample: answer.sample, job: answer.job, whole }
+        }};
+    }
     Ok(match action {
         Action::Cancel { grace } => {
             let grace = grace.map(parse::wire_duration);
-            let request = client.request(BulkCancelJobsRequest {
-                filter,
-                reason,
-                expected_max,
-                rate,
-                validate_only,
-                request_id,
-                grace,
-            });
-            Answer::Cancel(client.change(&doing, client.jobs().bulk_cancel_jobs(request)).await?)
+            call!(bulk_cancel_jobs, BulkCancelJobsRequest, grace)
         }
-        Action::Retry => {
-            let request = client.request(BulkRetryJobsRequest {
-                filter,
-                reason,
-                expected_max,
-                rate,
-                validate_only,
-                request_id,
-            });
-            Answer::Retry(client.change(&doing, client.jobs().bulk_retry_jobs(request)).await?)
-        }
-        Action::Delete => {
-            let request = client.request(BulkDeleteJobsRequest {
-                filter,
-                reason,
-                expected_max,
-                rate,
-                validate_only,
-                request_id,
-            });
-            Answer::Delete(client.change(&doing, client.jobs().bulk_delete_jobs(request)).await?)
-        }
+        Action::Retry => call!(bulk_retry_jobs, BulkRetryJobsRequest),
+        Action::Delete => call!(bulk_delete_jobs, BulkDeleteJobsRequest),
     })
 }
 
@@ -251,14 +246,8 @@ fn plural(count: i64, capped: bool) -> String {
     format!("{more}{} {jobs}", format::count(count))
 }
 
-fn show(
-    action: Action,
-    count: i64,
-    capped: bool,
-    sample: &[Job],
-    context: &Context,
-    out: &mut Out,
-) -> Result<(), Failure> {
+/// Some of those that match, and how many more there are.
+fn show(sample: &[Job], count: i64, context: &Context, out: &mut Out) -> Result<(), Failure> {
     for job in sample {
         let status = job.status.clone().unwrap_or_default();
         let kind = job.spec.as_ref().map(|spec| format::plain(&spec.r#type)).unwrap_or_default();
@@ -269,18 +258,5 @@ fn show(
     if left > 0 && !sample.is_empty() {
         out.line(&format!("… and {left} more"))?;
     }
-    out.line(&format!("{} would be {}", plural(count, capped), action.done()))
-}
-
-/// Asks the person at the terminal; without one, only `--yes` says so.
-fn agreed(action: Action, count: i64, capped: bool) -> Result<bool, Failure> {
-    let (verb, jobs) = (action.verb(), plural(count, capped));
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage("--yes", format!("{jobs} match: add it to {verb} them")));
-    }
-    let mut answer = String::new();
-    let mut terminal = std::io::stderr();
-    let asked = write!(terminal, "{verb} {jobs}? [y/N] ").and_then(|()| terminal.flush());
-    let read = asked.and_then(|()| std::io::stdin().read_line(&mut answer));
-    Ok(read.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
+    Ok(())
 }

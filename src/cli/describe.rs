@@ -139,15 +139,16 @@ pub fn why_ended(status: &JobStatus) -> String {
     if status.skip_reason != 0 {
         parts.push(word::<crate::proto::v1::SkipReason>(status.skip_reason));
     }
-    if status.state() == JobState::Failed && status.attempt > 0 {
-        parts.push(format!("attempt {}", attempt(status)));
-    }
     if let Some(request) = status.cancel_request.as_ref().filter(|of| !of.reason.is_empty()) {
         parts.push(format!("cancelled: {}", format::plain(&request.reason)));
     }
     if let (Some(failed), JobState::Failed | JobState::Cancelled) = (&status.error, status.state())
     {
         parts.push(error(failed));
+    }
+    // Last: where there is little room, it is what can be missed.
+    if status.state() == JobState::Failed && status.attempt > 0 {
+        parts.push(format!("attempt {}", attempt(status)));
     }
     parts.join("  ")
 }

@@ -12,6 +12,7 @@ use super::output::{Format, Out};
 use super::paint::{Paint, painted};
 use super::table::{Cell, Table};
 use super::{format, live, names};
+use crate::domain::Timestamp;
 use crate::domain::event::EventName;
 use crate::proto::v1::event::Facts;
 use crate::proto::v1::{
@@ -74,8 +75,13 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     let client = context.connect(args.time.timeout).await?;
     let mut request = args.request();
     if args.follow {
-        follow(&client, request, out).await?;
-        return Ok(Exit::Ok);
+        // Ctrl-C is how one stops it.
+        let ended = tokio::select! {
+            ended = follow(&client, &mut request, out) => ended,
+            interrupted = tokio::signal::ctrl_c() => interrupted.map_err(Failure::Output),
+        };
+        go_on(&request.after_id, out)?;
+        return ended.map(|()| Exit::Ok);
     }
     let mut whole = ListEventsResponse::default();
     loop {
@@ -92,10 +98,11 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     }
     match out.format() {
         Format::Json => out.message(&whole)?,
-        Format::Jsonl => {}
+        Format::Jsonl => go_on(&whole.next_id, out)?,
         Format::Table if whole.events.is_empty() => out.note(nothing(&args))?,
         Format::Table => {
-            let rows: Vec<_> = whole.events.iter().map(|event| row(event, out)).collect();
+            let rows: Vec<_> =
+                whole.events.iter().map(|event| row(event, context.now(), out)).collect();
             table(out.wide()).write(&rows, out)?;
         }
     }
@@ -114,6 +121,14 @@ async fn ask(
     Ok(page)
 }
 
+/// How to go on from here, for programs that get the events alone.
+fn go_on(next_id: &str, out: &mut Out) -> Result<(), Failure> {
+    if out.format() != Format::Jsonl || next_id.is_empty() {
+        return Ok(());
+    }
+    out.note(&format!("jobplane: go on with --after {}", format::plain(next_id)))
+}
+
 fn nothing(args: &Args) -> &'static str {
     if args.names.is_empty() && args.types.is_empty() && args.after.is_none() {
         "jobplane: nothing happened yet that is told; follow what does with `jobplane events -f`"
@@ -125,13 +140,13 @@ fn nothing(args: &Args) -> &'static str {
 /// Prints events as they happen; a server that is away for a while is waited for.
 async fn follow(
     client: &Client,
-    mut request: ListEventsRequest,
+    request: &mut ListEventsRequest,
     out: &mut Out,
 ) -> Result<(), Failure> {
     let until = client.deadline();
     let (mut breaks, mut heard) = (0, false);
     loop {
-        let rest = match ask(client, &mut request).await {
+        let rest = match ask(client, request).await {
             Ok(page) => {
                 (breaks, heard) = (0, true);
                 page.events.iter().try_for_each(|event| print(event, out))?;
@@ -195,11 +210,12 @@ fn table(wide: bool) -> Table {
         titles.extend(["<QUEUE", "<OWNER", "ID"]);
     }
     titles.push("~WHAT");
-    Table::new(&titles).spare(&["SEVERITY", "TIME", "JOB"])
+    Table::new(&titles).spare(&["SEVERITY", "JOB", "TIME"])
 }
 
-fn row(event: &Event, out: &Out) -> Vec<Cell> {
-    let time = event.time.as_ref().map(|time| format::moment(time, 0)).unwrap_or_default();
+fn row(event: &Event, now: Timestamp, out: &Out) -> Vec<Cell> {
+    let time = event.time.as_ref().map(|time| format::moment_fit(time, now, out.room()));
+    let time = time.unwrap_or_default();
     let job =
         if out.room().is_some() { live::short_id(&event.job_id) } else { event.job_id.clone() };
     let mut cells = vec![

@@ -64,6 +64,13 @@ pub enum Failure {
         /// What was written.
         written: String,
     },
+    /// What was named is not there.
+    Missing {
+        /// What: `quota api`.
+        what: String,
+        /// Where to look for what there is.
+        next: String,
+    },
     /// Several jobs have such an id.
     Ambiguous {
         /// What was written.
@@ -126,7 +133,7 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Usage { .. } | Self::Ambiguous { .. } => Exit::Usage,
-            Self::NoSuchJob { .. } => Exit::NotFound,
+            Self::NoSuchJob { .. } | Self::Missing { .. } => Exit::NotFound,
             Self::Unreachable { .. } | Self::Stranger { .. } | Self::Unreadable(_) => {
                 Exit::Unreachable
             }
@@ -144,6 +151,7 @@ impl Failure {
             Self::NoSuchJob { .. } | Self::Ambiguous { .. } => true,
             Self::Refused(refusal) => refusal.exit != Exit::Unreachable,
             Self::Usage { .. }
+            | Self::Missing { .. }
             | Self::Unreachable { .. }
             | Self::Stranger { .. }
             | Self::TimedOut { .. }
@@ -170,6 +178,9 @@ impl Failure {
                 "next: see the ids with `jobplane list`; a job is there until it is deleted"
                     .to_owned(),
             ],
+            Self::Missing { what, next } => {
+                vec![format!("there is no {}", format::plain(what)), format!("next: {next}")]
+            }
             Self::Ambiguous { written, fits } => {
                 let mut lines = vec![format!("{written} may be any of several jobs:")];
                 lines.extend(fits.iter().map(|fit| format!("  {}", format::plain(fit))));

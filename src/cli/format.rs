@@ -13,6 +13,8 @@ mod tests;
 
 /// What stands in a table where there is nothing.
 pub const NOTHING: &str = "-";
+/// On screens of fewer columns the date of a moment costs more than it tells.
+const ROOM_FOR_MOMENTS: usize = 120;
 
 /// A length of time, to two units: `340ms`, `4.2s`, `3m 20s`, `4d 3h`; `0s` below a millisecond.
 #[must_use]
@@ -79,6 +81,26 @@ pub fn moment(wire: &prost_types::Timestamp, digits: u32) -> String {
         .ok()
         .and_then(|moment| moment.format(&Rfc3339).ok())
         .map_or_else(|| format!("{}s", wire.seconds), |text| pad_fraction(&text, digits.min(3)))
+}
+
+/// A moment in UTC for a table: whole, or on a narrow screen without what is the same as now, `14:03:43` of today and
+/// `11-22 14:03` of other days of about a year.
+#[must_use]
+pub fn moment_fit(wire: &prost_types::Timestamp, now: Timestamp, room: Option<usize>) -> String {
+    let whole = moment(wire, 0);
+    if room.is_none_or(|room| room >= ROOM_FOR_MOMENTS) {
+        return whole;
+    }
+    let now = moment(&super::parse::wire_moment(now), 0);
+    let part = |from, to| whole.get(from..to);
+    match (part(0, 10), part(5, 10), part(11, 16), part(11, 19)) {
+        (Some(day), _, _, Some(time)) if now.starts_with(day) => time.to_owned(),
+        (Some(day), Some(date), Some(time), _) if now.get(..4) == day.get(..4) => {
+            format!("{date} {time}")
+        }
+        (Some(day), ..) => day.to_owned(),
+        _ => whole,
+    }
 }
 
 /// Gives a moment exactly `digits` digits of a second, so that lines stand under each other.

@@ -23,6 +23,7 @@ mod bulk;
 mod cancel;
 mod client;
 mod completions;
+mod confirm;
 mod delete;
 mod demo;
 mod describe;

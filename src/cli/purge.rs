@@ -41,12 +41,45 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     };
     let doing = if dry_run { "count old jobs" } else { "take old jobs away" };
     let request = client.long_request(request);
-    let answer = client.change_at_length(doing, client.admin().purge_jobs(request)).await?;
+    let mut admin = client.admin();
+    let call = admin.purge_jobs(request);
+    let purge = async {
+        if dry_run {
+            client.ask_at_length(doing, call).await
+        } else {
+            client.change_at_length(doing, call).await.map_err(advise)
+        }
+    };
+    let answer = tokio::select! {
+        answer = purge => answer?,
+        interrupted = tokio::signal::ctrl_c(), if !dry_run => {
+            interrupted.map_err(Failure::Output)?;
+            out.note(&format!("jobplane: the purge goes on to its end, see `{AUDIT}`"))?;
+            return Ok(Exit::Interrupted);
+        }
+    };
     match out.format() {
         Format::Table => out.line(&said(&answer, dry_run))?,
         Format::Json | Format::Jsonl => out.message(&answer)?,
     }
     Ok(Exit::Ok)
+}
+
+/// Where a purge that nobody saw the end of is looked up.
+const AUDIT: &str = "jobplane audit --action purge_jobs";
+
+/// What was taken away before it broke off is gone.
+fn advise(mut failure: Failure) -> Failure {
+    if let Failure::Refused(refusal) = &mut failure
+        && refusal.exit == Exit::Unreachable
+        && refusal.passing
+    {
+        refusal.advise(
+            "part of it may have been done: see `jobplane audit --action purge_jobs`; to purge \
+             again takes what is left",
+        );
+    }
+    failure
 }
 
 fn said(answer: &PurgeJobsResponse, dry_run: bool) -> String {

@@ -1,10 +1,11 @@
 //! `jobplane queue`: pauses a queue, resumes it, sets its limits.
 
-use super::client::Limit;
+use super::client::{Client, Limit};
 use super::exit::{Exit, Failure};
 use super::output::{Format, Out};
 use super::{Context, format};
-use crate::proto::v1::{Queue, UpdateQueueRequest};
+use crate::domain::limits::WEIGHT_MAX;
+use crate::proto::v1::{ListQueuesRequest, Queue, UpdateQueueRequest};
 
 /// What to do with which queue.
 #[derive(Debug, clap::Args)]
@@ -54,8 +55,9 @@ struct Set {
     /// Starts at once after a pause; 0 = as many as in a second
     #[arg(long, value_name = "N", group = "limits")]
     start_burst: Option<u32>,
-    /// Its share of the workers against other queues
+    /// Its share of the workers against other queues, 1 to 1000; 0 = none: in one line with all queues without
     #[arg(long, value_name = "N", group = "limits")]
+    #[arg(value_parser = clap::value_parser!(u16).range(0..=i64::from(WEIGHT_MAX)))]
     weight: Option<u16>,
     #[command(flatten)]
     time: Limit,
@@ -63,6 +65,9 @@ struct Set {
 
 /// Changes the queue.
 pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+    let resumes = matches!(args.change, Change::Resume { .. });
+    let bursts =
+        matches!(&args.change, Change::Set(set) if set.start_burst.unwrap_or_default() > 0);
     let (queue, paths, doing, time) = match args.change {
         Change::Pause { queue, reason, limit } => {
             let doing = format!("pause queue {}", format::plain(&queue));
@@ -82,17 +87,43 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
         }
     };
     let client = context.connect(time.timeout).await?;
+    let held = held(&client, &queue.name).await?;
+    if resumes && held.is_none() {
+        return Err(Failure::Missing {
+            what: format!("queue {}", queue.name),
+            next: "see which there are with `jobplane queues`".to_owned(),
+        });
+    }
+    if bursts
+        && !paths.contains(&"start_rate")
+        && held.as_ref().is_none_or(|it| it.start_rate == 0.0)
+    {
+        let problem = "is nothing without a start rate: say --start-rate, too";
+        return Err(Failure::usage("--start-burst", problem));
+    }
     let paths = paths.into_iter().map(ToOwned::to_owned).collect();
     let update_mask = Some(prost_types::FieldMask { paths });
     let request = client.request(UpdateQueueRequest { queue: Some(queue), update_mask });
     let answer = client.change(&doing, client.admin().update_queue(request)).await?;
     let queue = answer.queue.clone().unwrap_or_default();
     match out.format() {
-        Format::Table => out.note(&format!("jobplane: {}", said(&queue)))?,
+        Format::Table => {
+            out.note(&format!("jobplane: {}", said(&queue)))?;
+            if held.is_none() {
+                out.note("  no job was ever in it; what is said of it holds for those to come")?;
+            }
+        }
         Format::Json => out.message(&answer)?,
         Format::Jsonl => out.message(&queue)?,
     }
     Ok(Exit::Ok)
+}
+
+/// The queue as it stands, if there is one.
+async fn held(client: &Client, name: &str) -> Result<Option<Queue>, Failure> {
+    let request = client.request(ListQueuesRequest {});
+    let answer = client.ask("list queues", client.admin().list_queues(request)).await?;
+    Ok(answer.queues.into_iter().find(|queue| queue.name == name))
 }
 
 impl Set {
@@ -129,6 +160,12 @@ fn said(queue: &Queue) -> String {
         facts.push(format!("at most {} waiting", queue.max_pending));
     }
     facts.extend(format::rate(queue.start_rate).map(|rate| format!("starts {rate}")));
+    if queue.start_burst > 0 {
+        facts.push(format!("up to {} at once", queue.start_burst));
+    }
+    if queue.weight > 0 {
+        facts.push(format!("weight {}", queue.weight));
+    }
     let why = match queue.pause_reason.as_str() {
         "" => String::new(),
         reason => format!(" ({})", format::plain(reason)),
@@ -136,4 +173,25 @@ fn said(queue: &Queue) -> String {
     let state = if queue.paused { format!("paused{why}") } else { "open".to_owned() };
     let facts: Vec<String> = std::iter::once(state).chain(facts).collect();
     format!("queue {name} is {}", facts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_that_can_be_set_is_confirmed() {
+        let queue = Queue {
+            name: "bulk".to_owned(),
+            max_running: 3,
+            start_rate: 2.0,
+            start_burst: 4,
+            weight: 5,
+            ..Queue::default()
+        };
+        let text =
+            "queue bulk is open, at most 3 running, starts 2.00/s, up to 4 at once, weight 5";
+        assert_eq!(said(&queue), text);
+        assert_eq!(said(&Queue { name: "q".to_owned(), ..Queue::default() }), "queue q is open");
+    }
 }

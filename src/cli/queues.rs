@@ -10,7 +10,7 @@ use crate::proto::v1::{JobState, ListQueuesRequest, Queue};
 
 /// The columns that are given up first where there is no room for all.
 const SPARE: [&str; 6] =
-    ["START RATE", "WEIGHT", "MAX PENDING", "MAX RUNNING", "WHY PAUSED", "FINISHED"];
+    ["FINISHED", "WEIGHT", "START RATE", "MAX PENDING", "MAX RUNNING", "WHY PAUSED"];
 
 /// All queues.
 #[derive(Debug, clap::Args)]
@@ -68,7 +68,7 @@ fn row(queue: &Queue) -> Vec<Cell> {
         Cell::from(bound(queue.max_running)),
         Cell::from(bound(queue.max_pending)),
         Cell::from(format::rate(queue.start_rate).unwrap_or_default()),
-        Cell::from(queue.weight.to_string()),
+        Cell::from(bound(queue.weight.into())),
         Cell::from(stats::counted(&finished)),
         Cell::from(&queue.pause_reason),
     ]

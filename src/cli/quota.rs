@@ -30,8 +30,10 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     if let Some(name) = &args.name {
         answer.quotas.retain(|quota| quota.name == *name);
         if answer.quotas.is_empty() {
-            let problem = format!("there is no quota {}", format::plain(name));
-            return Err(Failure::usage("QUOTA", problem));
+            return Err(Failure::Missing {
+                what: format!("quota {name}"),
+                next: "see which there are with `jobplane quota`".to_owned(),
+            });
         }
     }
     match out.format() {
@@ -64,9 +66,9 @@ fn row(quota: &Quota, context: &Context) -> Vec<Cell> {
     let rest = usage.reset_time.map(|at| format::timestamp(&at).since(context.now()));
     vec![
         Cell::from(&quota.name),
-        Cell::from(usage.used.to_string()),
-        Cell::from(usage.remaining.to_string()).painted(paint),
-        Cell::from(quota.limit.to_string()),
+        Cell::from(format::count(usage.used)),
+        Cell::from(format::count(usage.remaining)).painted(paint),
+        Cell::from(format::count(quota.limit)),
         Cell::from(word::<QuotaPeriod>(quota.period)),
         Cell::from(rest.map(format::span).unwrap_or_default()),
         Cell::from(if quota.time_zone.is_empty() { "UTC" } else { quota.time_zone.as_str() }),

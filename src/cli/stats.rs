@@ -14,7 +14,7 @@ use crate::proto::v1::{GetStatsRequest, GetStatsResponse, JobState, StateCount};
 
 mod lately;
 
-pub(super) use lately::quotas;
+pub(super) use lately::{quota_rows, quotas};
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +31,7 @@ const STATES: [JobState; 6] = [
 
 /// The columns that are given up first where there is no room for all.
 const SPARE: [&str; 8] =
-    ["SKIPPED", "P95", "CANCELLED", "OLDEST", "MEAN", "OK/1H", "FAILED/1H", "SUCCEEDED"];
+    ["P95", "MEAN", "OLDEST", "FAILED/1H", "OK/1H", "SKIPPED", "CANCELLED", "SUCCEEDED"];
 
 /// Which jobs.
 #[derive(Debug, clap::Args)]

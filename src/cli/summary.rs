@@ -202,7 +202,7 @@ fn frame(
     context: &Context,
     screen: &Screen<'_>,
 ) -> Vec<String> {
-    let (columns, _) = Screen::size();
+    let (columns, height) = Screen::size();
     let now = context.now();
     let (every, address) = (format::span(args.interval), &context.address);
     let moment = format::moment(&parse::wire_moment(now), 0);
@@ -215,7 +215,28 @@ fn frame(
         lines.push(format::fit(&nothing(&args.filter), columns));
     } else {
         let rows = rows(answer, now, false);
-        lines.extend(table(false).frame(&rows, columns, screen.colour()));
+        let types = table(false).frame(&rows, columns, screen.colour());
+        let mut below = Vec::new();
+        if !answer.quotas.is_empty() {
+            let (mut table, rows) = stats::quota_rows(&answer.quotas, now);
+            below.push(String::new());
+            below.extend(table.frame(&rows, columns, screen.colour()));
+        }
+        let room = height.saturating_sub(lines.len() + below.len());
+        lines.extend(cut(types, room));
+        lines.extend(below);
+    }
+    lines
+}
+
+/// As many lines as there is room for; the last one says how many more there are. The header and one line are always
+/// there.
+fn cut(mut lines: Vec<String>, room: usize) -> Vec<String> {
+    let room = room.max(3);
+    if lines.len() > room {
+        let more = lines.len() - (room - 1);
+        lines.truncate(room - 1);
+        lines.push(format!("… {more} more"));
     }
     lines
 }
@@ -233,7 +254,7 @@ fn table(wide: bool) -> Table {
             "LAST JOB",
         ]);
     }
-    Table::new(&titles).spare(&["NEXT RUN", "TYPICAL", "RAN", "LAST RUN"])
+    Table::new(&titles).spare(&["TYPICAL", "RAN", "NEXT RUN", "LAST RUN"])
 }
 
 fn rows(answer: &GetSummaryResponse, now: Timestamp, wide: bool) -> Vec<Vec<Cell>> {
@@ -242,7 +263,7 @@ fn rows(answer: &GetSummaryResponse, now: Timestamp, wide: bool) -> Vec<Vec<Cell
 
 /// What is shown where no run is planned.
 fn nothing_comes() -> String {
-    "–".to_owned()
+    format::NOTHING.to_owned()
 }
 
 fn row(summary: &Summary, now: Timestamp, wide: bool) -> Vec<Cell> {

@@ -68,8 +68,8 @@ fn show(
     out.lines(answer.job_ids.iter().cloned())?;
     out.note(&format!("jobplane: {}", said(answer, dry_run)))?;
     if let Some(cutoff) = &answer.cutoff_time {
-        let age = format::age(cutoff, context.now());
-        out.note(&format!("  what moved or started since then was left alone: {age}"))?;
+        let (moment, age) = (format::moment(cutoff, 0), format::age(cutoff, context.now()));
+        out.note(&format!("  only what stood still since {moment} ({age}) counts"))?;
     }
     Ok(())
 }
@@ -80,18 +80,29 @@ fn said(answer: &SweepStuckJobsResponse, dry_run: bool) -> String {
     if *count == 0 {
         return "no job is stuck".to_owned();
     }
-    let would = if dry_run { "would " } else { "" };
     let parts = [
-        (failed, "fail for good"),
-        (retried, "be tried again"),
-        (notified, "run on, and be told of"),
+        (failed, "fails for good", "fail for good"),
+        (retried, "is tried again", "are tried again"),
+        (notified, "runs on, and is told of", "run on, and are told of"),
     ];
-    let parts = parts.iter().filter(|(count, _)| **count > 0);
-    let parts: Vec<String> = parts.map(|(count, what)| format!("{count} {would}{what}")).collect();
+    let would_parts = ["fail for good", "be tried again", "run on, and be told of"];
+    let parts = parts.iter().zip(would_parts).filter(|((count, ..), _)| **count > 0);
+    let parts = parts.map(|((count, one, many), would_do)| match count {
+        _ if dry_run => format!("{count} would {would_do}"),
+        1 => format!("1 {one}"),
+        count => format!("{count} {many}"),
+    });
+    let parts: Vec<String> = parts.collect();
     let listed = answer.job_ids.len();
     let more = usize::try_from(*count).is_ok_and(|count| count > listed);
     let more = if more { format!(" (the first {listed} above)") } else { String::new() };
-    format!("{} stuck: {}{more}", jobs(*count), parts.join(", "))
+    let is = match (dry_run, *count) {
+        (true, 1) => "is",
+        (true, _) => "are",
+        (false, 1) => "was",
+        (false, _) => "were",
+    };
+    format!("{} {is} stuck: {}{more}", jobs(*count), parts.join(", "))
 }
 
 #[cfg(test)]
@@ -110,10 +121,10 @@ mod tests {
         let text = said(&answer, true);
         assert_eq!(
             text,
-            "3 jobs stuck: 2 would fail for good, 1 would be tried again (the first 2 above)"
+            "3 jobs are stuck: 2 would fail for good, 1 would be tried again (the first 2 above)"
         );
         (answer.count, answer.failed, answer.retried) = (1, 1, 0);
-        assert_eq!(said(&answer, false), "1 job stuck: 1 fail for good");
+        assert_eq!(said(&answer, false), "1 job was stuck: 1 fails for good");
         assert_eq!(said(&SweepStuckJobsResponse::default(), false), "no job is stuck");
     }
 }

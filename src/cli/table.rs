@@ -57,6 +57,8 @@ struct Column {
     least: Option<usize>,
     /// The widest cell so far.
     natural: usize,
+    /// Whether any cell says more than nothing, or zero.
+    told: bool,
     /// How wide it is shown; `None` if it is given up.
     shown: Option<usize>,
 }
@@ -99,6 +101,7 @@ impl Table {
                 right: title.starts_with('>'),
                 least,
                 natural: format::width(name),
+                told: false,
                 shown: None,
             }
         };
@@ -137,6 +140,7 @@ impl Table {
         for row in rows {
             for (column, cell) in self.columns.iter_mut().zip(row) {
                 column.natural = column.natural.max(format::width(&cell.text));
+                column.told |= !matches!(cell.text.as_str(), "" | format::NOTHING | "0");
             }
         }
     }
@@ -147,10 +151,14 @@ impl Table {
             column.shown = Some(column.natural);
         }
         let Some(room) = room else { return };
-        let mut spare = self.spare.iter();
+        // Those that tell nothing go before those that do.
+        let told: Vec<&str> = self.columns.iter().filter(|of| of.told).map(|of| of.title).collect();
+        let (full, empty): (Vec<&str>, Vec<&str>) =
+            self.spare.iter().copied().partition(|title| told.contains(title));
+        let mut spare = empty.into_iter().chain(full);
         while self.least() > room {
             let given_up = match spare.next() {
-                Some(title) => self.columns.iter_mut().find(|column| column.title == *title),
+                Some(title) => self.columns.iter_mut().find(|column| column.title == title),
                 // The first one says what the row is about.
                 None => self.columns.iter_mut().skip(1).rfind(|column| column.shown.is_some()),
             };

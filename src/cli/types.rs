@@ -1,5 +1,7 @@
 //! `jobplane types`: which types of jobs there are, and one of them in detail.
 
+use std::collections::BTreeMap;
+
 use super::apply::text;
 use super::client::{Client, Limit};
 use super::exit::{Exit, Failure};
@@ -8,18 +10,21 @@ use super::names::word;
 use super::output::{Format, Out};
 use super::paint::Paint;
 use super::table::{Cell, Table};
-use super::{Context, format, json, pages};
+use super::{Context, format, pages};
+use crate::domain::Timestamp;
+use crate::proto::v1::preview_schedule_request::Of;
 use crate::proto::v1::schedule::Times;
 use crate::proto::v1::{
-    Circuit, CircuitState, GetJobTypeRequest, GetJobTypeResponse, JobFilter, JobType,
-    JobTypeOrigin, ListJobTypesRequest, ListJobsRequest, PutJobTypeRequest,
+    Circuit, CircuitState, GetJobTypeRequest, GetJobTypeResponse, GetSummaryRequest, JobFilter,
+    JobType, JobTypeOrigin, ListJobTypesRequest, ListJobsRequest, PreviewScheduleRequest,
+    PutJobTypeRequest,
 };
 
 /// Runs that are shown of a type.
 const RUNS: usize = 20;
 
 /// The columns that are given up first where there is no room for all.
-const SPARE: [&str; 3] = ["WHAT IT DOES", "TIME ZONE", "ORIGIN"];
+const SPARE: [&str; 4] = ["WHAT IT DOES", "TIME ZONE", "ORIGIN", "CATEGORY"];
 
 /// Which types.
 #[derive(Debug, clap::Args)]
@@ -61,16 +66,21 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
         (Some(Change::Disable(switch)), _) => set_disabled(switch, true, context, out).await,
         (None, Some(job_type)) => {
             let client = context.connect(args.time.timeout).await?;
-            one(&client, job_type, out).await
+            one(&client, job_type, context, out).await
         }
         (None, None) => {
             let client = context.connect(args.time.timeout).await?;
-            all(&client, args.categories, out).await
+            all(&client, args.categories, context, out).await
         }
     }
 }
 
-async fn all(client: &Client, categories: Vec<String>, out: &mut Out) -> Result<Exit, Failure> {
+async fn all(
+    client: &Client,
+    categories: Vec<String>,
+    context: &Context,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
     let narrowed = !categories.is_empty();
     let request = client.request(ListJobTypesRequest { categories, origins: Vec::new() });
     let answer = client.ask("list types", client.types().list_job_types(request)).await?;
@@ -82,9 +92,20 @@ async fn all(client: &Client, categories: Vec<String>, out: &mut Out) -> Result<
             out.note("jobplane: no type yet; declare some with `jobplane apply -f FILE`")?;
         }
         Format::Table => {
-            let titles =
-                ["<TYPE", "CATEGORY", "ORIGIN", "STATE", "SCHEDULE", "TIME ZONE", "~WHAT IT DOES"];
-            let rows: Vec<_> = answer.job_types.iter().map(row).collect();
+            let titles = [
+                "<TYPE",
+                "CATEGORY",
+                "ORIGIN",
+                "STATE",
+                "SCHEDULE",
+                "NEXT RUN",
+                "TIME ZONE",
+                "~WHAT IT DOES",
+            ];
+            let next = next_runs(client, &answer.job_types).await?;
+            let next = |name: &str| next.get(name).map(|at| format::age(at, context.now()));
+            let rows = answer.job_types.iter().map(|one| row(one, next(&one.r#type)));
+            let rows: Vec<_> = rows.collect();
             Table::new(&titles).spare(&SPARE).write(&rows, out)?;
         }
         Format::Json => out.message(&answer)?,
@@ -93,11 +114,49 @@ async fn all(client: &Client, categories: Vec<String>, out: &mut Out) -> Result<
     Ok(Exit::Ok)
 }
 
-fn row(job_type: &JobType) -> Vec<Cell> {
+/// When the types with a schedule run next.
+async fn next_runs(
+    client: &Client,
+    job_types: &[JobType],
+) -> Result<BTreeMap<String, prost_types::Timestamp>, Failure> {
+    if job_types.iter().all(|one| one.schedule.is_none()) {
+        return Ok(BTreeMap::new());
+    }
+    let request = client.request(GetSummaryRequest::default());
+    let answer = client.ask("get the next runs", client.jobs().get_summary(request)).await?;
+    let known = answer.summaries.into_iter().filter_map(|of| Some((of.r#type, of.next_fire_time?)));
+    Ok(known.collect())
+}
+
+/// When a type with a schedule runs next, in a line.
+async fn next_run(
+    client: &Client,
+    job_type: &JobType,
+    now: Timestamp,
+) -> Result<Option<String>, Failure> {
+    let Some(schedule) = &job_type.schedule else { return Ok(None) };
+    if schedule.paused {
+        return Ok(Some("# no next run: the schedule is paused".to_owned()));
+    }
+    let of = Some(Of::Type(job_type.r#type.clone()));
+    let request = client.request(PreviewScheduleRequest { of, after_time: None, count: 1 });
+    let answer =
+        client.ask("preview the schedule", client.types().preview_schedule(request)).await?;
+    Ok(Some(match answer.fire_times.first() {
+        Some(next) => {
+            format!("# next run {} ({})", format::moment(next, 0), format::age(next, now))
+        }
+        None => "# no next run: the schedule is over".to_owned(),
+    }))
+}
+
+fn row(job_type: &JobType, next: Option<String>) -> Vec<Cell> {
     let schedule = job_type.schedule.as_ref();
+    let circuit = breaker(job_type).map(Circuit::state);
     let (state, paint) = match schedule {
         _ if job_type.disabled => ("DISABLED", Some(Paint::Yellow)),
-        _ if breaker(job_type).is_some_and(is_open) => ("CIRCUIT OPEN", Some(Paint::Red)),
+        _ if circuit == Some(CircuitState::Open) => ("CIRCUIT OPEN", Some(Paint::Red)),
+        _ if circuit == Some(CircuitState::HalfOpen) => ("HALF OPEN", Some(Paint::Yellow)),
         Some(schedule) if schedule.paused => ("PAUSED", Some(Paint::Yellow)),
         Some(_) | None => ("ENABLED", None),
     };
@@ -108,6 +167,7 @@ fn row(job_type: &JobType) -> Vec<Cell> {
         Cell::from(word::<JobTypeOrigin>(origin.into())),
         Cell::from(state).painted(paint),
         Cell::from(times(job_type)),
+        Cell::from(next.unwrap_or_default()),
         Cell::from(schedule.map_or("", |schedule| &schedule.time_zone)),
         Cell::from(said(job_type)),
     ]
@@ -118,19 +178,18 @@ fn breaker(job_type: &JobType) -> Option<&Circuit> {
     job_type.circuit.as_ref().or(job_type.default_circuit.as_ref())
 }
 
-fn is_open(circuit: &Circuit) -> bool {
-    matches!(circuit.state(), CircuitState::Open | CircuitState::HalfOpen)
-}
-
 /// How its breaker stands, in a line, if it has one.
-fn circuit_said(job_type: &JobType) -> Option<String> {
+fn circuit_said(job_type: &JobType, now: Timestamp) -> Option<String> {
     let circuit = breaker(job_type)?;
     let state = match word::<CircuitState>(circuit.state) {
         state if state.is_empty() => return None,
         state => state,
     };
     let next = circuit.next_probe_time.as_ref();
-    let next = next.map(|next| format!(", next probe {}", format::moment(next, 0)));
+    let next = next.map(|next| match format::timestamp(next) {
+        past if past <= now => ", the next job tries".to_owned(),
+        _ => format!(", next probe {}", format::moment(next, 0)),
+    });
     Some(format!("# circuit breaker {state}{}", next.unwrap_or_default()))
 }
 
@@ -155,7 +214,12 @@ fn said(job_type: &JobType) -> &str {
     }
 }
 
-async fn one(client: &Client, job_type: String, out: &mut Out) -> Result<Exit, Failure> {
+async fn one(
+    client: &Client,
+    job_type: String,
+    context: &Context,
+    out: &mut Out,
+) -> Result<Exit, Failure> {
     let found = get(client, &job_type).await?;
     match out.format() {
         Format::Json => out.message(&found)?,
@@ -165,7 +229,8 @@ async fn one(client: &Client, job_type: String, out: &mut Out) -> Result<Exit, F
             let origin = JobTypeOrigin::try_from(shown.origin).unwrap_or_default();
             let origin = word::<JobTypeOrigin>(origin.into());
             out.line(&format!("# {origin}, revision {}", shown.revision))?;
-            out.lines(circuit_said(&shown))?;
+            out.lines(circuit_said(&shown, context.now()))?;
+            out.lines(next_run(client, &shown, context.now()).await?)?;
             out.lines(text::of_type(&shown)?)?;
             let filter = JobFilter { types: vec![job_type], ..JobFilter::default() };
             let request = ListJobsRequest { filter: Some(filter), ..ListJobsRequest::default() };
@@ -208,7 +273,8 @@ async fn set_disabled(
     let answer = client.change(&doing, client.types().put_job_type(request)).await?;
     match out.format() {
         Format::Table => out.note(&format!("jobplane: type {name} is {verb}d"))?,
-        Format::Json | Format::Jsonl => out.value(&json::value(&answer)?)?,
+        Format::Json => out.message(&answer)?,
+        Format::Jsonl => out.message(&answer.job_type.unwrap_or_default())?,
     }
     Ok(Exit::Ok)
 }

@@ -7,6 +7,7 @@ use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
 
 use super::Engine;
 use super::error::Result;
+use super::registry::readable;
 
 impl Engine {
     /// Lets the next job try where the one that tried does not run any more and nobody told the breaker,
@@ -37,7 +38,9 @@ impl Engine {
         let now = self.clock.now();
         let decide = |found: &[Rule]| {
             let Some(rule) = found.first() else { return Ok((Vec::new(), false)) };
-            let Some(next) = rule.read::<CircuitState>()?.after_lost_probe(probe, now) else {
+            let known = || self.registry.book().circuits.get(job_type).cloned();
+            let state: Option<CircuitState> = readable(rule).or_else(known);
+            let Some(next) = state.and_then(|state| state.after_lost_probe(probe, now)) else {
                 return Ok((Vec::new(), false));
             };
             Ok((vec![RuleWrite::put(key.clone(), rule.revision, &next)?], true))

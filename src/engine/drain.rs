@@ -130,7 +130,7 @@ impl Engine {
         let read = |store: Arc<dyn Store>| async move { store.rules(&[RuleKind::Drain]).await };
         let losses = self.registry.losses();
         let found = self.db.read(read).await?;
-        self.registry.look(losses, &found)?;
+        self.registry.look(losses, &found);
         self.tell_all_drains();
         Ok(())
     }

@@ -74,6 +74,16 @@ pub enum Error {
     /// No such quota.
     #[error("there is no quota {0}")]
     QuotaNotFound(QuotaName),
+    /// Declared types draw from the quota, so it cannot be taken away.
+    #[error("{count} declared job types draw from the quota {quota}, {job_type} for one")]
+    QuotaInUse {
+        /// The quota.
+        quota: QuotaName,
+        /// One of the types.
+        job_type: JobType,
+        /// How many types.
+        count: usize,
+    },
     /// No such worker is there.
     #[error("there is no worker {0}")]
     WorkerNotFound(String),

@@ -94,8 +94,15 @@ impl Engine {
         Ok(quotas.collect())
     }
 
-    /// Takes a quota away, with what was used of it.
+    /// Takes a quota away, with what was used of it; one that a declared type draws from stays.
     pub async fn delete_quota(&self, caller: &Caller, name: &QuotaName) -> Result<()> {
+        let book = self.registry.book();
+        let mut drawing =
+            book.types.iter().filter(|(_, held)| held.declared.spec.quota_costs.contains_key(name));
+        if let Some((job_type, _)) = drawing.next() {
+            let (quota, job_type) = (name.clone(), job_type.clone());
+            return Err(Error::QuotaInUse { quota, job_type, count: 1 + drawing.count() });
+        }
         let keys =
             [RuleKind::Quota, RuleKind::QuotaUse].map(|kind| RuleKey::new(kind, name.as_str()));
         let decide = |found: &[Rule]| {

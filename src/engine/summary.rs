@@ -180,10 +180,7 @@ impl Engine {
         let (mut newest, successes) = self
             .db
             .read(move |store| async move {
-                // First those that live, whatever the counters said: one that ends meanwhile is in the
-                // second read.
-                let mut newest = store.alive(&job_type, limit).await?;
-                newest.extend(store.recent(&job_type, None, limit).await?);
+                let newest = store.newest(&job_type, limit).await?;
                 let successes = if succeeded {
                     store.recent(&job_type, Some(StateKind::Succeeded), TYPICAL_OF).await?
                 } else {
@@ -197,9 +194,6 @@ impl Engine {
         for job in &mut newest {
             self.live.overlay(job);
         }
-        // A job that ended between the two reads is in both: the higher revision tells how it stands.
-        newest.sort_by_key(|job| std::cmp::Reverse((job.id, job.status.revision)));
-        newest.dedup_by_key(|job| job.id);
         summary.last_job = newest.first().cloned();
         newest.truncate(recent_runs);
         summary.recent_jobs = newest;

@@ -2,6 +2,7 @@
 //! own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::Caller;
@@ -16,7 +17,7 @@ use super::create::Assignment;
 use super::dispatch::Waiter;
 use super::error::{Error, Result};
 use super::history;
-use super::live::Tick;
+use super::live::{Cell, Tick};
 use super::pipeline::{Adoption, Work};
 use super::session::Outcome;
 
@@ -179,7 +180,7 @@ impl Engine {
         lease_epoch: i64,
         outcome: Outcome,
     ) -> Result<Job> {
-        let cell = self.live.find(job_id, lease_epoch);
+        let cell = self.cell_for(job_id, lease_epoch, &outcome).await?;
         let command = outcome.into_command(lease_epoch, 0, cell.as_ref(), &self.sessions);
         let report = command.report();
         match self.command(job_id, command).await {
@@ -189,5 +190,23 @@ impl Engine {
             }
             answer => answer,
         }
+    }
+
+    /// The cell that the outcome's last progress goes into. That is newer than all before it, wherever they were
+    /// reported: so it is counted on from what is known now, and not from what happens to be known here.
+    async fn cell_for(
+        &self,
+        job_id: JobId,
+        lease_epoch: i64,
+        outcome: &Outcome,
+    ) -> Result<Option<Arc<Cell>>> {
+        let known = self.live.find(job_id, lease_epoch);
+        if !outcome.says_progress() || (known.is_some() && !self.herald.is_shared()) {
+            return Ok(known);
+        }
+        let job = self.find(job_id).await?;
+        let runs =
+            |job: &Job| job.status.lease_epoch == lease_epoch && job.status.session().is_some();
+        Ok(job.filter(runs).map(|job| self.live.open(&job)))
     }
 }

@@ -25,7 +25,6 @@ pub mod observe;
 pub mod oversize;
 mod page_token;
 pub mod peers;
-mod rarely;
 pub mod reasons;
 mod resume_token;
 pub mod server;

@@ -4,6 +4,10 @@ use std::fmt::Write as _;
 
 use tonic::Code;
 
+mod code;
+
+pub use code::code_name;
+
 /// The `reason` of a refusal's `ErrorInfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "the table below documents each of them")]
@@ -14,6 +18,7 @@ pub enum Reason {
     RequestIdSpent,
     TypeNotFound,
     QuotaNotFound,
+    QuotaInUse,
     WorkerNotFound,
     WorkerDraining,
     TypeNotDeclared,
@@ -123,6 +128,15 @@ pub const ROWS: &[Row] = &[
         details: "metadata quota",
         meaning: "There is no such quota.",
         caller: "Check the name.",
+        operator: "Nothing.",
+    },
+    Row {
+        reason: Reason::QuotaInUse,
+        name: "QUOTA_IN_USE",
+        code: Code::FailedPrecondition,
+        details: "metadata quota, type, count; PreconditionFailure",
+        meaning: "Declared types draw from the quota (`quota_costs`): without it they would run without bound.",
+        caller: "Declare the types without it first, or delete them.",
         operator: "Nothing.",
     },
     Row {
@@ -366,28 +380,4 @@ pub fn render() -> String {
         );
     }
     page
-}
-
-/// A code as gRPC's documents spell it.
-#[must_use]
-pub const fn code_name(code: Code) -> &'static str {
-    match code {
-        Code::Ok => "OK",
-        Code::Cancelled => "CANCELLED",
-        Code::Unknown => "UNKNOWN",
-        Code::InvalidArgument => "INVALID_ARGUMENT",
-        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
-        Code::NotFound => "NOT_FOUND",
-        Code::AlreadyExists => "ALREADY_EXISTS",
-        Code::PermissionDenied => "PERMISSION_DENIED",
-        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
-        Code::FailedPrecondition => "FAILED_PRECONDITION",
-        Code::Aborted => "ABORTED",
-        Code::OutOfRange => "OUT_OF_RANGE",
-        Code::Unimplemented => "UNIMPLEMENTED",
-        Code::Internal => "INTERNAL",
-        Code::Unavailable => "UNAVAILABLE",
-        Code::DataLoss => "DATA_LOSS",
-        Code::Unauthenticated => "UNAUTHENTICATED",
-    }
 }

@@ -15,10 +15,10 @@ use crate::domain::validate::Violations;
 use crate::domain::written;
 use crate::domain::{JobId, JobType, QueueName};
 use crate::engine;
+use crate::runtime::Rarely;
 use crate::store;
 use crate::telemetry::chain;
 
-use super::rarely::Rarely;
 use super::reasons::Reason;
 
 use answer::Answer;
@@ -76,6 +76,11 @@ pub fn to_status(error: engine::Error) -> Status {
         E::QuotaNotFound(name) => {
             Answer::new(Reason::QuotaNotFound, message).fact("quota", name.as_str())
         }
+        E::QuotaInUse { quota, job_type, count } => Answer::new(Reason::QuotaInUse, message)
+            .fact("quota", quota.as_str())
+            .job_type(&job_type)
+            .fact("count", count.to_string())
+            .unmet("quota", &quota),
         E::WorkerNotFound(which) => {
             Answer::new(Reason::WorkerNotFound, message).fact("worker", which)
         }
@@ -338,6 +343,7 @@ fn log(error: &engine::Error) {
         | E::CannotTrigger { .. }
         | E::Held { .. }
         | E::QuotaNotFound(_)
+        | E::QuotaInUse { .. }
         | E::WorkerNotFound(_)
         | E::WorkerDraining { .. }
         | E::RequestIdReused { .. }

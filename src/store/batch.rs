@@ -28,6 +28,9 @@ pub enum KeyKind {
     Fire,
 }
 
+/// A name that one job at a time may have: of which kind, within what, and which.
+pub type KeyName = (KeyKind, String, String);
+
 /// A create's request id: the same one again answers the same job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestKey {
@@ -334,6 +337,8 @@ pub struct Committed {
     /// Its place in the change log; none if the batch was empty or missed a rule, and maybe none if it
     /// was progress alone.
     pub position: Option<Position>,
+    /// Whether other servers were told of it with it.
+    pub told: bool,
 }
 
 impl Committed {
@@ -348,6 +353,7 @@ impl Committed {
             events: vec![false; batch.events.len()],
             missed_rules,
             position: None,
+            told: false,
         }
     }
 }

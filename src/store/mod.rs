@@ -14,10 +14,12 @@ mod batch;
 mod error;
 mod events;
 mod figures;
+mod haul;
 mod leases;
 pub mod memory;
 mod names;
 mod open;
+mod own;
 mod passed;
 pub mod postgres;
 mod purge;
@@ -30,11 +32,12 @@ mod standing;
 mod trim;
 mod walk;
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 
 use crate::domain::filter::JobFilter;
 use crate::domain::job::Job;
-use crate::domain::limits::LOOP_ROWS_MAX;
 use crate::domain::logs::LogRow;
 use crate::domain::session::Session;
 use crate::domain::stats::{Bucket, Count, Facet, FacetTally};
@@ -43,9 +46,11 @@ use crate::domain::{
     BatchId, InstanceId, JobId, JobType, Origin, Position, QueueName, SessionId, Timestamp,
 };
 
+use haul::Haul;
+
 pub use batch::{
-    Appended, Batch, Committed, Fire, JobDelete, JobWrite, KeyChange, KeyKind, KnownRequest,
-    NewJob, ProgressWrite, RequestKey, SessionWrite, Written,
+    Appended, Batch, Committed, Fire, JobDelete, JobWrite, KeyChange, KeyKind, KeyName,
+    KnownRequest, NewJob, ProgressWrite, RequestKey, SessionWrite, Written,
 };
 pub use error::{Error, Result};
 pub use events::{
@@ -56,7 +61,7 @@ pub use open::{Migrations, OpenError, Options, is_shared, migrate, open};
 pub use purge::{Ended, EndedLine, EndedQuery, PurgeBatch, Purged};
 pub use query::{
     Caught, Census, ChangesSince, KeyCap, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready,
-    RemovedJob, StoreInfo,
+    RemovedJob, StoreInfo, Unread,
 };
 pub use rules::{Rule, RuleKey, RuleKind, RuleWrite};
 pub use standing::{Claims, Standing};
@@ -70,8 +75,11 @@ pub trait Round: Send {
     /// within each probe.
     fn candidates(&self) -> &[Job];
     /// Looks for candidates, once in a round. Where a probe has a cap by label, it passes by the jobs whose
-    /// value is full, and what runs under the values of those it found joins the standing.
-    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<()>;
+    /// value is full, and what runs under the values of those it found joins the standing. Jobs that cannot be
+    /// read count against the limit of their probe and are no candidates: answers how many.
+    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<Unread>;
+    /// Those of these names that jobs have, with the job that has each.
+    async fn holders(&mut self, names: &[KeyName]) -> Result<HashMap<KeyName, JobId>>;
     /// Writes what was decided on them, atomically with the locks held.
     async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed>;
     /// Lets the candidates go.
@@ -96,18 +104,29 @@ pub trait Store: Send + Sync + 'static {
     async fn position(&self) -> Result<Position>;
     /// What was done since a position, if the log still knows and if it is at most `limit` changes.
     async fn changes_since(&self, position: &Position, limit: usize) -> Result<ChangesSince>;
-    /// What was done since a position, and how those jobs stand. A [shared](Store::is_shared) store
+    /// The same for whoever knows what this store answered: jobs of commits that it made itself may be
+    /// left out, but not of one whose outcome it did not know. Rules are named whoever changed them.
+    async fn others_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
+        self.changes_since(position, limit).await
+    }
+    /// What was done since a position, and how those jobs stand; too many if they are
+    /// [too large](crate::domain::limits::CATCH_UP_BYTES_MAX) together. A [shared](Store::is_shared) store
     /// reads both as of one moment: others commit all the while, and a watch must come to an end.
     async fn catch_up(&self, position: &Position, limit: usize) -> Result<Caught> {
         let changes = self.changes_since(position, limit).await?;
-        let mut jobs = Vec::new();
+        let mut haul = Haul::new();
         if let ChangesSince::Found { ids, .. } = &changes {
-            for some in ids.chunks(LOOP_ROWS_MAX) {
-                jobs.extend(self.load(some).await?);
+            let mut ids = ids.as_slice();
+            while !ids.is_empty() {
+                let (some, rest) = ids.split_at(haul.at_once().min(ids.len()));
+                if !haul.add(self.load(some).await?) {
+                    return Ok(Caught::too_much(position));
+                }
+                ids = rest;
             }
         }
         let read_through = self.position().await?;
-        Ok(Caught { changes, jobs, read_through })
+        Ok(Caught { changes, jobs: haul.jobs(), read_through })
     }
     /// Opens a dispatch round: waits for rounds that hold what it claims, then reads how that stands.
     async fn begin_round(&self, claims: &Claims) -> Result<Box<dyn Round>>;
@@ -169,9 +188,9 @@ pub trait Store: Send + Sync + 'static {
     /// When the longest waiting due job of each (queue, type) became ready, of those
     /// [first in line](crate::domain::limits::OLDEST_LOOK_MAX).
     async fn oldest_pending(&self, now: Timestamp) -> Result<Vec<(QueueName, JobType, Timestamp)>>;
-    /// The newest jobs of a type that are not over, newest id first, without payloads; of those that wait,
-    /// of those [last in line](crate::domain::limits::LINE_LOOKED_AT_MAX).
-    async fn alive(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>>;
+    /// The newest jobs of a type as of one moment, newest id first, without payloads and results; of those that
+    /// wait, of those [last in line](crate::domain::limits::LINE_LOOKED_AT_MAX).
+    async fn newest(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>>;
     /// The newest ended jobs of a type, newest id first, without payloads and results.
     async fn recent(
         &self,

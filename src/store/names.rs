@@ -5,10 +5,23 @@ use std::collections::HashMap;
 use crate::domain::JobId;
 use crate::domain::job::Job;
 
-use super::{Batch, Committed, JobWrite, KeyChange, KeyKind, NewJob, Written, holds_key};
+use super::{Batch, Committed, JobWrite, KeyChange, KeyKind, KeyName, NewJob, Written, holds_key};
 
 /// Kind, scope and key.
 pub(super) type Name<'a> = (KeyKind, &'a str, &'a str);
+
+/// These, as they are asked for.
+pub(super) fn borrowed(names: &[KeyName]) -> Vec<Name<'_>> {
+    names.iter().map(|(kind, scope, key)| (*kind, scope.as_str(), key.as_str())).collect()
+}
+
+/// Those of them that have a holder.
+pub(super) fn owned(holders: HashMap<Name<'_>, JobId>) -> HashMap<KeyName, JobId> {
+    let holder = |((kind, scope, key), holder): (Name<'_>, _)| {
+        ((kind, scope.to_owned(), key.to_owned()), holder)
+    };
+    holders.into_iter().map(holder).collect()
+}
 
 /// A job that gets a name.
 pub(super) struct Claim<'a> {

@@ -24,6 +24,9 @@ pub struct Probe {
     pub cap: Option<KeyCap>,
 }
 
+/// How many jobs at the front of a line cannot be read, by queue and type; none are left out.
+pub type Unread = BTreeMap<(QueueName, JobType), usize>;
+
 /// A cap on the RUNNING jobs of a type that started under the same value of a label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyCap {
@@ -212,4 +215,12 @@ pub struct Caught {
     pub jobs: Vec<Job>,
     /// No job was read in a state later than this.
     pub read_through: Position,
+}
+
+impl Caught {
+    /// More than is read at once: whoever was at `position` stays there.
+    pub(super) fn too_much(position: &Position) -> Self {
+        let read_through = position.clone();
+        Self { changes: ChangesSince::TooMany, jobs: Vec::new(), read_through }
+    }
 }

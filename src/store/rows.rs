@@ -19,9 +19,10 @@ use crate::domain::status::{JobStatus, State, StateKind};
 use crate::domain::usage::{UsageWatch, later};
 use crate::domain::written::is_default;
 use crate::domain::{Category, JobId, JobType, QueueName, Timestamp};
+use crate::runtime::Unreadable;
 
 use super::batch::place;
-use super::{Error, KeyKind, ProgressWrite, Result};
+use super::{Error, KeyKind, Probe, ProgressWrite, Result, Unread};
 
 /// Encodes a column.
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
@@ -264,14 +265,18 @@ impl JobRow {
         Ok(Job { id: JobId(id("jobs.id", &self.id)?), spec: Arc::new(spec), status })
     }
 
-    /// The job, as a candidate for a start: one that cannot be read holds up no other.
-    pub(super) fn candidate(self) -> Option<Job> {
+    /// The job as a candidate of this probe. One that cannot be read is counted, and holds up no other.
+    pub(super) fn candidate(self, probe: &Probe, unread: &mut Unread) -> Option<Job> {
+        static TOLD: Unreadable = Unreadable::new();
         let id = Uuid::from_slice(&self.id).unwrap_or_default();
         match self.job() {
             Ok(job) => Some(job),
             Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(error, job.id = %id, "a waiting job cannot be read and does not start");
+                if TOLD.is_news(&id.to_string()) {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, job.id = %id, "a waiting job cannot be read and does not start");
+                }
+                *unread.entry((probe.queue.clone(), probe.job_type.clone())).or_default() += 1;
                 None
             }
         }

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 
 use crate::domain::{JobType, QueueName};
 
+use super::Result;
 use super::rows::{corrupt, decode, encode};
-use super::{Error, Result};
 
 /// What a rule is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,7 +124,7 @@ impl Rule {
     /// What it says.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] if it cannot be understood.
+    /// [`super::Error::Corrupt`] if it cannot be understood.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T> {
         decode("rules.body", &self.body)
     }
@@ -145,7 +145,7 @@ impl RuleWrite {
     /// A rule that says `what` from now on.
     ///
     /// # Errors
-    /// [`Error::Rejected`] if it cannot be encoded.
+    /// [`super::Error::Rejected`] if it cannot be encoded.
     pub fn put<T: Serialize>(key: RuleKey, expected_revision: i64, what: &T) -> Result<Self> {
         Ok(Self { key, expected_revision, body: Some(encode(what)?) })
     }
@@ -157,6 +157,8 @@ impl RuleWrite {
     }
 }
 
+const LOGGED: &str = "changes.rules";
+
 /// The keys of rules that a commit changed, as the change log has them: [[kind, name], …].
 pub(super) fn log_of(writes: &[RuleWrite]) -> Result<String> {
     let keys: Vec<(i64, &str)> =
@@ -164,16 +166,26 @@ pub(super) fn log_of(writes: &[RuleWrite]) -> Result<String> {
     serde_json::to_string(&keys).map_err(|error| corrupt(LOGGED, error))
 }
 
-/// The keys in a row of the change log.
+/// The keys in a row of the change log. Kinds that only newer servers know are left out: nothing here goes by them.
 pub(super) fn logged(json: &str) -> Result<Vec<RuleKey>> {
     if json == "[]" {
         return Ok(Vec::new());
     }
     let keys: Vec<(i64, String)> =
         serde_json::from_str(json).map_err(|error: serde_json::Error| corrupt(LOGGED, error))?;
-    keys.into_iter()
-        .map(|(code, name)| Ok(RuleKey { kind: RuleKind::of_code(LOGGED, code)?, name }))
-        .collect::<Result<_, Error>>()
+    let key = |(code, name)| Some(RuleKey { kind: RuleKind::of_code(LOGGED, code).ok()?, name });
+    Ok(keys.into_iter().filter_map(key).collect())
 }
 
-const LOGGED: &str = "changes.rules";
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_that_only_newer_servers_know_hides_no_other() {
+        let found = logged(r#"[[0,"sync"],[99,"x"],[1,"mail"]]"#).expect("readable");
+        let named = [(RuleKind::Type, "sync"), (RuleKind::Queue, "mail")];
+        assert_eq!(found, named.map(|(kind, name)| RuleKey::new(kind, name)));
+        assert!(logged("[[0]]").is_err());
+    }
+}

@@ -6,6 +6,7 @@ acknowledged yet, and after a crash attaches again and sends it once more under 
 
 import collections
 import dataclasses
+import itertools
 import random
 import threading
 import time
@@ -18,7 +19,9 @@ from workers import Worker, key
 STEPS = 8
 STEPS_PER_SECOND = 50
 UNACKED_MAX = 200
+# The longest without an ack, and so many times that in all.
 WAIT = 60.0
+WAITS_MAX = 10
 # What a call may meet when the server dies under it.
 EXPECTED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
@@ -46,7 +49,22 @@ class Report:
 class Crew:
     """What all hands and creators share: the way to the server, and the history."""
 
-    def __init__(self, queue, schema, seed, hands, slots, live, creators=2):
+    def __init__(
+        self,
+        queue,
+        schema,
+        seed,
+        hands,
+        slots,
+        live,
+        creators=2,
+        at_once=1,
+        steps=STEPS,
+        steps_per_second=STEPS_PER_SECOND,
+    ):
+        """So many hands with so many slots each; `live` jobs there are, created so many `at_once`; each has so many
+        steps before its outcome, and a hand makes so many of all its jobs in a second."""
+        self.at_once, self.steps, self.steps_per_second = at_once, steps, steps_per_second
         self.queue = queue
         self.schema = schema
         self.live = live
@@ -59,6 +77,8 @@ class Crew:
         self.draining = False
         # The history.
         self.created = {}  # request id -> job id, of acked creates
+        self.known = []  # the same jobs, the oldest first
+        self.succeeded = set()  # jobs whose success was acked
         self.repeats_found = 0  # creates that were there when they were repeated
         self.assigned = {}  # (job, epoch) -> hand
         self.acked = collections.Counter()  # acks by kind
@@ -117,18 +137,25 @@ class Crew:
         self._wait_for(
             lambda: (
                 not any(creator.is_alive() for creator in self.creators)
-                and len(self.finished()) == len(self.created)
+                and len(self.succeeded) == len(self.created)
             ),
             "all jobs finish",
         )
 
     def _wait_for(self, condition, what):
+        """Waits as long as there are acks: how fast they come is the machine's affair, up to a point."""
         with self.lock:
-            done = self.changed.wait_for(lambda: self.surprises or condition(), WAIT)
+            for _ in range(WAITS_MAX):
+                moved = self.acked.total()
+                if self.changed.wait_for(lambda: self.surprises or condition(), WAIT):
+                    break
+                assert self.acked.total() > moved, f"no ack for {WAIT} s, {self.standing(what)}"
             assert not self.surprises, self.surprises[:10]
-            assert done, (
-                f"not within {WAIT} s: {what}; {self.running()} jobs run, acks {self.acked}"
-            )
+            assert condition(), f"not within {WAITS_MAX * WAIT} s, {self.standing(what)}"
+
+    def standing(self, what):
+        """How far it is, for whoever waits in vain."""
+        return f"and not yet: {what}; {self.running()} jobs run, acks {dict(self.acked)}"
 
     def running(self):
         """Jobs that attached hands have."""
@@ -136,7 +163,17 @@ class Crew:
 
     def finished(self):
         """Jobs whose success was acked."""
-        return {job for (job, _), (kind, _) in self.outcomes.items() if kind == "succeeded"}
+        return set(self.succeeded)
+
+    def unfinished(self, chance):
+        """One of the jobs that have something before them; None if there is none."""
+        with self.lock:
+            for _ in range(20):
+                # The young ones are the last, as many as there may be alive.
+                job = chance.choice(self.known[-self.live :]) if self.known else None
+                if job not in self.succeeded:
+                    return job
+            return None
 
     def stop(self):
         """Ends the threads."""
@@ -149,15 +186,14 @@ class Crew:
                 assert not thread.is_alive(), "a thread of the crew hangs"
 
     def _create(self, creator):
-        """Keeps enough jobs alive; repeats what was not answered, with its request id."""
+        """Keeps enough jobs alive; repeats what was not answered, with its request ids."""
         stub, number = self.connect(), creator
         while stub and self._more_are_wanted():
-            request_id = f"{self.queue}-{number}"
+            numbers = [number + len(self.creators) * index for index in range(self.at_once)]
+            requests = [creation(self.queue, f"{self.queue}-{each}", each) for each in numbers]
             while stub:
                 try:
-                    answer = stub.call(
-                        "JobService/CreateJob", creation(self.queue, request_id, number)
-                    )
+                    made = create_all(stub, requests)
                     break
                 except Failed as failed:
                     self.lost("a creator", failed)
@@ -166,10 +202,13 @@ class Crew:
             else:
                 return
             with self.lock:
-                self.created[request_id] = answer.job.id
-                self.repeats_found += answer.existing
-                self.acked["created"] += 1
-            number += len(self.creators)
+                for request, answer in zip(requests, made, strict=True):
+                    self.created[request["request_id"]] = answer.job.id
+                    self.known.append(answer.job.id)
+                    self.repeats_found += answer.existing
+                self.acked["created"] += len(made)
+                self.changed.notify_all()
+            number = numbers[-1] + len(self.creators)
         if stub:
             stub.close()
 
@@ -246,7 +285,7 @@ class Hand(threading.Thread):
             except TimeoutError:
                 pass
             self.worker.confirm()
-            due = int((time.monotonic() - since) * STEPS_PER_SECOND) - sent
+            due = int((time.monotonic() - since) * self.crew.steps_per_second) - sent
             idle = [run for run, state in self.runs.items() if not state.ended]
             room = max(0, UNACKED_MAX - len(self.unacked))
             for run in self.random.sample(idle, min(due, len(idle), room)):
@@ -271,12 +310,12 @@ class Hand(threading.Thread):
     def _step(self, run, state):
         """The next report of a run: a log line and a tick, or its outcome."""
         state.step += 1
-        if state.step <= STEPS:
+        if state.step <= self.crew.steps:
             line = f"job {state.number} attempt {state.attempt} step {state.step}"
             with self.crew.lock:
                 self.crew.sent_lines[run[0]].add((run[1], line))
             self._report(run, "logs", {"entries": [{"message": line}]})
-            self._report(run, "progress", {"total": STEPS, "completed": state.step})
+            self._report(run, "progress", {"total": self.crew.steps, "completed": state.step})
             return
         state.ended = True
         if fails_first(state.number) and state.attempt == 1:
@@ -284,7 +323,7 @@ class Hand(threading.Thread):
             self._report(run, "failed", {"error": error, "retry_delay": "0s"})
         else:
             # The last tick again: what was acked of progress is not durable until the outcome is.
-            progress = {"total": STEPS, "completed": STEPS}
+            progress = {"total": self.crew.steps, "completed": self.crew.steps}
             result = {"n": state.number, "by": self.name}
             self._report(run, "succeeded", {"progress": progress, "result": result})
 
@@ -301,7 +340,8 @@ class Hand(threading.Thread):
 
     def _acked(self, through):
         with self.crew.lock:
-            for seq in [seq for seq in self.unacked if seq <= through]:
+            # They are in order.
+            for seq in list(itertools.takewhile(lambda seq: seq <= through, self.unacked)):
                 self._settle(self.unacked.pop(seq), self.worker.rejects.pop(seq, None))
             self.crew.changed.notify_all()
 
@@ -322,6 +362,8 @@ class Hand(threading.Thread):
             if report.run in self.crew.outcomes:
                 self._surprise(f"a second outcome of {report.run}: {report}")
             self.crew.outcomes[report.run] = (report.kind, report.content)
+            if report.kind == "succeeded":
+                self.crew.succeeded.add(report.run[0])
         elif report.kind == "logs":
             line = report.content["entries"][0]["message"]
             self.crew.lines[report.run[0]].append((report.run[1], line))
@@ -336,3 +378,15 @@ def creation(queue, request_id, number):
     """The request that creates a job of the crew."""
     spec = {"type": "blackbox", "queue": queue, "payload": {"n": number}}
     return {"request_id": request_id, "spec": spec}
+
+
+def create_all(stub, requests):
+    """Creates jobs by one call; gives what became of each."""
+    if len(requests) == 1:
+        return [stub.call("JobService/CreateJob", requests[0], timeout=WAIT)]
+    request = {"requests": requests}
+    results = stub.call("JobService/BatchCreateJobs", request, timeout=WAIT).results
+    for result in results:
+        if result.WhichOneof("outcome") == "error":
+            raise stub.schema.failure(result.error)
+    return [result.created for result in results]

@@ -142,9 +142,9 @@ class Stub:
         message = self.request(name, request)
         return Events(self.schema, self._callable(name, "unary_stream")(message, timeout))
 
-    def open(self, name):
-        """A stream in both directions."""
-        return Conversation(self, name)
+    def open(self, name, *first):
+        """A stream in both directions; what is to come `first` is there when it begins."""
+        return Conversation(self, name, first)
 
     def close(self):
         """Ends the connection and every call on it."""
@@ -199,9 +199,11 @@ class Events:
 class Conversation:
     """A stream in both directions. Answers are read as they come and kept until `receive` asks for them."""
 
-    def __init__(self, stub, name):
+    def __init__(self, stub, name, first=()):
         self._stub, self._name = stub, name
         self._outbox, self._inbox = queue.SimpleQueue(), queue.SimpleQueue()
+        for request in first:
+            self.send(request)
         self._call = stub._callable(name, "stream_stream")(iter(self._outbox.get, None))
         threading.Thread(target=self._read, daemon=True).start()
 

@@ -1,12 +1,15 @@
 """Commands to many jobs from the command line, and that a server killed in the middle goes on where it was."""
 
+import signal
+import subprocess
+
 import pytest
 
 from commands import answer
 from reflect import Stub
 from server import wait_until
 
-OK, USAGE, REFUSED = 0, 2, 4
+OK, USAGE, REFUSED, INTERRUPTED = 0, 2, 4, 130
 JOBS = 400
 RATE = 100.0
 SOON = 120.0
@@ -61,6 +64,7 @@ def test_a_filter_is_counted_shown_asked_for_and_done(jobplane, api):
     assert asked.returncode == USAGE and "--yes" in asked.stderr, asked.stderr
     many = jobplane("cancel", "--filter", "type=sync", "--yes", "--expect-max", "100")
     assert many.returncode == REFUSED and "130 jobs match" in many.stderr, many.stderr
+    assert "raise --expect-max" in many.stderr
     assert count(api, "sync", "PENDING") == 130, "nothing was done so far"
 
     done = jobplane("cancel", "--filter", "type=sync", "--yes", "--wait", "--reason", "a bad deploy")
@@ -75,7 +79,7 @@ def test_a_filter_is_counted_shown_asked_for_and_done(jobplane, api):
     assert [job.spec.type for job in listed(api)] == ["other", "other"]
 
     nothing = jobplane("delete", "--filter", "type=sync")
-    assert nothing.returncode == OK and "0 jobs" in nothing.stdout, nothing
+    assert nothing.returncode == OK and "nothing was done" in nothing.stderr, nothing
     for wrong in (
         ["cancel", "--filter", "colour=red"],
         ["cancel", "--filter", "type=sync", "--rate", "0.0001", "--dry-run"],
@@ -117,3 +121,22 @@ def test_a_server_that_is_killed_goes_on_and_touches_each_job_once(own_server, a
     told = [deed.job_id for deed in deeds if deed.action == "cancel_job"]
     assert (len(told), set(told)) == (JOBS, meant), "each stands in the audit once"
     assert [deed.reason for deed in deeds if deed.action == "bulk_cancel_jobs"] == ["test"]
+
+
+def test_ctrl_c_ends_the_wait_and_not_the_command(built, own_server, api):
+    make(api, "sync", 60)
+    command = [built, "--endpoint", own_server.address, "cancel", "--filter", "type=sync"]
+    waiting = subprocess.Popen(
+        [*command, "--rate", "1", "--wait"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    job = waiting.stdout.readline().split()[0]
+    assert waiting.stdout.readline(), "it is followed"
+    waiting.send_signal(signal.SIGINT)
+    _, said = waiting.communicate(timeout=30)
+    assert waiting.returncode == INTERRUPTED, said
+    assert f"stop it with `jobplane cancel {job}`" in said
+    wait_until(lambda: count(api, "sync", "CANCELLED") > 1, 30, "it goes on")

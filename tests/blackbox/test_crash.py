@@ -1,6 +1,7 @@
 """kill -9 of the server in the middle of a thousand running jobs, again and again."""
 
 import collections
+import concurrent.futures
 import time
 
 from crew import Crew, fails_first
@@ -9,6 +10,8 @@ from workers import list_all, list_logs
 
 ROUNDS = 20
 RUNNING = 1000
+# Calls under way at once where there is one for each job.
+READERS = 8
 
 
 def test_nothing_acked_is_lost_and_every_job_finishes_once_over_twenty_crashes(
@@ -112,8 +115,9 @@ def check_attempts(stub, jobs):
 
 def check_lines(stub, crew, jobs):
     """Every acked line is there once, in order, and there is none that nobody wrote."""
-    for job_id in jobs:
-        entries = list_logs(stub, job_id)
+    with concurrent.futures.ThreadPoolExecutor(READERS) as readers:
+        found = readers.map(lambda job_id: (job_id, list_logs(stub, job_id)), jobs)
+    for job_id, entries in found:
         sequences = [entry.sequence for entry in entries]
         assert sequences == sorted(set(sequences)), job_id
         lines = collections.Counter((entry.lease_epoch, entry.message) for entry in entries)

@@ -1,6 +1,7 @@
 """Events and the audit: what happened, who did what, on the command line."""
 
 import json
+import signal
 import subprocess
 import threading
 
@@ -35,7 +36,9 @@ def test_what_happened_is_listed_filtered_and_gone_on_from(jobplane):
     third = cancelled(jobplane, "sync", "again")
     on = answer(jobplane("events", "--after", listed["nextId"], "-o", "json"))
     assert [event["jobId"] for event in on["events"]] == [third]
-    lines = jobplane("events", "--all", "-o", "jsonl").stdout.splitlines()
+    listed = jobplane("events", "--all", "-o", "jsonl")
+    assert "go on with --after " in listed.stderr
+    lines = listed.stdout.splitlines()
     assert [json.loads(line)["jobId"] for line in lines] == [first, second, third]
     assert "no such event" in jobplane("events", "--name", "job_failed").stderr
     assert jobplane("events", "--name", "job_bored").returncode == USAGE
@@ -79,8 +82,8 @@ def test_events_are_followed_as_they_happen_and_across_a_restart(
         wait_until(lambda: seen[-1:] == wanted[-1:], 60, "the follower goes on")
         assert seen == wanted[-len(seen) :], "none is missed, none comes twice"
     finally:
-        follower.terminate()
-        follower.wait(30)
+        follower.send_signal(signal.SIGINT)
+        assert follower.wait(30) == OK, "Ctrl-C is how one stops it"
         reader.join(30)
         follower.stdout.close()
         follower.stderr.close()

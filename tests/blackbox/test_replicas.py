@@ -10,6 +10,7 @@ import time
 import grpc
 import pytest
 
+from conftest import SEED
 from crew import Crew
 from fleet import Fleet
 from postgres import Postgres
@@ -18,8 +19,11 @@ from test_crash import check_history
 from test_watch_jobs import Mirror
 from workers import Worker, create, get, key, list_all
 
-# The whole of it takes minutes: CI runs a short one.
+# The whole of it takes minutes: CI runs a short one. It goes on until the time is over and so many jobs are done.
 CHAOS_SECONDS = float(os.environ.get("JOBPLANE_CHAOS_SECONDS", "20"))
+CHAOS_JOBS = int(os.environ.get("JOBPLANE_CHAOS_JOBS", "0"))
+# Ten jobs a second are done however slow the machine is.
+LIMIT = 5 * CHAOS_SECONDS + CHAOS_JOBS / 10
 POLL_NEVER = ("--poll-interval", "1h")
 TERMINAL = ("SUCCEEDED", "FAILED", "CANCELLED", "SKIPPED")
 
@@ -213,32 +217,35 @@ def test_a_server_that_stood_still_past_its_leases_does_nothing_stale(fleet, que
 class Follower(threading.Thread):
     """Watches one job after the other to its end, on any server, going on elsewhere when one dies."""
 
-    def __init__(self, crew, schema, seed):
+    def __init__(self, crew, seed):
         super().__init__(daemon=True)
-        self.crew, self.schema, self.random = crew, schema, random.Random(seed)
+        self.crew, self.random = crew, random.Random(seed)
         self.ends = {}
         self.wrong = []
-        self.events = None
+        self.stub = None
 
     def run(self):
         while not self.crew.over:
-            with self.crew.lock:
-                known = list(self.crew.created.values())
-            if not known:
+            job_id = self.crew.unfinished(self.random)
+            if job_id is None:
                 time.sleep(0.1)
-                continue
-            # The young ones still have something before them.
-            self.follow(self.random.choice(known[-300:]))
+            elif job_id not in self.ends:
+                self.follow(job_id)
+        if self.stub:
+            self.stub.close()
 
     def follow(self, job_id):
         mark, live = (0, 0, 0), False
-        while stub := self.crew.connect():
-            self.events = stub.watch("JobService/WatchJob", {"job_id": job_id}, timeout=600)
+        while True:
+            self.stub = self.stub or self.crew.connect()
+            if self.stub is None:
+                return
+            events = self.stub.watch("JobService/WatchJob", {"job_id": job_id}, LIMIT)
             status = None
             # What was shown live, ahead of the disk, is known to the server that showed it alone.
             mark = mark[:2] if live else mark
             try:
-                for event in self.events:
+                for event in events:
                     kind = event.WhichOneof("event")
                     if kind not in ("snapshot", "update"):
                         continue
@@ -253,43 +260,43 @@ class Follower(threading.Thread):
                     self.ends[job_id] = (short(status), status.revision)
                 return
             except Failed as failed:
+                self.stub.close()
+                self.stub = None
                 if failed.code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
                     self.wrong.append(f"{job_id}: {failed!r}")
                     return
                 time.sleep(0.05)
-            finally:
-                stub.close()
 
 
-def test_nothing_is_lost_or_done_twice_while_servers_die(fleet, queue, rng, monkeypatch):
+def test_nothing_is_lost_or_done_twice_while_servers_die(fleet, queue, rng):
     fleet = fleet(3)
     schema = Stub(fleet.address).schema
-    many = CHAOS_SECONDS >= 60
-    if many:
-        # Short jobs, for there to be many of them.
-        monkeypatch.setattr("crew.STEPS", 2)
+    many = CHAOS_SECONDS >= 60 or CHAOS_JOBS >= 1000
+    # Short jobs, for there to be many of them; then each worker has many, for what costs is the workers.
+    size = dict(hands=6, slots=200, live=1300, at_once=25, steps=1, steps_per_second=100)
     crew = Crew(
         queue,
         schema,
         rng.randrange(2**32),
-        hands=12 if many else 4,
-        slots=100,
-        live=1300 if many else 400,
+        **(size if many else dict(hands=4, slots=100, live=400, at_once=5)),
     )
     crew.at(fleet.addresses)
-    followers = [
-        Follower(crew, schema, rng.randrange(2**32)) for _ in range(90 if many else 15)
-    ]
+    followers = [Follower(crew, rng.randrange(2**32)) for _ in range(90 if many else 15)]
     mirrors = [Mirror(fleet, schema, queue) for _ in range(10 if many else 3)]
     began, killed = time.monotonic(), 0
     crew.begin()
     for thread in (*followers, *mirrors):
         thread.start()
     try:
-        while time.monotonic() - began < CHAOS_SECONDS:
+        while True:
             with crew.lock:
                 crew.changed.wait_for(lambda: crew.surprises, rng.uniform(2, 4))
                 assert not crew.surprises, crew.surprises[:10]
+                done = len(crew.succeeded)
+            passed = time.monotonic() - began
+            if passed >= CHAOS_SECONDS and done >= CHAOS_JOBS:
+                break
+            assert passed < LIMIT, f"{done} of {CHAOS_JOBS} jobs are done after {passed:.0f} s"
             victim = rng.choice(fleet.servers)
             fleet.kill(victim)
             killed += 1
@@ -299,6 +306,7 @@ def test_nothing_is_lost_or_done_twice_while_servers_die(fleet, queue, rng, monk
             )
             fleet.restart(victim)
         crew.await_the_end()
+        took = time.monotonic() - began
         stub = Stub(fleet.address, like=schema)
         for mirror in mirrors:
             settle(mirror)
@@ -316,11 +324,12 @@ def test_nothing_is_lost_or_done_twice_while_servers_die(fleet, queue, rng, monk
                 ends[end[0]] += 1
         check_figures(stub, queue, jobs)
         print(
-            f"{killed} kills in {time.monotonic() - began:.0f} s; {len(jobs)} jobs; ends seen by"
-            f" {len(followers)} followers: {dict(ends)}; mirrors:"
+            f"JOBPLANE_SEED={SEED}: {killed} kills in {took:.0f} s; {len(jobs)} jobs; ends seen by"
+            f" {sum(1 for follower in followers if follower.ends)} of {len(followers)} followers:"
+            f" {dict(ends)}; {len(mirrors)} mirrors of all jobs:"
             f" {sum(m.resumes for m in mirrors)} resumes, {sum(m.resets for m in mirrors)} resets"
         )
-        assert ends and killed
+        assert all(follower.ends for follower in followers) and killed
         stub.close()
     finally:
         crew.stop()

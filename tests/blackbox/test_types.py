@@ -71,6 +71,63 @@ def test_what_is_wrong_with_a_file_is_told_at_once(jobplane):
     assert done.returncode == USAGE and "there is no such quota" in done.stderr, done.stderr
 
 
+def test_a_quota_that_is_missing_stops_an_apply_before_it_begins(jobplane):
+    wrong = {"types": [{"type": "a1"}, {"type": "a2", "quota_costs": {"api": 3}}]}
+    for flags in (["--dry-run"], []):
+        done = jobplane("apply", "-f", "-", *flags, stdin=json.dumps(wrong))
+        assert done.returncode == USAGE and "there is no such quota" in done.stderr, done.stderr
+        assert done.stdout == ""
+    assert jobplane("types", "a1").returncode == NOT_FOUND, "nothing was done"
+
+    quota = {"quotas": {"api": {"limit": 5}}}
+    apply(jobplane, quota | wrong)
+    done = jobplane("apply", "-f", "-", "--prune", stdin=json.dumps(wrong))
+    assert done.returncode == USAGE and "--prune" in done.stderr, done.stderr
+    # A file that keeps nothing is asked about, and nobody is there to ask.
+    nothing = json.dumps({"queues": {"q": {"max_running": 1}}})
+    asked = jobplane("apply", "-f", "-", "--prune", stdin=nothing)
+    assert asked.returncode == USAGE and "--yes" in asked.stderr, asked.stderr
+    assert jobplane("quota", "api").returncode == OK
+    gone = jobplane("apply", "-f", "-", "--prune", "--yes", stdin=nothing)
+    assert gone.returncode == OK and "3 deleted" in gone.stderr, gone.stderr
+    assert jobplane("quota", "api").returncode == NOT_FOUND
+    empty = jobplane("apply", "-f", "-", stdin="# nothing\n")
+    assert empty.returncode == USAGE and "says nothing" in empty.stderr
+
+
+def test_an_apply_leaves_alone_what_was_switched_off(jobplane):
+    definitions = {
+        "queues": {"bulk": {"max_running": 3}},
+        "types": [{"type": "sync", "schedule": {"cron": "0 4 * * *"}}],
+    }
+    apply(jobplane, definitions)
+    assert jobplane("queue", "pause", "bulk", "--reason", "a fire").returncode == OK
+    assert jobplane("types", "disable", "sync").returncode == OK
+    assert apply(jobplane, definitions) == []
+    definitions["queues"]["bulk"]["max_running"] = 4
+    assert apply(jobplane, definitions) == [("change", "queue", "bulk")]
+    [bulk] = answer(jobplane("queues", "-o", "json"))["queues"]
+    assert (bulk["paused"], bulk["pauseReason"], bulk["maxRunning"]) == (True, "a fire", "4")
+    assert "weight" not in bulk, "nobody said one"
+    definitions["queues"]["bulk"]["paused"] = False
+    definitions["types"][0]["disabled"] = False
+    assert len(apply(jobplane, definitions)) == 2
+    shown = jobplane("types", "sync")
+    assert "# next run " in shown.stdout, shown.stdout
+
+
+def test_a_queue_that_nobody_knows_is_not_resumed(jobplane):
+    typo = jobplane("queue", "resume", "blk")
+    assert typo.returncode == NOT_FOUND and "no queue blk" in typo.stderr, typo.stderr
+    early = jobplane("queue", "pause", "blk")
+    assert early.returncode == OK and "no job was ever in it" in early.stderr, early.stderr
+    burst = jobplane("queue", "set", "blk", "--start-burst", "4")
+    assert burst.returncode == USAGE and "--start-rate" in burst.stderr, burst.stderr
+    weight = jobplane("queue", "set", "blk", "--weight", "5")
+    assert weight.returncode == OK and "weight 5" in weight.stderr, weight.stderr
+    assert jobplane("queue", "set", "blk", "--weight", "1001").returncode == USAGE
+
+
 def test_a_type_is_triggered_disabled_and_enabled(jobplane):
     apply(jobplane, {"types": [{
         "type": "sync", "category": "sync", "max_concurrent": 1,
@@ -87,6 +144,8 @@ def test_a_type_is_triggered_disabled_and_enabled(jobplane):
     assert jobplane("types", "disable", "sync").returncode == OK
     refused = jobplane("trigger", "sync")
     assert refused.returncode == REFUSED and "TYPE_DISABLED" in refused.stderr
+    assert "cannot trigger sync: the type is disabled" in refused.stderr
+    assert "next: `jobplane types enable sync`" in refused.stderr
     skipped = answer(jobplane("submit", "sync", "-o", "json"))["job"]
     assert skipped["status"]["state"] == "JOB_STATE_SKIPPED"
     assert skipped["status"]["skipReason"] == "SKIP_REASON_TYPE_DISABLED"
@@ -213,4 +272,4 @@ def test_what_was_really_used_of_a_quota_is_shown(jobplane, worker):
     usage = answer(jobplane("quota", "-o", "json"))["quotas"][0]["usage"]
     assert (usage["used"], usage["remaining"]) == ("40", "60")
     assert "api" in jobplane("quota", "api").stdout
-    assert jobplane("quota", "nobody").returncode == USAGE
+    assert jobplane("quota", "nobody").returncode == NOT_FOUND

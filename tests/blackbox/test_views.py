@@ -142,7 +142,7 @@ def test_summary_has_a_line_for_each_type(jobplane, stub, queue):
 
     shown = jobplane("summary", "--type", kind)
     (line,) = [line for line in shown.stdout.splitlines() if line.startswith(kind)]
-    assert "RUNNING" in line and "1523/2847 (53.5 %)" in line and re.search(r" 1  –$", line), line
+    assert "RUNNING" in line and "1523/2847 (53.5 %)" in line and re.search(r" 1  -$", line), line
     wide = jobplane("summary", "--type", kind, "-o", "wide").stdout
     assert "LAST SUCCESS" in wide and last.job.id in wide
     (document,) = json.loads(jobplane("summary", "-t", kind, "-o", "json").stdout)["summaries"]

@@ -29,20 +29,19 @@ class Worker:
 
     def attach(self, running=()):
         """Opens a stream that names what is `running` as (job_id, lease_epoch); gives the Welcome."""
-        self.conversation = self.stub.open(METHOD)
+        hello = {
+            "worker_id": self.worker_id,
+            "instance_id": self.instance_id,
+            "client": {"name": "blackbox", "version": "1"},
+            "queues": [self.queue],
+            "slots": self.slots,
+            "lease_ttl": self.lease_ttl,
+            "running": [{"job_id": job, "lease_epoch": epoch} for job, epoch in running],
+        }
+        # The server waits 10 s for it, however busy this process is.
+        self.conversation = self.stub.open(METHOD, {"hello": hello})
         self._received = self._confirmed = 0
         self._kept.clear()
-        self.send(
-            hello={
-                "worker_id": self.worker_id,
-                "instance_id": self.instance_id,
-                "client": {"name": "blackbox", "version": "1"},
-                "queues": [self.queue],
-                "slots": self.slots,
-                "lease_ttl": self.lease_ttl,
-                "running": [{"job_id": job, "lease_epoch": epoch} for job, epoch in running],
-            }
-        )
         welcome = self.expect("welcome")
         self.send(capacity={"slots": self.slots})
         return welcome

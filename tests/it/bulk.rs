@@ -94,6 +94,16 @@ async fn every_job_that_matches_is_cancelled_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_command_for_one_job_is_counted_too() {
+    let server = Server::setup().in_memory().start().await;
+    let client = server.client();
+    made(&client, "sync", 1).await;
+    let begun = cancel(&client, cancel_of("sync", 1)).await;
+    assert_eq!(counted(&ended(&client, begun.job).await), (1, 1, 0));
+    server.stop_with(client).await;
+}
+
+#[tokio::test]
 async fn every_number_of_a_bulk_command_out_of_range_names_its_field() {
     let server = Server::setup().in_memory().start().await;
     let client = server.client();

@@ -1,8 +1,11 @@
 //! A day of life in fast-forward: 50 types, workers that do their work, fail, get stuck or are lost, schedules,
-//! and an operator who pauses, cancels, retries and deletes. A model in the test knows what must come of it.
+//! and an operator who pauses, sweeps, cancels, retries, deletes and purges, one job or many. A model in the test
+//! knows what must come of it.
 
 mod checks;
 mod model;
+mod operator;
+mod story;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +23,8 @@ use rand::{Rng as _, SeedableRng as _};
 use crate::harness::{
     Client, JobFacts as _, SOON, Server, Setup, channel, eventually, seconds, spec,
 };
-use model::{IsOver as _, Life, Model, Waits};
+use model::{Life, Model, Waits};
+use operator::Many;
 
 crate::on_each_store! {
     a_day_of_life_is_counted_and_told_as_it_was
@@ -30,6 +34,7 @@ const TYPES: usize = 50;
 /// Those that have a schedule: on the hour.
 const SCHEDULED: [usize; 2] = [3, 33];
 const QUEUES: [&str; 3] = ["mail", "sync", "backup"];
+const CATEGORIES: usize = 5;
 const STEPS: usize = 19;
 const STEP: Duration = Duration::from_secs(60 * 60);
 /// Two steps are longer, three are not.
@@ -45,6 +50,11 @@ fn queue_of(job_type: &str) -> &'static str {
     QUEUES[job_type.bytes().map(usize::from).sum::<usize>() % QUEUES.len()]
 }
 
+fn category_of(job_type: &str) -> String {
+    let number = job_type.trim_start_matches("type-").parse::<usize>().expect("one of ours");
+    format!("category-{}", number % CATEGORIES)
+}
+
 struct Day {
     server: Server,
     client: Client,
@@ -52,6 +62,8 @@ struct Day {
     chance: StdRng,
     model: Model,
     paused: Option<&'static str>,
+    /// Commands for many jobs that are still to be given: from which step on.
+    plans: Vec<(usize, Many)>,
     /// When the types were declared.
     began: i64,
 }
@@ -79,6 +91,7 @@ async fn a_day_of_life_is_counted_and_told_as_it_was(setup: Setup) {
         chance: StdRng::seed_from_u64(seed),
         model: Model::default(),
         paused: None,
+        plans: operator::PLANS.to_vec(),
     };
     day.declare().await;
     for step in 0..STEPS {
@@ -102,7 +115,9 @@ async fn a_day_of_life_is_counted_and_told_as_it_was(setup: Setup) {
         day.settle().await;
         day.fire().await;
     }
+    assert!(day.plans.is_empty(), "every command for many jobs was given");
     checks::check(&day.server, &day.model).await;
+    story::check(&day.client, &day.model).await;
     day.purge().await;
     day.server.stop_with(day.client).await;
 }
@@ -124,7 +139,7 @@ impl Day {
             };
             let job_type = v1::JobType {
                 display_name: format!("Type number {number}"),
-                category: format!("category-{}", number % 5),
+                category: category_of(&name),
                 schedule: SCHEDULED.contains(&number).then_some(schedule),
                 defaults: Some(defaults),
                 r#type: name,
@@ -132,7 +147,7 @@ impl Day {
             };
             let request = v1::PutJobTypeRequest { job_type: Some(job_type), ..Default::default() };
             types.put_job_type(request).await.expect("declared");
-            self.model.did("put_job_type", &type_name(number));
+            self.model.did("put_job_type", &type_name(number), "");
         }
     }
 
@@ -197,83 +212,20 @@ impl Day {
         }
     }
 
-    /// What an operator does between two looks at the clock.
-    async fn operate(&mut self) {
-        match (self.paused.take(), self.chance.random_range(0..4)) {
-            (Some(queue), 0) => self.pause(queue, false).await,
-            (None, 1) => {
-                let queue = QUEUES[self.chance.random_range(0..QUEUES.len())];
-                self.pause(queue, true).await;
-                self.paused = Some(queue);
-            }
-            (still, _) => self.paused = still,
-        }
-        if self.chance.random_ratio(1, 3) {
-            self.sweep().await;
-        }
-        if let Some(id) = self.pick(|life| life.state == State::Pending, 2) {
-            let job = self.client.cancel(&id, None).await.expect("cancelled");
-            self.model.did("cancel_job", &id);
-            self.model.ended(&job, State::Cancelled, false);
-        }
-        if let Some(id) = self.pick(Life::is_at_work, 6) {
-            let job = self.client.cancel(&id, Some(0.0)).await.expect("cancelled");
-            self.model.did("cancel_job", &id);
-            self.model.ended(&job, State::Cancelled, true);
-        }
-        if let Some(id) = self.pick(|life| life.state == State::Failed, 1) {
-            let job = self.client.retry(&id, false).await.expect("again");
-            self.model.did("retry_job", &id);
-            self.model.retried(&job);
-        }
-        if let Some(id) = self.pick(|life| life.state.is_over(), 3) {
-            self.client.delete(&id).await.expect("deleted");
-            self.model.did("delete_job", &id);
-            self.model.deleted(&id);
-        }
-    }
-
-    async fn sweep(&mut self) {
-        let request = v1::SweepStuckJobsRequest {
-            threshold: seconds(30.0 * 60.0),
-            ..v1::SweepStuckJobsRequest::default()
-        };
-        let answer = self.client.admin.clone().sweep_stuck_jobs(request).await;
-        let mut swept = answer.expect("swept").into_inner().job_ids;
-        swept.sort();
-        assert_eq!(swept, self.model.stuck_since_earlier());
-        for id in &swept {
-            self.model.asked_to_stop(id);
-            self.model.did("sweep_stuck_jobs", id);
-        }
-    }
-
-    async fn pause(&mut self, queue: &str, paused: bool) {
-        self.model.did("update_queue", queue);
-        let queue = v1::Queue { name: queue.to_owned(), paused, ..v1::Queue::default() };
-        let update_mask = Some(prost_types::FieldMask { paths: vec!["paused".to_owned()] });
-        let request = v1::UpdateQueueRequest { queue: Some(queue), update_mask };
-        self.client.admin.clone().update_queue(request).await.expect("it is changed");
-    }
-
     /// Two days later, all that was over by now goes, and nothing else.
     async fn purge(&mut self) {
         let finished = checks::finished(&self.client).await;
         self.clock.follow(self.clock.now().plus(Duration::from_secs(48 * 3_600)));
-        let request = v1::PurgeJobsRequest { days_to_keep: 1, ..v1::PurgeJobsRequest::default() };
+        let reason = "the day is over".to_owned();
+        let request =
+            v1::PurgeJobsRequest { days_to_keep: 1, reason: reason.clone(), ..Default::default() };
         let answer = self.client.admin.clone().purge_jobs(request).await;
         let gone = answer.expect("purged").into_inner().count;
         assert_eq!(gone, self.model.purged());
+        self.model.did("purge_jobs", &gone.to_string(), &reason);
         checks::check_after_purge(&self.client, &self.model, finished).await;
-    }
-
-    /// One of the jobs that are so, once in `of` times.
-    fn pick(&mut self, wanted: impl Fn(&Life) -> bool, of: u32) -> Option<String> {
-        if !self.chance.random_ratio(1, of) {
-            return None;
-        }
-        let some: Vec<_> = self.model.living().filter(|(_, life)| wanted(life)).collect();
-        some.choose(&mut self.chance).map(|(id, _)| (*id).clone())
+        // The jobs are gone, and what was done to them is still told.
+        story::check_audit(&self.client, &self.model).await;
     }
 
     /// A worker takes a job, and something becomes of it.

@@ -40,6 +40,7 @@ mod small_frames;
 mod streams;
 mod types_rules;
 mod typical;
+mod unreadable;
 mod watch;
 mod watch_jobs;
 mod watch_model;

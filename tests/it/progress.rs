@@ -53,6 +53,27 @@ async fn older_reports_do_not_replace_newer_ones() {
 }
 
 #[tokio::test]
+async fn what_an_outcome_says_is_the_last_also_after_a_restart() {
+    let mut server = Server::start().await;
+    server.client().create(spec("sync")).await;
+    let held = server.client().acquire_one("sync").await;
+    for at in [10.0, 20.0, 30.0] {
+        server.client().report(report(&held, 0, 0, at)).await.expect("taken");
+    }
+    server.restart().await;
+    let client = server.client();
+    let request = v1::CompleteJobRequest {
+        job_id: held.0.id.clone(),
+        lease_epoch: held.1,
+        progress: Some(percent(100.0)),
+        ..v1::CompleteJobRequest::default()
+    };
+    client.workers.clone().complete_job(request).await.expect("taken");
+    assert_eq!(client.get(&held.0.id).await.percent(), Some(100.0));
+    server.stop_with(client).await;
+}
+
+#[tokio::test]
 async fn a_stale_epoch_changes_no_progress() {
     let server = Server::start().await;
     let client = server.client();

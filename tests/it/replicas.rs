@@ -7,8 +7,8 @@ use jobplane::proto::v1::report_progress_request::update::{Report, Succeeded};
 use tonic::Code;
 
 use crate::harness::{
-    JobFacts as _, JobsWatcher, Refusal, SOON, Server, Shared, Watcher, eventually, lines, percent,
-    spec,
+    JobFacts as _, JobsWatcher, Refusal, SOON, Server, Shared, Watcher, done, eventually, lines,
+    percent, spec,
 };
 
 /// Some servers over one store of this kind.
@@ -36,10 +36,12 @@ crate::on_each_shared_store! {
     a_watch_goes_on_at_another_server_with_its_token
     what_is_reported_by_single_calls_is_read_on_every_server
     the_peak_of_what_single_calls_report_never_falls
+    what_an_outcome_says_is_the_last_whoever_was_told_before
     a_job_that_another_server_ended_frees_the_slot_of_its_worker
     twenty_racing_repeats_of_a_request_make_one_job_on_all_servers
     a_call_that_waits_for_a_job_gets_what_another_server_made
     every_server_lists_every_worker
+    what_a_server_did_itself_is_not_read_again
 }
 
 async fn a_job_made_on_one_server_is_run_on_another_and_watched_on_a_third(store: Shared) {
@@ -195,6 +197,39 @@ async fn the_peak_of_what_single_calls_report_never_falls(store: Shared) {
     stop(vec![a, b]).await;
 }
 
+async fn what_an_outcome_says_is_the_last_whoever_was_told_before(store: Shared) {
+    let [a, b] = servers(store).await;
+    // Once where nothing was reported, once where less was.
+    for ends_at in [&b, &a] {
+        a.client().create(spec("sync")).await;
+        let (job, lease_epoch) = a.client().acquire_one("sync").await;
+        for (server, completed) in [(&a, 1), (&a, 2), (&b, 3), (&b, 4), (&b, 5)] {
+            if server.address() == b.address() && ends_at.address() == b.address() {
+                continue;
+            }
+            let request = v1::ReportJobRequest {
+                job_id: job.id.clone(),
+                lease_epoch,
+                progress: Some(done(completed, 10)),
+                ..v1::ReportJobRequest::default()
+            };
+            server.client().report(request).await.expect("taken");
+        }
+        let request = v1::CompleteJobRequest {
+            job_id: job.id.clone(),
+            lease_epoch,
+            progress: Some(done(10, 10)),
+            ..v1::CompleteJobRequest::default()
+        };
+        ends_at.client().workers.clone().complete_job(request).await.expect("taken");
+        for server in [&a, &b] {
+            let job = server.client().get(&job.id).await;
+            assert_eq!(job.status().progress.as_ref().map(|last| last.completed), Some(10));
+        }
+    }
+    stop(vec![a, b]).await;
+}
+
 async fn a_job_that_another_server_ended_frees_the_slot_of_its_worker(store: Shared) {
     let [a, b] = servers(store).await;
     let worker = a.worker("w1").connect().await;
@@ -256,6 +291,25 @@ async fn every_server_lists_every_worker(store: Shared) {
         let running: Vec<_> = listed[0].running.iter().map(|job| job.job_id.as_str()).collect();
         assert_eq!((listed[0].held, running), (1, vec![id.as_str()]));
     }
+    drop((worker, held));
+    stop(vec![a, b]).await;
+}
+
+async fn what_a_server_did_itself_is_not_read_again(store: Shared) {
+    let [a, b] = servers(store).await;
+    let worker = a.worker("w1").slots(2).connect().await;
+    let [own, other] =
+        [a.client().create(spec("sync")).await.id, b.client().create(spec("sync")).await.id];
+    let held = [worker.expect_assignment().await, worker.expect_assignment().await];
+    held[0].report(percent(10.0)).await.expect("taken");
+    let (own_before, other_before) = (a.faults.loads(&own), a.faults.loads(&other));
+    a.client().cancel(&own, None).await.expect("asked");
+    assert_eq!(worker.expect_cancel().await.job_id, own);
+    // Whoever hears of this has read on in the change log past that.
+    b.client().cancel(&other, None).await.expect("asked");
+    assert_eq!(worker.expect_cancel().await.job_id, other);
+    assert_eq!(a.faults.loads(&own), own_before, "it was there when it was written");
+    assert!(a.faults.loads(&other) > other_before, "what another one did is read");
     drop((worker, held));
     stop(vec![a, b]).await;
 }

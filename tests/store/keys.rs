@@ -1,7 +1,7 @@
 //! Request ids and unique keys.
 
 use jobplane::domain::JobSpec;
-use jobplane::store::{Batch, KeyKind, NewJob, Store, Written};
+use jobplane::store::{Batch, Claims, KeyKind, NewJob, Store, Written};
 
 use crate::on_each_store;
 use crate::world::{
@@ -117,7 +117,26 @@ async fn deleting_an_ended_job_leaves_the_key_of_its_successor(store: &dyn Store
     assert_eq!(create(store, vec![unique(3, "k")]).await, vec![taken(KeyKind::Unique, 2)]);
 }
 
+async fn a_round_knows_who_holds_which_name(store: &dyn Store) {
+    given(store, vec![requested(1, "r"), unique(2, "k")]).await;
+    let name = |kind, scope: &str, key: &str| (kind, scope.to_owned(), key.to_owned());
+    let held = name(KeyKind::Request, "tester", "r");
+    let names = [
+        name(KeyKind::Unique, "sync", "free"),
+        held.clone(),
+        name(KeyKind::Unique, "sync", "k"),
+        name(KeyKind::Unique, "backup", "k"),
+    ];
+    let mut round = store.begin_round(&Claims::default()).await.expect("a round");
+    assert!(round.holders(&[]).await.expect("an answer").is_empty());
+    let holders = round.holders(&names).await.expect("an answer");
+    assert_eq!(holders, [(held, job_id(1)), (names[2].clone(), job_id(2))].into());
+    round.abandon().await;
+    assert_eq!(create(store, vec![unique(3, "free")]).await, [Written::Done]);
+}
+
 on_each_store!(
+    a_round_knows_who_holds_which_name,
     same_request_id_names_the_first_job,
     session_of_a_job_opens_only_if_the_job_is_born,
     same_request_id_twice_in_a_batch_makes_one_job,

@@ -155,6 +155,40 @@ async fn recent_runs_are_the_newest_ended_ones(store: &dyn Store) {
     assert_eq!(recent("sync", None, 9).await, [5].map(job_id));
 }
 
+async fn the_newest_of_a_type_are_found_in_every_state(store: &dyn Store) {
+    population(store).await;
+    let types = ["sync", "backup", "none"].map(job_type);
+    for of in types {
+        let filter = JobFilter { types: vec![of.clone()], ..JobFilter::default() };
+        let listed = store.list(&page(filter)).await.expect("a list");
+        for limit in [1, 3, 99] {
+            let newest = store.newest(&of, limit).await.expect("a read");
+            let want: Vec<_> = listed.iter().take(limit).cloned().collect();
+            assert_eq!(newest, want, "{limit} of {of}");
+        }
+    }
+}
+
+async fn a_job_that_ends_and_is_opened_is_among_the_newest_all_the_time(store: &dyn Store) {
+    given(store, vec![born(1, spec(), at(0))]).await;
+    let is_done = std::sync::atomic::AtomicBool::new(false);
+    let moves = async {
+        for round in 1..60 {
+            command(store, 1, cancel(), at(round)).await;
+            command(store, 1, retry(), at(round)).await;
+        }
+        is_done.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    let looks = async {
+        while !is_done.load(std::sync::atomic::Ordering::Relaxed) {
+            let found = store.newest(&job_type("sync"), 1).await.expect("a read");
+            assert_eq!(found.len(), 1, "it was between two reads");
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(moves, looks);
+}
+
 async fn oldest_pending_is_the_longest_waiting_due_job_of_each_line(store: &dyn Store) {
     let job = |number, spec: JobSpec, seconds| {
         born(number, JobSpec { schedule_time: Some(at(seconds)), ..spec }, at(0))
@@ -186,6 +220,8 @@ on_each_store!(
     filters_find_what_they_name_newest_first,
     brief_lists_leave_payload_and_result_out,
     recent_runs_are_the_newest_ended_ones,
+    the_newest_of_a_type_are_found_in_every_state,
+    a_job_that_ends_and_is_opened_is_among_the_newest_all_the_time,
     oldest_pending_is_the_longest_waiting_due_job_of_each_line,
     store_answers_and_says_what_it_is,
 );

@@ -302,6 +302,49 @@ async fn silently_dead_connection_is_given_up_in_time_and_its_place_is_free() {
 }
 
 #[tokio::test]
+async fn own_commits_are_left_out_of_what_others_did_but_not_one_in_doubt() {
+    let Some(database) = postgres().await else { return };
+    let mut way = Way::to(database.cluster.port()).await;
+    let url = format!("postgres://postgres@127.0.0.1:{}/{}", way.port, database.name);
+    let store = PostgresStore::open(options(url)).await.expect("it opens");
+    let before = store.position().await.expect("a position");
+    given(&store, vec![born(1, spec(), at(0))]).await;
+    given(&database.store, vec![born(2, spec(), at(0))]).await;
+    let named = async |store: &dyn jobplane::store::Store| {
+        let others = store.others_since(&before, 100).await.expect("an answer");
+        let ChangesSince::Found { mut ids, ready, .. } = others else { panic!("{others:?}") };
+        ids.sort_unstable();
+        (ids, ready.len())
+    };
+    assert_eq!(named(&store).await, (vec![job_id(2)], 1));
+    assert_eq!(named(&database.store).await, (vec![job_id(1)], 1));
+    // It waits for a lock when its way is cut: it happens, and nobody hears of it.
+    let mut blocker = database.cluster.connect(&database.name).await;
+    blocker.execute("BEGIN; LOCK TABLE stat_deltas").await.expect("a lock");
+    let unheard = Batch { creates: vec![born(3, spec(), at(0))], ..batch(at(0)) };
+    let cut = async {
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted \
+            AND relation = 'stat_deltas'::regclass";
+        until("the commit waits", async || {
+            let waiting: i64 = sqlx::query_scalar(waits).fetch_one(&mut blocker).await.ok()?;
+            (waiting > 0).then_some(())
+        })
+        .await;
+        way.open.send_replace(false);
+        blocker.execute("ROLLBACK").await.expect("no lock");
+    };
+    let (answer, ()) = futures_util::future::join(store.commit(unheard), cut).await;
+    assert!(matches!(answer, Err(Error::OutcomeUnknown(_))), "{answer:?}");
+    way.open.send_replace(true);
+    until_well(&store).await;
+    assert_eq!(named(&store).await, (vec![job_id(2), job_id(3)], 1));
+    blocker.close().await.expect("it closes");
+    store.close().await;
+    way.tasks.shutdown().await;
+    database.remove().await;
+}
+
+#[tokio::test]
 async fn to_look_for_a_batch_over_a_silently_dead_connection_is_given_up_in_time() {
     let Some(database) = postgres().await else { return };
     let mut way = Way::to(database.cluster.port()).await;

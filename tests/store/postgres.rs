@@ -102,6 +102,18 @@ async fn two_rounds_at_once_share_the_waiting_jobs_out() {
 }
 
 #[tokio::test]
+async fn jobs_that_cannot_be_read_are_counted_and_no_candidates() {
+    let Some(database) = postgres().await else { return };
+    let mut connection = raw(&database).await;
+    crate::world::unread::in_three_lines(&database.store, async |id| {
+        let spoil = sqlx::query("UPDATE job_status SET status = '\\xc1' WHERE id = $1");
+        spoil.bind(id.0).execute(&mut connection).await.expect("spoilt");
+    })
+    .await;
+    database.remove().await;
+}
+
+#[tokio::test]
 async fn lease_is_judged_by_the_clock_of_the_database_whatever_ours_says() {
     let Some(database) = postgres().await else { return };
     let judged = another(&database, |options| options.clock = LeaseClock::Database).await;

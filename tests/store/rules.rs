@@ -83,6 +83,7 @@ async fn one_missed_rule_takes_the_whole_batch_with_it(store: &dyn Store) {
         events: Vec::new(),
         missed_rules: vec![key(RuleKind::Type, "sync")],
         position: None,
+        told: false,
     };
     assert_eq!(commit(store, batch.clone()).await, want);
     assert!(!store.has_batch(batch.id).await.expect("a read"));

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jobplane::domain::JobId;
 use jobplane::store::postgres::{Listen, OpenError, Options, PostgresStore, migrate};
 use jobplane::store::{Batch, News, Store as _};
 use sqlx::{Connection as _, Executor as _};
@@ -148,6 +149,39 @@ async fn news_reach_the_others_and_not_oneself() {
     one.tell(changes).await.expect("told");
     assert_eq!(told(&other).await, changes);
     killer.close().await.expect("it closes");
+    one.close().await;
+    other.close().await;
+}
+
+#[tokio::test]
+async fn commit_after_a_rest_tells_the_others_by_itself_and_the_next_one_does_not() {
+    let Some(cluster) = cluster::shared() else { return };
+    let name = cluster.create(None).await;
+    let url = cluster.url(&name);
+    let (one, other) = (listener(&url).await, listener(&url).await);
+    told(&one).await;
+    told(&other).await;
+    let made = |number| Batch { creates: vec![born(number, spec(), at(0))], ..batch(at(0)) };
+    let committed = one.commit(made(1)).await.expect("a commit");
+    assert!(committed.told);
+    assert_eq!(told(&other).await, News { changes: true, progress: false });
+    assert!(load(&other, 1).await.is_some(), "it is there when it is heard of");
+    // Within a tenth of a second; a machine that is slow needs another try.
+    let soon = async {
+        loop {
+            let [first, second] = [2, 3].map(|_| JobId(uuid::Uuid::now_v7()));
+            let made = |id| {
+                let mut new = born(4, spec(), at(0));
+                new.job.id = id;
+                Batch { creates: vec![new], ..batch(at(0)) }
+            };
+            one.commit(made(first)).await.expect("a commit");
+            if !one.commit(made(second)).await.expect("a commit").told {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, soon).await.expect("one that tells nobody");
     one.close().await;
     other.close().await;
 }

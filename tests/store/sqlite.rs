@@ -4,8 +4,9 @@ use std::path::Path;
 use std::str::FromStr as _;
 
 use jobplane::domain::JobSpec;
+use jobplane::domain::limits::CATCH_UP_BYTES_MAX;
 use jobplane::store::sqlite::{OpenError, Options, SqliteStore, statements};
-use jobplane::store::{Batch, Error, Store as _};
+use jobplane::store::{Batch, ChangesSince, Error, Store as _};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
 
@@ -210,6 +211,37 @@ async fn unreadable_row_is_an_error_that_names_its_place() {
     sqlx::query("UPDATE job_status SET status = x'c1'").execute(&mut connection).await.expect("it");
     let read = store.load(&[crate::world::job_id(1)]).await;
     assert!(matches!(read, Err(Error::Corrupt { what: "job_status.status", .. })), "{read:?}");
+}
+
+#[tokio::test]
+async fn jobs_that_cannot_be_read_are_counted_and_no_candidates() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = sqlite(folder.path()).await;
+    let mut connection = raw(folder.path()).await;
+    crate::world::unread::in_three_lines(&store, async |id| {
+        let spoil = sqlx::query("UPDATE job_status SET status = x'c1' WHERE id = ?1");
+        spoil.bind(id.0.into_bytes().to_vec()).execute(&mut connection).await.expect("spoilt");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_too_large_to_be_caught_up_with_at_once_is_too_much() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = sqlite(folder.path()).await;
+    let from = store.position().await.expect("a position");
+    let payload = bytes::Bytes::from(vec![7; CATCH_UP_BYTES_MAX / 8]);
+    for number in 1..=8 {
+        if number == 8 {
+            let caught = store.catch_up(&from, 100).await.expect("an answer");
+            assert_eq!(caught.jobs.len(), 7);
+        }
+        let large = JobSpec { payload: Some(payload.clone()), ..spec() };
+        given(&store, vec![born(number, large, at(0))]).await;
+    }
+    let caught = store.catch_up(&from, 100).await.expect("an answer");
+    assert_eq!((caught.changes, caught.jobs), (ChangesSince::TooMany, Vec::new()));
+    assert_eq!(caught.read_through, from);
 }
 
 #[tokio::test]

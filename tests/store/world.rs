@@ -25,6 +25,8 @@ use uuid::Uuid;
 
 use crate::cluster::{self, Cluster};
 
+pub mod unread;
+
 /// A SQLite store in `folder`.
 pub async fn sqlite(folder: &Path) -> SqliteStore {
     let url = folder.join("jobs.db").display().to_string();

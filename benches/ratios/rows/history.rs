@@ -1,4 +1,4 @@
-//! Questions about many jobs.
+//! Databases of many jobs.
 
 use anyhow::Result;
 use tempfile::TempDir;
@@ -7,54 +7,19 @@ use jobplane::store::sqlite::{Options, SqliteStore};
 
 use super::Setting;
 use crate::harness::child::{Server, database, folder};
-use crate::harness::history::{FEW, History, Question, fill};
-use crate::harness::measure::{Figure, pairs};
-use crate::harness::wire::connect;
+use crate::harness::history::{History, fill};
+use crate::harness::options::Plan;
+use crate::harness::questions::Archive;
 
-/// `GetStats` of everything.
-pub async fn stats(setting: Setting) -> Result<Figure> {
-    ask(setting, Question::Stats).await
-}
+impl Archive for Setting {
+    fn plan(&self) -> Plan {
+        self.plan
+    }
 
-/// `GetSummary` of everything.
-pub async fn summary(setting: Setting) -> Result<Figure> {
-    ask(setting, Question::Summary).await
-}
-
-/// The first page of `ListJobs`.
-pub async fn list(setting: Setting) -> Result<Figure> {
-    ask(setting, Question::FirstPage).await
-}
-
-/// A page in the middle of all jobs.
-pub async fn deep(setting: Setting) -> Result<Figure> {
-    ask(setting, Question::DeepPage).await
-}
-
-/// The first page of the jobs with a label.
-pub async fn labelled(setting: Setting) -> Result<Figure> {
-    ask(setting, Question::Labelled).await
-}
-
-async fn ask(setting: Setting, question: Question) -> Result<Figure> {
-    let jobs = setting.plan.many_jobs();
-    let many = Server::over(setting.places.server, filled(jobs).await?)?;
-    let few = Server::over(setting.places.server, filled(FEW).await?)?;
-    let (to_many, to_few) = (connect(many.address).await?, connect(few.address).await?);
-    let of_many = question.request(&to_many, jobs).await?;
-    let of_few = question.request(&to_few, FEW).await?;
-    let rounds = setting.plan.pick(300, 30);
-    pairs(
-        &setting.plan,
-        async || question.ask(&many, &to_many, &of_many, rounds).await,
-        async || question.ask(&few, &to_few, &of_few, rounds).await,
-    )
-    .await
-}
-
-/// A database of so many jobs that are over, and others that wait.
-async fn filled(jobs: usize) -> Result<TempDir> {
-    written(History::of(jobs)).await
+    async fn servers(&self, [many, few]: [usize; 2]) -> Result<[Server; 2]> {
+        let many = Server::over(self.places.server, written(History::of(many)).await?)?;
+        Ok([many, Server::over(self.places.server, written(History::of(few)).await?)?])
+    }
 }
 
 /// A database of so many jobs that have succeeded, written by the store itself.

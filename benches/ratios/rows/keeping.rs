@@ -12,9 +12,11 @@ use jobplane::proto::v1;
 use super::Setting;
 use super::durable::{MANY, mixed};
 use super::history::written;
-use crate::harness::child::Server;
+use crate::bare::store::Telling;
+use crate::harness::child::{Loop, Server};
 use crate::harness::history::History;
 use crate::harness::measure::{Figure, pairs};
+use crate::harness::telling;
 use crate::harness::wire::{connect, unary};
 
 /// How long the youngest jobs that go have been over.
@@ -54,4 +56,20 @@ pub async fn purge_alongside(setting: Setting) -> Result<Figure> {
         async || Ok(mixed(&ours, MANY, setting.plan.block).await?.0),
     )
     .await
+}
+
+/// The store with what the server tells and records of jobs, and without.
+pub async fn events_and_audit(setting: Setting) -> Result<Figure> {
+    told(setting, Telling::Usual).await
+}
+
+/// The same with an event for each success.
+pub async fn events_of_successes(setting: Setting) -> Result<Figure> {
+    told(setting, Telling::Successes).await
+}
+
+async fn told(setting: Setting, telling: Telling) -> Result<Figure> {
+    let telling = Loop::sqlite_store(setting.places.server, telling)?;
+    let silent = Loop::sqlite_store(setting.places.server, Telling::Nothing)?;
+    telling::cost(&setting.plan, telling, silent, || Ok(Duration::ZERO)).await
 }

@@ -12,6 +12,7 @@ mod overload;
 
 use crate::harness::machine::Places;
 use crate::harness::options::Plan;
+use crate::harness::questions;
 use crate::harness::table::{Target, rows};
 
 /// What a row is measured with.
@@ -58,17 +59,21 @@ rows! {
     "memory_watched_job", "one more job in one WatchJobs",
         "bytes", Target::AtMost(300.0), memory::watched_job;
     "stats_1m", "GetStats with 1,000,000 finished and 100,000 waiting jobs; with 10,000 and 1,000",
-        "us p50", Target::AtMost(1.5), history::stats;
+        "us p50", Target::AtMost(1.5), questions::stats;
     "summary_1m", "GetSummary of the same",
-        "us p50", Target::AtMost(2.0), history::summary;
+        "us p50", Target::AtMost(2.0), questions::summary;
     "list_1m", "first page of ListJobs of the same",
-        "us p50", Target::AtMost(2.0), history::list;
+        "us p50", Target::AtMost(2.0), questions::list;
     "list_deep_1m", "a page in the middle of all",
-        "us p50", Target::AtMost(2.0), history::deep;
+        "us p50", Target::AtMost(2.0), questions::deep;
     "list_label_1m", "first page of the 600 jobs with a label",
-        "us p50", Target::AtMost(2.0), history::labelled;
+        "us p50", Target::AtMost(2.0), questions::labelled;
     "purge_alongside", "the same load while jobs of three days ago are taken away; without",
         "transitions/s", Target::AtLeast(0.9), keeping::purge_alongside;
+    "events_and_audit", "the store with events and audit, 1 job in 20 failing, 1 in 50 cancelled by hand; without",
+        "transitions/s", Target::AtLeast(0.95), keeping::events_and_audit;
+    "events_of_successes", "the same with an event for each success; without any",
+        "transitions/s", Target::Report, keeping::events_of_successes;
     "claims_1m", "100,000 waiting jobs of 500 types over 50 queues claimed, beside 1,000,000 finished; beside none",
         "jobs/s", Target::AtLeast(0.9), claims::history;
     "claims_ruled", "the same with caps, rates, weights, breakers and a quota on everything; with no rules",

@@ -2,6 +2,7 @@
 
 mod across;
 mod history;
+mod keeping;
 mod load;
 mod outage;
 mod written;
@@ -14,6 +15,7 @@ use crate::cluster::{Cluster, Disk};
 use crate::harness::child;
 use crate::harness::machine::{self, Places};
 use crate::harness::options::{Options, Plan};
+use crate::harness::questions;
 use crate::harness::table::{Target, rows};
 use crate::side::{Postgres, Side};
 
@@ -68,15 +70,19 @@ rows! {
     "held_transaction", "while another transaction stays open throughout; without",
         "jobs/s", Target::AtLeast(0.9), load::held;
     "stats_1m", "GetStats with 1,000,000 finished and 100,000 waiting jobs; with 10,000 and 1,000",
-        "us p50", Target::AtMost(2.0), history::stats;
+        "us p50", Target::AtMost(2.0), questions::stats;
     "summary_1m", "GetSummary of the same",
-        "us p50", Target::AtMost(2.0), history::summary;
+        "us p50", Target::AtMost(2.0), questions::summary;
     "list_1m", "first page of ListJobs of the same",
-        "us p50", Target::AtMost(2.0), history::list;
+        "us p50", Target::AtMost(2.0), questions::list;
     "list_deep_1m", "a page in the middle of all",
-        "us p50", Target::AtMost(2.0), history::deep;
+        "us p50", Target::AtMost(2.0), questions::deep;
     "list_label_1m", "first page of the 600 jobs with a label",
-        "us p50", Target::AtMost(2.0), history::labelled;
+        "us p50", Target::AtMost(2.0), questions::labelled;
+    "events_and_audit", "the store with events and audit, 1 job in 20 failing, 1 in 50 cancelled by hand; without",
+        "transitions/s", Target::AtLeast(0.95), keeping::events_and_audit;
+    "events_of_successes", "the same with an event for each success; without any",
+        "transitions/s", Target::Report, keeping::events_of_successes;
     "after_restart", "from the moment a killed PostgreSQL takes connections again, a minute long; before",
         "jobs/s", Target::AtLeast(0.95), outage::restart;
 }

@@ -5,6 +5,7 @@ use std::io::Read as _;
 
 use bytes::Bytes;
 use serde_json::Value;
+use serde_saphyr::UserMessageFormatter;
 
 use crate::cli::exit::Failure;
 use crate::cli::json;
@@ -18,6 +19,37 @@ pub struct File {
     pub definitions: Definitions,
     /// Inputs of scheduled and triggered runs, by type: `defaults.payload`.
     pub payloads: HashMap<String, Bytes>,
+    /// Where it is.
+    path: String,
+    /// As it is written.
+    tree: Value,
+}
+
+impl File {
+    /// Whether the file names this field of a queue.
+    #[must_use]
+    pub fn names_of_queue(&self, queue: &str, field: &str) -> bool {
+        let queue = self.tree.get("queues").and_then(|queues| queues.get(queue));
+        queue.is_some_and(|queue| queue.get(field).is_some())
+    }
+
+    /// Whether the file names this field of the type at this place, for instance `/schedule/paused`.
+    #[must_use]
+    pub fn names_of_type(&self, place: usize, pointer: &str) -> bool {
+        self.tree.pointer(&format!("/types/{place}{pointer}")).is_some()
+    }
+
+    /// What is wrong with it, a line each.
+    #[must_use]
+    pub fn wrong(&self, violations: &Violations) -> Failure {
+        all_of(&self.path, violations)
+    }
+}
+
+fn all_of(path: &str, violations: &Violations) -> Failure {
+    let lines = violations.as_slice().iter().map(|of| format!("{}: {}", of.field, of.description));
+    let lines: Vec<String> = lines.collect();
+    Failure::usage(path, lines.join("\n  "))
 }
 
 /// Reads `path`, or stdin if it is `-`, and checks all of it.
@@ -28,11 +60,17 @@ pub struct File {
 pub fn read(path: &str) -> Result<File, Failure> {
     let text = text(path)?;
     let mut wrong = Violations::default();
-    let broken = |error: serde_saphyr::Error| Failure::usage(path, error.to_string());
+    let broken = |error: serde_saphyr::Error| {
+        let said = error.without_snippet().render_with_formatter(&UserMessageFormatter);
+        Failure::usage(path, format!("{said}; docs/types.yaml shows how each field is written"))
+    };
     let definitions =
         serde_saphyr::with_deserializer_from_str(&text, |from| Definitions::read(from, &mut wrong));
     let definitions = definitions.map_err(broken)?;
     let tree: Value = serde_saphyr::from_str(&text).map_err(broken)?;
+    if tree.as_object().is_none_or(serde_json::Map::is_empty) {
+        return Err(Failure::usage(path, "says nothing: docs/types.yaml shows every field"));
+    }
     let mut noted = Violations::default();
     let payloads = payloads(&tree, &mut noted);
     for one in wrong.as_slice() {
@@ -45,11 +83,9 @@ pub fn read(path: &str) -> Result<File, Failure> {
     }
     definitions.validate(&mut noted);
     if noted.is_empty() {
-        return Ok(File { definitions, payloads });
+        return Ok(File { definitions, payloads, path: path.to_owned(), tree });
     }
-    let lines: Vec<String> =
-        noted.as_slice().iter().map(|of| format!("{}: {}", of.field, of.description)).collect();
-    Err(Failure::usage(path, lines.join("\n  ")))
+    Err(all_of(path, &noted))
 }
 
 fn text(path: &str) -> Result<String, Failure> {

@@ -17,7 +17,7 @@ use super::client::{Client, Limit};
 use super::exit::{Exit, Failure};
 use super::output::{Format, Out};
 use super::paint::{Paint, painted};
-use super::{Context, format};
+use super::{Context, confirm, format};
 use crate::proto::v1::{
     DeleteJobTypeRequest, DeleteQuotaRequest, GetDefaultsRequest, JobTypeOrigin,
     ListJobTypesRequest, ListQueuesRequest, ListQuotasRequest, PutJobTypeRequest, PutQuotaRequest,
@@ -25,6 +25,9 @@ use crate::proto::v1::{
 };
 
 use plan::{Action, Held, Plan, Step};
+
+/// More types and quotas than this are asked for before they go.
+const ASKED_ABOVE: usize = 10;
 
 /// Which file, and how.
 #[derive(Debug, clap::Args)]
@@ -38,6 +41,9 @@ pub struct Args {
     /// Also take back types and quotas that the file does not say
     #[arg(long)]
     prune: bool,
+    /// Do not ask before --prune takes back more than 10 things, or all there are
+    #[arg(long, short = 'y')]
+    yes: bool,
     #[command(flatten)]
     time: Limit,
 }
@@ -47,15 +53,48 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     let file = file::read(&args.file)?;
     let client = context.connect(args.time.timeout).await?;
     let plan = Plan::of(&file, &held(&client).await?, args.prune)?;
-    for step in &plan.steps {
-        if !args.dry_run {
-            make(&client, step).await?;
+    if !args.dry_run && !args.yes && !agreed(&plan, &file)? {
+        out.note("jobplane: nothing was done")?;
+        return Ok(Exit::Ok);
+    }
+    for (done, step) in plan.steps.iter().enumerate() {
+        if !args.dry_run
+            && let Err(failure) = make(&client, step).await
+        {
+            out.note(&halfway(done, step, plan.steps.len()))?;
+            return Err(failure);
         }
         show(step, out)?;
         out.flush()?;
     }
     tell(&plan, args.dry_run, out)?;
     Ok(Exit::Ok)
+}
+
+/// Whether so much may be taken back.
+fn agreed(plan: &Plan, file: &file::File) -> Result<bool, Failure> {
+    let gone: Vec<&Step> = plan.steps.iter().filter(|step| step.verb == "delete").collect();
+    let definitions = &file.definitions;
+    let is_all = definitions.types.is_empty() && definitions.quotas.is_empty();
+    if gone.is_empty() || gone.len() <= ASKED_ABOVE && !is_all {
+        return Ok(true);
+    }
+    let of = |kind| gone.iter().filter(|step| step.kind == kind).count();
+    let many = |count: usize, one: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {one}s"),
+    };
+    let gone = format!("{} and {}", many(of("type"), "type"), many(of("quota"), "quota"));
+    confirm::agreed(&format!("delete {gone}"), &format!("{gone} would go"), "delete")
+}
+
+/// What was done and what not where a step fails.
+fn halfway(done: usize, step: &Step, steps: usize) -> String {
+    let were = if done == 1 { "was" } else { "were" };
+    let (kind, name) = (step.kind, format::plain(&step.name));
+    format!(
+        "jobplane: {done} of {steps} changes {were} made; it ended at {kind} {name}, what comes after was not begun"
+    )
 }
 
 /// What the server has.
@@ -89,8 +128,10 @@ async fn make(client: &Client, step: &Step) -> Result<(), Failure> {
             let request = client.request(PutQuotaRequest { quota: Some(quota) });
             client.change(&doing, client.admin().put_quota(request)).await.map(drop)
         }
-        Action::UpdateQueue(queue) => {
-            let request = UpdateQueueRequest { queue: Some(queue), update_mask: None };
+        Action::UpdateQueue { queue, paths } => {
+            let paths: Vec<_> = paths.into_iter().map(ToOwned::to_owned).collect();
+            let update_mask = (!paths.is_empty()).then_some(prost_types::FieldMask { paths });
+            let request = UpdateQueueRequest { queue: Some(queue), update_mask };
             let request = client.request(request);
             client.change(&doing, client.admin().update_queue(request)).await.map(drop)
         }

@@ -1,8 +1,7 @@
 //! What a file changes: each thing that is made, changed or deleted, and how.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::file::File;
@@ -16,6 +15,12 @@ use crate::engine::TypeInfo;
 use crate::grpc::convert;
 use crate::proto::v1::{Defaults, JobType, Queue, Quota};
 
+/// What a file says of a queue besides whether it is paused.
+const LIMITS: [&str; 5] = ["max_running", "max_pending", "start_rate", "start_burst", "weight"];
+
+/// What is meant where a schedule says nothing of overlaps.
+const OVERLAP_USUAL: &str = "schedule.overlap_policy: skip";
+
 /// What is done with one thing.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action {
@@ -24,7 +29,12 @@ pub enum Action {
     /// A quota is set up or changed.
     PutQuota(Quota),
     /// A queue is treated otherwise.
-    UpdateQueue(Queue),
+    UpdateQueue {
+        /// The queue.
+        queue: Queue,
+        /// The fields that change; all of them if it is empty.
+        paths: Vec<&'static str>,
+    },
     /// A type is declared, or declared otherwise.
     PutType(Box<JobType>),
     /// A declaration is taken back.
@@ -75,14 +85,16 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// An answer of the server that this version cannot read.
+    /// A type that draws from a quota that would not be there, or an answer of the server that this version cannot
+    /// read.
     pub fn of(file: &File, held: &Held, prune: bool) -> Result<Self, Failure> {
         let mut plan = Self::default();
         let definitions = &file.definitions;
+        check_quotas(file, held, prune)?;
         plan.defaults(definitions, held)?;
         plan.quotas(definitions, held)?;
-        plan.queues(definitions, held)?;
-        plan.types(definitions, &file.payloads, held)?;
+        plan.queues(file, held)?;
+        plan.types(file, held)?;
         if prune {
             plan.prune(definitions, held);
         }
@@ -106,7 +118,12 @@ impl Plan {
             Some(before) => text::differences(before, after),
             None => text::differences(&nothing, after),
         };
-        let lines = lines.into_iter().filter(|line| !line.starts_with(": ")).collect();
+        // Nothing is told of a new thing that stands above it, or that nobody wrote.
+        let told = |line: &String| {
+            !line.starts_with(": ")
+                && (before.is_some() || !line.starts_with("type: ") && line != OVERLAP_USUAL)
+        };
+        let lines = lines.into_iter().filter(told).collect();
         self.steps.push(Step { action, kind, name: name.to_owned(), verb, lines });
     }
 
@@ -139,17 +156,29 @@ impl Plan {
         Ok(())
     }
 
-    fn queues(&mut self, definitions: &Definitions, held: &Held) -> Result<(), Failure> {
-        for (name, settings) in &definitions.queues {
+    fn queues(&mut self, file: &File, held: &Held) -> Result<(), Failure> {
+        for (name, settings) in &file.definitions.queues {
             let mut queue = Queue { name: name.to_string(), ..Queue::default() };
             convert::queue::settings_to_proto(settings, &mut queue);
             let before = held.queues.iter().find(|held| held.name == queue.name);
+            // Whoever paused it knows why: a file that does not speak of it leaves it alone.
+            let names = |field| file.names_of_queue(name.as_str(), field);
+            let held = before.cloned().unwrap_or_default();
+            let paths = if names("paused") || names("pause_reason") {
+                Vec::new()
+            } else {
+                queue.paused = held.paused;
+                LIMITS.to_vec()
+            };
+            if queue.paused && !names("pause_reason") {
+                queue.pause_reason = held.pause_reason;
+            }
             let tree = |queue: &Queue| text::tree(&convert::queue::settings(queue));
             let before = before.map(tree).transpose()?;
             // As the server will show it.
             let after = tree(&queue)?;
             self.note(
-                Action::UpdateQueue(queue),
+                Action::UpdateQueue { queue, paths },
                 ("queue", name.as_str()),
                 before.as_ref(),
                 &after,
@@ -158,20 +187,26 @@ impl Plan {
         Ok(())
     }
 
-    fn types(
-        &mut self,
-        definitions: &Definitions,
-        payloads: &HashMap<String, Bytes>,
-        held: &Held,
-    ) -> Result<(), Failure> {
+    fn types(&mut self, file: &File, held: &Held) -> Result<(), Failure> {
         let held: BTreeMap<&str, &JobType> =
             held.types.iter().map(|held| (held.r#type.as_str(), held)).collect();
-        for spec in &definitions.types {
+        for (place, spec) in file.definitions.types.iter().enumerate() {
             let name = spec.job_type.as_str();
             let before = held.get(name);
+            let mut spec = spec.clone();
+            // As with queues: what somebody switched off stays so unless the file speaks of it.
+            if let (Some(held), false) = (before, file.names_of_type(place, "/disabled")) {
+                spec.disabled = held.disabled;
+            }
+            let paused = before.and_then(|held| held.schedule.as_ref()).map(|held| held.paused);
+            if let (Some(schedule), Some(paused), false) =
+                (&mut spec.schedule, paused, file.names_of_type(place, "/schedule/paused"))
+            {
+                schedule.paused = paused;
+            }
             let info = TypeInfo {
+                payload: file.payloads.get(name).cloned(),
                 spec: spec.clone(),
-                payload: payloads.get(name).cloned(),
                 origin: TypeOrigin::Declared,
                 // Whoever changed it since it was looked at is not overwritten.
                 revision: before.map_or(0, |held| held.revision),
@@ -207,6 +242,27 @@ impl Plan {
             gone(Action::DeleteQuota(held.name.clone()), "quota", &held.name);
         }
     }
+}
+
+/// Whether every type of the file finds the quotas that it draws from once all is done, before anything is.
+fn check_quotas(file: &File, held: &Held, prune: bool) -> Result<(), Failure> {
+    let definitions = &file.definitions;
+    let mut quotas = BTreeMap::new();
+    if !prune {
+        let read = |quota: &Quota| {
+            convert::quota::from_proto(Some(quota.clone()), &mut Violations::default())
+        };
+        quotas.extend(held.quotas.iter().filter_map(read));
+    }
+    quotas.extend(definitions.quotas.iter().map(|(name, quota)| (name.clone(), quota.clone())));
+    let mut wrong = Violations::default();
+    for (place, spec) in definitions.types.iter().enumerate() {
+        spec.validate_quotas(&quotas, &format!("types[{place}]."), &mut wrong);
+    }
+    if prune && !wrong.is_empty() {
+        wrong.add("--prune", "takes away the quotas that the file does not say");
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(file.wrong(&wrong)) }
 }
 
 impl Step {

@@ -26,7 +26,7 @@ fn after(plan: &Plan) -> Held {
         match step.action.clone() {
             Action::UpdateDefaults(defaults) => held.defaults = defaults,
             Action::PutQuota(quota) => held.quotas.push(quota),
-            Action::UpdateQueue(queue) => held.queues.push(queue),
+            Action::UpdateQueue { queue, .. } => held.queues.push(queue),
             Action::PutType(job_type) => held.types.push(JobType { revision: 1, ..*job_type }),
             Action::DeleteType(_) | Action::DeleteQuota(_) => panic!("nothing to delete"),
         }
@@ -146,4 +146,104 @@ fn what_the_server_shows_of_a_type_is_what_the_file_said() {
         assert_eq!(read.spec.retry_rules, spec.retry_rules);
         assert_eq!(read.spec.quota_costs, spec.quota_costs);
     }
+}
+
+fn held_with(queue: Queue, job_type: JobType) -> Held {
+    Held { queues: vec![queue], types: vec![job_type], ..Held::default() }
+}
+
+#[test]
+fn what_an_operator_switched_off_stays_so_unless_the_file_speaks_of_it() {
+    let schedule = |paused| crate::proto::v1::Schedule {
+        times: Some(crate::proto::v1::schedule::Times::Cron("0 4 * * *".to_owned())),
+        paused,
+        ..Default::default()
+    };
+    let held = held_with(
+        Queue {
+            name: "q".to_owned(),
+            paused: true,
+            pause_reason: "a fire".to_owned(),
+            ..Queue::default()
+        },
+        JobType {
+            r#type: "sync".to_owned(),
+            disabled: true,
+            revision: 4,
+            schedule: Some(schedule(true)),
+            ..JobType::default()
+        },
+    );
+    let silent = "queues: {q: {max_running: 3}}\n\
+                  types: [{type: sync, schedule: {cron: '0 4 * * *'}, max_concurrent: 1}]";
+    let plan = Plan::of(&read(silent).unwrap(), &held, false).unwrap();
+    let lines: Vec<_> = plan.steps.iter().flat_map(|step| &step.lines).collect();
+    assert_eq!(lines, ["max_running: 3", "max_concurrent: 1"]);
+    let Action::UpdateQueue { queue, paths } = &plan.steps[0].action else { panic!("{plan:?}") };
+    assert!(queue.paused && !paths.is_empty() && !paths.contains(&"paused"), "{paths:?}");
+    let Action::PutType(put) = &plan.steps[1].action else { panic!("{plan:?}") };
+    assert!(put.disabled && put.schedule.as_ref().unwrap().paused);
+
+    let said = "queues: {q: {paused: false}}\n\
+                types: [{type: sync, disabled: false, schedule: {cron: '0 4 * * *', paused: false}}]";
+    let plan = Plan::of(&read(said).unwrap(), &held, false).unwrap();
+    let Action::UpdateQueue { queue, paths } = &plan.steps[0].action else { panic!("{plan:?}") };
+    assert_eq!((queue.paused, queue.pause_reason.as_str(), paths.len()), (false, "", 0));
+    let Action::PutType(put) = &plan.steps[1].action else { panic!("{plan:?}") };
+    assert!(!put.disabled && !put.schedule.as_ref().unwrap().paused);
+}
+
+#[test]
+fn a_queue_without_a_weight_stays_without_one() {
+    let file = read("queues: {q: {max_running: 4}}").unwrap();
+    let plan = Plan::of(&file, &Held::default(), false).unwrap();
+    let Action::UpdateQueue { queue, .. } = &plan.steps[0].action else { panic!("{plan:?}") };
+    assert_eq!((queue.max_running, queue.weight), (4, 0));
+}
+
+#[test]
+fn a_quota_that_would_not_be_there_is_told_before_anything_is_done() {
+    let text = "types: [{type: sync, quota_costs: {api: 3}}]";
+    let file = read(text).unwrap();
+    let problem = |held: &Held, prune| match Plan::of(&file, held, prune) {
+        Err(Failure::Usage { problem, .. }) => Some(problem),
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => None,
+    };
+    let missing = problem(&Held::default(), false).expect("refused");
+    assert!(missing.contains("types[0].quota_costs") && missing.contains("no such quota"));
+    let quotas = vec![Quota { name: "api".to_owned(), limit: 5, period: 1, ..Quota::default() }];
+    let held = Held { quotas, ..Held::default() };
+    assert_eq!(problem(&held, false), None, "the server has it");
+    assert!(problem(&held, true).expect("refused").contains("--prune"));
+    let both = read(&format!("quotas: {{api: {{limit: 5}}}}\n{text}")).unwrap();
+    assert!(Plan::of(&both, &held, true).is_ok());
+}
+
+#[test]
+fn a_file_that_says_nothing_is_none() {
+    for text in ["", "# nothing\n", "{}"] {
+        assert!(read(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_rate_comes_back_as_the_file_says_it() {
+    let text = "queues: {q: {start_rate: {count: 7, period: 1h}}}";
+    let plan = Plan::of(&read(text).unwrap(), &Held::default(), false).unwrap();
+    assert_eq!(plan.steps[0].lines, ["start_rate.count: 7", "start_rate.period: \"1h\""]);
+}
+
+#[test]
+fn choices_are_shown_as_files_write_them() {
+    let text = "quotas: {api: {limit: 5}}\n\
+                types: [{type: sync, schedule: {cron: '0 4 * * *', overlap_policy: allow}, \
+                defaults: {labels: {priority: HIGH}, priority: high}}]";
+    let plan = Plan::of(&read(text).unwrap(), &Held::default(), false).unwrap();
+    assert_eq!(plan.steps[0].lines, ["limit: 5", "on_exhausted: wait", "period: day"]);
+    let lines = &plan.steps[1].lines;
+    assert!(lines.contains(&"defaults.labels.priority: HIGH".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"defaults.priority: high".to_owned()), "{lines:?}");
+    assert!(lines.contains(&"schedule.overlap_policy: allow".to_owned()), "{lines:?}");
+    assert!(lines.iter().all(|line| !line.starts_with("type:")), "{lines:?}");
 }

@@ -13,9 +13,36 @@ use crate::engine::PutType;
 use crate::grpc::convert;
 use crate::proto::v1::JobType;
 
+/// The fields that hold one of a few choices.
+const CHOICES: [&str; 6] =
+    ["period", "on_exhausted", "priority", "on_stuck", "overlap_policy", "counts"];
+
 /// A definition as a tree of what it says.
 pub fn tree<T: Serialize>(what: &T) -> Result<Value, Failure> {
-    serde_json::to_value(what).map_err(|error| Failure::Unreadable(error.to_string()))
+    let mut tree =
+        serde_json::to_value(what).map_err(|error| Failure::Unreadable(error.to_string()))?;
+    write_small(&mut tree);
+    Ok(tree)
+}
+
+/// Writes choices as files do: `skip`, where columns and messages have `SKIP`.
+fn write_small(tree: &mut Value) {
+    match tree {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(text) if CHOICES.contains(&name.as_str()) => {
+                        text.make_ascii_lowercase();
+                    }
+                    // What people name is theirs.
+                    _ if name == "labels" => {}
+                    value => write_small(value),
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(write_small),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// A type as it is declared, from its message.

@@ -143,7 +143,18 @@ impl Client {
         call: impl Future<Output = Result<Response<T>, Status>>,
     ) -> impl Future<Output = Result<T, Failure>> {
         let next = "it may have been done: look before you repeat it, or allow more with --timeout";
-        self.call(doing, next, call)
+        let call = self.call(doing, next, call);
+        async move { call.await.map_err(unsure) }
+    }
+
+    /// [`Client::change`] if it `changes` something, else [`Client::ask`].
+    pub async fn ask_or_change<T>(
+        &self,
+        changes: bool,
+        doing: &str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        if changes { self.change(doing, call).await } else { self.ask(doing, call).await }
     }
 
     /// A message with no more time than was asked for: without `--timeout` it is waited for to its end.
@@ -162,6 +173,26 @@ impl Client {
         if self.until.is_some() {
             return self.change(doing, call).await;
         }
+        self.at_length(doing, call).await.map_err(unsure)
+    }
+
+    /// As [`Client::change_at_length`], of a call that changes nothing.
+    pub async fn ask_at_length<T>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
+        if self.until.is_some() {
+            return self.ask(doing, call).await;
+        }
+        self.at_length(doing, call).await
+    }
+
+    async fn at_length<T>(
+        &self,
+        doing: &str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Failure> {
         match Box::pin(call).await {
             Ok(answer) => Ok(answer.into_inner()),
             Err(status) => Err(self.refused(doing, &status)),
@@ -199,6 +230,18 @@ impl Client {
             None => REQUEST_TIMEOUT,
         }
     }
+}
+
+/// A change of which nobody knows whether it was made, where the connection broke.
+fn unsure(mut failure: Failure) -> Failure {
+    if let Failure::Refused(refusal) = &mut failure
+        && refusal.broke_off()
+    {
+        refusal.advise(
+            "it may have been done: look before you repeat it, and check that the server runs",
+        );
+    }
+    failure
 }
 
 /// What lies at the bottom of an error: the system's own words.

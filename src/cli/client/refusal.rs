@@ -16,6 +16,10 @@ use crate::grpc::reasons::code_name;
 #[cfg(test)]
 mod tests;
 
+/// What is limited where more jobs match than the caller of a bulk command expected.
+const EXPECTED: &str = "jobs that were expected";
+/// What is said where there is nobody to connect to: nothing was sent, nothing was done.
+const NOBODY: &str = "nobody listens there";
 /// What is said of a connection that ended in the middle of a call.
 const BROKE: &str = "the connection broke";
 
@@ -40,6 +44,8 @@ pub struct Refusal {
     reason: String,
     facts: BTreeMap<String, String>,
     fields: Vec<(String, String)>,
+    /// Advice of those who know more than the status tells.
+    advice: Option<&'static str>,
 }
 
 impl Refusal {
@@ -76,6 +82,7 @@ impl Refusal {
             reason: info.map(|info| info.reason.clone()).unwrap_or_default(),
             facts: facts.into_iter().collect(),
             fields,
+            advice: None,
         }
     }
 
@@ -92,6 +99,18 @@ impl Refusal {
     pub fn is_of_lease(&self) -> bool {
         let is_about_another = self.reason == "QUOTA_NOT_FOUND";
         self.code == Code::NotFound && !is_about_another || self.reason == "STALE_LEASE"
+    }
+
+    /// Whether the call ended without an answer, so that nobody knows what became of it.
+    #[must_use]
+    pub fn broke_off(&self) -> bool {
+        let answered = self.of_gateway || self.code == Code::Unimplemented;
+        self.of_connection && !answered && self.message != NOBODY
+    }
+
+    /// Gives this advice in place of the usual one.
+    pub fn advise(&mut self, next: &'static str) {
+        self.advice = Some(next);
     }
 
     /// What was said, with the first wrong field: one line.
@@ -120,10 +139,17 @@ impl Refusal {
     /// What to tell the user, a line each.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("cannot {}: {}", self.doing, self.cause())];
-        // One that is wrong is told already.
-        let told = |problem: &str| self.fields.len() == 1 && self.message.contains(problem);
-        for (field, problem) in self.fields.iter().filter(|(_, problem)| !told(problem)) {
+        // `trigger sync` needs no `sync: ` again.
+        let named = self.doing.rsplit(' ').next().unwrap_or_default();
+        let cause = self.cause();
+        let said = cause.strip_prefix(named).and_then(|rest| rest.strip_prefix(": "));
+        let mut lines = vec![format!("cannot {}: {}", self.doing, said.unwrap_or(cause))];
+        // One that is wrong is told already, and so is the limit that was reached.
+        let limit = self.facts.get("what");
+        let told = |(field, problem): &(String, String)| {
+            self.fields.len() == 1 && (self.message.contains(problem) || limit == Some(field))
+        };
+        for (field, problem) in self.fields.iter().filter(|of| !told(of)) {
             lines.push(format!("{}: {}", format::plain(field), format::plain(problem)));
         }
         let mut answer = code_name(self.code).to_owned();
@@ -142,8 +168,37 @@ impl Refusal {
 
     /// What to do next, if there is something to say.
     fn next(&self) -> Option<String> {
-        let holder = || self.facts.get("job_id").map_or("JOB", String::as_str);
+        let fact = |name, otherwise| self.facts.get(name).map_or(otherwise, String::as_str);
+        let holder = || fact("job_id", "JOB");
+        if let Some(advice) = self.advice {
+            return Some(format!("next: {advice}"));
+        }
         let next = match (self.reason.as_str(), self.code) {
+            ("TYPE_NOT_FOUND", _) => "see which there are with `jobplane types`".to_owned(),
+            ("WORKER_NOT_FOUND", _) => "see who is there with `jobplane workers`".to_owned(),
+            ("QUOTA_NOT_FOUND", _) => "see which there are with `jobplane quota`".to_owned(),
+            ("QUOTA_IN_USE", _) => format!(
+                "see `jobplane types {}`, and declare it without that quota first",
+                format::plain(fact("type", "TYPE"))
+            ),
+            ("TYPE_NOT_DECLARED", _) => {
+                "declare it with `jobplane apply -f FILE`, or make a job with `jobplane submit`"
+                    .to_owned()
+            }
+            ("TYPE_DISABLED", _) => format!(
+                "`jobplane types enable {}`, once what it was disabled for is over",
+                format::plain(fact("type", "TYPE"))
+            ),
+            ("ALREADY_RUNNING", _) => {
+                "wait until one is over, see `jobplane active`, or cancel it".to_owned()
+            }
+            ("QUEUE_PAUSED", _) => format!(
+                "`jobplane queue resume {}`, once what it was paused for is over",
+                format::plain(fact("queue", "QUEUE"))
+            ),
+            ("LIMIT_EXCEEDED", _) if self.facts.get("what").is_some_and(|of| of == EXPECTED) => {
+                "narrow --filter, or raise --expect-max".to_owned()
+            }
             ("OUTCOME_UNKNOWN", _) => {
                 "it may have been done or not: look with `jobplane list` before \
                  you repeat it (submit with --request-id can be repeated safely)"
@@ -211,7 +266,7 @@ fn said(status: &Status) -> String {
     }
     let system = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
     match system.map(io::Error::kind) {
-        Some(io::ErrorKind::ConnectionRefused) => "nobody listens there".to_owned(),
+        Some(io::ErrorKind::ConnectionRefused) => NOBODY.to_owned(),
         Some(io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => BROKE.to_owned(),
         _ if status.message().starts_with("h2 protocol error") => BROKE.to_owned(),
         Some(_) | None => status.message().to_owned(),

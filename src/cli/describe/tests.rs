@@ -84,6 +84,6 @@ fn a_failed_job_says_what_went_wrong() {
     let run = prost_types::Duration { seconds: 12, nanos: 0 };
     let status =
         JobStatus { error: Some(error), run_duration: Some(run), ..status(JobState::Failed) };
-    assert_eq!(line(&status, NOW, false), "FAILED     after 12s  attempt 1 of 3  boom");
+    assert_eq!(line(&status, NOW, false), "FAILED     after 12s  boom  attempt 1 of 3");
     assert!(line(&status, NOW, true).starts_with("\x1b[31mFAILED   \x1b[0m"));
 }

@@ -90,3 +90,16 @@ fn a_painted_line_is_cut_where_it_is_too_wide_and_its_colour_ends() {
     assert_eq!(fit_painted("日本語", 4), "日…");
     assert_eq!(fit_painted("a", 0), "");
 }
+
+#[test]
+fn moments_are_short_where_there_is_little_room() {
+    let wire =
+        |text: &str| crate::cli::parse::wire_moment(crate::cli::parse::moment(text).unwrap());
+    let now = timestamp(&wire("2026-11-22T15:00:00Z"));
+    let fit = |text: &str, room| moment_fit(&wire(text), now, room);
+    assert_eq!(fit("2026-11-22T14:03:43Z", Some(80)), "14:03:43");
+    assert_eq!(fit("2026-11-21T14:03:43Z", Some(80)), "11-21 14:03");
+    assert_eq!(fit("2025-11-21T14:03:43Z", Some(80)), "2025-11-21");
+    assert_eq!(fit("2026-11-22T14:03:43Z", None), "2026-11-22T14:03:43Z");
+    assert_eq!(fit("2026-11-22T14:03:43Z", Some(200)), "2026-11-22T14:03:43Z");
+}

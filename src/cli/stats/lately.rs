@@ -19,7 +19,7 @@ const ALL: [&str; 15] = [
     ">CANCELLED",
     ">SKIPPED",
     ">FAILURES",
-    ">PER SECOND",
+    ">RATE",
     ">WAIT MEAN",
     ">RUN MEAN",
     ">WAIT P95",
@@ -32,16 +32,8 @@ const ALL: [&str; 15] = [
 const PLAIN: usize = 10;
 
 /// The columns that are given up first where there is no room for all.
-const SPARE: [&str; 8] = [
-    "RUN P99",
-    "WAIT P99",
-    "SKIPPED",
-    "CANCELLED",
-    "RUN P50",
-    "WAIT MEAN",
-    "PER SECOND",
-    "CREATED",
-];
+const SPARE: [&str; 8] =
+    ["RUN P99", "WAIT P99", "RUN P50", "WAIT MEAN", "RATE", "SKIPPED", "CANCELLED", "CREATED"];
 
 /// From here on a double may stand for several whole numbers.
 const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
@@ -109,20 +101,26 @@ pub(in super::super) fn quotas(
     now: Timestamp,
     out: &mut Out,
 ) -> Result<(), Failure> {
-    let rows: Vec<_> = quotas
-        .iter()
-        .map(|quota| {
-            let spent = (quota.remaining <= 0).then_some(Paint::Red);
-            vec![
-                Cell::from(&quota.name),
-                Cell::from(format::count(quota.used)),
-                Cell::from(format::count(quota.remaining)).painted(spent),
-                Cell::from(format::count(quota.limit)),
-                Cell::from(
-                    quota.reset_time.as_ref().map(|at| format::age(at, now)).unwrap_or_default(),
-                ),
-            ]
-        })
-        .collect();
-    Table::new(&["<QUOTA", ">USED", ">LEFT", ">LIMIT", "RESETS"]).write(&rows, out)
+    let (mut table, rows) = quota_rows(quotas, now);
+    table.write(&rows, out)
+}
+
+/// The same as a table and its rows.
+pub(in super::super) fn quota_rows(
+    quotas: &[QuotaUsage],
+    now: Timestamp,
+) -> (Table, Vec<Vec<Cell>>) {
+    let row = |quota: &QuotaUsage| {
+        let spent = (quota.remaining <= 0).then_some(Paint::Red);
+        let resets = quota.reset_time.as_ref().map(|at| format::age(at, now));
+        vec![
+            Cell::from(&quota.name),
+            Cell::from(format::count(quota.used)),
+            Cell::from(format::count(quota.remaining)).painted(spent),
+            Cell::from(format::count(quota.limit)),
+            Cell::from(resets.unwrap_or_default()),
+        ]
+    };
+    let table = Table::new(&["<QUOTA", ">USED", ">LEFT", ">LIMIT", "RESETS"]);
+    (table, quotas.iter().map(row).collect())
 }

@@ -36,7 +36,7 @@ fn a_line_says_how_the_last_run_went_and_how_it_usually_goes() {
     };
     let line = texts(&summary, false);
     let cells: Vec<_> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
-    let expected = ["sync", "40s ago", "RUNNING", "1523/2847 (53.5 %)", "40s", "1m 15s", "2", "–"];
+    let expected = ["sync", "40s ago", "RUNNING", "1523/2847 (53.5 %)", "40s", "1m 15s", "2", "-"];
     assert_eq!(cells, expected);
 }
 
@@ -62,4 +62,12 @@ fn the_usual_run_is_the_median() {
     assert_eq!(median(&[]), None);
     assert_eq!(median(&[ran(9), ran(1), ran(2)]), Some(Duration::from_secs(2)));
     assert_eq!(median(&[ran(4), ran(1)]), Some(Duration::from_millis(2_500)));
+}
+
+#[test]
+fn what_does_not_fit_on_the_screen_is_counted() {
+    let lines = || ["TYPE", "a", "b", "c", "d"].map(ToOwned::to_owned).to_vec();
+    assert_eq!(cut(lines(), 5), lines());
+    assert_eq!(cut(lines(), 4), ["TYPE", "a", "b", "… 2 more"]);
+    assert_eq!(cut(lines(), 0), ["TYPE", "a", "… 3 more"]);
 }

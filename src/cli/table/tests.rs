@@ -75,3 +75,11 @@ fn a_long_name_is_shortened_and_figures_are_shown_whole_or_not_at_all() {
         }
     }
 }
+
+#[test]
+fn a_column_that_tells_nothing_goes_before_those_that_do() {
+    let mut table = Table::new(&["JOB", ">MAX", ">RATE", "WHY"]).spare(&["MAX", "RATE", "WHY"]);
+    let rows = [["12345678", "7", "0", ""], ["87654321", "9", "0", ""]];
+    let rows = rows.map(|row| row.map(Cell::from).to_vec());
+    assert_eq!(table.frame(&rows, 14, false)[1], "12345678    7");
+}

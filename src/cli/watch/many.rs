@@ -1,6 +1,6 @@
 //! Many jobs, live: a table redrawn in place on a terminal, else a line for each change.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use super::frame::Frame;
@@ -36,6 +36,8 @@ pub async fn run(
     }
     let mut jobs = Jobs::default();
     let mut told = Told::default();
+    // Lines tell of so many jobs, the first that came.
+    let (most, mut shown) = (args.filter.at_most(usize::MAX), HashSet::new());
     loop {
         let event = tokio::select! {
             event = follow.next() => event?,
@@ -49,7 +51,11 @@ pub async fn run(
             out.note(&format!("jobplane: lost {address} ({cause}); trying again in {pause}"))?;
         }
         let first = !jobs.complete() && matches!(event.seen, Seen::Complete);
-        let changes = jobs.take(event.seen, context.now());
+        let mut changes = jobs.take(event.seen, context.now());
+        changes.retain(|change| {
+            let id = &change.job.id;
+            shown.contains(id) || shown.len() < most && shown.insert(id.clone())
+        });
         if out.format() == Format::Table {
             let lines = changes.iter().filter_map(|change| told.line(change, context.now(), out));
             let lines: Vec<String> = lines.collect();
@@ -57,9 +63,13 @@ pub async fn run(
         } else if let Some(wire) = &event.wire {
             out.message(wire)?;
         }
-        if first && jobs.all().next().is_none() && !args.until_done {
+        if first && jobs.all().next().is_none() {
             let which = args.filter.words();
-            out.note(&format!("jobplane: no job{which} yet; waiting for some, until Ctrl-C"))?;
+            out.note(&if args.until_done {
+                format!("jobplane: no job{which} is there to wait for")
+            } else {
+                format!("jobplane: no job{which} yet; waiting for some, until Ctrl-C")
+            })?;
         }
         out.flush()?;
         if let Some(exit) = done(&jobs, args) {

@@ -105,7 +105,6 @@ impl BulkState {
             failed: units(self.refused),
             unit: "jobs".to_owned(),
             message: self.summary(action),
-            sequence: units(self.taken()).max(1),
             ..Progress::default()
         }
     }

@@ -22,11 +22,13 @@ pub(super) fn reasons(job: &Job, facts: &Facts, now: Timestamp) -> Vec<Reason> {
 fn skipped(reason: SkipReason, until: Option<Timestamp>, facts: &Facts) -> Reason {
     let text = match reason {
         SkipReason::CircuitOpen => {
-            "its type had failed too often, and its circuit breaker was open"
+            "its type had failed too often, and its circuit breaker was open: this run is not made up for"
         }
         SkipReason::Overlap => "another run of its type was not over",
         SkipReason::TypeDisabled => "its type was disabled",
-        SkipReason::QuotaExhausted => "too little was left of a quota that it draws from",
+        SkipReason::QuotaExhausted => {
+            "too little was left of a quota that it draws from: this run is not made up for"
+        }
         SkipReason::Missed => "its time had passed: no run came by then",
     };
     let reason_now = Reason::new(reason.as_str(), text);

@@ -48,7 +48,7 @@ pub enum TriggerRefusal {
     #[error("the type is disabled")]
     TypeDisabled,
     /// As many run as may.
-    #[error("{running} of it run already, at most {max_concurrent} may")]
+    #[error("{}, at most {max_concurrent} may", running_already(*running))]
     AlreadyRunning {
         /// How many run.
         running: u64,
@@ -56,19 +56,28 @@ pub enum TriggerRefusal {
         max_concurrent: u32,
     },
     /// Nothing starts from its queue.
-    #[error("the queue is paused: {reason}")]
+    #[error("its queue is paused{}", if reason.is_empty() { String::new() } else { format!(": {reason}") })]
     QueuePaused {
         /// In the operator's words.
         reason: String,
     },
     /// Its breaker is open.
-    #[error("its circuit breaker is open until {}", written::moment_shown(*next_probe_time))]
+    #[error("its circuit breaker is open until {}", written::moment_shown(whole_second(*next_probe_time)))]
     CircuitOpen {
         /// When one may try.
         next_probe_time: Timestamp,
         /// How long that is from now.
         wait: Duration,
     },
+}
+
+/// The second that a moment is in: people need no more.
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_micros(at.as_micros().div_euclid(1_000_000) * 1_000_000)
+}
+
+fn running_already(running: u64) -> String {
+    if running == 1 { "1 job of it runs".to_owned() } else { format!("{running} jobs of it run") }
 }
 
 /// What a trigger has to know besides the type.

@@ -31,6 +31,12 @@ pub const DATABASE_COLLISIONS_MAX: usize = 5;
 /// How often a server tells the others at most that there is news: each time all who tell something wait
 /// for one lock of the whole database cluster.
 pub const DATABASE_NEWS_INTERVAL: Duration = Duration::from_millis(20);
+/// A commit tells others by itself if they were told nothing for so long: it then holds that lock until it is on
+/// disk, which may be some milliseconds, so this happens a few times a second at most.
+pub const DATABASE_NEWS_REST: Duration = Duration::from_millis(100);
+/// Commits of its own that a server leaves out when it reads on in the change log: those of many seconds. Of
+/// older ones it reads the jobs again, which says nothing new.
+pub const DATABASE_OWN_COMMITS_MAX: usize = 4_096;
 /// How long a connection that listens may hear nothing before it is asked whether it is still there.
 pub const DATABASE_NEWS_SILENCE: Duration = Duration::from_secs(10);
 /// How many of a line's front are looked at for the one that has waited longest: a tenth of a millisecond's
@@ -39,3 +45,10 @@ pub const OLDEST_LOOK_MAX: usize = 100;
 /// Bytes of the jobs that the change log names and that are read at one moment to show them: with more, whoever
 /// watches them reads them in pages.
 pub const CATCH_UP_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// A row that cannot be read is logged once within this time: it is read at every turn until somebody mends it.
+pub const UNREADABLE_AGAIN_AFTER: Duration = Duration::from_secs(60);
+/// Such rows that are named within that time: with more, it is no single row that is wrong.
+pub const UNREADABLE_NAMES_MAX: usize = 256;
+/// Jobs that cannot be read and that all probes of a round together look past: enough for what went wrong once, and a
+/// bound on what is read in vain.
+pub const DISPATCH_UNREAD_MAX: usize = 1_000;

@@ -1,8 +1,8 @@
 //! Jobs that a step asked and that may not have heard it: they are looked at anew, as they stand now.
 //!
 //! A commit leaves out a job that moved on before it. Who waits for the answer is told which; who goes on after a
-//! crash, or after a commit in doubt, knows only whom the row says were asked. Then a job that stands as is asked was
-//! most likely changed by that commit, and counts so.
+//! crash, or after a commit in doubt, knows only whom the row says were asked. Then the audit tells who heard it, and is
+//! not asked anew: what was done to such a job since is a later decision.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::domain::bulk::{BulkAction, BulkOutcome};
 use crate::domain::{Job, JobId};
 use crate::engine::error::Result;
+use crate::store::AuditQuery;
 
 use super::run::{Draft, Run, Step};
 use super::{Asked, Row};
@@ -59,6 +60,13 @@ impl Run<'_> {
                 {
                     BulkOutcome::Nothing
                 }
+                Some(job)
+                    if !is_sure
+                        && job.status.revision != seen.revision
+                        && self.has_heard(job.id).await? =>
+                {
+                    BulkOutcome::Nothing
+                }
                 Some(job) => self.consider(job, &mut draft).await?,
             };
             match outcome {
@@ -73,5 +81,21 @@ impl Run<'_> {
             return Ok(Step::On(Duration::ZERO));
         }
         self.write(draft).await
+    }
+
+    /// Whether what is asked was done to a job since the command was given.
+    async fn has_heard(&self, job_id: JobId) -> Result<bool> {
+        let query = AuditQuery {
+            actor: Some(self.row.spec.requested_by.clone()),
+            job_id: Some(job_id),
+            job_type: None,
+            actions: vec![self.row.spec.action.audited().1],
+            time_after: Some(self.given),
+            time_before: None,
+            before: None,
+            limit: 1,
+        };
+        let deeds = self.engine.loop_db.read(|store| async move { store.audit(&query).await });
+        Ok(!deeds.await?.is_empty())
     }
 }

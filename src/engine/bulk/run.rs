@@ -37,6 +37,8 @@ pub(super) struct Run<'a> {
     caller: Caller,
     job_id: JobId,
     lease_epoch: i64,
+    /// When the command was given.
+    pub(super) given: Timestamp,
     revision: i64,
     pub(super) row: Row,
     /// Those of the last step that are to be looked at anew, before anything else.
@@ -97,6 +99,7 @@ impl Engine {
                 caller: caller.clone(),
                 job_id,
                 lease_epoch,
+                given: job.status.create_time,
                 revision: row.0,
                 again: Again::of(&row.1),
                 row: row.1,

@@ -90,6 +90,7 @@ async fn who_goes_on_asks_those_anew_that_may_not_have_heard() {
     let server = server(&Arc::new(MemoryStore::new()));
     let (done, deaf) = (create(&server, "sync").await, create(&server, "sync").await);
     let (moves, gone) = (create(&server, "sync").await, create(&server, "sync").await);
+    let opened = create(&server, "sync").await;
     let (_, _, mut row) = begun(&server).await;
     let (job_type, queue) = (JobType::bulk(), QueueName::bulk());
     let draft = Draft { started: true, ..Draft::new(JobSpec::new(job_type, queue)) };
@@ -98,23 +99,29 @@ async fn who_goes_on_asks_those_anew_that_may_not_have_heard() {
         panic!("not started")
     };
     // As if a step had asked all of them, and its server had died.
-    for job in [&gone, &moves, &deaf, &done] {
+    for job in [&opened, &gone, &moves, &deaf, &done] {
         row.state.record(job.id, BulkOutcome::Changed);
         row.asked.push(Asked { seen: Seen::of(job), over: false });
     }
     let change = Box::new(RuleChange {
         writes: vec![RuleWrite::put(key(bulk.job.id), 0, &row).expect("a row")],
+        commands: vec![(Seen::of(&opened), CANCEL.command("", "ann").expect("a command"))],
+        deed: Some(row.spec.deeds().1),
         ..RuleChange::default()
     });
     server.pipeline.ask(|reply| Work::Rules { change, reply }).await.expect("written");
+    assert_eq!(state(&server, opened.id).await, StateKind::Cancelled);
     let caller = Caller::anonymous();
     server.cancel(&caller, done.id, String::new(), None).await.expect("cancelled");
     server.cancel(&caller, gone.id, String::new(), None).await.expect("cancelled");
     server.delete(&caller, gone.id).await.expect("deleted");
     moved_on(&server, &moves).await;
+    server.retry(&caller, opened.id, None, false, String::new()).await.expect("opened");
     server.run_bulk_job(bulk.job.clone()).await;
     assert_eq!(state(&server, bulk.job.id).await, StateKind::Succeeded);
     for job in [&done, &deaf, &moves] {
         assert_eq!(state(&server, job.id).await, StateKind::Cancelled);
     }
+    // It heard, and was opened by a later decision.
+    assert_eq!(state(&server, opened.id).await, StateKind::Pending);
 }

@@ -4,24 +4,54 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::domain::Timestamp;
 use crate::domain::admission::{Admission, Candidate};
-use crate::domain::limits::{DISPATCH_DEEP_MAX, DISPATCH_JOBS_MAX};
-use crate::store::Probe;
+use crate::domain::limits::{DISPATCH_DEEP_MAX, DISPATCH_JOBS_MAX, DISPATCH_UNREAD_MAX};
+use crate::store::{Probe, Unread};
 
 use super::line::Pair;
 use super::round::{Dispatcher, Market};
 use super::ruling::Ruled;
 
+/// How far beyond their fronts lines are looked at, as the looks before taught.
+#[derive(Default)]
+pub(super) struct Depths {
+    /// Pairs at whose front stand jobs that are held each for itself: others may stand behind them.
+    deep: BTreeSet<Pair>,
+    /// Pairs at whose front stand jobs that cannot be read, and how many more rows are asked for.
+    unread: Unread,
+}
+
+impl Depths {
+    /// So many jobs at the front of a pair could not be read. Answers whether more rows are asked for from now on:
+    /// twice as many as were found, so that a few looks get past any number.
+    fn learn(&mut self, pair: &Pair, unread: usize) -> bool {
+        if unread == 0 {
+            self.unread.remove(pair);
+            return false;
+        }
+        let more = (2 * unread).min(DISPATCH_UNREAD_MAX);
+        let before = self.unread.insert(pair.clone(), more);
+        before.is_none_or(|before| before < more)
+    }
+
+    /// Forgotten, they are found so again.
+    fn bound(&mut self) {
+        if self.deep.len() > DISPATCH_DEEP_MAX {
+            self.deep.clear();
+        }
+        if self.unread.len() > DISPATCH_DEEP_MAX {
+            self.unread.clear();
+        }
+    }
+}
+
 impl Dispatcher {
     /// Where to look, and for how many: as many as could be taken, by whoever has room and by the rules,
-    /// shared evenly; more where those at the front are known to be held each for itself. What
+    /// shared evenly; more where those at the front are known to be held each for itself, or unreadable. What
     /// nothing can start from is closed, and keeps its mark.
-    pub(super) fn probes(
-        &self,
-        market: &Market,
-        ruled: &Ruled,
-        deep: &BTreeSet<Pair>,
-    ) -> Vec<Probe> {
+    pub(super) fn probes(&self, market: &Market, ruled: &Ruled, depths: &Depths) -> Vec<Probe> {
         let share = (DISPATCH_JOBS_MAX / market.pairs.len().max(1)).max(1);
+        let unread = market.pairs.iter().filter(|pair| depths.unread.contains_key(*pair)).count();
+        let share_unread = (DISPATCH_UNREAD_MAX / unread.max(1)).max(1);
         let mut probes = Vec::with_capacity(market.pairs.len());
         for pair in &market.pairs {
             let (queue, job_type) = pair;
@@ -39,11 +69,12 @@ impl Dispatcher {
                     continue;
                 }
             };
-            let wanted = if deep.contains(pair) { share } else { room.min(left) };
+            let wanted = if depths.deep.contains(pair) { share } else { room.min(left) };
+            let unread = depths.unread.get(pair).copied().unwrap_or(0);
             probes.push(Probe {
                 queue: queue.clone(),
                 job_type: job_type.clone(),
-                limit: wanted.min(share),
+                limit: wanted.min(share) + unread.min(share_unread),
                 cap: ruled.cap(job_type),
             });
         }
@@ -55,9 +86,9 @@ impl Dispatcher {
     pub(super) fn mark_rest(
         &self,
         probes: &[Probe],
-        candidates: &[Candidate],
+        (candidates, unread): (&[Candidate], &Unread),
         admission: &Admission,
-        (deep, now): (&mut BTreeSet<Pair>, Timestamp),
+        (depths, now): (&mut Depths, Timestamp),
     ) -> bool {
         let pair = |job: &Candidate| (job.queue.clone(), job.job_type.clone());
         let mut seen: HashMap<Pair, Seen> = HashMap::with_capacity(probes.len());
@@ -82,10 +113,16 @@ impl Dispatcher {
             let pair = (probe.queue.clone(), probe.job_type.clone());
             let Seen { offered, settled, held_alone, for_workers } =
                 seen.remove(&pair).unwrap_or_default();
-            let is_cut_off = offered >= probe.limit;
+            let unread = unread.get(&pair).copied().unwrap_or(0);
+            let is_cut_off = offered + unread >= probe.limit;
+            if depths.learn(&pair, unread) && is_cut_off {
+                goes_deeper = true;
+                self.line.more(pair);
+                continue;
+            }
             if held_alone == 0 {
-                deep.remove(&pair);
-            } else if held_alone == offered && is_cut_off && deep.insert(pair.clone()) {
+                depths.deep.remove(&pair);
+            } else if held_alone == offered && is_cut_off && depths.deep.insert(pair.clone()) {
                 goes_deeper = true;
                 self.line.more(pair);
                 continue;
@@ -98,9 +135,7 @@ impl Dispatcher {
                 self.line.park(pair);
             }
         }
-        if deep.len() > DISPATCH_DEEP_MAX {
-            deep.clear();
-        }
+        depths.bound();
         goes_deeper
     }
 }

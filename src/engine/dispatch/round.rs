@@ -1,6 +1,6 @@
 //! The dispatcher: turns all waiting capacity into rounds of one transaction each.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use super::super::pipeline::Cache;
 use super::super::registry::Registry;
 use super::super::session::Sessions;
 use super::line::{Line, Pair};
+use super::outlook::Depths;
 use super::ruling::{Ruled, Ruling};
 use super::taker::{Taker, skip, start};
 use super::waiter::Waiters;
@@ -66,8 +67,7 @@ struct Memory {
     unheard: Vec<Unheard>,
     /// How queues with weights have shared the starts so far.
     shares: Shares,
-    /// Pairs at whose front stand jobs that are held each for itself: others may stand behind them.
-    deep: BTreeSet<Pair>,
+    depths: Depths,
     /// Pairs looked at in vain since something was last started.
     in_vain: usize,
 }
@@ -185,20 +185,20 @@ impl Dispatcher {
         let market = &*market;
         let Market { pairs, takers, rooms, now } = market;
         let mut ruled = ruling.stand(&claims, round.standing(), memory.shares.clone());
-        let probes = self.probes(market, &ruled, &memory.deep);
+        let probes = self.probes(market, &ruled, &memory.depths);
         if probes.is_empty() {
             round.abandon().await;
             return Ok(self.in_vain(pairs.len(), memory));
         }
-        round.look(&probes, *now).await?;
+        let unread = round.look(&probes, *now).await?;
         ruled.learn(round.standing());
         let jobs = round.candidates();
         let candidates: Vec<Candidate> =
             jobs.iter().filter_map(|job| ruled.candidate(job)).collect();
         debug_assert_eq!(candidates.len(), jobs.len(), "a round offers PENDING jobs only");
         let admission = admit(&candidates, rooms, &mut ruled.rules, *now);
-        let goes_deeper =
-            self.mark_rest(&probes, &candidates, &admission, (&mut memory.deep, *now));
+        let found = (candidates.as_slice(), &unread);
+        let goes_deeper = self.mark_rest(&probes, found, &admission, (&mut memory.depths, *now));
         let Some(decided) = self.decide(market, jobs, &candidates, admission, &ruled) else {
             // Who was to take one is gone, and what it drew is not to be lost: all of it once more.
             round.abandon().await;

@@ -18,7 +18,9 @@ use crate::domain::{Job, JobSpec, JobType, QueueName, Timestamp};
 use crate::store::{self, Claims, KeyCap, RuleKey, RuleKind, RuleWrite, Standing};
 
 use super::super::pipeline::exhausted_event;
-use super::super::registry::{DEFAULTS, Definition, Rulebook, smaller_bound};
+use super::super::registry::{
+    DEFAULTS, Definition, Rulebook, readable, smaller_bound, tell_unread,
+};
 use super::line::Pair;
 
 /// The rules that concern some pairs, as this server knows them.
@@ -38,7 +40,7 @@ pub(in super::super) struct Ruled {
     unread: Unread,
 }
 
-/// Queues and types of whose rules a row cannot be read.
+/// Queues and types whose declaration cannot be read.
 #[derive(Default)]
 struct Unread {
     queues: BTreeMap<QueueName, store::Error>,
@@ -117,8 +119,8 @@ impl Ruling {
         self.book.queues.get(queue).map(|known| &known.what)
     }
 
-    /// The rules as what was claimed stands; what was not is as this server knows it. Where a row cannot be
-    /// read, nothing starts: everything else goes on.
+    /// The rules as what was claimed stands; what was not is as this server knows it. Where a
+    /// declaration cannot be read, nothing starts: everything else goes on.
     pub(in super::super) fn stand(
         &self,
         claims: &Claims,
@@ -137,21 +139,22 @@ impl Ruling {
             match self.queue_rules(queue, claims, standing) {
                 Ok(of_it) => rules.queues.extend(of_it.map(|of_it| (queue.clone(), of_it))),
                 Err(error) => {
-                    unread.queues.insert(queue.clone(), noted(error, queue.as_str()));
+                    tell_unread(&RuleKey::new(RuleKind::Queue, queue.as_str()), &error);
+                    unread.queues.insert(queue.clone(), error);
                 }
             }
         }
         let mut definitions = BTreeMap::new();
         for job_type in &self.types {
-            let read = self.definition(job_type, claims, standing);
-            let read = read.and_then(|it| Ok((it, self.state(job_type, claims, standing)?)));
-            let (definition, state) = match read {
-                Ok(read) => read,
+            let definition = match self.definition(job_type, claims, standing) {
+                Ok(definition) => definition,
                 Err(error) => {
-                    unread.types.insert(job_type.clone(), noted(error, job_type.as_str()));
+                    tell_unread(&RuleKey::new(RuleKind::Type, job_type.as_str()), &error);
+                    unread.types.insert(job_type.clone(), error);
                     continue;
                 }
             };
+            let state = self.state(job_type, claims, standing);
             let spec = definition.as_ref().map(|definition| &definition.declared.spec);
             let breaker = &self.book.defaults.what.circuit;
             if spec.is_some() || breaker.max_failures > 0 {
@@ -170,13 +173,8 @@ impl Ruling {
     /// How many jobs may run in all by what was set up; as it is known, if it cannot be read.
     fn server_max(&self, standing: &Standing) -> u32 {
         let Some(rule) = standing.rule(&RuleKey::new(RuleKind::Type, DEFAULTS)) else { return 0 };
-        rule.read::<ServerDefaults>().map_or_else(
-            |error| {
-                noted(error, DEFAULTS);
-                self.book.defaults.what.max_running
-            },
-            |defaults| defaults.max_running,
-        )
+        let defaults: Option<ServerDefaults> = readable(rule);
+        defaults.as_ref().unwrap_or(&self.book.defaults.what).max_running
     }
 
     fn queue_rules(
@@ -192,8 +190,7 @@ impl Ruling {
             self.settings(queue).cloned()
         };
         let Some(settings) = settings else { return Ok(None) };
-        let bucket = standing.rule(&RuleKey::starts_from(queue));
-        let bucket = bucket.map(store::Rule::read).transpose()?;
+        let bucket = standing.rule(&RuleKey::starts_from(queue)).and_then(readable);
         let running = standing.queues.get(queue).copied().unwrap_or(0);
         Ok(Some(QueueRules { settings, running, bucket }))
     }
@@ -217,51 +214,29 @@ impl Ruling {
         }
     }
 
-    fn state(
-        &self,
-        job_type: &JobType,
-        claims: &Claims,
-        standing: &Standing,
-    ) -> store::Result<TypeState> {
-        let bucket = standing.rule(&RuleKey::starts_of(job_type));
-        let start_bucket = bucket.map(store::Rule::read).transpose()?;
+    /// How a type stands. What cannot be read begins anew: a bucket full, a breaker as it is known.
+    fn state(&self, job_type: &JobType, claims: &Claims, standing: &Standing) -> TypeState {
+        let start_bucket = standing.rule(&RuleKey::starts_of(job_type)).and_then(readable);
         let key = RuleKey::new(RuleKind::Circuit, job_type.as_str());
+        let known = || self.book.circuits.get(job_type).cloned();
         let circuit = if claims.keys.contains(&key) {
-            standing.rule(&key).map(store::Rule::read).transpose()?
+            standing.rule(&key).and_then(|rule| readable(rule).or_else(known))
         } else {
-            self.book.circuits.get(job_type).cloned()
+            known()
         };
         let circuit = circuit.unwrap_or_default();
-        Ok(TypeState { circuit, start_bucket, ..TypeState::default() })
+        TypeState { circuit, start_bucket, ..TypeState::default() }
     }
 }
 
-/// Says that a rule cannot be read.
-fn noted(error: store::Error, name: &str) -> store::Error {
-    tracing::error!(
-        error = &error as &dyn std::error::Error,
-        rule = name,
-        "a rule of starts cannot be read"
-    );
-    error
-}
-
-/// One that cannot be read any more, or is gone, bounds nothing; use of it that cannot be read begins anew.
+/// One that cannot be read any more, or is gone, bounds nothing.
 fn insert_quota(rules: &mut Rules, name: &QuotaName, standing: &Standing) {
     let rule = |kind| standing.rule(&RuleKey::new(kind, name.as_str()));
-    let read = rule(RuleKind::Quota).map(store::Rule::read::<QuotaSpec>).transpose();
-    let spec = read.unwrap_or_else(|error| {
-        noted(error, name.as_str());
-        None
-    });
+    let spec: Option<QuotaSpec> = rule(RuleKind::Quota).and_then(readable);
     let quota = spec.and_then(|spec| spec.compile("quota.", &mut Violations::default()));
     let Some(quota) = quota else { return };
-    let used = rule(RuleKind::QuotaUse).map(store::Rule::read).transpose();
-    let used = used.unwrap_or_else(|error| {
-        noted(error, name.as_str());
-        None
-    });
-    rules.quotas.insert(name.clone(), (quota, used.unwrap_or_default()));
+    let used = rule(RuleKind::QuotaUse).and_then(readable).unwrap_or_default();
+    rules.quotas.insert(name.clone(), (quota, used));
 }
 
 impl Ruled {

@@ -5,7 +5,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
 
@@ -17,7 +16,7 @@ use crate::domain::machine::{self, Applied, Command, Now};
 use crate::domain::status::SkipReason;
 use crate::domain::{BatchId, Job, JobId, JobType, QueueName, Timestamp};
 use crate::runtime::{Clock, Shutdown, Tasks};
-use crate::store::{self, Batch, Cause, KeyKind, NewJob, RequestKey, Store, Written};
+use crate::store::{self, Batch, Cause, KeyKind, KeyName, NewJob, RequestKey, Store, Written};
 
 use super::super::create::{Origin, newborn};
 use super::super::error::{Error, Result};
@@ -77,15 +76,12 @@ enum Grant {
     Unread(store::Error),
 }
 
-/// A name that one job at a time may have: of which kind, within what, and which.
-type Name = (KeyKind, String, String);
-
 /// Names that are taken, each with its holder.
-type Names = HashMap<Name, JobId>;
+type Names = HashMap<KeyName, JobId>;
 
 impl Wish {
     /// The names that its job is to have.
-    fn names(&self) -> impl Iterator<Item = Name> {
+    fn names(&self) -> impl Iterator<Item = KeyName> {
         let request = self.request.as_ref();
         let request =
             request.map(|it| (KeyKind::Request, it.caller.clone(), it.request_id.clone()));
@@ -230,8 +226,10 @@ impl Granting {
         let mut claims = ruling.claims();
         let values = asked.iter().filter_map(|asked| ruling.value(&asked.wish.spec));
         claims.values = values.collect();
-        let round = self.parts.store.begin_round(&claims).await?;
-        let mut names = self.names_taken(asked).await?;
+        let mut round = self.parts.store.begin_round(&claims).await?;
+        let names: HashSet<KeyName> = asked.iter().flat_map(|asked| asked.wish.names()).collect();
+        let names: Vec<KeyName> = names.into_iter().collect();
+        let mut names = round.holders(&names).await?;
         let now = self.parts.clock.now();
         let mut ruled = ruling.stand(&claims, round.standing(), Shares::default());
         let grants: Vec<Grant> =
@@ -271,29 +269,6 @@ impl Granting {
         }
         self.parts.after.committed(&batch, &committed, |_| None);
         Ok(Some(answers(asked, grants, &committed.creates, now)))
-    }
-
-    /// The names among those of these wishes that other jobs have.
-    async fn names_taken(&self, asked: &[Asked]) -> store::Result<Names> {
-        let names: HashSet<Name> = asked.iter().flat_map(|asked| asked.wish.names()).collect();
-        let holders = names.into_iter().map(|name| async move {
-            let holder = self.holder(&name).await?;
-            Ok::<_, store::Error>(holder.map(|holder| (name, holder)))
-        });
-        Ok(try_join_all(holders).await?.into_iter().flatten().collect())
-    }
-
-    async fn holder(&self, (kind, scope, key): &Name) -> store::Result<Option<JobId>> {
-        let store = &self.parts.store;
-        match kind {
-            KeyKind::Request => Ok(store.request(scope, key).await?.map(|known| known.job_id)),
-            KeyKind::Unique => match JobType::new(scope) {
-                Ok(job_type) => store.unique_holder(&job_type, key).await,
-                Err(_) => Ok(None),
-            },
-            // Nobody wishes for what a schedule makes.
-            KeyKind::Fire => Ok(None),
-        }
     }
 }
 
@@ -367,9 +342,18 @@ fn answers(
     written: &[Written],
     now: Timestamp,
 ) -> Vec<Result<Created>> {
+    let made = grants.iter().filter_map(|grant| match grant {
+        Grant::Job(new) => Some(new.job.id),
+        Grant::Held(_) | Grant::Taken(..) | Grant::Unread(_) => None,
+    });
+    let is_done = |at: usize| written.get(at) == Some(&Written::Done);
+    let refused = made.enumerate().filter(|(at, _)| !is_done(*at)).map(|(_, id)| id);
+    let refused: HashSet<JobId> = refused.collect();
     let mut written = written.iter();
     let answer = |(asked, grant): (&Asked, Grant)| match grant {
         Grant::Unread(error) => Err(Error::from(error)),
+        // Who was to have the name never was: it may be had with the next try.
+        Grant::Taken(_, holder) if refused.contains(&holder) => Err(Error::Overloaded),
         Grant::Taken(kind, holder) => Err(taken(kind, holder, &asked.wish.spec)),
         Grant::Held(hold) => {
             let retry_after = hold.until().map(|until| until.since(now));
@@ -383,3 +367,6 @@ fn answers(
     };
     asked.iter().zip(grants).map(answer).collect()
 }
+
+#[cfg(test)]
+mod tests;

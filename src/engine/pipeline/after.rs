@@ -167,7 +167,11 @@ impl After {
         if written.into_iter().any(|written| *written == Written::Done)
             || committed.deletes.contains(&true)
         {
-            self.happened();
+            if committed.told {
+                self.feed.look_again();
+            } else {
+                self.happened();
+            }
         }
         if !batch.progress.is_empty() || committed.logs.contains(&Appended::Done) {
             self.herald.progressed();

@@ -75,9 +75,11 @@ impl Writer {
     }
 
     pub(super) fn follow(&self, desk: &mut Desk) {
-        self.parts.note(&desk.job);
         let effects = std::mem::take(&mut desk.effects);
         self.parts.after.changed(&desk.base, &desk.job, effects);
+        // The cell of a lease that is over is closed by now: of two lanes the one that is behind finds out.
+        self.parts.note(&desk.job);
+        self.parts.forget_closed(&desk.job);
     }
 
     /// Answers a change of rules: what became of its creates, and which of its jobs it did nothing to.

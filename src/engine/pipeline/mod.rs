@@ -71,6 +71,14 @@ impl Parts {
     fn note(&self, job: &Job) {
         self.cache.note(job, |session| self.after.keeps(session));
     }
+
+    /// Forgets a job that nobody runs here any more, whatever was just noted: a commit of another lane may have
+    /// been followed up before an earlier one of this.
+    fn forget_closed(&self, job: &Job) {
+        if self.after.herald.is_shared() && !self.after.live.knows(job.id) {
+            self.cache.forget(job.id);
+        }
+    }
 }
 
 /// The queues into the writers. Cheap to clone.

@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use serde::de::DeserializeOwned;
+
 use crate::domain::circuit::{CircuitChange, CircuitReport, CircuitSpec, CircuitState};
 use crate::domain::event::{Event, Facts};
 use crate::domain::ids::QuotaName;
@@ -16,7 +18,7 @@ use crate::store::{self, Batch, Cause, Rule, RuleKey, RuleKind, RuleWrite};
 
 use super::super::error::Error;
 use super::super::journal;
-use super::super::registry::{Registry, Rulebook};
+use super::super::registry::{Registry, Rulebook, readable};
 use super::work::Work;
 
 /// See the module.
@@ -86,18 +88,16 @@ pub(super) fn concerned<'a>(
     of_quotas.chain(of_types).collect()
 }
 
-/// What a row says, and its revision. One that cannot be read is begun anew: outcomes must not wait for
-/// somebody to mend it.
-fn stands<T: Default + serde::de::DeserializeOwned>(found: &[Rule], key: &RuleKey) -> (i64, T) {
+/// What a row says of a state, and its revision. One that cannot be read begins anew with what is `known`.
+fn stands<T: Clone + Default + DeserializeOwned>(
+    found: &[Rule],
+    key: &RuleKey,
+    known: Option<&T>,
+) -> (i64, T) {
     let Some(rule) = found.iter().find(|rule| rule.key == *key) else {
         return (0, T::default());
     };
-    let state = rule.read().unwrap_or_else(|error| {
-        let error = &error as &dyn std::error::Error;
-        tracing::error!(error, rule = key.name, "a rule's state cannot be read and begins anew");
-        T::default()
-    });
-    (rule.revision, state)
+    (rule.revision, readable(rule).or_else(|| known.cloned()).unwrap_or_default())
 }
 
 impl RuleDesk {
@@ -108,7 +108,7 @@ impl RuleDesk {
             if key.kind == RuleKind::Circuit
                 && let Ok(job_type) = JobType::new(&key.name)
             {
-                let (revision, state) = stands(found, key);
+                let (revision, state) = stands(found, key, book.circuits.get(&job_type));
                 let spec = book.circuit(&job_type).clone();
                 let circuit = Desk { spec, revision, state, changed: false };
                 desk.circuits.insert(job_type, circuit);
@@ -119,7 +119,7 @@ impl RuleDesk {
             let quota = spec.and_then(|spec| spec.compile("", &mut Violations::default()));
             if let (Ok(name), Some(spec)) = (QuotaName::new(&rule.key.name), quota) {
                 let key = RuleKey::new(RuleKind::QuotaUse, &rule.key.name);
-                let (revision, state) = stands(found, &key);
+                let (revision, state) = stands(found, &key, None);
                 desk.quotas.insert(name, Desk { spec, revision, state, changed: false });
             }
         }

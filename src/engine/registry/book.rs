@@ -21,6 +21,8 @@ use crate::domain::{Category, JobType, QueueName, Timestamp};
 use crate::engine::error::Error;
 use crate::store::{self, Rule, RuleKey, RuleKind};
 
+use super::unread::tell_unread;
+
 /// The name under which what holds for the whole server stands among the types. No type can have it.
 pub const DEFAULTS: &str = "jobplane.defaults";
 
@@ -122,13 +124,6 @@ impl Definition {
     }
 }
 
-impl<T> Known<T> {
-    /// Whether it came after what a row of this revision says.
-    const fn is_newer(&self, revision: i64) -> bool {
-        self.revision > revision
-    }
-}
-
 impl Rulebook {
     /// What these rows say, beside what is known to hold for the whole server.
     pub(in super::super) fn read(
@@ -138,6 +133,18 @@ impl Rulebook {
         let mut book = Self { defaults, ..Self::default() };
         rules.iter().try_for_each(|rule| book.take(rule))?;
         Ok(book)
+    }
+
+    /// What all rows say. Of those that cannot be read it is known what was known `before`.
+    pub(super) fn of_all(rules: &[Rule], before: &Self) -> Self {
+        let mut book = Self::default();
+        for rule in rules {
+            if let Err(error) = book.take(rule) {
+                tell_unread(&rule.key, &error);
+                book.keep(&rule.key, before);
+            }
+        }
+        book
     }
 
     /// The declaration of a type.
@@ -223,55 +230,54 @@ impl Rulebook {
     }
 
     /// Takes up a row, unless what is known came after it: what was read before a commit may come in after
-    /// what that did.
+    /// what that did. One that cannot be read changes nothing.
     pub(super) fn take(&mut self, rule: &Rule) -> store::Result<()> {
-        let Rule { key: RuleKey { kind, name }, revision, .. } = rule;
-        match kind {
-            RuleKind::Type if name == DEFAULTS => {
-                if self.defaults.is_newer(*revision) {
-                    return Ok(());
-                }
+        self.put(rule, false)
+    }
+
+    /// Takes up a row, whatever is known.
+    pub(super) fn take_anew(&mut self, rule: &Rule) -> store::Result<()> {
+        self.put(rule, true)
+    }
+
+    fn put(&mut self, rule: &Rule, anew: bool) -> store::Result<()> {
+        let Rule { key, revision, .. } = rule;
+        let known = if anew { None } else { self.revision(key) };
+        // That of a breaker is in what the row says.
+        if key.kind != RuleKind::Circuit && known.is_some_and(|known| known > *revision) {
+            return Ok(());
+        }
+        match key.kind {
+            RuleKind::Type if key.name == DEFAULTS => {
                 self.defaults = Known { revision: *revision, what: rule.read()? };
             }
             RuleKind::Type => {
-                let known = JobType::new(name).ok().and_then(|name| self.types.get(&name));
-                if known.is_some_and(|known| known.revision > *revision) {
-                    return Ok(());
-                }
                 let definition = Arc::new(Definition::of(rule)?);
                 self.types.insert(definition.declared.spec.job_type.clone(), definition);
             }
             RuleKind::Queue => {
-                if let Ok(name) = QueueName::new(name)
-                    && !self.queues.get(&name).is_some_and(|known| known.is_newer(*revision))
-                {
+                if let Ok(name) = QueueName::new(&key.name) {
                     let known = Known { revision: *revision, what: rule.read()? };
                     self.queues.insert(name, known);
                 }
             }
             RuleKind::Quota => {
-                if let Ok(name) = QuotaName::new(name)
-                    && !self.quotas.get(&name).is_some_and(|known| known.is_newer(*revision))
-                {
+                if let Ok(name) = QuotaName::new(&key.name) {
                     let known = Known { revision: *revision, what: rule.read()? };
                     self.quotas.insert(name, known);
                 }
             }
             RuleKind::Circuit => {
-                if let Ok(name) = JobType::new(name) {
+                if let Ok(name) = JobType::new(&key.name) {
                     let state: CircuitState = rule.read()?;
-                    let known = self.circuits.get(&name);
-                    if known.is_none_or(|known| known.revision <= state.revision) {
+                    if known.is_none_or(|known| known <= state.revision) {
                         self.circuits.insert(name, state);
                     }
                 }
             }
             RuleKind::Drain => {
-                if self.drains.get(name).is_some_and(|known| known.is_newer(*revision)) {
-                    return Ok(());
-                }
                 let known = Known { revision: *revision, what: rule.read()? };
-                self.drains.insert(name.clone(), known);
+                self.drains.insert(key.name.clone(), known);
             }
             RuleKind::QuotaUse
             | RuleKind::Schedule
@@ -280,6 +286,51 @@ impl Rulebook {
             | RuleKind::Bulk => {}
         }
         Ok(())
+    }
+
+    /// The revision of what is known under a key, if anything is.
+    pub(super) fn revision(&self, key: &RuleKey) -> Option<i64> {
+        let name = key.name.as_str();
+        match key.kind {
+            RuleKind::Type if name == DEFAULTS => {
+                Some(self.defaults.revision).filter(|revision| *revision > 0)
+            }
+            RuleKind::Type => Some(self.types.get(&JobType::new(name).ok()?)?.revision),
+            RuleKind::Queue => Some(self.queues.get(&QueueName::new(name).ok()?)?.revision),
+            RuleKind::Quota => Some(self.quotas.get(&QuotaName::new(name).ok()?)?.revision),
+            RuleKind::Circuit => Some(self.circuits.get(&JobType::new(name).ok()?)?.revision),
+            RuleKind::Drain => Some(self.drains.get(name)?.revision),
+            RuleKind::QuotaUse
+            | RuleKind::Schedule
+            | RuleKind::Rate
+            | RuleKind::Retention
+            | RuleKind::Bulk => None,
+        }
+    }
+
+    /// Knows under this key what another book does.
+    fn keep(&mut self, key: &RuleKey, other: &Self) {
+        fn one<K: Clone + Ord + std::fmt::Display, V: Clone>(
+            name: &str,
+            from: &BTreeMap<K, V>,
+            to: &mut BTreeMap<K, V>,
+        ) {
+            let known = from.iter().find(|(known, _)| known.to_string() == name);
+            to.extend(known.map(|(name, known)| (name.clone(), known.clone())));
+        }
+        match key.kind {
+            RuleKind::Type if key.name == DEFAULTS => self.defaults = other.defaults.clone(),
+            RuleKind::Type => one(&key.name, &other.types, &mut self.types),
+            RuleKind::Queue => one(&key.name, &other.queues, &mut self.queues),
+            RuleKind::Quota => one(&key.name, &other.quotas, &mut self.quotas),
+            RuleKind::Circuit => one(&key.name, &other.circuits, &mut self.circuits),
+            RuleKind::Drain => one(&key.name, &other.drains, &mut self.drains),
+            RuleKind::QuotaUse
+            | RuleKind::Schedule
+            | RuleKind::Rate
+            | RuleKind::Retention
+            | RuleKind::Bulk => {}
+        }
     }
 
     /// Forgets a rule.

@@ -5,9 +5,11 @@
 //! Entry: [`Registry::book`].
 //! Invariant: the rows are the authority. What is known here decides what a new job looks like; whatever
 //! refuses somebody, and whatever is written, goes by rows read for it, guarded by their revision. A row that
-//! was read before it changed may come in after what it became: it is not taken up.
+//! was read before it changed may come in after what it became: it is not taken up. One that cannot be read is told
+//! of, and keeps nothing else from being known.
 
 mod book;
+mod unread;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -17,13 +19,14 @@ use parking_lot::RwLock;
 use crate::domain::JobType;
 use crate::domain::circuit::CircuitState;
 use crate::domain::limits::GUARD_REPEATS_MAX;
-use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
+use crate::store::{self, Rule, RuleKey, RuleKind, RuleWrite};
 
 use super::Engine;
 use super::error::{Error, Result};
 use super::pipeline::{RuleChange, RulesChanged, Work};
 
 pub use book::{Cursor, DEFAULTS, Declared, Definition, Known, Rulebook, smaller_bound};
+pub(super) use unread::{readable, tell_unread};
 
 /// The kinds of rules that every server knows by heart.
 const KNOWN: [RuleKind; 5] =
@@ -54,17 +57,32 @@ impl Registry {
     }
 
     /// Takes up how a commit of this server left these rules: those of them that were not `found` are gone.
-    fn heed(&self, keys: &[RuleKey], found: &[Rule]) -> Result<()> {
+    fn heed(&self, keys: &[RuleKey], found: &[Rule]) {
         let mut held = self.0.write();
-        held.lose(keys, found, false);
-        held.take(found)
+        held.lose(keys, found);
+        held.take(found);
     }
 
-    /// The same, as the change log names them: they may have begun anew, from an older revision on.
-    fn heed_anew(&self, keys: &[RuleKey], found: &[Rule]) -> Result<()> {
+    /// The same of a commit that was asked for when `before` was known, and that made some of these rules.
+    fn heed_made(&self, keys: &[RuleKey], found: &[Rule], made: &[RuleKey], before: &Rulebook) {
         let mut held = self.0.write();
-        held.lose(keys, found, true);
-        held.take(found)
+        // What was known of them then, and still is, is of others that went.
+        let is_old = |key: &&RuleKey| {
+            let known = held.book.revision(key);
+            known.is_some() && known == before.revision(key)
+        };
+        let old: Vec<RuleKey> = made.iter().filter(is_old).cloned().collect();
+        held.lose(&old, &[]);
+        held.lose(keys, found);
+        held.take(found);
+    }
+
+    /// The same as [`heed`](Self::heed), as the change log names them: they may have begun anew, from an older
+    /// revision on.
+    fn heed_anew(&self, keys: &[RuleKey], found: &[Rule]) {
+        let mut held = self.0.write();
+        held.lose(keys, found);
+        held.take_each(found, Rulebook::take_anew);
     }
 
     /// How often rules went so far: asked for before a read that [`look`](Self::look) is told of.
@@ -74,16 +92,16 @@ impl Registry {
 
     /// Takes up rows that somebody read for something else, as far as they are news. What was not there is no
     /// news, for it may have come meanwhile, and neither is anything if rules went since the read began.
-    pub(super) fn look(&self, losses: u64, found: &[Rule]) -> Result<()> {
+    pub(super) fn look(&self, losses: u64, found: &[Rule]) {
         let mut held = self.0.write();
-        if held.losses == losses { held.take(found) } else { Ok(()) }
+        if held.losses == losses {
+            held.take(found);
+        }
     }
 
-    /// The same, of what cannot be asked for again: a row that cannot be read is left out.
+    /// Takes up how a commit left these rules whose answer was lost, by rows read after it.
     pub(super) fn note(&self, keys: &[RuleKey], found: &[Rule]) {
-        if let Err(error) = self.heed(keys, found) {
-            tracing::error!(error = &error as &dyn std::error::Error, "a rule cannot be read");
-        }
+        self.heed(keys, found);
     }
 
     /// Takes up how breakers stand by commits of this server, which may be heard of in another order
@@ -106,28 +124,41 @@ impl Registry {
         }
     }
 
-    fn replace(&self, book: Rulebook) {
+    /// Knows what all rows say, and answers it.
+    fn replace(&self, rules: &[Rule]) -> Arc<Rulebook> {
         let mut held = self.0.write();
-        held.book = Arc::new(book);
+        held.book = Arc::new(Rulebook::of_all(rules, &held.book));
         held.losses += 1;
+        Arc::clone(&held.book)
     }
 }
 
 impl Held {
-    /// Forgets those rules that were not found, and for a moment those that were, if they are to be taken as
-    /// they are.
-    fn lose(&mut self, keys: &[RuleKey], found: &[Rule], all: bool) {
+    /// Forgets those rules that were not found.
+    fn lose(&mut self, keys: &[RuleKey], found: &[Rule]) {
         let there: BTreeSet<&RuleKey> = found.iter().map(|rule| &rule.key).collect();
-        let book = Arc::make_mut(&mut self.book);
-        for key in keys.iter().filter(|key| all || !there.contains(key)) {
-            book.drop(key);
+        let mut gone = keys.iter().filter(|key| !there.contains(key)).peekable();
+        self.losses += u64::from(gone.peek().is_some());
+        for key in gone {
+            Arc::make_mut(&mut self.book).drop(key);
         }
-        self.losses += u64::from(keys.iter().any(|key| !there.contains(key)));
     }
 
-    fn take(&mut self, found: &[Rule]) -> Result<()> {
-        let book = Arc::make_mut(&mut self.book);
-        found.iter().try_for_each(|rule| book.take(rule)).map_err(Error::from)
+    fn take(&mut self, found: &[Rule]) {
+        self.take_each(found, Rulebook::take);
+    }
+
+    /// One that cannot be read leaves what is known of it, and keeps no other from being known.
+    fn take_each(
+        &mut self,
+        found: &[Rule],
+        take: impl Fn(&mut Rulebook, &Rule) -> store::Result<()>,
+    ) {
+        for rule in found {
+            if let Err(error) = take(Arc::make_mut(&mut self.book), rule) {
+                tell_unread(&rule.key, &error);
+            }
+        }
     }
 }
 
@@ -137,9 +168,8 @@ impl Engine {
         let mut kinds = KNOWN.to_vec();
         kinds.push(RuleKind::Schedule);
         let rules = self.loop_db.read(|store| async move { store.rules(&kinds).await }).await?;
-        let book = Rulebook::read(Known::default(), &rules)?;
-        self.agenda.plan_all(&book, &rules)?;
-        self.registry.replace(book);
+        let book = self.registry.replace(&rules);
+        self.agenda.plan_all(&book, &rules);
         self.line.reopen();
         self.tell_all_drains();
         Ok(())
@@ -151,7 +181,7 @@ impl Engine {
             return Ok(self.registry.book());
         }
         let rules = self.db.read(|store| async move { store.rules(&KNOWN).await }).await?;
-        Ok(Arc::new(Rulebook::read(Known::default(), &rules)?))
+        Ok(Arc::new(Rulebook::of_all(&rules, &self.registry.book())))
     }
 
     /// Takes up rules that another server changed, as the change log names them.
@@ -170,10 +200,11 @@ impl Engine {
         }
         let keys: Vec<RuleKey> = keys.into_iter().collect();
         let found = self.fresh_rules(keys.clone()).await?;
-        self.registry.heed_anew(&keys, &found)?;
+        self.registry.heed_anew(&keys, &found);
         self.line.reopen();
         self.tell_drains(&keys);
-        self.agenda.heed(&self.registry.book(), &keys, &found)
+        self.agenda.heed(&self.registry.book(), &keys, &found);
+        Ok(())
     }
 
     /// These rules as they stand now.
@@ -185,7 +216,7 @@ impl Engine {
     pub(super) async fn seen_rules(&self, keys: Vec<RuleKey>) -> Result<Vec<Rule>> {
         let losses = self.registry.losses();
         let found = self.fresh_rules(keys).await?;
-        self.registry.look(losses, &found)?;
+        self.registry.look(losses, &found);
         Ok(found)
     }
 
@@ -213,20 +244,24 @@ impl Engine {
 
     /// Writes rules with what hangs on them, and knows them from then on.
     pub(super) async fn write_rules(&self, change: RuleChange) -> Result<RulesChanged> {
-        let (mut keys, mut rules) = (Vec::new(), Vec::new());
+        let (mut keys, mut rules, mut made) = (Vec::new(), Vec::new(), Vec::new());
         for RuleWrite { key, expected_revision, body } in &change.writes {
             keys.push(key.clone());
+            if *expected_revision == 0 {
+                made.push(key.clone());
+            }
             if let Some(body) = body.clone() {
                 rules.push(Rule { key: key.clone(), revision: expected_revision + 1, body });
             }
         }
+        let before = self.registry.book();
         let work = |reply| Work::Rules { change: Box::new(change), reply };
         let answer = self.pipeline.ask(work).await?;
         if matches!(answer, RulesChanged::Done { .. }) {
-            self.registry.heed(&keys, &rules)?;
+            self.registry.heed_made(&keys, &rules, &made, &before);
             self.line.reopen();
             self.tell_drains(&keys);
-            self.agenda.heed(&self.registry.book(), &keys, &rules)?;
+            self.agenda.heed(&self.registry.book(), &keys, &rules);
         }
         Ok(answer)
     }

@@ -2,23 +2,24 @@
 
 use std::collections::HashSet;
 
-use crate::domain::JobId;
 use crate::domain::limits::{LOOP_ROWS_MAX, NEWS_CHANGES_MAX};
-use crate::store::ChangesSince;
+use crate::domain::{Job, JobId};
+use crate::runtime::Unreadable;
+use crate::store::{self, ChangesSince};
 
 use super::super::Engine;
-use super::super::error::Result;
+use super::super::error::{Error, Result};
 
 impl Engine {
     /// Reads on in the change log, and acts on what concerns this server: jobs that its workers hold
-    /// or that somebody watches here, and places where jobs wait. Its own commits are in there too, and
-    /// lead to nothing.
+    /// or that somebody watches here, and places where jobs wait. What followed from its own commits was
+    /// done when they were answered.
     pub async fn hear_changes(&self) -> Result<u64> {
         let from = self.ears.position.lock().clone();
         let Some(from) = from else { return self.look_at_all().await };
         let read = self
             .loop_db
-            .read(move |store| async move { store.changes_since(&from, NEWS_CHANGES_MAX).await });
+            .read(move |store| async move { store.others_since(&from, NEWS_CHANGES_MAX).await });
         match read.await? {
             ChangesSince::Found { ids, removed, ready, rules, position } => {
                 self.heed_rules(&rules).await?;
@@ -77,21 +78,46 @@ impl Engine {
     /// Reads these jobs and tells whoever they concern how they stand.
     async fn look_at(&self, jobs: &[JobId]) -> Result<()> {
         for some in jobs.chunks(LOOP_ROWS_MAX) {
-            let ids = some.to_vec();
-            let mut jobs =
-                self.loop_db.read(move |store| async move { store.load(&ids).await }).await?;
+            let (mut jobs, unread) = self.load_readable(some).await?;
             self.sessions.heard_of(&jobs);
             for job in &mut jobs {
                 self.cache.forget_older_than(job);
                 self.live.overlay(job);
                 self.hub.publish(job);
             }
-            let found: HashSet<JobId> = jobs.iter().map(|job| job.id).collect();
+            let found = jobs.iter().map(|job| job.id);
+            let found: HashSet<JobId> = found.chain(unread).collect();
             for id in some.iter().filter(|id| !found.contains(id)) {
                 self.gone(*id);
             }
         }
         Ok(())
+    }
+
+    /// Those of these jobs that exist, and those that cannot be read: they keep nobody from hearing of the others.
+    async fn load_readable(&self, ids: &[JobId]) -> Result<(Vec<Job>, Vec<JobId>)> {
+        static TOLD: Unreadable = Unreadable::new();
+        let load =
+            |ids: Vec<JobId>| self.loop_db.read(move |store| async move { store.load(&ids).await });
+        match load(ids.to_vec()).await {
+            Err(Error::Store(store::Error::Corrupt { .. })) => {}
+            answer => return Ok((answer?, Vec::new())),
+        }
+        let (mut jobs, mut unread) = (Vec::new(), Vec::new());
+        for id in ids {
+            match load(vec![*id]).await {
+                Ok(found) => jobs.extend(found),
+                Err(Error::Store(error @ store::Error::Corrupt { .. })) => {
+                    if TOLD.is_news(&id.to_string()) {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::error!(error, job.id = %id, "a job that changed cannot be read");
+                    }
+                    unread.push(*id);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok((jobs, unread))
     }
 
     /// A job is not there any more: it was over before.

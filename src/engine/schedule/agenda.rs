@@ -8,7 +8,6 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::domain::{JobType, Timestamp};
-use crate::engine::error::Result;
 use crate::engine::registry::{Cursor, Definition, Rulebook};
 use crate::store::{Rule, RuleKey, RuleKind};
 
@@ -69,8 +68,8 @@ impl Agenda {
     }
 
     /// Plans every type anew, by these rows.
-    pub fn plan_all(&self, book: &Rulebook, rules: &[Rule]) -> Result<()> {
-        let cursors = cursors(rules)?;
+    pub fn plan_all(&self, book: &Rulebook, rules: &[Rule]) {
+        let cursors = cursors(rules);
         let mut state = State::default();
         for (job_type, definition) in &book.types {
             // Without a cursor it is looked at once, which makes one.
@@ -82,12 +81,11 @@ impl Agenda {
         *held = state;
         drop(held);
         self.changed.notify_one();
-        Ok(())
     }
 
     /// Plans those types anew whose declaration or cursor are among `keys`; `found` is how these stand.
-    pub fn heed(&self, book: &Rulebook, keys: &[RuleKey], found: &[Rule]) -> Result<()> {
-        let cursors = cursors(found)?;
+    pub fn heed(&self, book: &Rulebook, keys: &[RuleKey], found: &[Rule]) {
+        let cursors = cursors(found);
         let moved = keys.iter().filter(|key| key.kind == RuleKind::Schedule);
         for name in moved.map(|key| key.name.as_str()) {
             let Ok(job_type) = JobType::new(name) else { continue };
@@ -102,7 +100,6 @@ impl Agenda {
                 self.changed.notify_one();
             }
         }
-        Ok(())
     }
 }
 
@@ -124,13 +121,11 @@ impl State {
     }
 }
 
-fn cursors(rules: &[Rule]) -> Result<HashMap<&str, Timestamp>> {
+/// One that cannot be read is as none: its type is looked at at once, which makes one.
+fn cursors(rules: &[Rule]) -> HashMap<&str, Timestamp> {
     let rows = rules.iter().filter(|rule| rule.key.kind == RuleKind::Schedule);
-    let read = |rule| {
-        let Cursor { through } = Rule::read(rule)?;
-        Ok((rule.key.name.as_str(), through))
-    };
-    rows.map(read).collect()
+    let read = |rule| Some((Rule::read::<Cursor>(rule).ok()?.through, rule));
+    rows.filter_map(read).map(|(through, rule)| (rule.key.name.as_str(), through)).collect()
 }
 
 /// When a type has to be looked at next.

@@ -21,7 +21,7 @@ use crate::engine::Engine;
 use crate::engine::create::{Origin, newborn};
 use crate::engine::error::{Error, Result};
 use crate::engine::pipeline::{RuleChange, RulesChanged, Seen, Work};
-use crate::engine::registry::{Cursor, Declared, Definition};
+use crate::engine::registry::{Cursor, Declared, Definition, readable, tell_unread};
 use crate::store::{Fire, ListQuery, NewJob, Rule, RuleKey, RuleKind, RuleWrite};
 
 /// Who makes scheduled runs.
@@ -32,6 +32,8 @@ pub(super) struct Standing {
     pub(super) definition: Arc<Definition>,
     /// Of the cursor's row; 0 if there is none.
     pub(super) revision: i64,
+    /// Up to where it is settled; unset if nothing that can be read says so.
+    cursor: Option<Cursor>,
     pub(super) through: Timestamp,
     pub(super) state: TypeState,
 }
@@ -80,7 +82,7 @@ impl Engine {
             };
             let now = self.clock.now();
             let step = match &standing.definition.declared.spec.expected {
-                _ if standing.revision == 0 => Step { through: now, ..Step::default() },
+                _ if standing.cursor.is_none() => Step { through: now, ..Step::default() },
                 Some(expected) => self.expected_step(&standing, expected, now).await?,
                 None => self.due_step(&standing, now).await?,
             };
@@ -135,21 +137,22 @@ impl Engine {
         let (wanted, losses) = (keys.to_vec(), self.registry.losses());
         let found =
             self.loop_db.read(|store| async move { store.rules_by_key(&wanted).await }).await?;
-        self.registry.look(losses, &found)?;
+        self.registry.look(losses, &found);
         let rule = |kind| found.iter().find(|rule: &&Rule| rule.key.kind == kind);
-        let definition = rule(RuleKind::Type).map(Definition::of).transpose()?.map(Arc::new);
-        let Some(definition) = definition.filter(|found| found.active_schedule().is_some()) else {
-            return Ok(None);
+        let definition = rule(RuleKind::Type).and_then(|rule| {
+            Definition::of(rule).inspect_err(|error| tell_unread(&rule.key, error)).ok()
+        });
+        let definition = definition.filter(|found| found.active_schedule().is_some());
+        let Some(definition) = definition.map(Arc::new) else { return Ok(None) };
+        let revision = rule(RuleKind::Schedule).map_or(0, |rule| rule.revision);
+        let cursor: Option<Cursor> = rule(RuleKind::Schedule).and_then(readable);
+        let through = cursor.map(|cursor| cursor.through).unwrap_or_default();
+        let known = |rule: &Rule| {
+            readable(rule).or_else(|| self.registry.book().circuits.get(job_type).cloned())
         };
-        let (revision, through) = match rule(RuleKind::Schedule) {
-            Some(rule) => (rule.revision, rule.read::<Cursor>()?.through),
-            None => (0, Timestamp::default()),
-        };
-        let mut state = TypeState { schedule_through: through, ..TypeState::default() };
-        if let Some(rule) = rule(RuleKind::Circuit) {
-            state.circuit = rule.read()?;
-        }
-        Ok(Some(Standing { definition, revision, through, state }))
+        let circuit = rule(RuleKind::Circuit).and_then(known).unwrap_or_default();
+        let state = TypeState { schedule_through: through, circuit, ..TypeState::default() };
+        Ok(Some(Standing { definition, revision, cursor, through, state }))
     }
 
     /// The runs that are due, and those that came too late.

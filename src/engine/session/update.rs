@@ -72,6 +72,14 @@ pub struct Update {
 }
 
 impl Outcome {
+    /// Whether it says how far the job came.
+    pub(in super::super) const fn says_progress(&self) -> bool {
+        match self {
+            Self::Succeeded { progress, .. } | Self::Failed { progress, .. } => progress.is_some(),
+            Self::Cancelled | Self::Released { .. } => false,
+        }
+    }
+
     /// The command it stands for, with the newest progress of the job's cell.
     pub(in super::super) fn into_command(
         self,

@@ -175,6 +175,5 @@ pub fn settings_to_proto(settings: &QueueSettings, queue: &mut v1::Queue) {
     queue.max_pending = settings.max_pending.into();
     queue.start_rate = settings.start_rate.as_ref().map_or(0.0, rate::per_second);
     queue.start_burst = settings.start_rate.as_ref().map_or(0, rate::burst);
-    // Without one it counts as one among those that have one.
-    queue.weight = i32::try_from(settings.weight.max(1)).unwrap_or(i32::MAX);
+    queue.weight = i32::try_from(settings.weight).unwrap_or(i32::MAX);
 }

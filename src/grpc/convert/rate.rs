@@ -12,6 +12,9 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Beyond it a fraction of a start per second means nothing.
 const FRACTIONS_BELOW: f64 = 1_000.0;
 
+/// What counting in seconds and back may cost of a rate.
+const ROUNDING: f64 = 1e-9;
+
 /// So many starts per second on average, and so many at once after a pause; 0 = as many as in a second,
 /// at least one.
 pub(super) fn from_proto(
@@ -48,7 +51,27 @@ pub(super) fn from_proto(
     )]
     let in_a_second = (per_second.floor() as u32).max(1);
     let burst = if burst == 0 { in_a_second } else { burst };
-    Some(StartRate { count: 1, period: SECOND.div_f64(per_second), burst })
+    let (count, period) = spoken(per_second).unwrap_or((1, SECOND.div_f64(per_second)));
+    // As many as in a period, as files leave it out.
+    let burst = if burst == count { 0 } else { burst };
+    Some(StartRate { count, period, burst })
+}
+
+/// The rate as people say it: so many a minute, an hour or a day, if that is a whole number.
+fn spoken(per_second: f64) -> Option<(u32, Duration)> {
+    [60, 3_600, 86_400].into_iter().map(Duration::from_secs).find_map(|period| {
+        let count = per_second * period.as_secs_f64();
+        let whole = count.round();
+        let good = (1.0..=f64::from(RATE_COUNT_MAX)).contains(&whole)
+            && (count - whole).abs() <= whole * ROUNDING;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "from 1 to RATE_COUNT_MAX"
+        )]
+        let count = whole as u32;
+        good.then_some((count, period))
+    })
 }
 
 /// Starts per second.

@@ -11,10 +11,9 @@ use tokio::time::timeout;
 
 use crate::config::Connections;
 use crate::domain::limits::{ACCEPT_PAUSE_MAX, ACCEPT_PAUSE_MIN, PROBE_HEAD_WITHIN};
-use crate::runtime::{Shutdown, Tasks};
+use crate::runtime::{Rarely, Shutdown, Tasks};
 use crate::telemetry::Metrics;
 
-use super::super::rarely::Rarely;
 use super::gate::{Full, Gate, Place};
 use super::handshake::Handshake;
 use super::link::{Link, Way};

@@ -29,10 +29,9 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::config::Connections;
 use crate::domain::limits::{CONNECTIONS_READY_MAX, HANDSHAKES_MAX};
-use crate::runtime::{Shutdown, Tasks};
+use crate::runtime::{Rarely, Shutdown, Tasks};
 use crate::telemetry::Metrics;
 
-use super::rarely::Rarely;
 use accept::Acceptor;
 use gate::Gate;
 pub use gather::Gather;

@@ -76,6 +76,14 @@ fn every_error() -> Vec<(engine::Error, &'static str)> {
             "CIRCUIT_OPEN",
         ),
         (E::QuotaNotFound(QuotaName::new("api").expect("a name")), "QUOTA_NOT_FOUND"),
+        (
+            E::QuotaInUse {
+                quota: QuotaName::new("api").expect("a name"),
+                job_type: job_type(),
+                count: 2,
+            },
+            "QUOTA_IN_USE",
+        ),
         (E::Invalid(violations(2)), "INVALID_FIELD"),
         (E::LimitExceeded { what: "types", limit: 10_000 }, "LIMIT_EXCEEDED"),
         (E::TooManyPending { queue: Some(queue()), full: full() }, "LIMIT_EXCEEDED"),

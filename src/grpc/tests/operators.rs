@@ -72,7 +72,7 @@ async fn queues_and_workers_are_listed() {
     let queues = said(server.admin.list_queues(unset()).await).expect("queues").queues;
     assert_eq!(
         (queues[0].name.as_str(), queues[0].paused, queues[0].weight),
-        ("default", false, 1)
+        ("default", false, 0)
     );
     assert_eq!(counted(&queues[0].counts)[0], (v1::JobState::Pending, 1));
     let workers = said(server.admin.list_workers(unset()).await).expect("workers");

@@ -31,11 +31,11 @@ async fn seconds_until_run(
         Box::pin(async move { answer })
     });
     let tasks = Tasks::new();
-    let began = tokio::time::Instant::now();
+    let began = Clock::monotonic();
     tasks.spawn("loop", driver.run(step, shutdown.clone()));
     done.notified().await;
     shutdown.signal();
-    began.elapsed().as_secs()
+    Clock::monotonic().duration_since(began).as_secs()
 }
 
 #[tokio::test(start_paused = true)]

@@ -115,7 +115,13 @@ impl ChangeLog {
         self.position()
     }
 
-    pub(super) fn since(&self, position: &Position, limit: usize) -> ChangesSince {
+    /// Of the commits `known` only which rules they changed.
+    pub(super) fn since(
+        &self,
+        position: &Position,
+        known: &BTreeSet<u64>,
+        limit: usize,
+    ) -> ChangesSince {
         let rows = match &self.transactions {
             Some(transactions) => self.unseen(transactions, position),
             None => self.later(position),
@@ -128,8 +134,12 @@ impl ChangeLog {
         let mut ready: HashMap<(QueueName, JobType), Timestamp> = HashMap::new();
         let mut rules = BTreeSet::new();
         for row in rows {
-            count += row.ids.len() + row.removed.len() + row.rules.len();
+            count += row.rules.len();
             rules.extend(row.rules.iter().cloned());
+            if known.contains(&row.transaction) {
+                continue;
+            }
+            count += row.ids.len() + row.removed.len();
             ids.extend(row.ids.iter().copied());
             removed.extend(row.removed.iter().cloned());
             for Ready { queue, job_type, at } in row.ready.iter().cloned() {

@@ -101,6 +101,7 @@ impl Tables {
             events: Vec::new(),
             missed_rules: Vec::new(),
             position: None,
+            told: false,
         };
         self.told.write(batch, &mut committed, transaction);
         for (name, holder) in released {

@@ -40,6 +40,8 @@ use self::events::Told;
 use self::round::Transaction;
 use self::shared::Share;
 use self::turns::Turns;
+use super::haul::Haul;
+use super::own::Own;
 use super::rows::Flushed;
 use super::{
     AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery,
@@ -55,6 +57,8 @@ pub struct MemoryStore {
     /// Taken by a commit, and by a round as long as it is open.
     turns: Turns,
     share: Option<Share>,
+    /// What this server did of late.
+    own: Arc<Own>,
 }
 
 /// A key and who holds it.
@@ -117,7 +121,8 @@ impl MemoryStore {
     #[must_use]
     pub fn another(&self) -> Option<Self> {
         let share = Some(self.share.as_ref()?.another());
-        Some(Self { tables: Arc::clone(&self.tables), turns: self.turns.clone(), share })
+        let (tables, turns) = (Arc::clone(&self.tables), self.turns.clone());
+        Some(Self { tables, turns, share, own: Arc::default() })
     }
 
     /// The moment by which leases are judged, where a server says `given`.
@@ -127,7 +132,7 @@ impl MemoryStore {
 
     /// A commit begins, and makes its changes later.
     fn begin(&self) -> Transaction {
-        Transaction::new(Arc::clone(&self.tables))
+        Transaction::new(Arc::clone(&self.tables), Arc::clone(&self.own))
     }
 }
 
@@ -159,19 +164,25 @@ impl Store for MemoryStore {
     }
 
     async fn changes_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
-        Ok(self.tables.lock().changes.since(position, limit))
+        Ok(self.tables.lock().changes.since(position, &BTreeSet::new(), limit))
+    }
+
+    async fn others_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
+        Ok(self.tables.lock().changes.since(position, &self.own.since(position), limit))
     }
 
     async fn catch_up(&self, position: &Position, limit: usize) -> Result<Caught> {
         let tables = self.tables.lock();
-        let changes = tables.changes.since(position, limit);
-        let jobs = match &changes {
-            ChangesSince::Found { ids, .. } => {
-                ids.iter().filter_map(|id| tables.job(*id)).collect()
-            }
-            ChangesSince::TooOld | ChangesSince::Ahead | ChangesSince::TooMany => Vec::new(),
+        let changes = tables.changes.since(position, &BTreeSet::new(), limit);
+        let ids = match &changes {
+            ChangesSince::Found { ids, .. } => ids.as_slice(),
+            ChangesSince::TooOld | ChangesSince::Ahead | ChangesSince::TooMany => &[],
         };
-        Ok(Caught { changes, jobs, read_through: tables.changes.position() })
+        let mut haul = Haul::new();
+        if !haul.add(ids.iter().filter_map(|id| tables.job(*id)).collect()) {
+            return Ok(Caught::too_much(position));
+        }
+        Ok(Caught { changes, jobs: haul.jobs(), read_through: tables.changes.position() })
     }
 
     async fn begin_round(&self, claims: &Claims) -> Result<Box<dyn Round>> {
@@ -282,12 +293,8 @@ impl Store for MemoryStore {
         Ok(self.tables.lock().oldest_pending(now))
     }
 
-    async fn alive(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>> {
-        let filter = JobFilter {
-            types: vec![job_type.clone()],
-            states: vec![StateKind::Pending, StateKind::Running],
-            ..JobFilter::default()
-        };
+    async fn newest(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>> {
+        let filter = JobFilter { types: vec![job_type.clone()], ..JobFilter::default() };
         let query = ListQuery { filter, before: None, limit, full: false };
         Ok(self.tables.lock().list(&query))
     }

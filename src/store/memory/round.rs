@@ -1,5 +1,6 @@
 //! A commit under way, and a dispatch round with what it goes by.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,7 +9,10 @@ use parking_lot::Mutex;
 use crate::domain::job::Job;
 use crate::domain::status::StateKind;
 use crate::domain::{JobId, JobType, Timestamp};
-use crate::store::{Batch, Claims, Committed, KeyCap, Probe, Result, Round, Standing};
+use crate::store::own::Own;
+use crate::store::{
+    Batch, Claims, Committed, KeyCap, KeyName, Probe, Result, Round, Standing, Unread,
+};
 
 use super::turns::Turn;
 use super::{MemoryStore, Share, Tables};
@@ -16,13 +20,14 @@ use super::{MemoryStore, Share, Tables};
 /// The number of a commit under way; it is made, or is not, when this is dropped.
 pub(super) struct Transaction {
     tables: Arc<Mutex<Tables>>,
+    own: Arc<Own>,
     number: u64,
 }
 
 impl Transaction {
-    pub(super) fn new(tables: Arc<Mutex<Tables>>) -> Self {
+    pub(super) fn new(tables: Arc<Mutex<Tables>>, own: Arc<Own>) -> Self {
         let number = tables.lock().changes.begin();
-        Self { tables, number }
+        Self { tables, own, number }
     }
 
     pub(super) fn commit(self, batch: &Batch, now: Timestamp) -> Result<Committed> {
@@ -30,7 +35,7 @@ impl Transaction {
         let answer = tables.commit(batch, self.number, now);
         // What it did and that it is over become visible as one.
         tables.changes.end(self.number);
-        answer
+        answer.inspect(|committed| self.own.note(committed))
     }
 }
 
@@ -69,7 +74,7 @@ impl Round for MemoryRound {
         &self.candidates
     }
 
-    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<()> {
+    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<Unread> {
         for probe in probes {
             // As one statement sees it when it begins; each job is looked at anew when it is locked.
             let seen = self.transaction.tables.lock().candidates(probe, now);
@@ -93,7 +98,14 @@ impl Round for MemoryRound {
                 }
             }
         }
-        Ok(())
+        // Nothing is encoded here.
+        Ok(Unread::new())
+    }
+
+    async fn holders(&mut self, names: &[KeyName]) -> Result<HashMap<KeyName, JobId>> {
+        let tables = self.transaction.tables.lock();
+        let holder = |name: &KeyName| Some((name.clone(), tables.keys.get(name)?.holder));
+        Ok(names.iter().filter_map(holder).collect())
     }
 
     async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed> {

@@ -54,16 +54,30 @@ pub(super) use {here, transaction};
 
 const POSITION: &str = concat!("SELECT ", here!());
 
+/// The columns and the conditions of what was done: each row names a job or a rule, so their number is
+/// bounded by that of these. Of the commits $3 only the rules are told.
+macro_rules! told {
+    ($since:literal) => {
+        concat!(
+            "SELECT NULL, NULL, NULL, NULL, job_ids, removed::text, ready::text, rules::text, \
+            transaction = ANY($3) FROM changes WHERE ",
+            $since,
+            " AND (transaction <> ALL($3) AND (job_ids <> '{}' OR removed <> '[]') \
+            OR rules <> '[]')"
+        )
+    };
+}
+
 /// The place that the answer leads to, what is gone from the log, and rows since $1 and of $2: all as one
-/// snapshot shows it. Each row names a job or a rule, so their number is bounded by that of these.
+/// snapshot shows it.
 const SINCE: &str = concat!(
     "SELECT ",
     here!(),
-    ", pruned_next, pruned_under_way, NULL::uuid[], NULL, NULL, NULL FROM origin UNION ALL \
-    SELECT NULL, NULL, NULL, NULL, job_ids, removed::text, ready::text, rules::text FROM changes \
-    WHERE transaction >= $1 AND (job_ids <> '{}' OR removed <> '[]' OR rules <> '[]') UNION ALL \
-    SELECT NULL, NULL, NULL, NULL, job_ids, removed::text, ready::text, rules::text FROM changes \
-    WHERE transaction = ANY($2) AND (job_ids <> '{}' OR removed <> '[]' OR rules <> '[]')"
+    ", pruned_next, pruned_under_way, NULL::uuid[], NULL, NULL, NULL, NULL::bool FROM origin \
+    UNION ALL ",
+    told!("transaction >= $1"),
+    " UNION ALL ",
+    told!("transaction = ANY($2)")
 );
 
 /// Waits for a commit of the same batch that is under way. If there was none, there will be none.
@@ -91,6 +105,9 @@ const PRUNE: &str = "WITH last AS MATERIALIZED (SELECT next, under_way FROM chan
     FROM last WHERE (pruned_next, -cardinality(pruned_under_way)) \
     < (last.next, -cardinality(last.under_way)) AND EXISTS (SELECT 1 FROM gone)) \
     SELECT count(*) FROM gone";
+
+/// An empty list, as the log has it.
+const NONE: &str = "[]";
 
 const REMOVED: &str = "changes.removed";
 const READY: &str = "changes.ready";
@@ -194,6 +211,7 @@ type Row = (
     Option<String>,
     Option<String>,
     Option<String>,
+    Option<bool>,
 );
 
 /// What was read of the log so far.
@@ -239,11 +257,16 @@ impl Found {
     }
 }
 
-/// What was done since `position`.
-pub(super) async fn since(pool: &Pool, position: &Position, limit: usize) -> Result<ChangesSince> {
+/// What was done since `position`; of the commits `known` only which rules they changed.
+pub(super) async fn since(
+    pool: &Pool,
+    position: &Position,
+    known: &[i64],
+    limit: usize,
+) -> Result<ChangesSince> {
     loop {
         let mut link = pool.read().await?;
-        let answer = read_since(&mut link, position, limit).await?;
+        let answer = read_since(&mut link, position, known, limit).await?;
         if matches!(answer, Some(ChangesSince::Found { .. })) {
             link.done().await?;
         }
@@ -259,6 +282,7 @@ pub(super) async fn since(pool: &Pool, position: &Position, limit: usize) -> Res
 pub(super) async fn read_since(
     link: &mut Link,
     position: &Position,
+    known: &[i64],
     limit: usize,
 ) -> Result<Option<ChangesSince>> {
     let Position::Snapshot { next, under_way } = position else {
@@ -268,9 +292,9 @@ pub(super) async fn read_since(
     let under_way: Vec<i64> = under_way.iter().map(|number| number.cast_signed()).collect();
     let mut found = Found::default();
     let mut leads_to = None;
-    let query = link.query_as::<Row>(SINCE).bind(after).bind(under_way);
+    let query = link.query_as::<Row>(SINCE).bind(after).bind(under_way).bind(known.to_vec());
     let mut rows = query.fetch(&mut **link);
-    while let Some((next, under_way, gone, gone_under_way, ids, removed, ready, rules)) =
+    while let Some((next, under_way, gone, gone_under_way, ids, removed, ready, rules, known)) =
         rows.try_next().await.map_err(from_sqlx)?
     {
         if let (Some(gone), Some(gone_under_way)) = (gone, gone_under_way) {
@@ -285,7 +309,11 @@ pub(super) async fn read_since(
         } else if let (Some(ids), Some(removed), Some(ready), Some(rules)) =
             (ids, removed, ready, rules)
         {
-            found.add(ids, &removed, &ready, &rules)?;
+            if known == Some(true) {
+                found.add(Vec::new(), NONE, NONE, &rules)?;
+            } else {
+                found.add(ids, &removed, &ready, &rules)?;
+            }
         }
         if found.count > limit {
             return Ok(Some(ChangesSince::TooMany));

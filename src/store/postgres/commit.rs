@@ -3,11 +3,13 @@
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::sync::Arc;
 
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::domain::limits::DATABASE_COLLISIONS_MAX;
+use crate::store::own::Own;
 use crate::store::passed::Passed;
 use crate::store::{
     Appended, Batch, Committed, Error, Result, SessionWrite, Written, names, quiet,
@@ -15,6 +17,7 @@ use crate::store::{
 
 use super::bound::Bound;
 use super::error::{from_sqlx, is_collision, late, unheard, unsure};
+use super::news::Exchange;
 use super::pool::{Link, Pool};
 use super::read::wanted;
 use super::write::{self, Guards, Names, Outcome};
@@ -72,26 +75,48 @@ impl Failed {
     }
 }
 
-/// Writes what passes and answers what became of each.
-pub(super) async fn commit(pool: &Pool, clock: LeaseClock, batch: &Batch) -> Result<Committed> {
-    if batch.is_empty() {
-        return Ok(Committed::default());
-    }
-    let mut collisions = 0;
-    loop {
-        let tried = if is_progress_alone(batch) {
-            flush(pool, batch).await
-        } else if needs_transaction(batch) {
-            in_transaction(pool, clock, batch).await
-        } else {
-            at_once(pool, clock, batch).await
-        };
-        match tried {
-            Ok(committed) => return Ok(committed),
-            Err(Failed::Unnumbered(_)) => changes::enumerate(pool).await?,
-            Err(Failed::Collided(_)) if collisions < DATABASE_COLLISIONS_MAX => collisions += 1,
-            Err(failed) => return Err(failed.into()),
+/// What commits and rounds go by.
+pub(super) struct Lanes {
+    pub pool: Pool,
+    pub clock: LeaseClock,
+    /// What they did of late.
+    pub own: Own,
+    pub news: Arc<Exchange>,
+}
+
+impl Lanes {
+    /// Writes what passes and answers what became of each.
+    pub(super) async fn commit(&self, batch: &Batch) -> Result<Committed> {
+        if batch.is_empty() {
+            return Ok(Committed::default());
         }
+        let (pool, word) = (&self.pool, self.word_of(batch));
+        let mut collisions = 0;
+        loop {
+            let tried = if is_progress_alone(batch) {
+                flush(pool, batch).await
+            } else if needs_transaction(batch) {
+                in_transaction(pool, self.clock, batch, word.as_deref()).await
+            } else {
+                at_once(pool, self.clock, batch, word.as_deref()).await
+            };
+            match tried {
+                Ok(committed) => {
+                    self.own.note(&committed);
+                    return Ok(committed);
+                }
+                Err(Failed::Unnumbered(_)) => changes::enumerate(pool).await?,
+                Err(Failed::Collided(_)) if collisions < DATABASE_COLLISIONS_MAX => collisions += 1,
+                Err(failed) => return Err(failed.into()),
+            }
+        }
+    }
+
+    /// What a batch is to tell others when it commits, if it is to do so.
+    pub(super) fn word_of(&self, batch: &Batch) -> Option<String> {
+        let Batch { creates, writes, deletes, .. } = batch;
+        let is_quiet = creates.is_empty() && writes.is_empty() && deletes.is_empty();
+        if is_quiet { None } else { self.news.word_of_commit() }
     }
 }
 
@@ -127,23 +152,30 @@ async fn flush(pool: &Pool, batch: &Batch) -> Result<Committed, Failed> {
 }
 
 /// One statement that commits by itself.
-async fn at_once(pool: &Pool, clock: LeaseClock, batch: &Batch) -> Result<Committed, Failed> {
+async fn at_once(
+    pool: &Pool,
+    clock: LeaseClock,
+    batch: &Batch,
+    word: Option<&str>,
+) -> Result<Committed, Failed> {
     let mut committed = write::all_of(batch);
     let mut link = pool.read().await?;
     let claims = names::give(batch, &mut committed, std::collections::HashMap::new());
     let passed = Passed { batch, committed: &committed };
     let (guards, names) = (Guards::of(batch), Names::of(&claims));
-    let written = committing(pool, write::write(&mut link, &passed, &guards, &names)).await?;
+    let writing = write::write(&mut link, &passed, &guards, &names, word);
+    let written = committing(pool, writing).await?;
     match written {
         Ok(Outcome::Written(position, told)) => {
             link.done().await?;
             committed.position = Some(position);
+            committed.told = word.is_some();
             events::note(batch, &mut committed, told);
             Ok(committed)
         }
         Ok(Outcome::Missed) => {
             link.done().await?;
-            in_transaction(pool, clock, batch).await
+            in_transaction(pool, clock, batch, word).await
         }
         Err(error) => {
             let failed = Failed::of(error, true);
@@ -159,9 +191,10 @@ async fn in_transaction(
     pool: &Pool,
     clock: LeaseClock,
     batch: &Batch,
+    word: Option<&str>,
 ) -> Result<Committed, Failed> {
     let mut link = pool.begin().await?;
-    match settled(pool, write_within(&mut link, clock, batch)).await {
+    match settled(pool, write_within(&mut link, clock, batch, word)).await {
         // Nothing but locks to let go.
         Ok(committed) if !committed.missed_rules.is_empty() => {
             link.rollback().await;
@@ -185,6 +218,7 @@ pub(super) async fn write_within(
     link: &mut Link,
     clock: LeaseClock,
     batch: &Batch,
+    word: Option<&str>,
 ) -> Result<Committed, Failed> {
     let missed = rules::write(link, batch).await?;
     if !missed.is_empty() {
@@ -194,7 +228,7 @@ pub(super) async fn write_within(
     let guards = Guards::of(batch);
     let quiet = quiet::asked(batch);
     if quiet.is_empty() && names::asked(batch).is_empty() {
-        write_passed(link, batch, &mut committed, &guards).await?;
+        write_passed(link, batch, &mut committed, &guards, word).await?;
     }
     if committed.position.is_none() {
         if !guards.is_empty() {
@@ -212,7 +246,7 @@ pub(super) async fn write_within(
         }
         keys::take(link, batch, &mut committed).await?;
         let no_guards = Guards::default();
-        write_passed(link, batch, &mut committed, &no_guards).await?;
+        write_passed(link, batch, &mut committed, &no_guards, word).await?;
     }
     let passed = Passed { batch, committed: &committed };
     let born = passed.creates().filter_map(|new| new.session.clone()).map(SessionWrite::Open);
@@ -231,11 +265,13 @@ async fn write_passed(
     batch: &Batch,
     committed: &mut Committed,
     guards: &Guards,
+    word: Option<&str>,
 ) -> Result<(), Failed> {
     let passed = Passed { batch, committed };
-    match write::write(link, &passed, guards, &Names::default()).await? {
+    match write::write(link, &passed, guards, &Names::default(), word).await? {
         Ok(Outcome::Written(position, told)) => {
             committed.position = Some(position);
+            committed.told = word.is_some();
             events::note(batch, committed, told);
             Ok(())
         }

@@ -163,6 +163,10 @@ impl Columns {
         Ok(columns)
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.times.is_empty() && self.deeds.times.is_empty()
+    }
+
     pub(super) fn bind(self, query: Bound) -> Bound {
         let query = query.bind(self.times).bind(self.names).bind(self.types);
         let query = query.bind(self.once).bind(self.bodies);
@@ -188,7 +192,7 @@ pub(super) async fn write_on_sessions(
     let events = batch.events.iter().filter(|write| hangs(write.cause)).map(|write| &write.event);
     let audit = batch.audit.iter().filter(|write| hangs(write.cause)).map(|write| &write.event);
     let columns = Columns::of(events, audit)?;
-    if columns.times.is_empty() && columns.deeds.times.is_empty() {
+    if columns.is_empty() {
         return Ok(());
     }
     let arguments = columns.bind(Bound::default()).all()?;

@@ -63,7 +63,11 @@ pub(super) async fn take(
 #[error("others take the same unique keys again and again")]
 struct TakenMeanwhile;
 
-async fn holders<'a>(link: &mut Link, asked: &[Name<'a>]) -> Result<HashMap<Name<'a>, JobId>> {
+/// Who holds these names.
+pub(super) async fn holders<'a>(
+    link: &mut Link,
+    asked: &[Name<'a>],
+) -> Result<HashMap<Name<'a>, JobId>> {
     let kinds: Vec<i16> =
         asked.iter().map(|(kind, ..)| i16::try_from(key_code(*kind)).unwrap_or(i16::MAX)).collect();
     let scopes: Vec<&str> = asked.iter().map(|(_, scope, _)| *scope).collect();

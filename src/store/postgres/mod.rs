@@ -36,6 +36,7 @@ mod standing;
 mod write;
 
 use std::future::Future;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
@@ -56,7 +57,9 @@ use super::{
     StoredAudit,
 };
 
+use self::commit::Lanes;
 use self::error::late;
+use self::news::Exchange;
 use self::pool::Pool;
 
 pub use self::open::{LeaseClock, Listen, Options, migrate};
@@ -65,7 +68,7 @@ pub use self::place::OpenError;
 /// Jobs in a database that other servers may use too.
 pub struct PostgresStore {
     /// For commits and rounds.
-    lanes: Pool,
+    lanes: Arc<Lanes>,
     /// For what may take long: lists, logs, figures, and for upkeep.
     readers: Pool,
     /// For reads of a few rows by their key or from the front of an index: commits and leases wait for
@@ -73,7 +76,7 @@ pub struct PostgresStore {
     short_readers: Pool,
     /// For reading on in the change log: whatever its size, from its end and by plans made once.
     log_readers: Pool,
-    news: news::Exchange,
+    news: Arc<Exchange>,
     clock: LeaseClock,
     version: String,
 }
@@ -105,6 +108,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
     .into_iter()
     .flatten()
     .copied()
+    .chain(write::statements())
 }
 
 /// A bound on rows as PostgreSQL takes it.
@@ -126,11 +130,11 @@ const READ_STEPS: u32 = 3;
 #[async_trait]
 impl Store for PostgresStore {
     async fn commit(&self, batch: Batch) -> Result<Committed> {
-        commit::commit(&self.lanes, self.clock, &batch).await
+        self.lanes.commit(&batch).await
     }
 
     async fn begin_round(&self, claims: &Claims) -> Result<Box<dyn Round>> {
-        round::begin(&self.lanes, self.clock, claims).await
+        round::begin(&self.lanes, claims).await
     }
 
     async fn standing(&self, of: &Claims) -> Result<Standing> {
@@ -150,7 +154,13 @@ impl Store for PostgresStore {
     }
 
     async fn changes_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
-        within(&self.log_readers, changes::since(&self.log_readers, position, limit)).await
+        within(&self.log_readers, changes::since(&self.log_readers, position, &[], limit)).await
+    }
+
+    async fn others_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
+        let known = self.lanes.own.since(position);
+        let known: Vec<i64> = known.into_iter().map(u64::cast_signed).collect();
+        within(&self.log_readers, changes::since(&self.log_readers, position, &known, limit)).await
     }
 
     async fn catch_up(&self, position: &Position, limit: usize) -> Result<Caught> {
@@ -259,8 +269,8 @@ impl Store for PostgresStore {
         within(&self.readers, read::oldest_pending(&self.readers, now)).await
     }
 
-    async fn alive(&self, job_type: &JobType, rows: usize) -> Result<Vec<Job>> {
-        within(&self.readers, read::alive(&self.readers, job_type, limit(rows))).await
+    async fn newest(&self, job_type: &JobType, rows: usize) -> Result<Vec<Job>> {
+        within(&self.readers, read::newest(&self.readers, job_type, limit(rows))).await
     }
 
     async fn recent(
@@ -343,6 +353,6 @@ impl Store for PostgresStore {
         self.readers.close().await;
         self.short_readers.close().await;
         self.log_readers.close().await;
-        self.lanes.close().await;
+        self.lanes.pool.close().await;
     }
 }

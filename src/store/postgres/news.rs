@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until, timeout};
 use uuid::Uuid;
 
-use crate::domain::limits::{DATABASE_NEWS_INTERVAL, DATABASE_NEWS_SILENCE};
+use crate::domain::limits::{DATABASE_NEWS_INTERVAL, DATABASE_NEWS_REST, DATABASE_NEWS_SILENCE};
 use crate::runtime::Clock;
 use crate::store::{Error, News, Result};
 
@@ -39,8 +39,9 @@ pub(super) struct Exchange {
     patience: Duration,
     /// To be told with the next word.
     pending: Lock<News>,
-    /// When it last spoke.
-    speaker: Mutex<Option<Instant>>,
+    /// When it last spoke, or a commit did.
+    spoke: Lock<Option<Instant>>,
+    speaker: Mutex<()>,
     ear: Mutex<Option<PgListener>>,
 }
 
@@ -53,6 +54,7 @@ impl Exchange {
             speaking,
             listening,
             pending: Lock::default(),
+            spoke: Lock::default(),
             speaker: Mutex::default(),
             ear: Mutex::default(),
         }
@@ -68,11 +70,12 @@ impl Exchange {
         }
         // Looked at again after the turn is over: what came just then found it taken.
         while *self.pending.lock() != News::default() {
-            let Ok(mut spoke) = self.speaker.try_lock() else { return Ok(()) };
-            if let Some(spoke) = *spoke {
+            let Ok(_speaker) = self.speaker.try_lock() else { return Ok(()) };
+            let spoke = *self.spoke.lock();
+            if let Some(spoke) = spoke {
                 sleep_until(spoke + DATABASE_NEWS_INTERVAL).await;
             }
-            *spoke = Some(Clock::monotonic());
+            *self.spoke.lock() = Some(Clock::monotonic());
             let news = std::mem::take(&mut *self.pending.lock());
             if news == News::default() {
                 continue;
@@ -81,6 +84,18 @@ impl Exchange {
             said.unwrap_or_else(|_| Err(late()))?;
         }
         Ok(())
+    }
+
+    /// What a commit is to tell, if nothing was told for a while: then it is heard with the commit, and is no
+    /// transaction of its own. Under load it would hold the lock that telling takes while it waits for the disk.
+    pub(super) fn word_of_commit(&self) -> Option<String> {
+        let mut spoke = self.spoke.lock();
+        let now = Clock::monotonic();
+        if spoke.is_some_and(|spoke| now.duration_since(spoke) < DATABASE_NEWS_REST) {
+            return None;
+        }
+        *spoke = Some(now);
+        Some(word(self.own, News { changes: true, progress: false }))
     }
 
     async fn say(&self, news: News) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Opening the database: whether it can be used, its schema, the connections.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Connection as _;
@@ -8,8 +9,10 @@ use tokio::time::timeout;
 use crate::domain::limits::{DATABASE_LANES, DATABASE_STATEMENT_TIMEOUT};
 
 use crate::store::Migrations;
+use crate::store::own::Own;
 
 use super::PostgresStore;
+use super::commit::Lanes;
 use super::hosts::Hosts;
 use super::migrations;
 use super::place::{OpenError, Place};
@@ -168,13 +171,20 @@ impl PostgresStore {
         };
         let named = |hosts: Hosts| hosts.with(|options| options.application_name(APPLICATION));
         let listening = listening.map(named);
-        let store = Self {
+        let news = Arc::new(news::Exchange::new(pool(1, lazily), listening));
+        let lanes = Lanes {
             // One more for rounds of starts, one for starts of workers that schedule for themselves.
-            lanes: pool(options.lanes + 2, hot.clone()),
+            pool: pool(options.lanes + 2, hot.clone()),
+            clock: options.clock,
+            own: Own::default(),
+            news: Arc::clone(&news),
+        };
+        let store = Self {
+            lanes: Arc::new(lanes),
             readers: pool(options.read_connections, cold),
             short_readers: pool(SHORT_READ_CONNECTIONS, hot.clone()),
             log_readers: pool(LOG_READ_CONNECTIONS, hot),
-            news: news::Exchange::new(pool(1, lazily), listening),
+            news,
             clock: options.clock,
             version,
         };

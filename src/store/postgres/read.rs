@@ -14,7 +14,7 @@ use super::error::from_sqlx;
 use super::pool::{Link, Pool};
 
 pub(super) const STATEMENTS: &[&str] =
-    &[LOAD, HELD, ATTEMPTS, DUE, NEXT_DEADLINE, OLDEST_PENDING, ALIVE, RECENT];
+    &[LOAD, HELD, ATTEMPTS, DUE, NEXT_DEADLINE, OLDEST_PENDING, NEWEST, RECENT];
 
 /// Progress by a look for each job, never by a join: the table is empty at one moment and large at the
 /// next, and a plan made while it was empty would walk it whole.
@@ -50,14 +50,18 @@ const OLDEST_PENDING: &str = "WITH RECURSIVE lines AS (\
     AND schedule_time <= $1 ORDER BY ready_key, id LIMIT $3) AS front) AS f \
     WHERE f.oldest IS NOT NULL";
 
-/// The running ones, and the last in line of each queue; and of these the newest.
-const ALIVE: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, \
+/// The running ones, the last in line of each queue, those that ended last in each way; and of these the newest.
+/// One statement: none is between two reads.
+const NEWEST: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, \
     (SELECT p.data FROM job_progress AS p WHERE p.id = j.id) FROM (SELECT id FROM (\
     (SELECT id FROM job_status WHERE state = 1 AND job_type = $1 ORDER BY id DESC LIMIT $2) \
     UNION ALL SELECT l.id FROM (SELECT queue FROM stat_totals WHERE job_type = $1 AND state = 0 \
     UNION SELECT queue FROM stat_deltas WHERE job_type = $1 AND state = 0) AS t CROSS JOIN LATERAL (\
     SELECT id FROM job_status WHERE state = 0 AND queue = t.queue AND job_type = $1 \
-    ORDER BY ready_key DESC, id DESC LIMIT $3) AS l) AS f ORDER BY id DESC LIMIT $2) AS n \
+    ORDER BY ready_key DESC, id DESC LIMIT $3) AS l \
+    UNION ALL SELECT o.id FROM unnest($4::bigint[]) AS e(state) CROSS JOIN LATERAL (\
+    SELECT id FROM job_status WHERE job_type = $1 AND state = e.state AND state >= 2 \
+    ORDER BY id DESC LIMIT $2) AS o) AS f ORDER BY id DESC LIMIT $2) AS n \
     JOIN jobs AS j ON j.id = n.id JOIN job_status AS s ON s.id = n.id ORDER BY n.id DESC";
 
 /// The newest of each ending, then the newest of these: no ending is walked further than needed.
@@ -174,23 +178,25 @@ pub(super) async fn recent(
     state: Option<StateKind>,
     limit: i64,
 ) -> Result<Vec<Job>> {
-    let endings: Vec<i64> = StateKind::ALL
-        .into_iter()
-        .filter(|kind| kind.is_terminal() && state.is_none_or(|state| state == *kind))
-        .map(state_code)
-        .collect();
     let mut link = pool.read().await?;
-    let query = link.query_as(RECENT).bind(job_type.as_str()).bind(endings).bind(limit);
+    let query = link.query_as(RECENT).bind(job_type.as_str()).bind(endings(state)).bind(limit);
     let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
     link.done().await?;
     jobs(found)
 }
 
-/// The newest jobs of a type that are not over.
-pub(super) async fn alive(pool: &Pool, job_type: &JobType, limit: i64) -> Result<Vec<Job>> {
+/// The states in which jobs are over, or the one that is meant.
+fn endings(state: Option<StateKind>) -> Vec<i64> {
+    let is_meant =
+        |kind: &StateKind| kind.is_terminal() && state.is_none_or(|state| state == *kind);
+    StateKind::ALL.into_iter().filter(is_meant).map(state_code).collect()
+}
+
+/// The newest jobs of a type.
+pub(super) async fn newest(pool: &Pool, job_type: &JobType, limit: i64) -> Result<Vec<Job>> {
     let mut link = pool.read().await?;
-    let query = link.query_as(ALIVE).bind(job_type.as_str()).bind(limit);
-    let query = query.bind(limit.max(super::limit(LINE_LOOKED_AT_MAX)));
+    let query = link.query_as(NEWEST).bind(job_type.as_str()).bind(limit);
+    let query = query.bind(limit.max(super::limit(LINE_LOOKED_AT_MAX))).bind(endings(None));
     let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
     link.done().await?;
     jobs(found)

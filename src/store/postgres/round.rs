@@ -1,28 +1,34 @@
 //! A dispatch round: what it claims is kept from others, and candidates are locked, past those that another server looks at, from the look at them
 //! to the commit.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::domain::Timestamp;
 use crate::domain::admission;
 use crate::domain::job::Job;
-use crate::store::rows::job_type;
-use crate::store::{Batch, Claims, Committed, Error, Probe, Result, Round, Standing};
+use crate::domain::{JobId, Timestamp};
+use crate::store::names;
+use crate::store::rows::corrupt;
+use crate::store::{
+    Batch, Claims, Committed, Error, KeyName, Probe, Result, Round, Standing, Unread,
+};
 
-use super::commit::{self, Failed};
+use super::commit::{self, Failed, Lanes};
 use super::error::{from_sqlx, late};
-use super::pool::{Link, Pool};
-use super::read::{self, JobColumns};
-use super::{LeaseClock, changes, standing};
+use super::pool::Link;
+use super::read;
+use super::{changes, keys, standing};
 
 pub(super) const STATEMENTS: &[&str] = &[CANDIDATES, UNDER_CAPS];
 
 /// The fronts of all lines at once. The bound on `ready_key` stops the walk where no job can be due; the
 /// columns before the payload come from the index alone, so jobs that wait for their time cost no more
-/// than their entry.
-const CANDIDATES: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, NULL::bytea \
+/// than their entry. With the place (from 1) of the line.
+const CANDIDATES: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, p.place \
     FROM unnest($1::text[], $2::text[], $3::bigint[]) WITH ORDINALITY \
     AS p(queue, job_type, most, place) CROSS JOIN LATERAL (\
     SELECT id, ready_key, status, result FROM job_status \
@@ -32,8 +38,8 @@ const CANDIDATES: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, NU
     JOIN jobs AS j ON j.id = s.id ORDER BY p.place, s.ready_key, s.id";
 
 /// The fronts of lines past the jobs whose value of a label has as many running ones as may: a look at one
-/// index for each job that is passed. With the value, and how many run under it.
-const UNDER_CAPS: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, p.job_type, \
+/// index for each job that is passed. With the place, the value, and how many run under it.
+const UNDER_CAPS: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, p.place, \
     j.labels ->> p.label, (SELECT count(*) FROM job_status AS r WHERE r.state = 1 \
     AND r.concurrency_key IS NOT NULL AND r.job_type = p.job_type \
     AND r.concurrency_key = j.labels ->> p.label) \
@@ -48,25 +54,24 @@ const UNDER_CAPS: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, p.
     ORDER BY ready_key, id LIMIT p.most FOR UPDATE SKIP LOCKED) AS s \
     JOIN jobs AS j ON j.id = s.id ORDER BY p.place, s.ready_key, s.id";
 
-/// Id, spec, payload, status, result, type, the label's value, jobs that run under it.
+/// Id, spec, payload, status, result, the place of the line.
+type FreeColumns = (Uuid, Vec<u8>, Option<Vec<u8>>, Vec<u8>, Option<Vec<u8>>, i64);
+
+/// The same, the label's value, jobs that run under it.
 type CappedColumns =
-    (Uuid, Vec<u8>, Option<Vec<u8>>, Vec<u8>, Option<Vec<u8>>, String, Option<String>, i64);
+    (Uuid, Vec<u8>, Option<Vec<u8>>, Vec<u8>, Option<Vec<u8>>, i64, Option<String>, i64);
 
 /// Dropping it closes its connection: the database lets go of what it kept.
 struct PostgresRound {
     link: Link,
-    pool: Pool,
-    clock: LeaseClock,
+    lanes: Arc<Lanes>,
     standing: Standing,
     candidates: Vec<Job>,
 }
 
 /// Opens a round.
-pub(super) async fn begin(
-    pool: &Pool,
-    clock: LeaseClock,
-    claims: &Claims,
-) -> Result<Box<dyn Round>> {
+pub(super) async fn begin(lanes: &Arc<Lanes>, claims: &Claims) -> Result<Box<dyn Round>> {
+    let pool = &lanes.pool;
     let mut link = pool.begin().await?;
     let mut standing = Standing::default();
     if !claims.is_empty() {
@@ -77,7 +82,7 @@ pub(super) async fn begin(
         standing = timeout(pool.patience(), keeping).await.map_err(|_| late())??;
     }
     let candidates = Vec::new();
-    Ok(Box::new(PostgresRound { link, pool: pool.clone(), clock, standing, candidates }))
+    Ok(Box::new(PostgresRound { link, lanes: Arc::clone(lanes), standing, candidates }))
 }
 
 /// Columns of probes: queues, types, limits.
@@ -87,19 +92,36 @@ fn columns(probes: &[&Probe]) -> (Vec<String>, Vec<String>, Vec<i64>) {
     (queues, types, probes.iter().map(|probe| super::limit(probe.limit)).collect())
 }
 
+/// The probe at this place.
+fn of<'a>(probes: &[&'a Probe], place: i64) -> Result<&'a Probe> {
+    let at = usize::try_from(place - 1).ok().and_then(|at| probes.get(at));
+    at.copied().ok_or_else(|| corrupt("candidates", format!("no probe is at {place}")))
+}
+
 impl PostgresRound {
-    async fn free(&mut self, probes: &[&Probe], latest_key: i64, now: i64) -> Result<()> {
+    async fn free(
+        &mut self,
+        probes: &[&Probe],
+        (latest_key, now): (i64, i64),
+        unread: &mut Unread,
+    ) -> Result<()> {
         let (queues, types, limits) = columns(probes);
-        let query = self.link.query_as::<JobColumns>(CANDIDATES);
+        let query = self.link.query_as::<FreeColumns>(CANDIDATES);
         let query = query.bind(queues).bind(types).bind(limits).bind(latest_key).bind(now);
         let rows = query.fetch_all(&mut *self.link).await.map_err(from_sqlx)?;
-        for row in rows {
-            self.candidates.extend(read::row(row).candidate());
+        for (id, spec, payload, status, result, place) in rows {
+            let row = read::row((id, spec, payload, status, result, None));
+            self.candidates.extend(row.candidate(of(probes, place)?, unread));
         }
         Ok(())
     }
 
-    async fn capped(&mut self, probes: &[&Probe], latest_key: i64, now: i64) -> Result<()> {
+    async fn capped(
+        &mut self,
+        probes: &[&Probe],
+        (latest_key, now): (i64, i64),
+        unread: &mut Unread,
+    ) -> Result<()> {
         let (queues, types, limits) = columns(probes);
         let caps = probes.iter().filter_map(|probe| probe.cap.as_ref());
         let (labels, most): (Vec<String>, Vec<i64>) =
@@ -108,11 +130,12 @@ impl PostgresRound {
         let query = query.bind(queues).bind(types).bind(limits).bind(latest_key).bind(now);
         let query = query.bind(labels).bind(most);
         let rows = query.fetch_all(&mut *self.link).await.map_err(from_sqlx)?;
-        for (id, spec, payload, status, result, name, value, running) in rows {
-            self.candidates
-                .extend(read::row((id, spec, payload, status, result, None)).candidate());
+        for (id, spec, payload, status, result, place, value, running) in rows {
+            let probe = of(probes, place)?;
+            let row = read::row((id, spec, payload, status, result, None));
+            self.candidates.extend(row.candidate(probe, unread));
             if let Some(value) = value {
-                let key = (job_type("job_status.job_type", &name)?, value);
+                let key = (probe.job_type.clone(), value);
                 self.standing.values.insert(key, u64::try_from(running).unwrap_or(0));
             }
         }
@@ -130,22 +153,32 @@ impl Round for PostgresRound {
         &self.candidates
     }
 
-    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<()> {
-        let latest_key = admission::latest_key(now).as_micros();
-        let now = now.as_micros();
+    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<Unread> {
+        let times = (admission::latest_key(now).as_micros(), now.as_micros());
         let (free, capped): (Vec<&Probe>, Vec<&Probe>) =
             probes.iter().partition(|probe| probe.cap.is_none());
-        let patience = self.pool.patience();
+        let patience = self.lanes.pool.patience();
         let looking = async {
+            let mut unread = Unread::new();
             if !free.is_empty() {
-                self.free(&free, latest_key, now).await?;
+                self.free(&free, times, &mut unread).await?;
             }
             if !capped.is_empty() {
-                self.capped(&capped, latest_key, now).await?;
+                self.capped(&capped, times, &mut unread).await?;
             }
-            Ok(())
+            Ok(unread)
         };
         timeout(patience, looking).await.map_err(|_| late())?
+    }
+
+    async fn holders(&mut self, names: &[KeyName]) -> Result<HashMap<KeyName, JobId>> {
+        if names.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let names = names::borrowed(names);
+        let asking = keys::holders(&mut self.link, &names);
+        let holders = timeout(self.lanes.pool.patience(), asking).await.map_err(|_| late())??;
+        Ok(names::owned(holders))
     }
 
     async fn commit(mut self: Box<Self>, batch: Batch) -> Result<Committed> {
@@ -153,19 +186,22 @@ impl Round for PostgresRound {
             self.link.rollback().await;
             return Ok(Committed::default());
         }
-        let writing = commit::write_within(&mut self.link, self.clock, &batch);
-        match commit::settled(&self.pool, writing).await {
+        let word = self.lanes.word_of(&batch);
+        let writing =
+            commit::write_within(&mut self.link, self.lanes.clock, &batch, word.as_deref());
+        match commit::settled(&self.lanes.pool, writing).await {
             Ok(committed) if !committed.missed_rules.is_empty() => {
                 self.link.rollback().await;
                 Ok(committed)
             }
             Ok(committed) => {
                 self.link.commit().await?;
+                self.lanes.own.note(&committed);
                 Ok(committed)
             }
             Err(failed) => {
                 if matches!(failed, Failed::Unnumbered(_)) {
-                    changes::enumerate(&self.pool).await?;
+                    changes::enumerate(&self.lanes.pool).await?;
                 }
                 Err(Error::from(failed))
             }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::domain::{Job, JobId, Position};
 use crate::store::figures::Figures;
+use crate::store::names;
 use crate::store::passed::{Passed, first_deletes};
 use crate::store::quiet;
 use crate::store::{Appended, Batch, Committed, NewJob, Result, SessionWrite, Written};
@@ -45,7 +46,7 @@ pub(super) async fn write(
     let asked = Asked {
         misses: ask_misses(&mut script, batch, seen),
         progress: ask_progress(&mut script, batch),
-        holders: keys::ask(&mut script, batch),
+        holders: keys::ask(&mut script, &names::asked(batch)),
         buckets: figures::ask(&mut script, &all, &tallies),
         sessions: sessions::ask(&mut script, &sessions),
         rules: rules::ask(&mut script, batch),
@@ -125,7 +126,7 @@ fn prepare(
 ) -> Result<(Committed, Place)> {
     let mut committed = guarded(batch, misses);
     let holders = match asked.holders {
-        Some(place) => keys::holders(batch, answers.rows(place)?)?,
+        Some(place) => keys::holders(&names::asked(batch), answers.rows(place)?)?,
         None => HashMap::new(),
     };
     let standing = match asked.sessions {
@@ -186,6 +187,7 @@ fn guarded(batch: &Batch, missed: &HashSet<i64>) -> Committed {
         events: Vec::new(),
         missed_rules: Vec::new(),
         position: None,
+        told: false,
     }
 }
 

@@ -40,21 +40,20 @@ const UNIQUE: &str = "SELECT job_id FROM job_keys WHERE kind = 1 AND scope = ?1 
 const REQUEST: &str =
     "SELECT job_id, fingerprint FROM job_keys WHERE kind = 0 AND scope = ?1 AND key = ?2";
 
-/// Asks who holds the names that a batch asks for.
-pub(super) fn ask(script: &mut Script, batch: &Batch) -> Option<Place> {
+/// Asks who holds these names.
+pub(super) fn ask(script: &mut Script, names: &[Name<'_>]) -> Option<Place> {
     let mut rows = Rows::default();
-    for (kind, scope, key) in names::asked(batch) {
-        rows.row().int(key_code(kind)).text(scope).text(key);
+    for (kind, scope, key) in names {
+        rows.row().int(key_code(*kind)).text(scope).text(key);
     }
     script.add_rows(HOLDERS, rows)
 }
 
-/// Who holds what a batch asks for, by the answer to [`ask`].
-pub(super) fn holders(
-    batch: &Batch,
+/// Who holds them, by the answer to [`ask`].
+pub(super) fn holders<'a>(
+    names: &[Name<'a>],
     found: Vec<(i64, Vec<u8>)>,
-) -> Result<HashMap<Name<'_>, JobId>> {
-    let names = names::asked(batch);
+) -> Result<HashMap<Name<'a>, JobId>> {
     let mut holders = HashMap::with_capacity(names.len());
     for (place, holder) in found {
         if let Some(name) = usize::try_from(place).ok().and_then(|place| names.get(place)) {

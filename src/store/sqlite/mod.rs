@@ -239,8 +239,8 @@ impl Store for SqliteStore {
         read::oldest_pending(self.readers(), now).await
     }
 
-    async fn alive(&self, job_type: &JobType, rows: usize) -> Result<Vec<Job>> {
-        read::alive(self.readers(), job_type, limit(rows)).await
+    async fn newest(&self, job_type: &JobType, rows: usize) -> Result<Vec<Job>> {
+        read::newest(self.readers(), job_type, limit(rows)).await
     }
 
     async fn recent(

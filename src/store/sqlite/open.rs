@@ -62,7 +62,9 @@ impl Default for Options {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The URL names no file.
-    #[error("{url:?} does not name a database file: want a path or sqlite://PATH")]
+    #[error(
+        "{url:?} does not name a database file: want a path, sqlite://PATH, or postgres://HOST/NAME for PostgreSQL"
+    )]
     Url {
         /// As it was given.
         url: String,

@@ -193,36 +193,36 @@ pub(super) async fn recent(
     jobs(query.fetch_all(readers).await.map_err(from_sqlx)?)
 }
 
-/// The newest jobs of a type that are not over.
-pub(super) async fn alive(
+/// The newest jobs of a type, as one moment shows them: none is between two reads.
+pub(super) async fn newest(
     readers: &SqlitePool,
     job_type: &JobType,
     limit: i64,
 ) -> Result<Vec<Job>> {
-    let queues: Vec<String> = sqlx::query_scalar(WAITING_IN)
-        .bind(job_type.as_str())
-        .fetch_all(readers)
-        .await
-        .map_err(from_sqlx)?;
-    let mut found: Vec<Vec<u8>> = sqlx::query_scalar(RUNNING)
-        .bind(job_type.as_str())
-        .bind(limit)
-        .fetch_all(readers)
-        .await
-        .map_err(from_sqlx)?;
+    let mut link = readers.begin().await.map_err(from_sqlx)?;
+    let name = job_type.as_str();
+    let queues = sqlx::query_scalar(WAITING_IN).bind(name);
+    let queues: Vec<String> = queues.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    let running = sqlx::query_scalar(RUNNING).bind(name).bind(limit);
+    let mut alive: Vec<Vec<u8>> = running.fetch_all(&mut *link).await.map_err(from_sqlx)?;
     for queue in queues {
         let last = sqlx::query_scalar(LAST_IN_LINE)
             .bind(queue)
-            .bind(job_type.as_str())
+            .bind(name)
             .bind(limit.max(super::limit(LINE_LOOKED_AT_MAX)));
-        found.extend(last.fetch_all(readers).await.map_err(from_sqlx)?);
+        alive.extend(last.fetch_all(&mut *link).await.map_err(from_sqlx)?);
     }
-    found.sort_unstable_by(|one, other| other.cmp(one));
-    found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-    let wanted = found.iter().map(|bytes| rows::id("job_status.id", bytes));
+    let limit_rows = usize::try_from(limit).unwrap_or(usize::MAX);
+    alive.sort_unstable_by(|one, other| other.cmp(one));
+    alive.truncate(limit_rows);
+    let wanted = alive.iter().map(|bytes| rows::id("job_status.id", bytes));
     let wanted = wanted.collect::<Result<Vec<_>>>()?;
-    let found = sqlx::query_as(BRIEF).bind(ids(&wanted)).fetch_all(readers).await;
-    let mut alive = jobs(found.map_err(from_sqlx)?)?;
-    alive.sort_by_key(|job| std::cmp::Reverse(job.id));
-    Ok(alive)
+    let alive = sqlx::query_as(BRIEF).bind(ids(&wanted));
+    let mut found = jobs(alive.fetch_all(&mut *link).await.map_err(from_sqlx)?)?;
+    let over = sqlx::query_as(RECENT).bind(name).bind(limit);
+    found.extend(jobs(over.fetch_all(&mut *link).await.map_err(from_sqlx)?)?);
+    link.commit().await.map_err(from_sqlx)?;
+    found.sort_by_key(|job| std::cmp::Reverse(job.id));
+    found.truncate(limit_rows);
+    Ok(found)
 }

@@ -1,19 +1,24 @@
 //! A dispatch round: the writer is held from the look at the rules to the commit.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
 
-use crate::domain::Timestamp;
 use crate::domain::admission;
 use crate::domain::job::Job;
+use crate::domain::{JobId, Timestamp};
+use crate::store::names;
 use crate::store::rows::JobRow;
-use crate::store::{Batch, Claims, Committed, KeyCap, Probe, Result, Round, Standing};
+use crate::store::{
+    Batch, Claims, Committed, KeyCap, KeyName, Probe, Result, Round, Standing, Unread,
+};
 
-use super::commit;
 use super::read::{self, JobColumns};
 use super::script::Script;
 use super::standing;
 use super::writer::Writer;
+use super::{commit, keys};
 
 pub(super) const STATEMENTS: &[&str] = &[CANDIDATES, UNDER_CAPS];
 
@@ -85,7 +90,7 @@ impl SqliteRound {
         }
     }
 
-    async fn find(&mut self, probes: &[Probe], now: Timestamp) -> Result<()> {
+    async fn find(&mut self, probes: &[Probe], now: Timestamp) -> Result<Unread> {
         let latest_key = admission::latest_key(now);
         let mut script = self.script()?;
         let mut add = |statement, probe: Option<&Probe>| {
@@ -102,31 +107,33 @@ impl SqliteRound {
             place
         };
         let free: Vec<&Probe> = probes.iter().filter(|probe| probe.cap.is_none()).collect();
-        let mut places: Vec<_> = free.iter().map(|probe| add(CANDIDATES, Some(probe))).collect();
+        let places: Vec<_> =
+            free.iter().map(|probe| (*probe, add(CANDIDATES, Some(probe)))).collect();
         // Probes that find nothing: there are seven texts, not as many as there may be probes.
         for _ in free.len()..free.len().next_power_of_two() {
-            places.push(add(CANDIDATES, None));
+            add(CANDIDATES, None);
         }
         let capped = probes.iter().filter(|probe| probe.cap.is_some());
         let capped: Vec<_> = capped.map(|probe| (probe, add(UNDER_CAPS, Some(probe)))).collect();
         let mut answers = self.writer.run(script).await?;
-        for place in places {
+        let mut unread = Unread::new();
+        for (probe, place) in places {
             for row in answers.rows::<JobColumns>(place)? {
-                self.candidates.extend(read::row(row).candidate());
+                self.candidates.extend(read::row(row).candidate(probe, &mut unread));
             }
         }
         for (probe, place) in capped {
             for row in answers.rows::<CappedColumns>(place)? {
                 let (id, spec, payload, status, result, value, running) = row;
                 let row = JobRow { id, spec, payload, status, result, flushed: None };
-                self.candidates.extend(row.candidate());
+                self.candidates.extend(row.candidate(probe, &mut unread));
                 if let Some(value) = value {
                     let key = (probe.job_type.clone(), value);
                     self.standing.values.insert(key, u64::try_from(running).unwrap_or(0));
                 }
             }
         }
-        Ok(())
+        Ok(unread)
     }
 }
 
@@ -140,12 +147,24 @@ impl Round for SqliteRound {
         &self.candidates
     }
 
-    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<()> {
+    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<Unread> {
         let found = self.find(probes, now).await;
         if found.is_err() {
             self.writer.rollback().await;
         }
         found
+    }
+
+    async fn holders(&mut self, names: &[KeyName]) -> Result<HashMap<KeyName, JobId>> {
+        if names.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut script = self.script()?;
+        let names = names::borrowed(names);
+        let asked = keys::ask(&mut script, &names);
+        let mut answers = self.writer.run(script).await?;
+        let found = asked.map_or(Ok(Vec::new()), |place| answers.rows(place))?;
+        Ok(names::owned(keys::holders(&names, found)?))
     }
 
     async fn commit(mut self: Box<Self>, batch: Batch) -> Result<Committed> {

@@ -36,6 +36,15 @@ pub struct Happened {
     pub at: i64,
 }
 
+/// What an operator did: as the audit calls it, to what, and why.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deed {
+    pub action: String,
+    /// A job, a type, a queue; of what was done to many jobs, how many.
+    pub to: String,
+    pub reason: String,
+}
+
 /// A job.
 #[derive(Debug, Clone)]
 pub struct Life {
@@ -64,8 +73,10 @@ pub struct Model {
     pub deleted_runs: usize,
     /// What workers counted.
     pub rows: f64,
-    /// What an operator did, and to what: as the audit calls it.
-    pub deeds: Vec<(&'static str, String)>,
+    /// What an operator did.
+    pub deeds: Vec<Deed>,
+    /// Commands for many jobs that were given.
+    pub commands: i64,
     waits: Vec<(usize, String, Waits)>,
     /// Types of jobs that failed for good in this step although nobody said so.
     over_in_step: Vec<String>,
@@ -86,6 +97,11 @@ impl Life {
     /// Whether it runs, and will unless somebody stops it: one that was asked to stop may end at any moment.
     pub fn is_at_work(&self) -> bool {
         self.state == State::Running && !self.is_asked_to_stop
+    }
+
+    /// Whether it runs and was asked to stop.
+    pub fn is_stopping(&self) -> bool {
+        self.state == State::Running && self.is_asked_to_stop
     }
 
     pub fn is_ready(&self, step: usize) -> bool {
@@ -154,8 +170,9 @@ impl Model {
     }
 
     /// An operator did this.
-    pub fn did(&mut self, action: &'static str, to: &str) {
-        self.deeds.push((action, to.to_owned()));
+    pub fn did(&mut self, action: &str, to: &str, reason: &str) {
+        let [action, to, reason] = [action, to, reason].map(ToOwned::to_owned);
+        self.deeds.push(Deed { action, to, reason });
     }
 
     pub fn started(&mut self, job: &v1::Job) {
@@ -249,11 +266,11 @@ impl Model {
         self.waits.iter().any(|(_, id, _)| runs(id))
     }
 
-    /// All that was over is gone.
+    /// All that was over is gone, the commands for many jobs among it.
     pub fn purged(&mut self) -> i64 {
         let before = self.lives.len();
         self.lives.retain(|_, life| !life.state.is_over());
-        i64::try_from(before - self.lives.len()).expect("a count")
+        i64::try_from(before - self.lives.len()).expect("a count") + self.commands
     }
 
     /// What must have happened by now to jobs that nobody has stopped meanwhile.

@@ -1,6 +1,6 @@
 //! A store that fails when it is told to.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -14,9 +14,9 @@ use jobplane::domain::{
 };
 use jobplane::store::{
     AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, Error,
-    EventPage, EventQuery, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe, ProgressWrite,
-    Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, RuleWrite, Standing, Store,
-    StoreInfo, StoredAudit, Written,
+    EventPage, EventQuery, KeyName, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
+    ProgressWrite, Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, RuleWrite,
+    Standing, Store, StoreInfo, StoredAudit, Unread, Written,
 };
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -87,6 +87,8 @@ pub struct Faults {
     timeless: Arc<AtomicBool>,
     /// Jobs that it takes away at once.
     purge_most: Arc<AtomicUsize>,
+    /// How often each job was read.
+    loads: Arc<Mutex<HashMap<JobId, usize>>>,
     /// Others are faster to write a rule than whoever does not hold it.
     outrun: Arc<AtomicBool>,
     /// Purges that happen, and whose answers are lost.
@@ -109,6 +111,7 @@ impl Default for Faults {
             unanswered: Arc::default(),
             timeless: Arc::default(),
             purge_most: Arc::new(AtomicUsize::new(usize::MAX)),
+            loads: Arc::default(),
             outrun: Arc::default(),
             purges_lost: Arc::default(),
         }
@@ -185,6 +188,12 @@ impl Faults {
             unanswered.swap_remove(at.expect("it waited"));
         }
         answer
+    }
+
+    /// How often a job was read by its id.
+    pub fn loads(&self, id: &str) -> usize {
+        let id: JobId = id.parse().expect("the id of a job");
+        self.loads.lock().get(&id).copied().unwrap_or(0)
     }
 
     /// From now on no hint of another server comes through.
@@ -304,9 +313,14 @@ impl Round for FaultyRound {
         self.inner.candidates()
     }
 
-    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<()> {
+    async fn look(&mut self, probes: &[Probe], now: Timestamp) -> Result<Unread> {
         self.faults.weathered().await?;
         self.inner.look(probes, now).await
+    }
+
+    async fn holders(&mut self, names: &[KeyName]) -> Result<HashMap<KeyName, JobId>> {
+        self.faults.weathered().await?;
+        self.inner.holders(names).await
     }
 
     async fn commit(self: Box<Self>, batch: Batch) -> Result<Committed> {
@@ -398,6 +412,7 @@ impl Store for FaultyStore {
 
     async fn load(&self, ids: &[JobId]) -> Result<Vec<Job>> {
         self.faults.weathered().await?;
+        ids.iter().for_each(|id| *self.faults.loads.lock().entry(*id).or_default() += 1);
         self.faults.answered(Read::Load, self.inner.load(ids).await).await
     }
 
@@ -423,6 +438,11 @@ impl Store for FaultyStore {
     async fn changes_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
         self.faults.weathered().await?;
         self.inner.changes_since(position, limit).await
+    }
+
+    async fn others_since(&self, position: &Position, limit: usize) -> Result<ChangesSince> {
+        self.faults.weathered().await?;
+        self.inner.others_since(position, limit).await
     }
 
     async fn request(&self, caller: &str, request_id: &str) -> Result<Option<KnownRequest>> {
@@ -531,9 +551,9 @@ impl Store for FaultyStore {
         self.inner.oldest_pending(now).await
     }
 
-    async fn alive(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>> {
+    async fn newest(&self, job_type: &JobType, limit: usize) -> Result<Vec<Job>> {
         self.faults.weathered().await?;
-        self.inner.alive(job_type, limit).await
+        self.inner.newest(job_type, limit).await
     }
 
     async fn recent(

@@ -82,6 +82,14 @@ fn a_status_cannot_move_the_cursor() {
 fn every_reason_and_code_says_what_to_do_next() {
     for (code, reason, advice) in [
         (Code::NotFound, "JOB_NOT_FOUND", "jobplane list"),
+        (Code::NotFound, "TYPE_NOT_FOUND", "jobplane types"),
+        (Code::NotFound, "WORKER_NOT_FOUND", "jobplane workers"),
+        (Code::NotFound, "QUOTA_NOT_FOUND", "jobplane quota"),
+        (Code::FailedPrecondition, "QUOTA_IN_USE", "without that quota"),
+        (Code::FailedPrecondition, "TYPE_NOT_DECLARED", "jobplane apply"),
+        (Code::FailedPrecondition, "TYPE_DISABLED", "types enable"),
+        (Code::FailedPrecondition, "ALREADY_RUNNING", "jobplane active"),
+        (Code::FailedPrecondition, "QUEUE_PAUSED", "queue resume"),
         (Code::InvalidArgument, "INVALID_FIELD", "--help"),
         (Code::FailedPrecondition, "ILLEGAL_TRANSITION", "jobplane get"),
         (Code::ResourceExhausted, "LIMIT_EXCEEDED", "narrow it down"),
@@ -103,4 +111,39 @@ fn every_reason_and_code_says_what_to_do_next() {
         let next = lines.last().unwrap();
         assert!(next.starts_with("next: ") && next.contains(advice), "{code:?} {reason}: {next}");
     }
+}
+
+#[test]
+fn what_breaks_off_may_have_been_done_but_not_where_nobody_listens() {
+    let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+    let nobody = Refusal::of(&Status::from_error(Box::new(Wrapped(refused))), "purge", AT);
+    assert_eq!(nobody.cause(), NOBODY);
+    assert!(!nobody.broke_off());
+    assert!(Refusal::of(&Status::unknown("transport error"), "purge", AT).broke_off());
+    assert!(!refusal(Code::Unavailable, "STORE_UNAVAILABLE", &[]).broke_off());
+    let mut refusal = refusal(Code::Unavailable, "STORE_UNAVAILABLE", &[]);
+    refusal.advise("look twice");
+    assert_eq!(refusal.lines().last().unwrap(), "next: look twice");
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("outer")]
+struct Wrapped(#[source] io::Error);
+
+#[test]
+fn nothing_is_said_twice() {
+    let mut details = ErrorDetails::with_error_info(
+        "LIMIT_EXCEEDED",
+        "jobplane",
+        HashMap::from([("what".to_owned(), EXPECTED.to_owned())]),
+    );
+    details.add_quota_failure_violation(EXPECTED, "jobs that were expected is limited to 50");
+    let message = "130 jobs match, 50 were expected";
+    let status = Status::with_error_details(Code::ResourceExhausted, message, details);
+    let lines = Refusal::of(&status, "cancel jobs", AT).lines();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert_eq!(lines[2], "next: narrow --filter, or raise --expect-max");
+    let status = Status::failed_precondition("full: 1 job of it runs already");
+    let lines = Refusal::of(&status, "trigger full", AT).lines();
+    assert_eq!(lines[0], "cannot trigger full: 1 job of it runs already");
 }

@@ -18,6 +18,8 @@ const BAR: u16 = 12;
 /// The width of what is done; what does not fit is told as a share.
 const DONE: u16 = 21;
 
+/// What is said while nothing is known yet.
+const WAITING: &str = "waiting for the server …";
 /// What is said when a filter hides everything.
 const NO_MATCH: &str = "nothing matches the filter; Esc clears it";
 
@@ -39,6 +41,15 @@ fn rows<'a>(
     Rows { columns, titles: pane != Pane::Failures, len, cursor, empty }
 }
 
+/// What stands in a pane without rows: that there is nothing is only said once it is known.
+fn nothing(canvas: &Canvas<'_>, all: usize, none: &'static str) -> &'static str {
+    match (&canvas.sight.figures, all) {
+        (None, _) => WAITING,
+        (Some(_), 0) => none,
+        (Some(_), _) => NO_MATCH,
+    }
+}
+
 /// So many of so many, if a filter hides some.
 fn counted(name: &str, shown: usize, all: usize) -> String {
     if shown == all { format!("{name} {all}") } else { format!("{name} {shown} of {all}") }
@@ -56,7 +67,7 @@ pub fn queues(frame: &mut Frame<'_>, area: Rect, canvas: &Canvas<'_>) {
     let queues = listing::queues(canvas.sight, &canvas.screen.filter);
     let all = canvas.sight.figures.as_ref().map_or(0, |figures| figures.queues.len());
     let block = frame_of_pane(&counted("Queues", queues.len(), all), Pane::Queues, canvas);
-    let empty = if all == 0 { "no queue yet" } else { NO_MATCH };
+    let empty = nothing(canvas, all, "no queue yet");
     let rows = rows(Pane::Queues, &COLUMNS, queues.len(), empty, canvas);
     rows.draw(frame, area, block, |at| {
         let queue = queues[at];
@@ -86,7 +97,7 @@ pub fn workers(frame: &mut Frame<'_>, area: Rect, canvas: &Canvas<'_>) {
     let workers = listing::workers(canvas.sight, &canvas.screen.filter);
     let all = canvas.sight.figures.as_ref().map_or(0, |figures| figures.workers.len());
     let block = frame_of_pane(&counted("Workers", workers.len(), all), Pane::Workers, canvas);
-    let empty = if all == 0 { "no worker is attached" } else { NO_MATCH };
+    let empty = nothing(canvas, all, "no worker is attached");
     let rows = rows(Pane::Workers, &COLUMNS, workers.len(), empty, canvas);
     rows.draw(frame, area, block, |at| {
         let worker = workers[at];
@@ -116,9 +127,9 @@ pub fn jobs(frame: &mut Frame<'_>, area: Rect, canvas: &Canvas<'_>) {
         Column::text("TYPE", 0, 0),
         Column::text("", BAR, 0),
         Column::figure("DONE", DONE, 0),
-        Column::figure("RATE", 9, 72),
+        Column::figure("RATE", 9, 100),
         Column::figure("ETA", 7, 0),
-        Column::figure("RUNS", 7, 100),
+        Column::figure("RUNS", 7, 72),
         Column::text("WORKER", 14, 120),
         Column::text("STEP, MESSAGE", 0, 90),
     ];
@@ -131,7 +142,7 @@ pub fn jobs(frame: &mut Frame<'_>, area: Rect, canvas: &Canvas<'_>) {
     }
     let block = frame_of_pane(&title, Pane::Jobs, canvas);
     let empty = match (canvas.sight.complete, canvas.sight.jobs.is_empty()) {
-        (false, _) => "waiting for the server …",
+        (false, _) => WAITING,
         (true, false) => NO_MATCH,
         (true, true) => "nothing runs",
     };
@@ -197,7 +208,7 @@ pub fn failures(frame: &mut Frame<'_>, area: Rect, canvas: &Canvas<'_>) {
     let all = canvas.sight.failures.len();
     let title = counted("Failures", failures.len(), all);
     let block = frame_of_pane(&title, Pane::Failures, canvas);
-    let empty = if all == 0 { "nothing failed" } else { NO_MATCH };
+    let empty = nothing(canvas, all, "nothing failed");
     let rows = rows(Pane::Failures, &COLUMNS, failures.len(), empty, canvas);
     rows.draw(frame, area, block, |at| failure(failures[at], canvas));
 }

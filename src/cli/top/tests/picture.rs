@@ -27,7 +27,7 @@ fn everything_is_on_a_screen_of_80_by_24() {
     let job = &lines[at("resize")];
     assert_eq!(
         job.trim_end(),
-        "00000001 resize             ███·········       25/100 (25.0 %)    4.00/s     18s"
+        "00000001 resize               ███·········       25/100 (25.0 %)     18s  1m 39s"
     );
     assert!(lines[at("E_TEST")].contains("import") && lines[at("E_TEST")].contains("30s ago"));
     assert!(lines[23].starts_with("Tab pane") && lines[23].ends_with("q quit"), "{}", lines[23]);

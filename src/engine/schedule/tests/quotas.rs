@@ -100,6 +100,9 @@ async fn a_quota_that_goes_while_a_job_runs_refuses_it_nothing() {
     put(&server, spec(r#"{"type": "sync", "quota_costs": {"api": 10, "other": 10}}"#)).await;
     let caller = Caller::anonymous();
     let job = started(&server).await;
+    let refused = server.delete_quota(&caller, &quota("other")).await;
+    let Err(Error::QuotaInUse { job_type, count: 1, .. }) = &refused else { panic!("{refused:?}") };
+    assert_eq!(job_type.as_str(), "sync");
     put(&server, spec(r#"{"type": "sync"}"#)).await;
     server.delete_quota(&caller, &quota("other")).await.expect("nobody needs it");
     let said = report(&job, &[("api", 20), ("other", 20)]);

@@ -1,9 +1,11 @@
 //! What is declared of a type, and what that means to its jobs.
 
 use super::*;
+use crate::domain::BatchId;
 use crate::domain::job_type::TypeOrigin;
 use crate::domain::job_type::gate::TriggerRefusal;
 use crate::engine::{Error, TriggerType};
+use crate::store::{Batch, RuleWrite};
 
 #[tokio::test(start_paused = true)]
 async fn a_disabled_type_is_recorded_and_neither_started_nor_triggered() {
@@ -108,4 +110,48 @@ async fn a_declaration_is_replaced_by_who_has_seen_it_and_taken_back_by_anybody(
     assert!(matches!(again, Err(Error::TypeNotDeclared(_))), "{again:?}");
     let unknown = server.delete_type(&caller, &name("other")).await;
     assert!(matches!(unknown, Err(Error::TypeNotFound(_))), "{unknown:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_declared_anew_is_known_before_it_is_heard_that_it_was_taken_back() {
+    let store = Arc::new(MemoryStore::new());
+    let (one, other) = (server(&store), server(&store));
+    for text in ["first", "second"] {
+        put(&one, spec(&format!(r#"{{"type": "sync", "description": "{text}"}}"#))).await;
+    }
+    other.load_rules().await.expect("read");
+    one.delete_type(&Caller::anonymous(), &name("sync")).await.expect("taken back");
+    put(&other, spec(r#"{"type": "sync", "description": "third", "disabled": true}"#)).await;
+    let job = create(&other, "sync").await;
+    assert_eq!(skipped(&job), Some(SkipReason::TypeDisabled));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_schedule_fires_beside_rows_that_cannot_be_read() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    for of in ["broken", "lost", "whole"] {
+        let hourly = format!(r#"{{"type": "{of}", "schedule": {{"interval": "1h"}}}}"#);
+        put(&server, spec(&hourly)).await;
+    }
+    let spoil = async |kind, of: &str| {
+        let key = RuleKey::new(kind, of);
+        let found = store.rules_by_key(std::slice::from_ref(&key)).await.expect("a read");
+        let (expected_revision, body) = (found[0].revision, Some(vec![0xc1]));
+        let rules = vec![RuleWrite { key, expected_revision, body }];
+        let batch = Batch::new(BatchId(uuid::Uuid::now_v7()), server.clock().now());
+        store.commit(Batch { rules, ..batch }).await.expect("written");
+    };
+    spoil(RuleKind::Type, "broken").await;
+    spoil(RuleKind::Schedule, "lost").await;
+    server.load_rules().await.expect("read");
+    server.run_schedules().await.expect("settled");
+    assert_eq!(cursor(&store, "lost").await, server.clock().now(), "it begins anew");
+    for _ in 0..2 {
+        tokio::time::sleep(HOUR).await;
+        server.run_schedules().await.expect("settled");
+    }
+    for (of, fired) in [("broken", 0), ("lost", 2), ("whole", 2)] {
+        assert_eq!(jobs_of(&store, of).await.len(), fired, "{of}");
+    }
 }

@@ -17,6 +17,7 @@ use crate::store::{Batch, KeyChange, Result};
 use super::super::bound::Bound;
 use super::super::changes::Entry;
 use super::super::events;
+use super::text::Parts;
 
 use self::history::History;
 use self::jobs::{Jobs, Statuses};
@@ -116,7 +117,7 @@ pub(super) struct Input<'a> {
     gone: Vec<Uuid>,
     released: Vec<Uuid>,
     figures: Figures,
-    facets: String,
+    facets: Option<String>,
     batch: Uuid,
     time: i64,
     entry: Entry,
@@ -149,27 +150,56 @@ impl<'a> Input<'a> {
         })
     }
 
-    pub(super) fn bind(mut self, query: Bound) -> Bound {
-        let concurrency_keys = self.statuses.take_concurrency_keys();
-        let heard = self.progress.take_heard();
-        let query = self.statuses.bind(self.jobs.bind(query));
-        let query = self.history.bind(self.progress.bind(query));
-        let query = self
-            .figures
-            .bind(query.bind(self.gone).bind(self.released))
-            .bind(self.batch)
-            .bind(self.time)
-            .bind(self.entry.job_ids)
-            .bind(self.entry.removed)
-            .bind(self.entry.ready)
-            .bind(self.entry.rules)
-            .bind(self.facets);
-        self.told.bind(query).bind(concurrency_keys).bind(heard)
+    /// What it needs of the statement.
+    pub(super) fn parts(&self, names: &Names<'_>) -> Parts {
+        let Self { jobs, statuses, progress, history, .. } = self;
+        Parts::default()
+            .with(Parts::NAMES, !names.kinds.is_empty())
+            .with(Parts::BORN, !jobs.is_empty())
+            .with(Parts::LABELS, jobs.are_labelled())
+            .with(Parts::CHANGED, statuses.are_changed())
+            .with(Parts::CLOSED, progress.is_closed())
+            .with(Parts::FLUSHED, progress.is_flushed())
+            .with(Parts::HISTORY, !history.is_empty())
+            .with(Parts::GONE, !self.gone.is_empty())
+            .with(Parts::RELEASED, !self.released.is_empty())
+            .with(Parts::FACETS, self.facets.is_some())
+            .with(Parts::TOLD, !self.told.is_empty())
+    }
+
+    /// Binds what these parts take.
+    pub(super) fn bind(self, names: &Names<'_>, parts: Parts, mut query: Bound) -> Bound {
+        if parts.has(Parts::NAMES) {
+            query = names.bind(query);
+        }
+        query = self.jobs.bind(parts, query);
+        query = self.statuses.bind(query);
+        query = self.progress.bind(parts, query);
+        if parts.has(Parts::HISTORY) {
+            query = self.history.bind(query);
+        }
+        if parts.has(Parts::GONE) {
+            query = query.bind(self.gone);
+        }
+        if parts.has(Parts::RELEASED) {
+            query = query.bind(self.released);
+        }
+        query = self.figures.bind(query);
+        if parts.has(Parts::FACETS) {
+            query = query.bind(self.facets.unwrap_or_else(|| "[]".to_owned()));
+        }
+        let Entry { job_ids, removed, ready, rules } = self.entry;
+        query = query.bind(self.batch).bind(self.time).bind(job_ids);
+        query = query.bind(removed).bind(ready).bind(rules);
+        if parts.has(Parts::TOLD) { self.told.bind(query) } else { query }
     }
 }
 
 /// What the batch adds to figures of facets: rarely anything, so one argument for all.
-fn facets(figures: &figures::Figures<'_>) -> String {
+fn facets(figures: &figures::Figures<'_>) -> Option<String> {
+    if figures.facets.is_empty() {
+        return None;
+    }
     let rows = figures.facets.iter().map(|((slot, facet), tally)| {
         let columns = figures::columns(tally);
         let [created, succeeded, failed, cancelled, skipped, started, waited, ended, ran] = columns;
@@ -179,7 +209,7 @@ fn facets(figures: &figures::Figures<'_>) -> String {
             "started": started, "waited": waited, "ended": ended, "ran": ran,
         })
     });
-    rows.collect::<serde_json::Value>().to_string()
+    Some(rows.collect::<serde_json::Value>().to_string())
 }
 
 /// What the batch adds to counters and minute buckets.

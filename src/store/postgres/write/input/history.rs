@@ -49,6 +49,10 @@ impl History {
         Ok(history)
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.attempts.0.is_empty() && self.logs.job_ids.is_empty()
+    }
+
     pub(super) fn bind(self, query: Bound) -> Bound {
         let (job_ids, epochs, attempts) = self.attempts;
         let query = query.bind(job_ids).bind(epochs).bind(attempts);

@@ -10,6 +10,7 @@ use crate::store::passed::Passed;
 use crate::store::rows::{clock_time, encode_spec, encode_status, state_code, trigger_code};
 
 use super::super::super::bound::Bound;
+use super::super::text::Parts;
 use super::small;
 
 #[derive(Default)]
@@ -60,24 +61,35 @@ impl<'a> Jobs<'a> {
         Ok(jobs)
     }
 
-    pub(super) fn bind(self, query: Bound) -> Bound {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    pub(super) const fn are_labelled(&self) -> bool {
+        !self.labelled.is_empty()
+    }
+
+    pub(super) fn bind(self, parts: Parts, mut query: Bound) -> Bound {
+        if parts.has(Parts::BORN) {
+            query = query
+                .bind(self.ids)
+                .bind(self.job_types)
+                .bind(self.queues)
+                .bind(self.owners)
+                .bind(self.subjects)
+                .bind(self.external_ids)
+                .bind(self.created_by)
+                .bind(self.triggers)
+                .bind(self.categories)
+                .bind(self.create_times)
+                .bind(self.labels)
+                .bind(self.specs)
+                .bind(self.payloads);
+        }
+        if parts.has(Parts::LABELS) {
+            query = query.bind(self.label_keys).bind(self.label_values).bind(self.labelled);
+        }
         query
-            .bind(self.ids)
-            .bind(self.job_types)
-            .bind(self.queues)
-            .bind(self.owners)
-            .bind(self.subjects)
-            .bind(self.external_ids)
-            .bind(self.created_by)
-            .bind(self.triggers)
-            .bind(self.categories)
-            .bind(self.create_times)
-            .bind(self.labels)
-            .bind(self.specs)
-            .bind(self.payloads)
-            .bind(self.label_keys)
-            .bind(self.label_values)
-            .bind(self.labelled)
     }
 }
 
@@ -143,9 +155,9 @@ impl<'a> Statuses<'a> {
         Ok(())
     }
 
-    /// The column that is bound last, behind everything else.
-    pub(super) fn take_concurrency_keys(&mut self) -> Vec<Option<&'a str>> {
-        std::mem::take(&mut self.concurrency_keys)
+    /// Whether some of them are of jobs that were there before.
+    pub(super) fn are_changed(&self) -> bool {
+        !self.born.iter().all(|born| *born)
     }
 
     pub(super) fn bind(self, query: Bound) -> Bound {
@@ -166,5 +178,6 @@ impl<'a> Statuses<'a> {
             .bind(self.encoded)
             .bind(self.results)
             .bind(self.born)
+            .bind(self.concurrency_keys)
     }
 }

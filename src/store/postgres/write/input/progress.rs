@@ -13,6 +13,7 @@ use crate::store::{ProgressWrite, Result};
 use super::super::super::bound::Bound;
 use super::super::super::error::unsure;
 use super::super::super::pool::Link;
+use super::super::text::Parts;
 
 /// A loss of the last of it is a loss of ticks, so nobody waits for the disk. A row that comes a moment after
 /// its lease ended is in nobody's way and goes with the next fold.
@@ -82,14 +83,23 @@ impl Progress {
         Ok(())
     }
 
-    /// What is bound behind all else.
-    pub(super) fn take_heard(&mut self) -> Vec<i64> {
-        std::mem::take(&mut self.heard)
+    pub(super) const fn is_closed(&self) -> bool {
+        !self.closed.is_empty()
     }
 
-    pub(super) fn bind(self, query: Bound) -> Bound {
-        let query = query.bind(self.closed).bind(self.ids).bind(self.epochs);
-        query.bind(self.sequences).bind(self.data).bind(self.sure)
+    pub(super) const fn is_flushed(&self) -> bool {
+        !self.ids.is_empty()
+    }
+
+    pub(super) fn bind(self, parts: Parts, mut query: Bound) -> Bound {
+        if parts.has(Parts::CLOSED) {
+            query = query.bind(self.closed);
+        }
+        if parts.has(Parts::FLUSHED) {
+            query = query.bind(self.ids).bind(self.epochs).bind(self.sequences);
+            query = query.bind(self.data).bind(self.sure).bind(self.heard);
+        }
+        query
     }
 }
 
