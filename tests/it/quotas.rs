@@ -145,7 +145,8 @@ async fn a_quota_that_starts_use_up_is_told_once_in_a_period(setup: Setup) {
     // An hour past midnight: no period ends while the test runs.
     let day = i64::try_from(DAY.as_micros()).expect("small");
     let since_midnight = u64::try_from(clock.now().as_micros() % day).expect("after 1970");
-    let to_one = DAY - Duration::from_micros(since_midnight) + Duration::from_secs(3_600);
+    let to_midnight = DAY.saturating_sub(Duration::from_micros(since_midnight));
+    let to_one = to_midnight + Duration::from_secs(3_600);
     clock.follow(clock.now().plus(to_one));
     let midnight = (clock.now().as_micros() / day + 1) * day / 1_000_000;
 

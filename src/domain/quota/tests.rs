@@ -97,7 +97,7 @@ fn it_runs_out_when_too_little_is_left_for_another_start() {
     let states: Vec<QuotaState> = std::iter::successors(Some(QuotaState::default()), |state| {
         match quota.draw(*state, 30, now) {
             Drawn::Taken { state, .. } => Some(state),
-            _ => None,
+            Drawn::Exhausted { .. } | Drawn::Never => None,
         }
     })
     .collect();

@@ -4,15 +4,15 @@ fn of(line: &str) -> Option<Vec<(String, i64)>> {
     read(line).map(|uses| uses.into_iter().collect())
 }
 
-fn pairs(pairs: &[(&str, i64)]) -> Option<Vec<(String, i64)>> {
-    Some(pairs.iter().map(|(name, units)| ((*name).to_owned(), *units)).collect())
+fn pairs(pairs: &[(&str, i64)]) -> Vec<(String, i64)> {
+    pairs.iter().map(|(name, units)| ((*name).to_owned(), *units)).collect()
 }
 
 #[test]
 fn lines_that_say_what_was_used_are_read() {
-    assert_eq!(of(r#"{"quota_use":{"youtube":240}}"#), pairs(&[("youtube", 240)]));
+    assert_eq!(of(r#"{"quota_use":{"youtube":240}}"#), Some(pairs(&[("youtube", 240)])));
     let both = r#"  {"quota_use": {"b": 0, "a": 3.0}, "progress": {"completed": 1}}  "#;
-    assert_eq!(of(both), pairs(&[("a", 3), ("b", 0)]));
+    assert_eq!(of(both), Some(pairs(&[("a", 3), ("b", 0)])));
 }
 
 #[test]
