@@ -5,6 +5,7 @@ use crate::domain::admission::{Capacity, Hold, Room, Shares, Why, why};
 use crate::domain::explain::{Explanation, Facts, explain};
 use crate::domain::filter::JobFilter;
 use crate::domain::limits::{EXPLAIN_IDS_MAX, RECENT_RUNS_MAX};
+use crate::domain::status::{SkipReason, State};
 use crate::domain::{Job, JobId, StateKind};
 
 use crate::store::ListQuery;
@@ -40,7 +41,11 @@ impl Engine {
         let why = candidate
             .map_or_else(Why::default, |candidate| why(&candidate, &rooms, &ruled.rules, now));
         let facts = Facts {
-            holders: self.holders(&job, &why).await?,
+            holders: match job.status.state {
+                State::Skipped { reason: SkipReason::Overlap } => self.overlapped(&job).await?,
+                _ => self.holders(&job, &why).await?,
+            },
+            quotas: ruled.quotas_of(&job.spec.job_type),
             next_probe_time: ruled.next_probe_time(&job.spec.job_type, now),
             quota_reset_time: ruled.quota_reset_time(&job.spec.job_type, now),
             why,
@@ -78,6 +83,26 @@ impl Engine {
             Some(error) => Err(error.clone().into()),
             None => Ok(ruled),
         }
+    }
+
+    /// Some of the runs of its type that were not over when it was refused.
+    async fn overlapped(&self, job: &Job) -> Result<Vec<JobId>> {
+        let types = vec![job.spec.job_type.clone()];
+        let mut filter = JobFilter { types, ..JobFilter::default() };
+        let book = self.registry.book();
+        if let Some(spec) = book.spec(&job.spec.job_type).filter(|spec| spec.max_concurrent == 0)
+            && let Some(key) = &spec.concurrency_key
+            && let Some(value) = spec.concurrency_value(&job.spec.labels)
+        {
+            filter.labels.insert(key.label.clone(), value.to_owned());
+        }
+        let before = Some(job.id);
+        let query = ListQuery { filter, before, limit: RECENT_RUNS_MAX, full: false };
+        let runs = self.db.read(|store| async move { store.list(&query).await }).await?;
+        let then = job.status.create_time;
+        let was_alive = |run: &Job| run.status.end_time.is_none_or(|end| end >= then);
+        let is_run = |run: &Job| run.status.kind() != StateKind::Skipped && was_alive(run);
+        Ok(runs.iter().filter(|run| is_run(run)).map(|run| run.id).take(EXPLAIN_IDS_MAX).collect())
     }
 
     /// Some of those that run under the caps that hold a job.

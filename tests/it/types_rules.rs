@@ -356,6 +356,9 @@ async fn of_a_schedule_that_queues_one_at_most_one_waits_for_the_one_that_runs()
     .await;
     let skipped = of_state(&client, State::Skipped).await;
     assert!(skipped.iter().all(|job| job.status().skip_reason() == SkipReason::Overlap));
+    let request = v1::ExplainJobRequest { job_id: skipped[0].id.clone() };
+    let why = client.jobs.clone().explain_job(request).await.expect("explained").into_inner();
+    assert!(why.reasons[0].ids.contains(&first.id), "what was in its way: {why:?}");
     let waiting = of_state(&client, State::Pending).await.pop().expect("one");
     let request = v1::ExplainJobRequest { job_id: waiting.id.clone() };
     let why = client.jobs.clone().explain_job(request).await.expect("explained").into_inner();

@@ -14,7 +14,7 @@ mod waiting;
 use std::time::Duration;
 
 use super::admission::Why;
-use super::ids::{JobId, WorkerName};
+use super::ids::{JobId, QuotaName, WorkerName};
 use super::job::Job;
 use super::limits::EXPLAIN_IDS_MAX;
 use super::status::StateKind;
@@ -38,6 +38,8 @@ pub struct Facts {
     pub typical_run_duration: Option<Duration>,
     /// When the breaker of its type lets one job try, if it is open.
     pub next_probe_time: Option<Timestamp>,
+    /// The quotas that a start of its type draws from.
+    pub quotas: Vec<QuotaName>,
     /// When the quota that refused it begins anew.
     pub quota_reset_time: Option<Timestamp>,
 }

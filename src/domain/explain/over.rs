@@ -1,6 +1,7 @@
 //! How a job came to its end.
 
 use super::{Facts, Reason, error_text, span};
+use crate::domain::ids::QuotaName;
 use crate::domain::job::Job;
 use crate::domain::retry::RetryRule;
 use crate::domain::status::{SkipReason, State};
@@ -27,7 +28,7 @@ fn skipped(reason: SkipReason, until: Option<Timestamp>, facts: &Facts) -> Reaso
         SkipReason::Overlap => "another run of its type was not over",
         SkipReason::TypeDisabled => "its type was disabled",
         SkipReason::QuotaExhausted => {
-            "too little was left of a quota that it draws from: this run is not made up for"
+            return quota_exhausted(facts).until(until.or(facts.quota_reset_time));
         }
         SkipReason::Missed => "its time had passed: no run came by then",
     };
@@ -35,9 +36,19 @@ fn skipped(reason: SkipReason, until: Option<Timestamp>, facts: &Facts) -> Reaso
     match reason {
         SkipReason::CircuitOpen => reason_now.until(until.or(facts.next_probe_time)),
         SkipReason::Overlap => reason_now.about(&facts.holders),
-        SkipReason::QuotaExhausted => reason_now.until(until.or(facts.quota_reset_time)),
-        SkipReason::TypeDisabled | SkipReason::Missed => reason_now,
+        SkipReason::QuotaExhausted | SkipReason::TypeDisabled | SkipReason::Missed => reason_now,
     }
+}
+
+fn quota_exhausted(facts: &Facts) -> Reason {
+    let names: Vec<&str> = facts.quotas.iter().map(QuotaName::as_str).collect();
+    let which = match names.as_slice() {
+        [] => "a quota that it draws from".to_owned(),
+        [one] => format!("the quota {one}"),
+        several => format!("one of the quotas {}", several.join(", ")),
+    };
+    let text = format!("too little was left of {which}: this run is not made up for");
+    Reason::new(SkipReason::QuotaExhausted.as_str(), text)
 }
 
 fn failed(job: &Job) -> Vec<Reason> {

@@ -206,6 +206,7 @@ fn skipped_jobs() {
     let facts = Facts {
         holders: vec![id(7)],
         next_probe_time: Some(later(300)),
+        quotas: vec![crate::domain::QuotaName::new("youtube").unwrap()],
         quota_reset_time: Some(later(86_400)),
         ..Facts::default()
     };

@@ -294,6 +294,12 @@ impl Ruled {
         short.map(|quota| quota.reset_time(now))
     }
 
+    /// The quotas that a start of this type draws from.
+    pub(in super::super) fn quotas_of(&self, job_type: &JobType) -> Vec<QuotaName> {
+        let costs = self.rules.types.get(job_type).map(|kind| &kind.quota_costs);
+        costs.into_iter().flat_map(|costs| costs.keys().cloned()).collect()
+    }
+
     /// A skip of a job of this type for this reason, with the moment from which one may be tried again.
     pub(in super::super) fn skip(
         &self,

@@ -412,7 +412,9 @@ impl Store for FaultyStore {
 
     async fn load(&self, ids: &[JobId]) -> Result<Vec<Job>> {
         self.faults.weathered().await?;
-        ids.iter().for_each(|id| *self.faults.loads.lock().entry(*id).or_default() += 1);
+        for id in ids {
+            *self.faults.loads.lock().entry(*id).or_default() += 1;
+        }
         self.faults.answered(Read::Load, self.inner.load(ids).await).await
     }
 
