@@ -13,7 +13,9 @@ use parking_lot::Mutex;
 use prost::Message as _;
 use tonic::{Code, Status};
 
-use crate::harness::{Client, JobFacts as _, Server, Setup, Shared, seconds, spec, within};
+use crate::harness::{
+    Client, JobFacts as _, Server, Setup, Shared, eventually, seconds, spec, within,
+};
 
 crate::on_each_store! {
     a_quota_that_starts_use_up_is_told_once_in_a_period
@@ -274,6 +276,17 @@ async fn outcomes_and_creates_get_through_while_starts_draw_from_a_busy_quota(st
     let (reported, made, _) = futures_util::join!(reporter, join_all(feeders), join_all(starters));
     let (started, made) = (started.load(Ordering::Relaxed), made.into_iter().sum::<usize>());
     println!("{started} starts, {made} creates, slowest {:?}", slowest.lock());
+    // Starts that nobody heard of any more are given back: from then on each start and each word counts once.
+    let recounted = async || {
+        let filter =
+            Some(v1::JobFilter { states: vec![State::Running.into()], ..Default::default() });
+        let request = v1::ListJobsRequest { filter, ..Default::default() };
+        let running = clients[0].list(request).await.expect("a page").total_size;
+        let words = 3 * i64::try_from(REPORTS).expect("small");
+        let used = used(&clients[0]).await;
+        used == running + words
+    };
+    eventually(STARVED, "the quota is what a recount says", recounted).await;
     for id in &reported {
         assert_eq!(clients[1].get(id).await.state(), State::Succeeded);
     }

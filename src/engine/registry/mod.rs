@@ -180,7 +180,10 @@ impl Engine {
         if !self.shared {
             return Ok(self.registry.book());
         }
+        let losses = self.registry.losses();
         let rules = self.db.read(|store| async move { store.rules(&KNOWN).await }).await?;
+        // What a caller was shown, starts go by from then on.
+        self.registry.look(losses, &rules);
         Ok(Arc::new(Rulebook::of_all(&rules, &self.registry.book())))
     }
 
