@@ -24,10 +24,6 @@ mod rows;
 
 use std::process::ExitCode;
 
-/// That of the server, for the bare sides as well.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     harness::main(rows::ROWS, |options, places| Ok(rows::Setting { plan: options.plan(), places }))
 }

@@ -27,10 +27,6 @@ mod side;
 
 use std::process::ExitCode;
 
-/// That of the server, for the bare sides as well.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     harness::main(rows::ROWS, rows::Setting::set)
 }
