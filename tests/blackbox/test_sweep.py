@@ -1,7 +1,7 @@
 """Jobs that are stuck, sweeps by hand, and workers that are sent away."""
 
-import json
 import contextlib
+import json
 import os
 import signal
 import subprocess
