@@ -74,7 +74,7 @@ impl Loop {
             change: written(false)?,
             candidates: the_one(
                 statements(),
-                "SELECT j.id, j.spec, j.payload, s.status, s.result, NULL::bytea FROM unnest",
+                "SELECT j.id, j.spec, j.payload, s.status, s.result, p.place FROM unnest",
             )?,
             session,
             spec: life.asked()?,
