@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from commands import environment
+from commands import environment, run as run_command
 from server import Server, wait_until
 
 WITHIN = 90.0
@@ -22,14 +22,7 @@ def capped(built, tmp_path):
     server.start("--max-running", "4")
 
     def run(*arguments, stdin=""):
-        done = subprocess.run(
-            [built, *map(str, arguments)],
-            env=environment(server),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
+        done = run_command(built, server, *arguments, stdin=stdin)
         assert done.returncode == 0, done.stderr
         return done.stdout
 

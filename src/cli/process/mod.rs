@@ -22,6 +22,7 @@ mod queue;
 mod quota;
 mod reader;
 mod result;
+mod said;
 mod scan;
 mod sink;
 mod spec;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::said;
 use crate::domain::ids::QuotaName;
 use crate::domain::limits::{QUOTA_COSTS_MAX, QUOTA_UNITS_MAX};
 
@@ -19,13 +20,7 @@ pub type QuotaUse = BTreeMap<String, i64>;
 /// What a line says: a line of JSON with an object `quota_use` that the protocol takes. Else it is an ordinary line, so
 /// that its writer finds it in the log.
 pub(super) fn read(line: &str) -> Option<QuotaUse> {
-    let line = line.trim();
-    if !line.starts_with('{') || !line.contains("\"quota_use\"") {
-        return None;
-    }
-    let Value::Object(fields) = serde_json::from_str(line).ok()? else { return None };
-    let Value::Object(said) = fields.get("quota_use")? else { return None };
-    uses(said)
+    uses(&said::object(line, "quota_use")?)
 }
 
 fn uses(said: &Map<String, Value>) -> Option<QuotaUse> {
@@ -39,11 +34,7 @@ fn uses(said: &Map<String, Value>) -> Option<QuotaUse> {
 
 /// Whole units: also such as are written as a double, as some languages do.
 fn count(value: &Value) -> Option<i64> {
-    #[expect(clippy::cast_possible_truncation, reason = "whole, and held against the bound below")]
-    let whole = |number: f64| (number.fract() == 0.0).then_some(number as i64);
-    let count = value.as_i64().or_else(|| value.as_f64().and_then(whole))?;
-    u64::try_from(count).ok().filter(|units| *units <= QUOTA_UNITS_MAX)?;
-    Some(count)
+    said::count(value, 0..=i64::try_from(QUOTA_UNITS_MAX).unwrap_or(i64::MAX))
 }
 
 /// Adds what was said now to what was said before; `false`, and nothing is added, if these are more quotas than an

@@ -2,19 +2,14 @@
 
 use serde_json::{Map, Value};
 
+use super::super::said;
 use super::Reading;
 use crate::domain::limits::PROGRESS_COUNT_MAX;
 
 /// A line of JSON with an object `progress` that says something and fits the protocol. Else it is an ordinary line, so
 /// that its writer finds it in the log.
 pub(super) fn read(line: &str) -> Option<Reading> {
-    let line = line.trim();
-    if !line.starts_with('{') || !line.contains("\"progress\"") {
-        return None;
-    }
-    let Value::Object(fields) = serde_json::from_str(line).ok()? else { return None };
-    let Value::Object(progress) = fields.get("progress")? else { return None };
-    reading(progress)
+    reading(&said::object(line, "progress")?)
 }
 
 fn reading(progress: &Map<String, Value>) -> Option<Reading> {
@@ -49,10 +44,7 @@ fn reading(progress: &Map<String, Value>) -> Option<Reading> {
 
 /// A count: also one that is written as a double, as some languages do.
 fn count(value: &Value) -> Option<i64> {
-    #[expect(clippy::cast_possible_truncation, reason = "whole, and held against the bound below")]
-    let whole = |number: f64| (number.fract() == 0.0).then_some(number as i64);
-    let count = value.as_i64().or_else(|| value.as_f64().and_then(whole))?;
-    (0..=PROGRESS_COUNT_MAX).contains(&count).then_some(count)
+    said::count(value, 0..=PROGRESS_COUNT_MAX)
 }
 
 fn percent(value: &Value) -> Option<f64> {
