@@ -33,8 +33,8 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     if args.pending {
         args.filter.without_states("--pending")?;
     }
+    let filter = Some(filter(&args, context.now())?);
     let client = context.connect(args.time.timeout).await?;
-    let filter = Some(filter(&args, context.now()));
     let request = ListJobsRequest { filter, ..ListJobsRequest::default() };
     let mut answer = pages::first(&client, request, args.filter.at_most(USUAL)).await?;
     answer.jobs.sort_by_cached_key(order);
@@ -52,13 +52,13 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     Ok(Exit::Ok)
 }
 
-fn filter(args: &Args, now: Timestamp) -> JobFilter {
-    let mut filter = args.filter.wire(now);
+fn filter(args: &Args, now: Timestamp) -> Result<JobFilter, Failure> {
+    let mut filter = args.filter.wire(now)?;
     if filter.states.is_empty() {
         filter.states.push(JobState::Running.into());
         filter.states.extend(args.pending.then_some(i32::from(JobState::Pending)));
     }
-    filter
+    Ok(filter)
 }
 
 fn nothing(args: &Args) -> String {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::exit::{Exit, Failure};
-use super::filter::Term;
+use super::filter::{self, Term};
 use super::output::{Format, Out};
 use super::{Context, confirm, describe, format, json, parse, submit};
 use crate::proto::v1::{
@@ -124,9 +124,7 @@ pub async fn run(
     context: &Context,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let mut filter = JobFilter::default();
-    let now = context.now();
-    args.filter.iter().for_each(|term| term.put(&mut filter, now));
+    let filter = filter::join(&args.filter, context.now())?;
     let client = context.connect(timeout).await?;
     let rate = args.rate.unwrap_or_default();
     let wish = |filter: JobFilter, expected_max, validate_only| {

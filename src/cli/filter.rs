@@ -8,7 +8,8 @@ use super::{format, names};
 use crate::domain::Timestamp;
 use crate::proto::v1::{JobFilter, JobState};
 
-pub use term::Term;
+use term::Key;
+pub use term::{Term, join};
 
 #[cfg(test)]
 mod tests;
@@ -51,29 +52,41 @@ pub struct Filter {
 
 impl Filter {
     /// The filter for the wire; `since` means created since.
-    #[must_use]
-    pub fn wire(&self, now: Timestamp) -> JobFilter {
-        let mut filter = JobFilter {
-            types: self.types.clone(),
-            categories: self.categories.clone(),
-            states: self.states.iter().map(|state| (*state).into()).collect(),
-            queues: self.queues.clone(),
-            labels: self.labels.iter().cloned().collect(),
-            owner: self.owner.clone().unwrap_or_default(),
-            create_time_after: self.since.map(|since| parse::wire_moment(since.moment(now))),
-            ..JobFilter::default()
-        };
-        self.terms.iter().for_each(|term| term.put(&mut filter, now));
-        filter
+    ///
+    /// # Errors
+    ///
+    /// See [`join`].
+    pub fn wire(&self, now: Timestamp) -> Result<JobFilter, Failure> {
+        self.joined(Key::Since, now)
     }
 
     /// The filter for the wire; `since` means ended since.
-    #[must_use]
-    pub fn wire_ended(&self, now: Timestamp) -> JobFilter {
-        let ended = self.since.map(|since| parse::wire_moment(since.moment(now)));
-        let mut filter = Self { since: None, ..self.clone() }.wire(now);
-        filter.end_time_after = filter.end_time_after.or(ended);
-        filter
+    ///
+    /// # Errors
+    ///
+    /// See [`join`].
+    pub fn wire_ended(&self, now: Timestamp) -> Result<JobFilter, Failure> {
+        self.joined(Key::EndedSince, now)
+    }
+
+    fn joined(&self, since: fn(Since) -> Key, now: Timestamp) -> Result<JobFilter, Failure> {
+        let mut terms: Vec<Term> = Vec::new();
+        let mut add = |flag, text: String, key| terms.push(Term::of_flag(flag, text, key));
+        add("--type", self.types.join(","), Key::Types(self.types.clone()));
+        add("--category", self.categories.join(","), Key::Categories(self.categories.clone()));
+        add("--state", String::new(), Key::States(self.states.clone()));
+        add("--queue", self.queues.join(","), Key::Queues(self.queues.clone()));
+        for (key, value) in &self.labels {
+            add("--label", format!("{key}={value}"), Key::Label(key.clone(), value.clone()));
+        }
+        if let Some(owner) = &self.owner {
+            add("--owner", owner.clone(), Key::Owner(owner.clone()));
+        }
+        if let Some(moment) = self.since {
+            add("--since", written(moment), since(moment));
+        }
+        terms.extend_from_slice(&self.terms);
+        join(&terms, now)
     }
 
     /// Whether states are asked for.
@@ -133,7 +146,14 @@ impl Filter {
 
 fn since(since: Since) -> String {
     match since {
-        Since::Ago(span) => format!("{} ago", format::span(span)),
+        Since::Ago(_) => format!("{} ago", written(since)),
+        Since::At(_) => written(since),
+    }
+}
+
+fn written(since: Since) -> String {
+    match since {
+        Since::Ago(span) => format::span(span),
         Since::At(moment) => format::moment(&parse::wire_moment(moment), 0),
     }
 }

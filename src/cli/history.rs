@@ -43,9 +43,9 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     if args.failed {
         args.filter.without_states("--failed")?;
     }
+    let filter = Some(filter(&args, context.now())?);
     let client = context.connect(args.time.timeout).await?;
     let wanted = args.filter.at_most(USUAL);
-    let filter = Some(filter(&args, context.now()));
     let request = ListJobsRequest { filter, ..ListJobsRequest::default() };
     let answer = pages::first(&client, request, wanted).await?;
     match out.format() {
@@ -63,8 +63,8 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
 }
 
 /// Jobs that are over; since means since when they are.
-fn filter(args: &Args, now: Timestamp) -> JobFilter {
-    let mut filter = args.filter.wire_ended(now);
+fn filter(args: &Args, now: Timestamp) -> Result<JobFilter, Failure> {
+    let mut filter = args.filter.wire_ended(now)?;
     filter.types.extend(args.job_type.clone());
     if args.failed {
         filter.states = vec![JobState::Failed.into()];
@@ -72,7 +72,7 @@ fn filter(args: &Args, now: Timestamp) -> JobFilter {
         let over = [JobState::Succeeded, JobState::Failed, JobState::Cancelled, JobState::Skipped];
         filter.states = over.map(i32::from).to_vec();
     }
-    filter
+    Ok(filter)
 }
 
 fn nothing(args: &Args) -> String {

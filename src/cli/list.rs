@@ -35,10 +35,10 @@ pub struct Args {
 
 /// Lists the jobs page by page.
 pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+    let mut request = request(&args, context.now())?;
     let client = context.connect(args.time.timeout).await?;
     let wanted = if args.all { usize::MAX } else { args.filter.at_most(USUAL) };
     let mut listing = Listing::new(context.now(), out.wide());
-    let mut request = request(&args, context.now());
     loop {
         let left = wanted - listing.shown;
         let page = pages::next(&client, &mut request, left).await?;
@@ -51,10 +51,10 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     Ok(Exit::Ok)
 }
 
-fn request(args: &Args, now: Timestamp) -> ListJobsRequest {
+fn request(args: &Args, now: Timestamp) -> Result<ListJobsRequest, Failure> {
     let view = if args.full { JobView::Full } else { JobView::Basic };
-    let filter = Some(args.filter.wire(now));
-    ListJobsRequest { filter, view: view.into(), ..ListJobsRequest::default() }
+    let filter = Some(args.filter.wire(now)?);
+    Ok(ListJobsRequest { filter, view: view.into(), ..ListJobsRequest::default() })
 }
 
 /// What was listed so far.

@@ -40,6 +40,8 @@ pub struct Args {
 
 /// Shows the lines; with --watch until Ctrl-C, which is no failure.
 pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+    // What cannot be asked is said before the server is.
+    args.filter.wire(context.now())?;
     let client = context.connect(args.time.timeout).await?;
     if args.watch {
         return watch(&args, &client, context, out).await;
@@ -50,7 +52,7 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
 
 async fn ask(args: &Args, client: &Client, now: Timestamp) -> Result<GetSummaryResponse, Failure> {
     let filter = &args.filter;
-    let wire = filter.wire(now);
+    let wire = filter.wire(now)?;
     let request =
         GetSummaryRequest { types: wire.types, categories: wire.categories, recent_runs: 0 };
     let call = client.request(request);

@@ -38,9 +38,10 @@ pub struct Args {
 
 /// Follows the job, or all that match.
 pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, Failure> {
+    let filter = args.filter.wire(context.now())?;
     let client = context.connect(args.limit.timeout).await?;
     let Some(job) = &args.job else {
-        return many::run(&args, &client, context, out).await;
+        return many::run(&args, filter, &client, context, out).await;
     };
     let job = find::job(&client, job).await?;
     let follow = follow(&client, job, args.interval, out);

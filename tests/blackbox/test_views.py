@@ -204,6 +204,16 @@ def test_a_term_filters_every_view_like_its_flag(jobplane, stub, queue):
         for wrong, said in (("colour=red", "no filter by"), ("state=asleep", "must be one of pending")):
             refused = jobplane(command, "--filter", wrong)
             assert refused.returncode == USAGE and said in refused.stderr, (command, refused)
+    # Nobody is asked: what contradicts itself is wrong wherever the server is.
+    for command in ("list", "active", "history", "summary", "watch"):
+        for words in (("--filter", "owner=ann", "--filter", "owner=bob"), ("--owner", "ann", "--filter", "owner=bob")):
+            refused = jobplane("--endpoint", "127.0.0.1:1", command, *words)
+            assert refused.returncode == USAGE and "--filter owner=bob: cannot be used with" in refused.stderr, refused
+            assert " ".join(words[:2]) in refused.stderr, refused
+    for command in ("cancel", "retry", "delete"):
+        refused = jobplane(command, "--filter", "label=env=a", "--filter", "label=env=b", "--dry-run")
+        assert refused.returncode == USAGE, refused
+        assert "--filter label=env=b: cannot be used with --filter label=env=a" in refused.stderr, refused
     for command, flag in (("active", "--pending"), ("history", "--failed")):
         refused = jobplane(command, flag, "--filter", "state=running")
         assert refused.returncode == USAGE and flag in refused.stderr, refused

@@ -1,35 +1,57 @@
 //! `--filter KEY=VALUE`: all that the server can filter by, in one flag.
 
+use std::mem;
+
+use crate::cli::exit::Failure;
 use crate::cli::names::{self, Named};
 use crate::cli::parse::{self, Since};
 use crate::domain::Timestamp;
 use crate::proto::v1::{JobFilter, JobState, JobTrigger};
 
-/// One `KEY=VALUE`. Terms of the same key add up where a job may be any of several; else the last one counts.
+/// One `KEY=VALUE`, or a flag that says the same. Terms of the same key add up where a job may be any of several; else
+/// there is one ([`join`]).
 #[derive(Debug, Clone)]
 pub struct Term {
     text: String,
     key: Key,
+    /// The flag that it was written behind.
+    flag: &'static str,
 }
 
 /// What a term says.
-#[derive(Debug, Clone)]
-enum Key {
+#[derive(Debug, Clone, PartialEq)]
+pub enum Key {
+    /// Any of these types.
     Types(Vec<String>),
+    /// Any of these categories.
     Categories(Vec<String>),
+    /// Any of these states.
     States(Vec<JobState>),
+    /// Any of these queues.
     Queues(Vec<String>),
+    /// Any of these jobs.
     Ids(Vec<String>),
+    /// Made in any of these ways.
     Triggers(Vec<JobTrigger>),
+    /// With this label.
     Label(String, String),
+    /// For this owner.
     Owner(String),
+    /// About this.
     Subject(String),
+    /// With this id elsewhere.
     ExternalId(String),
+    /// At this worker.
     Worker(String),
+    /// Made by this caller.
     CreatedBy(String),
+    /// Created since.
     Since(Since),
+    /// Created before.
     Until(Since),
+    /// Ended since.
     EndedSince(Since),
+    /// Ended before.
     EndedUntil(Since),
 }
 
@@ -64,7 +86,13 @@ impl Term {
             "ended-until" => Key::EndedUntil(moment()?),
             _ => return Err(format!("there is no filter by {key:?}; see --help")),
         };
-        Ok(Self { text: text.to_owned(), key })
+        Ok(Self { text: text.to_owned(), key, flag: "--filter" })
+    }
+
+    /// What a flag of its own says.
+    #[must_use]
+    pub fn of_flag(flag: &'static str, text: String, key: Key) -> Self {
+        Self { text, key, flag }
     }
 
     /// As it was written.
@@ -85,8 +113,13 @@ impl Term {
         matches!(self.key, Key::Types(_) | Key::Categories(_))
     }
 
-    /// Adds it to a filter.
-    pub fn put(&self, filter: &mut JobFilter, now: Timestamp) {
+    /// Whether another says something else of what a job has one of.
+    fn contradicts(&self, other: &Self) -> bool {
+        let alike = mem::discriminant(&self.key) == mem::discriminant(&other.key);
+        alike && self.key != other.key && self.key.is_single(&other.key)
+    }
+
+    fn put(&self, filter: &mut JobFilter, now: Timestamp) {
         let wire = |since: &Since| Some(parse::wire_moment(since.moment(now)));
         match &self.key {
             Key::Types(any) => filter.types.extend_from_slice(any),
@@ -109,6 +142,50 @@ impl Term {
             Key::EndedUntil(until) => filter.end_time_before = wire(until),
         }
     }
+}
+
+impl Key {
+    /// Whether a filter holds only one of it and `other`, which is of the same kind.
+    fn is_single(&self, other: &Self) -> bool {
+        match self {
+            Self::Types(_)
+            | Self::Categories(_)
+            | Self::States(_)
+            | Self::Queues(_)
+            | Self::Ids(_)
+            | Self::Triggers(_) => false,
+            Self::Label(key, _) => matches!(other, Self::Label(of, _) if of == key),
+            Self::Owner(_)
+            | Self::Subject(_)
+            | Self::ExternalId(_)
+            | Self::Worker(_)
+            | Self::CreatedBy(_)
+            | Self::Since(_)
+            | Self::Until(_)
+            | Self::EndedSince(_)
+            | Self::EndedUntil(_) => true,
+        }
+    }
+}
+
+/// All of them as one filter.
+///
+/// # Errors
+///
+/// A usage error that names both if two say different things of what a job has one of.
+pub fn join(terms: &[Term], now: Timestamp) -> Result<JobFilter, Failure> {
+    let mut filter = JobFilter::default();
+    for (at, term) in terms.iter().enumerate() {
+        if let Some(other) = terms[..at].iter().find(|other| term.contradicts(other)) {
+            let with = format!("{} {}", other.flag, other.text);
+            return Err(Failure::usage(
+                format!("{} {}", term.flag, term.text),
+                format!("cannot be used with {with}: only one of the two can be asked for"),
+            ));
+        }
+        term.put(&mut filter, now);
+    }
+    Ok(filter)
 }
 
 /// Values of an enum, with commas between them.

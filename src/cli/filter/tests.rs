@@ -19,7 +19,7 @@ fn every_flag_reaches_the_wire() {
     let line = "-t a,b --type c --category k -s failed,JOB_STATE_RUNNING -q q --queue r -l a=1 \
                 --label b=2 --owner o --since 1m -n 7";
     let filter = typed(line);
-    let wire = filter.wire(Timestamp::from_micros(100_000_000));
+    let wire = filter.wire(Timestamp::from_micros(100_000_000)).unwrap();
     assert_eq!(wire.types, ["a", "b", "c"]);
     assert_eq!(wire.categories, ["k"]);
     assert_eq!(wire.states().collect::<Vec<_>>(), [JobState::Failed, JobState::Running]);
@@ -49,7 +49,7 @@ fn terms_are_any_of_within_a_key_and_all_of_between_keys() {
                 --filter category=k --filter id=1,2 --filter trigger=schedule,JOB_TRIGGER_API \
                 --filter since=2h --filter until=1h --filter ended-since=2025-06-15T15:06:40Z \
                 --filter ended-until=30m";
-    let filter = typed(line).wire(now);
+    let filter = typed(line).wire(now).unwrap();
     let seconds = |at: Option<prost_types::Timestamp>| at.map(|at| at.seconds - 1_750_000_000);
     assert_eq!(filter.types, ["sync", "backup", "import"]);
     assert_eq!(filter.states, [JobState::Failed, JobState::Cancelled].map(i32::from));
@@ -72,12 +72,55 @@ fn terms_are_any_of_within_a_key_and_all_of_between_keys() {
 fn of_what_ended_since_means_since_when_it_is_over() {
     let now = Timestamp::from_micros(100_000_000);
     let seconds = |at: Option<prost_types::Timestamp>| at.map(|at| at.seconds);
-    let filter = typed("--since 1m --filter until=30s").wire_ended(now);
+    let filter = typed("--since 1m --filter until=30s").wire_ended(now).unwrap();
     assert_eq!((seconds(filter.end_time_after), filter.create_time_after), (Some(40), None));
     assert_eq!(seconds(filter.create_time_before), Some(70));
-    let filter = typed("--since 1m --filter ended-since=20s --filter since=50s").wire_ended(now);
-    assert_eq!(seconds(filter.end_time_after), Some(80), "what is said outright counts");
-    assert_eq!(seconds(filter.create_time_after), Some(50));
+    let filter = typed("--since 1m --filter since=50s").wire_ended(now).unwrap();
+    assert_eq!(
+        (seconds(filter.end_time_after), seconds(filter.create_time_after)),
+        (Some(40), Some(50))
+    );
+    let refused = typed("--since 1m --filter ended-since=20s").wire_ended(now).unwrap_err();
+    assert!(
+        refused.lines()[0].contains("--filter ended-since=20s: cannot be used with --since 1m")
+    );
+}
+
+#[test]
+fn two_that_say_different_things_of_one_are_refused_and_both_named() {
+    let now = Timestamp::from_micros(100_000_000);
+    for key in ["owner", "subject", "external-id", "worker", "created-by"] {
+        let line = format!("--filter {key}=a --filter type=x --filter {key}=b");
+        let refused = typed(&line).wire(now).unwrap_err();
+        assert_eq!(refused.exit(), crate::cli::exit::Exit::Usage);
+        let said = format!("--filter {key}=b: cannot be used with --filter {key}=a: only one");
+        assert!(refused.lines()[0].starts_with(&said), "{:?}", refused.lines());
+        let twice = format!("--filter {key}=a --filter {key}=a");
+        assert!(typed(&twice).wire(now).is_ok(), "{key}: said twice it is the same");
+    }
+    for key in ["since", "until", "ended-since", "ended-until"] {
+        let line = format!("--filter {key}=1h --filter {key}=2h");
+        assert!(typed(&line).wire(now).is_err() && typed(&line).wire_ended(now).is_err(), "{key}");
+        let same = format!("--filter {key}=1h --filter {key}=60m");
+        assert!(typed(&same).wire(now).is_ok(), "{key}");
+    }
+    for (line, by, with) in [
+        ("--owner ann --filter owner=bob", "--filter owner=bob", "--owner ann"),
+        ("--since 2h --filter since=1h", "--filter since=1h", "--since 2h"),
+        ("-l env=a --filter label=env=b", "--filter label=env=b", "--label env=a"),
+        ("-l env=a --label env=b", "--label env=b", "--label env=a"),
+        ("--filter label=k=a --filter label=k=b", "--filter label=k=b", "--filter label=k=a"),
+    ] {
+        let lines = typed(line).wire(now).unwrap_err().lines();
+        assert!(lines[0].starts_with(&format!("{by}: cannot be used with {with}:")), "{lines:?}");
+    }
+    for line in [
+        "-t a --filter type=b --filter type=c -q a --filter queue=b -s failed --filter state=pending",
+        "-l env=a --filter label=tier=a -l env=a",
+        "--owner ann --filter owner=ann --filter since=2h --filter ended-since=1h --filter until=1m",
+    ] {
+        assert!(typed(line).wire(now).is_ok(), "{line}");
+    }
 }
 
 #[test]

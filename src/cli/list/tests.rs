@@ -7,7 +7,7 @@ use crate::proto::v1::{JobFilter, JobState};
 fn asked(line: &[&str]) -> JobFilter {
     let cli = Cli::try_parse_from([&["jobplane", "list"], line].concat()).unwrap();
     let Command::Ask(Ask::List(args)) = cli.command else { panic!("a list") };
-    request(&args, Timestamp::from_micros(100_000_000)).filter.unwrap()
+    request(&args, Timestamp::from_micros(100_000_000)).unwrap().filter.unwrap()
 }
 
 #[test]

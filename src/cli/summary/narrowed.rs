@@ -27,7 +27,7 @@ pub async fn narrow(
 ) -> Result<(), Failure> {
     let mut kept = Vec::new();
     for summary in std::mem::take(&mut answer.summaries) {
-        let asked = Asked { filter: filter.wire(now), job_type: summary.r#type.clone(), client };
+        let asked = Asked { filter: filter.wire(now)?, job_type: summary.r#type.clone(), client };
         let Some(last) = asked.jobs(None, None, 1).await?.jobs.into_iter().next() else { continue };
         let succeeded = asked.jobs(Some(JobState::Succeeded), None, TYPICAL_OF).await?.jobs;
         let hour = asked.jobs(Some(JobState::Failed), Some(now.minus(HOUR)), 1).await?;

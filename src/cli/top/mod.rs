@@ -64,8 +64,8 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
              or `jobplane watch`",
         ));
     }
+    let mut filter = args.filter.wire(context.now())?;
     let client = Client::connect(&context.address, None).await?;
-    let mut filter = args.filter.wire(context.now());
     if filter.states.is_empty() {
         filter.states.push(JobState::Running.into());
     }

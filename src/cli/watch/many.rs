@@ -12,7 +12,7 @@ use crate::cli::output::{Format, Out};
 use crate::cli::screen::{Frames, Screen, Signal, Signals};
 use crate::cli::{describe, format, parse};
 use crate::domain::Timestamp;
-use crate::proto::v1::{Job, JobState, JobView, WatchJobsRequest};
+use crate::proto::v1::{Job, JobFilter, JobState, JobView, WatchJobsRequest};
 
 /// A running job is told of again when it is so many percent further, …
 const STEP_PERCENT: f64 = 10.0;
@@ -22,11 +22,12 @@ const STEP_TIME: Duration = Duration::from_secs(10);
 /// Follows all jobs that match: until Ctrl-C, or with `--until-done` until none is left that is not over.
 pub async fn run(
     args: &Args,
+    filter: JobFilter,
     client: &Client,
     context: &Context,
     out: &mut Out,
 ) -> Result<Exit, Failure> {
-    let mut follow = FollowMany::new(client, request(args, context.now(), out));
+    let mut follow = FollowMany::new(client, request(args, filter, out));
     let mut signals = Signals::new()?;
     if out.terminal() {
         let mut screen = Screen::enter(out)?;
@@ -78,13 +79,13 @@ pub async fn run(
     }
 }
 
-fn request(args: &Args, now: Timestamp, out: &Out) -> WatchJobsRequest {
+fn request(args: &Args, filter: JobFilter, out: &Out) -> WatchJobsRequest {
     let view = match out.format() {
         Format::Table => JobView::Basic,
         Format::Json | Format::Jsonl => JobView::Full,
     };
     WatchJobsRequest {
-        filter: Some(args.filter.wire(now)),
+        filter: Some(filter),
         view: view.into(),
         min_interval: args.interval.map(parse::wire_duration),
         ..WatchJobsRequest::default()
