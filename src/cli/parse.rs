@@ -5,7 +5,9 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::domain::Timestamp;
+use crate::domain::rate::{NoRate, StartRate};
+use crate::domain::validate::Violations;
+use crate::domain::{Timestamp, written};
 
 #[cfg(test)]
 mod tests;
@@ -139,43 +141,36 @@ pub fn wire_moment(moment: Timestamp) -> prost_types::Timestamp {
     }
 }
 
-/// An amount of memory: `2G`, `512MiB`, `100M`, `1.5GiB`, `4096`. As for containers, `K`, `M`, `G` and `T` are powers of
-/// 1,024, with or without `iB`; `KB`, `MB`, `GB` and `TB` are powers of 1,000.
+/// An amount of memory as files write it: `512Mi`, `1.5GiB`, `2G`, `4096`.
 ///
 /// # Errors
 ///
 /// A text that is no such amount, or none of at least one byte.
 pub fn size(text: &str) -> Result<u64, String> {
-    let wrong = || format!("{text} is no amount of memory (write for instance 512MiB or 2G)");
-    let text_of = text.trim();
-    let digits = text_of.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text_of.len());
-    let (number, unit) = (&text_of[..digits], text_of[digits..].trim());
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let unit = unit.to_ascii_lowercase();
-    let (prefix, base) = match unit.strip_suffix("ib").or_else(|| unit.strip_suffix('i')) {
-        Some(prefix) if !prefix.is_empty() => (prefix, 1024.0_f64),
-        Some(_) => return Err(wrong()),
-        None => match unit.strip_suffix('b') {
-            Some(prefix) => (prefix, 1000.0),
-            None => (unit.as_str(), 1024.0),
-        },
-    };
-    let power = match prefix {
-        "" => 0,
-        "k" => 1,
-        "m" => 2,
-        "g" => 3,
-        "t" => 4,
-        _ => return Err(wrong()),
-    };
-    let bytes = (number * base.powi(power)).round();
-    #[expect(clippy::cast_precision_loss, reason = "2^53 is exact")]
-    let most = SIZE_MAX as f64;
-    if !(1.0..=most).contains(&bytes) {
-        return Err(format!("{text}: must be at least one byte and at most 8 PiB"));
+    let bytes = written::size::parse(text).map_err(|error| error.to_string())?;
+    if !(1..=SIZE_MAX).contains(&bytes) {
+        return Err("must be at least one byte and at most 8 PiB".to_owned());
     }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "held above")]
-    Ok(bytes as u64)
+    Ok(bytes)
+}
+
+/// A rate as files write it, `100/h`, or how many a second.
+///
+/// # Errors
+///
+/// A text that is neither, or a negative rate.
+pub fn rate(text: &str) -> Result<f64, String> {
+    if let Ok(per_second) = text.trim().parse::<f64>() {
+        let good = per_second.is_finite() && per_second >= 0.0;
+        return good.then_some(per_second).ok_or_else(|| "must not be negative".to_owned());
+    }
+    let rate: StartRate = text.parse().map_err(|error: NoRate| error.to_string())?;
+    let mut wrong = Violations::default();
+    rate.validate("", &mut wrong);
+    match wrong.as_slice().first() {
+        Some(wrong) => Err(format!("{} {}", wrong.field, wrong.description)),
+        None => Ok(f64::from(rate.count) / rate.period.as_secs_f64()),
+    }
 }
 
 /// A part of the time of processor cores: `80%`, `250%` of one core; the sign may be left out.

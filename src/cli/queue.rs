@@ -3,7 +3,7 @@
 use super::client::{Client, Limit};
 use super::exit::{Exit, Failure};
 use super::output::{Format, Out};
-use super::{Context, format};
+use super::{Context, format, parse};
 use crate::domain::limits::WEIGHT_MAX;
 use crate::proto::v1::{ListQueuesRequest, Queue, UpdateQueueRequest};
 
@@ -49,8 +49,8 @@ struct Set {
     /// Jobs waiting at a time; 0 = no limit
     #[arg(long, value_name = "N", group = "limits")]
     max_pending: Option<u32>,
-    /// Starts per second on average; 0 = no limit
-    #[arg(long, value_name = "N", group = "limits")]
+    /// Starts on average, for instance 10/s, 5/min or 100/h; a bare number is per second, 0 = no limit
+    #[arg(long, value_name = "RATE", group = "limits", value_parser = parse::rate)]
     start_rate: Option<f64>,
     /// Starts at once after a pause; 0 = as many as in a second
     #[arg(long, value_name = "N", group = "limits")]

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_ignored::Path;
 
@@ -63,13 +64,20 @@ impl Definitions {
     /// Reads a file and notes in `violations` each key that means nothing.
     ///
     /// # Errors
-    /// That of the format, if a value is not of the kind that belongs there.
+    /// That of the format behind the name of the field, if a value is not of the kind that belongs there.
     pub fn read<'de, D: Deserializer<'de>>(
         from: D,
         violations: &mut Violations,
     ) -> Result<Self, D::Error> {
-        serde_ignored::deserialize(from, |path| {
+        let mut track = serde_path_to_error::Track::new();
+        let from = serde_path_to_error::Deserializer::new(from, &mut track);
+        let read = serde_ignored::deserialize(from, |path| {
             violations.add(place(&path), "there is no such field");
+        });
+        read.map_err(|error| match track.path() {
+            // Not even a map.
+            whole if whole.iter().next().is_none() => error,
+            field => D::Error::custom(format!("{field}: {error}")),
         })
     }
 

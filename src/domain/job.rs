@@ -11,7 +11,7 @@ use super::ids::{JobId, JobType, QueueName};
 use super::retry::{RetryPolicy, RetryRule};
 use super::status::JobStatus;
 use super::time::Timestamp;
-use super::written::is_default;
+use super::written::{self, is_default};
 
 /// How a job stands in line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -77,6 +77,7 @@ pub enum UniquePolicy {
 #[serde(default)]
 pub struct ResourceLimits {
     /// Resident memory in bytes.
+    #[serde(with = "written::size")]
     pub memory_bytes: u64,
     /// Processor time in percent of one core.
     pub cpu_percent: f64,

@@ -9,8 +9,12 @@ use super::time::Timestamp;
 use super::validate::Violations;
 use super::written;
 
-/// How many may start in how long.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+mod text;
+
+pub use text::NoRate;
+
+/// How many may start in how long. Read from its fields, or from a [word](StartRate::word).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct StartRate {
     /// Starts in a period; they come evenly.
     pub count: u32,

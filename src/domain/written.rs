@@ -1,6 +1,6 @@
 //! How values are written where people read them: in definition files and in the columns that hold
-//! definitions. Spans as `90s` or `1h 30m` (a bare number is seconds), moments as RFC 3339, choices by
-//! their short names in any case.
+//! definitions. Spans as `90s` or `1h 30m` (a bare number is seconds), sizes as `512Mi` (a bare number is
+//! bytes), moments as RFC 3339, choices by their short names in any case.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,6 +9,8 @@ use serde::de::{SeqAccess, Visitor};
 use serde::{Deserializer, Serializer};
 
 use super::time::Timestamp;
+
+pub mod size;
 
 /// A text that names none of the choices.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -304,7 +304,7 @@ def test_memory_of_a_grandchild_is_seen_and_limited(run, stub):
     free.process.send_signal(signal.SIGTERM)
     free.end()
     assert free.job(stub, "FAILED")
-    bound = run("--type", "bound", "--memory", "100M", "--", sys.executable, "-c", script)
+    bound = run("--type", "bound", "--memory", "100Mi", "--", sys.executable, "-c", script)
     code, _, stderr = bound.end()
     assert code == 143 and "100.0 MiB" in stderr, stderr
     jobs = [job for job in list_all(stub, bound.queue) if job.spec.type == "bound"]

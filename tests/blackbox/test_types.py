@@ -71,6 +71,31 @@ def test_what_is_wrong_with_a_file_is_told_at_once(jobplane):
     assert done.returncode == USAGE and "there is no such quota" in done.stderr, done.stderr
 
 
+def test_sizes_and_rates_are_written_as_people_say_them(jobplane):
+    def job_type(memory, rate):
+        limits = {"memory_bytes": memory}
+        return {"types": [{"type": "sized", "defaults": {"limits": limits}, "start_rate": rate}]}
+
+    assert apply(jobplane, job_type("1.5Gi", "100/h")) == [("create", "type", "sized")]
+    assert apply(jobplane, job_type(3 << 29, {"count": 100, "period": "1h"})) == []
+    told = jobplane("types", "sized", "-o", "json")
+    assert json.loads(told.stdout)["jobType"]["defaults"]["limits"]["memoryBytes"] == str(3 << 29)
+    shown = jobplane("types", "sized").stdout
+    assert 'memory_bytes: "1536Mi"' in shown and 'start_rate: "100/h"' in shown, shown
+    # What is shown is a type of a file.
+    lines = [line for line in shown.splitlines() if not line.startswith("#")]
+    again = "types:\n  -\n" + "".join(f"    {line}\n" for line in lines)
+    same = jobplane("apply", "-f", "-", "--dry-run", "-o", "json", stdin=again)
+    assert same.returncode == 0 and answer(same)["steps"] == [], same
+    wrong = jobplane("apply", "-f", "-", stdin=json.dumps(job_type("lots", "10/s")))
+    assert wrong.returncode == USAGE, wrong
+    assert "types[0].defaults.limits.memory_bytes: must be a number of bytes, or a size like" in wrong.stderr
+    wrong = jobplane("apply", "-f", "-", stdin=json.dumps(job_type("1Mi", "often")))
+    assert wrong.returncode == USAGE and "types[0].start_rate: must be a rate like 10/s" in wrong.stderr, wrong
+    paced = jobplane("queue", "set", "paced", "--start-rate", "5/min")
+    assert paced.returncode == 0 and "starts 5.00/min" in paced.stderr, paced
+
+
 def test_a_quota_that_is_missing_stops_an_apply_before_it_begins(jobplane):
     wrong = {"types": [{"type": "a1"}, {"type": "a2", "quota_costs": {"api": 3}}]}
     for flags in (["--dry-run"], []):

@@ -229,9 +229,75 @@ fn a_file_that_says_nothing_is_none() {
 
 #[test]
 fn a_rate_comes_back_as_the_file_says_it() {
-    let text = "queues: {q: {start_rate: {count: 7, period: 1h}}}";
-    let plan = Plan::of(&read(text).unwrap(), &Held::default(), false).unwrap();
-    assert_eq!(plan.steps[0].lines, ["start_rate.count: 7", "start_rate.period: \"1h\""]);
+    for text in ["{count: 7, period: 1h}", "7/h", "7/60m"] {
+        let file = read(&format!("queues: {{q: {{start_rate: {text}}}}}")).unwrap();
+        let plan = Plan::of(&file, &Held::default(), false).unwrap();
+        assert_eq!(plan.steps[0].lines, ["start_rate: \"7/h\""]);
+    }
+    let burst = "queues: {q: {start_rate: {count: 7, period: 1h, burst: 3}}}";
+    let plan = Plan::of(&read(burst).unwrap(), &Held::default(), false).unwrap();
+    let lines = ["start_rate.burst: 3", "start_rate.count: 7", "start_rate.period: \"1h\""];
+    assert_eq!(plan.steps[0].lines, lines, "with a burst of its own there is no word for it");
+}
+
+#[test]
+fn a_value_of_another_kind_is_told_with_its_field() {
+    for (text, field, wanted) in [
+        (
+            "types: [{type: a, defaults: {limits: {memory_bytes: 5 quarts}}}]",
+            "types[0].defaults.limits.memory_bytes",
+            "512Mi",
+        ),
+        (
+            "types: [{type: a, retry_rules: [{codes: [X], change: {memory_bytes_max: -4}}]}]",
+            "types[0].retry_rules[0].change.memory_bytes_max",
+            "negative",
+        ),
+        ("types: [{type: a, start_rate: often}]", "types[0].start_rate", "10/s, 5/min, 100/h"),
+        ("queues: {q: {start_rate: 7}}", "queues.q.start_rate", "10/s"),
+        (
+            "queues: {q: {start_rate: {count: 7, period: soon}}}",
+            "queues.q.start_rate.period",
+            "soon",
+        ),
+        ("queues: {q: {start_rate: {count: 7}}}", "queues.q.start_rate", "period"),
+        (
+            "types: [{type: a, defaults: {timeout: [1]}}]",
+            "types[0].defaults.timeout",
+            "span like 30s",
+        ),
+    ] {
+        let Err(said) = read(text) else { panic!("taken: {text}") };
+        assert!(said.starts_with(&format!("{field}: ")) && said.contains(wanted), "{text}: {said}");
+        assert!(said.contains("line 1"), "{said}");
+    }
+    let Err(said) = read("queues: {q: {start_rate: 0/s}}") else { panic!("taken") };
+    assert!(said.contains("queues.q.start_rate.count"), "{said}");
+    let Err(said) = read("queues: {q: {start_rate: {count: 1, period: 1s, brust: 2}}}") else {
+        panic!("taken")
+    };
+    assert!(said.contains("queues.q.start_rate.brust: there is no such field"), "{said}");
+}
+
+proptest::proptest! {
+    #[test]
+    fn what_is_shown_of_a_type_is_read_as_the_same(
+        bytes in 1_u64..1 << 40, unit in 0_u32..3, grown in 1_u64..1 << 40, count in 1_u32..1_000_000,
+        period in 0_usize..5, burst in 0_u32..3,
+    ) {
+        let period = ["1s", "1m", "1h", "1day", "15m"][period];
+        let bytes = (bytes >> (unit * 10)).max(1) << (unit * 10);
+        let said = format!(
+            "types: [{{type: a, start_rate: {{count: {count}, period: {period}, burst: {burst}}}, quota_costs: \
+             {{memory_bytes: 1024}}, defaults: {{labels: {{memory_bytes: '1024'}}, limits: {{memory_bytes: {bytes}}}}}, \
+             retry_rules: [{{codes: [X], change: {{memory_factor: 2, memory_bytes_max: {grown}}}}}]}}]"
+        );
+        let spec = read(&said).unwrap().definitions.types.remove(0);
+        let mut lines = Vec::new();
+        text::write(&text::type_tree(&spec, None).unwrap(), 2, &mut lines);
+        let shown = format!("types:\n  -\n{}\n", lines.join("\n"));
+        proptest::prop_assert_eq!(&read(&shown).unwrap().definitions.types[0], &spec, "{}", shown);
+    }
 }
 
 #[test]

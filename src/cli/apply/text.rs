@@ -8,7 +8,9 @@ use serde_json::Value;
 use crate::cli::exit::Failure;
 use crate::cli::{format, json};
 use crate::domain::job_type::JobTypeSpec;
+use crate::domain::rate::StartRate;
 use crate::domain::validate::Violations;
+use crate::domain::written::size;
 use crate::engine::PutType;
 use crate::grpc::convert;
 use crate::proto::v1::JobType;
@@ -16,17 +18,20 @@ use crate::proto::v1::JobType;
 /// The fields that hold one of a few choices.
 const CHOICES: [&str; 6] =
     ["period", "on_exhausted", "priority", "on_stuck", "overlap_policy", "counts"];
+/// The fields that hold bytes.
+const SIZES: [&str; 2] = ["memory_bytes", "memory_bytes_max"];
 
 /// A definition as a tree of what it says.
 pub fn tree<T: Serialize>(what: &T) -> Result<Value, Failure> {
     let mut tree =
         serde_json::to_value(what).map_err(|error| Failure::Unreadable(error.to_string()))?;
-    write_small(&mut tree);
+    write_as_files(&mut tree);
     Ok(tree)
 }
 
-/// Writes choices as files do: `skip`, where columns and messages have `SKIP`.
-fn write_small(tree: &mut Value) {
+/// Writes values as people do in files: `skip`, `512Mi`, `10/min`, where columns and messages have `SKIP`, a number of
+/// bytes, a count and a period.
+fn write_as_files(tree: &mut Value) {
     match tree {
         Value::Object(fields) => {
             for (name, value) in fields {
@@ -34,13 +39,27 @@ fn write_small(tree: &mut Value) {
                     Value::String(text) if CHOICES.contains(&name.as_str()) => {
                         text.make_ascii_lowercase();
                     }
+                    Value::Number(bytes) if SIZES.contains(&name.as_str()) => {
+                        let text = bytes.as_u64().map(size::text);
+                        // A bare number stays one.
+                        if let Some(text) = text.filter(|text| text.ends_with(char::is_alphabetic))
+                        {
+                            *value = Value::String(text);
+                        }
+                    }
                     // What people name is theirs.
-                    _ if name == "labels" => {}
-                    value => write_small(value),
+                    _ if name == "labels" || name == "quota_costs" => {}
+                    value if name == "start_rate" => {
+                        let rate = serde_json::from_value::<StartRate>(value.clone()).ok();
+                        if let Some(word) = rate.and_then(|rate| rate.word()) {
+                            *value = Value::String(word);
+                        }
+                    }
+                    value => write_as_files(value),
                 }
             }
         }
-        Value::Array(values) => values.iter_mut().for_each(write_small),
+        Value::Array(values) => values.iter_mut().for_each(write_as_files),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
@@ -78,7 +97,7 @@ pub fn of_type(job_type: &JobType) -> Result<Vec<String>, Failure> {
 }
 
 /// A tree as YAML of the plainest kind.
-fn write(value: &Value, depth: usize, lines: &mut Vec<String>) {
+pub(super) fn write(value: &Value, depth: usize, lines: &mut Vec<String>) {
     let indent = "  ".repeat(depth);
     match value {
         Value::Object(fields) => {

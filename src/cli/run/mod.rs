@@ -65,7 +65,7 @@ pub struct Args {
     /// Stop the command after this long
     #[arg(long, value_name = "DURATION", value_parser = parse::duration)]
     timeout: Option<Duration>,
-    /// Stop the command when all its processes hold more memory than this, for instance 512MiB or 2G
+    /// Stop the command when all its processes hold more memory than this, for instance 512Mi or 2G (M is 10^6, Mi is 2^20)
     #[arg(long, value_name = "SIZE", value_parser = parse::size)]
     memory: Option<u64>,
     /// Stop the command when all its processes use more than this of one core over 5 s, for instance 80% or 250%

@@ -122,7 +122,7 @@ fn values_of_the_wrong_kind_are_refused_with_their_place() {
     for (yaml, said) in [
         ("types: [{type: a, schedule: {interval: soon}}]", "soon"),
         ("types: [{type: a, schedule: {cron: '@daily', overlap_policy: maybe}}]", "QUEUE_ONE"),
-        ("types: [{type: a, max_concurrent: -1}]", "-1"),
+        ("types: [{type: a, max_concurrent: -1}]", "types[0].max_concurrent: "),
         ("types: [{}]", "type"),
         ("quotas: {q: {limit: 1, period: fortnight}}", "HOUR, DAY, WEEK, MONTH"),
     ] {

@@ -44,7 +44,7 @@ pub struct Change {
     #[serde(skip_serializing_if = "is_zero")]
     pub memory_factor: f64,
     /// It grows no further than this; 0 = no end.
-    #[serde(skip_serializing_if = "is_none_at_all")]
+    #[serde(with = "written::size", skip_serializing_if = "is_none_at_all")]
     pub memory_bytes_max: u64,
     /// It waits in another queue.
     #[serde(skip_serializing_if = "Option::is_none")]
