@@ -55,6 +55,9 @@ struct Switch {
     /// The type
     #[arg(value_name = "TYPE")]
     job_type: String,
+    /// Why, for those who wonder and for the audit
+    #[arg(long, value_name = "TEXT", default_value_t, hide_default_value = true)]
+    reason: String,
     #[command(flatten)]
     time: Limit,
 }
@@ -267,8 +270,13 @@ async fn set_disabled(
         return Err(Failure::usage("TYPE", problem));
     }
     let verb = if disabled { "disable" } else { "enable" };
+    let reason = switch.reason;
+    // Said again without a word, the word that was given stays.
+    if !(job_type.disabled && disabled && reason.is_empty()) {
+        job_type.disabled_reason = if disabled { reason.clone() } else { String::new() };
+    }
     job_type.disabled = disabled;
-    let request = PutJobTypeRequest { job_type: Some(job_type), validate_only: false };
+    let request = PutJobTypeRequest { job_type: Some(job_type), validate_only: false, reason };
     let (doing, request) = (format!("{verb} type {name}"), client.request(request));
     let answer = client.change(&doing, client.types().put_job_type(request)).await?;
     match out.format() {

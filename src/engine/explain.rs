@@ -40,7 +40,10 @@ impl Engine {
         let candidate = ruled.candidate(&job);
         let why = candidate
             .map_or_else(Why::default, |candidate| why(&candidate, &rooms, &ruled.rules, now));
+        let book = self.registry.book();
+        let disabled = book.spec(&job.spec.job_type).map(|spec| spec.disabled_reason.as_str());
         let facts = Facts {
+            disabled_reason: disabled.filter(|reason| !reason.is_empty()).map(ToOwned::to_owned),
             holders: match job.status.state {
                 State::Skipped { reason: SkipReason::Overlap } => self.overlapped(&job).await?,
                 _ => self.holders(&job, &why).await?,

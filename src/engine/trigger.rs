@@ -90,7 +90,7 @@ impl Engine {
         let checked = gate::trigger(&info.spec, circuit, &state, standing, self.clock.now());
         checked.map_err(|refusal| match refusal {
             TriggerRefusal::TypeNotDeclared => Error::TypeNotDeclared(job_type),
-            TriggerRefusal::TypeDisabled
+            TriggerRefusal::TypeDisabled { .. }
             | TriggerRefusal::AlreadyRunning { .. }
             | TriggerRefusal::QueuePaused { .. }
             | TriggerRefusal::CircuitOpen { .. } => {

@@ -32,6 +32,8 @@ pub struct PutType {
     pub revision: i64,
     /// Only check it.
     pub validate_only: bool,
+    /// Why, in the caller's words.
+    pub reason: String,
 }
 
 /// Which types are meant; an empty field does not filter.
@@ -184,6 +186,7 @@ impl Engine {
             let definition = Definition { revision: revision + 1, declared, schedule };
             let writes = if put.validate_only { Vec::new() } else { writes };
             let deed = Deed::new(caller.principal(), AuditAction::PutJobType);
+            let deed = deed.because(put.reason.clone());
             let (was, is) = (before.map(Shown::of), Shown::of(&definition.declared));
             let subject = AuditSubject::Type(job_type.clone());
             let change = RuleChange::from(writes);

@@ -8,7 +8,7 @@ use crate::domain::JobType;
 use crate::domain::job_type::TypeOrigin;
 use crate::domain::limits::{PAYLOAD_BYTES_MAX, PREVIEW_TIMES_MAX};
 use crate::domain::validate::Violations;
-use crate::engine::{Engine, TriggerType, TypeFilter};
+use crate::engine::{Engine, PutType, TriggerType, TypeFilter};
 use crate::proto::v1;
 use crate::proto::v1::job_type_service_server::JobTypeService;
 use crate::proto::v1::preview_schedule_request::Of;
@@ -86,10 +86,12 @@ impl JobTypeService for JobTypeApi {
         request: Request<v1::PutJobTypeRequest>,
     ) -> Result<Response<v1::PutJobTypeResponse>, Status> {
         let caller = caller(&request);
-        let v1::PutJobTypeRequest { job_type, validate_only } = request.into_inner();
+        let v1::PutJobTypeRequest { job_type, validate_only, reason } = request.into_inner();
         let mut wrong = Violations::default();
         let put = job_type::from_proto(job_type, validate_only, &mut wrong);
-        let put = put.ok_or_else(|| invalid(wrong))?;
+        let reason = text::reason(reason, "reason", &mut wrong);
+        let (Some(put), Some(reason)) = (put, reason) else { return Err(invalid(wrong)) };
+        let put = PutType { reason, ..put };
         let (info, created) = self.engine.put_type(&caller, put).await.map_err(to_status)?;
         let job_type = Some(job_type::to_proto(&info));
         Ok(Response::new(v1::PutJobTypeResponse { job_type, created }))

@@ -213,7 +213,7 @@ fn cannot_trigger(
     let answer = |reason| Answer::new(reason, message.to_owned()).job_type(job_type);
     match refusal {
         TriggerRefusal::TypeNotDeclared => answer(Reason::TypeNotDeclared).unmet("type", job_type),
-        TriggerRefusal::TypeDisabled => answer(Reason::TypeDisabled).unmet("type", job_type),
+        TriggerRefusal::TypeDisabled { .. } => answer(Reason::TypeDisabled).unmet("type", job_type),
         TriggerRefusal::AlreadyRunning { running, max_concurrent } => {
             answer(Reason::AlreadyRunning)
                 .fact("running", running.to_string())

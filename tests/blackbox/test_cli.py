@@ -30,6 +30,21 @@ def finished(stub, queue):
     return run.job.id
 
 
+def test_info_tells_what_the_server_is_and_what_it_is_bound_to(jobplane, stub):
+    told = stub.call("AdminService/GetServerInfo")
+    shown = jobplane("info")
+    assert shown.returncode == 0, shown
+    lines = shown.stdout.splitlines()
+    assert lines[0].startswith(f"jobplane {told.version} at http://"), lines
+    facts = {line[:24].strip(): line[24:] for line in lines[1:]}
+    assert facts["replica"] == told.replica_id and facts["store"].startswith("sqlite 3."), facts
+    assert "s, since 20" in facts["up"] and facts["payload_bytes_max"] == "256.0 KiB", facts
+    assert facts["background tasks"] == f"{len(told.loops)} of {len(told.loops)} are well", facts
+    assert len(jobplane("info", "--limits").stdout.splitlines()) > len(lines) + 20
+    assert "lease_watchdog" in jobplane("info", "--loops").stdout
+    assert json.loads(jobplane("info", "-o", "json").stdout)["replicaId"] == told.replica_id
+
+
 def test_a_job_is_submitted_read_listed_and_its_spec_is_kept(jobplane, stub, queue):
     done = jobplane(
         "submit", "demo", "--queue", queue, "--payload", '{"path": "/data", "n": 3}',

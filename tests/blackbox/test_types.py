@@ -166,15 +166,21 @@ def test_a_type_is_triggered_disabled_and_enabled(jobplane):
     by_category = answer(jobplane("list", "--category", "sync", "-o", "json"))["jobs"]
     assert [one["id"] for one in by_category] == [job["id"]]
 
-    assert jobplane("types", "disable", "sync").returncode == OK
+    assert jobplane("types", "disable", "sync", "--reason", "a fire").returncode == OK
+    assert jobplane("types", "disable", "sync").returncode == OK, "what was said of it stays"
+    assert "disabled_reason: \"a fire\"" in jobplane("types", "sync").stdout
     refused = jobplane("trigger", "sync")
     assert refused.returncode == REFUSED and "TYPE_DISABLED" in refused.stderr
-    assert "cannot trigger sync: the type is disabled" in refused.stderr
+    assert "cannot trigger sync: the type is disabled: a fire" in refused.stderr
     assert "next: `jobplane types enable sync`" in refused.stderr
     skipped = answer(jobplane("submit", "sync", "-o", "json"))["job"]
     assert skipped["status"]["state"] == "JOB_STATE_SKIPPED"
     assert skipped["status"]["skipReason"] == "SKIP_REASON_TYPE_DISABLED"
-    assert jobplane("types", "enable", "sync").returncode == OK
+    assert "its type was disabled, and is: a fire" in jobplane("explain", skipped["id"]).stdout
+    assert jobplane("types", "enable", "sync", "--reason", "it is out").returncode == OK
+    assert "disabled_reason" not in jobplane("types", "sync").stdout
+    deeds = answer(jobplane("audit", "--action", "put_job_type", "-o", "json"))["events"]
+    assert [deed.get("reason", "") for deed in deeds] == ["it is out", "a fire", ""], deeds
     assert jobplane("trigger", "sync").returncode == OK
     assert jobplane("trigger", "unheard-of").returncode == NOT_FOUND
     shown = jobplane("types", "sync")
@@ -286,6 +292,34 @@ def test_the_defaults_of_a_file_hold_for_types_that_nobody_declared(jobplane, wo
         assert jobplane("submit", "other").returncode == OK
     full = jobplane("submit", "other")
     assert full.returncode != OK and "LIMIT_EXCEEDED" in full.stderr, full.stderr
+
+
+def test_a_quota_is_set_up_changed_and_taken_away_by_hand(jobplane):
+    none = jobplane("quota", "set", "api", "--period", "week")
+    assert none.returncode == USAGE and "--limit: there is no quota api yet" in none.stderr, none
+    assert jobplane("quota", "set", "api").returncode == USAGE
+    for flag, wrong in (("--limit", "0"), ("--period", "fortnight"), ("--on-exhausted", "cry")):
+        refused = jobplane("quota", "set", "api", "--limit", "1", flag, wrong)
+        assert refused.returncode == USAGE and flag in refused.stderr, refused
+    zone = jobplane("quota", "set", "api", "--limit", "5", "--time-zone", "Mars/Base")
+    assert zone.returncode == USAGE and "quota.time_zone" in zone.stderr, zone
+    new = jobplane("quota", "set", "api", "--limit", "10000", "--time-zone", "America/Los_Angeles")
+    assert new.returncode == OK, new
+    assert "quota api allows 10,000 units a day (America/Los_Angeles), then jobs wait; 0 are used" in new.stderr
+    changed = jobplane("quota", "set", "api", "--on-exhausted", "skip", "--period", "HOUR", "-o", "json")
+    quota = answer(changed)["quota"]
+    assert (quota["limit"], quota["timeZone"]) == ("10000", "America/Los_Angeles"), quota
+    assert (quota["period"], quota["onExhausted"]) == ("QUOTA_PERIOD_HOUR", "QUOTA_EXHAUSTED_SKIP"), quota
+    apply(jobplane, {"types": [{"type": "sync", "quota_costs": {"api": 100}}]})
+    shown = jobplane("quota", "api").stdout
+    assert "DRAWN BY" in shown and "sync 100" in shown, shown
+    used = jobplane("quota", "delete", "api")
+    assert used.returncode == REFUSED and "QUOTA_IN_USE" in used.stderr, used
+    apply(jobplane, {"types": [{"type": "sync"}]})
+    gone = jobplane("quota", "delete", "api")
+    assert gone.returncode == OK and "quota api is gone" in gone.stderr, gone
+    assert jobplane("quota", "delete", "api").returncode == NOT_FOUND
+    assert jobplane("quota").returncode == OK
 
 
 def test_what_was_really_used_of_a_quota_is_shown(jobplane, worker):

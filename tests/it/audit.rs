@@ -275,7 +275,7 @@ async fn what_is_set_up_is_audited_with_the_fields_that_changed(setup: Setup) {
             max_concurrent,
             ..v1::JobType::default()
         }),
-        validate_only: false,
+        ..Default::default()
     };
     types().put_job_type(sync(1)).await.expect("declared");
     types().put_job_type(sync(2)).await.expect("changed");
@@ -287,15 +287,22 @@ async fn what_is_set_up_is_audited_with_the_fields_that_changed(setup: Setup) {
     let job = types().trigger_job_type(wish).await.expect("runs").into_inner().job.expect("a job");
     client.cancel(&job.id, None).await.expect("cancelled");
     client.delete(&job.id).await.expect("deleted");
-    let wish = v1::DeleteJobTypeRequest { r#type: "sync".to_owned() };
-    types().delete_job_type(wish).await.expect("gone");
     let told = deeds(&client, "put_job_type").await;
     assert_eq!((told.len(), subject(&told[1])), (2, ["", "sync", "", "", ""]));
     let changed = (told[1].before.clone(), told[1].after.clone());
     assert_eq!(changed, (fields(&[("max_concurrent", "1")]), fields(&[("max_concurrent", "2")])));
+    let mut off = sync(2);
+    off.job_type.as_mut().expect("set").disabled = true;
+    off.reason = "a fire".to_owned();
+    types().put_job_type(off).await.expect("disabled");
+    let disabled = deeds(&client, "put_job_type").await.pop().expect("told");
+    assert_eq!((disabled.reason.as_str(), disabled.after["disabled"].as_str()), ("a fire", "true"));
+    types().put_job_type(sync(2)).await.expect("enabled");
     let triggered = deed(&client, "trigger_job_type").await;
     assert_eq!(triggered.reason, "a customer asks");
     assert_eq!(triggered.r#type, "sync");
+    let wish = v1::DeleteJobTypeRequest { r#type: "sync".to_owned() };
+    types().delete_job_type(wish).await.expect("gone");
     let gone = deed(&client, "delete_job_type").await;
     assert_eq!((subject(&gone), gone.after.len()), (["", "sync", "", "", ""], 0));
     assert_eq!(gone.before["max_concurrent"], "2");

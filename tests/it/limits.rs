@@ -23,7 +23,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// Declares a type.
 async fn declare(server: &Server, job_type: v1::JobType) {
     let mut types = JobTypeServiceClient::new(channel(server.address()).await);
-    let request = v1::PutJobTypeRequest { job_type: Some(job_type), validate_only: false };
+    let request = v1::PutJobTypeRequest { job_type: Some(job_type), ..Default::default() };
     types.put_job_type(request).await.expect("declared");
 }
 

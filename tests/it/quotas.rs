@@ -53,7 +53,7 @@ async fn set_up(client: &Client, limit: i64, cost: i64) {
         quota_costs: [("api".to_owned(), cost)].into(),
         ..v1::JobType::default()
     };
-    let request = v1::PutJobTypeRequest { job_type: Some(sync), validate_only: false };
+    let request = v1::PutJobTypeRequest { job_type: Some(sync), ..Default::default() };
     client.types.clone().put_job_type(request).await.expect("declared");
 }
 

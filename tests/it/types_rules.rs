@@ -12,7 +12,7 @@ use crate::harness::{
 };
 
 async fn put(client: &Client, job_type: v1::JobType) {
-    let request = v1::PutJobTypeRequest { job_type: Some(job_type), validate_only: false };
+    let request = v1::PutJobTypeRequest { job_type: Some(job_type), ..Default::default() };
     client.types.clone().put_job_type(request).await.expect("declared");
 }
 

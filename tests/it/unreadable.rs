@@ -23,7 +23,7 @@ async fn spoil(server: &Server, keys: &[RuleKey]) {
 }
 
 async fn declare(client: &Client, job_type: v1::JobType) {
-    let request = v1::PutJobTypeRequest { job_type: Some(job_type), validate_only: false };
+    let request = v1::PutJobTypeRequest { job_type: Some(job_type), ..Default::default() };
     client.types.clone().put_job_type(request).await.expect("declared");
 }
 

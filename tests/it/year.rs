@@ -268,7 +268,13 @@ async fn simulate(stores: Vec<Arc<dyn Store>>) {
     }
     let mut began = BTreeMap::new();
     for spec in &types {
-        let put = PutType { spec: spec.clone(), payload: None, revision: 0, validate_only: false };
+        let put = PutType {
+            spec: spec.clone(),
+            payload: None,
+            revision: 0,
+            validate_only: false,
+            reason: String::new(),
+        };
         servers[0].engine.put_type(&caller, put).await.expect("declared");
         began.insert(&spec.job_type, cursor(store.as_ref(), &spec.job_type).await);
     }

@@ -161,7 +161,7 @@ async fn rule(channel: &Channel, _: &Server) -> Result<()> {
             circuit: Some(v1::Circuit { max_failures: 10, ..Default::default() }),
             ..Default::default()
         };
-        let request = v1::PutJobTypeRequest { job_type: Some(job_type), validate_only: false };
+        let request = v1::PutJobTypeRequest { job_type: Some(job_type), ..Default::default() };
         let path = "/jobplane.v1.JobTypeService/PutJobType";
         unary(channel, path, request.encode_to_vec().into()).await?;
     }

@@ -136,7 +136,8 @@ async fn make(client: &Client, step: &Step) -> Result<(), Failure> {
             client.change(&doing, client.admin().update_queue(request)).await.map(drop)
         }
         Action::PutType(job_type) => {
-            let request = PutJobTypeRequest { job_type: Some(*job_type), validate_only: false };
+            let request =
+                PutJobTypeRequest { job_type: Some(*job_type), ..PutJobTypeRequest::default() };
             let request = client.request(request);
             client.change(&doing, client.types().put_job_type(request)).await.map(drop)
         }

@@ -197,7 +197,11 @@ impl Plan {
             // As with queues: what somebody switched off stays so unless the file speaks of it.
             if let (Some(held), false) = (before, file.names_of_type(place, "/disabled")) {
                 spec.disabled = held.disabled;
+                if !file.names_of_type(place, "/disabled_reason") {
+                    spec.disabled_reason.clone_from(&held.disabled_reason);
+                }
             }
+            spec = spec.tidied();
             let paused = before.and_then(|held| held.schedule.as_ref()).map(|held| held.paused);
             if let (Some(schedule), Some(paused), false) =
                 (&mut spec.schedule, paused, file.names_of_type(place, "/schedule/paused"))

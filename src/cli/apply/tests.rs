@@ -169,6 +169,7 @@ fn what_an_operator_switched_off_stays_so_unless_the_file_speaks_of_it() {
         JobType {
             r#type: "sync".to_owned(),
             disabled: true,
+            disabled_reason: "a flood".to_owned(),
             revision: 4,
             schedule: Some(schedule(true)),
             ..JobType::default()
@@ -183,6 +184,7 @@ fn what_an_operator_switched_off_stays_so_unless_the_file_speaks_of_it() {
     assert!(queue.paused && !paths.is_empty() && !paths.contains(&"paused"), "{paths:?}");
     let Action::PutType(put) = &plan.steps[1].action else { panic!("{plan:?}") };
     assert!(put.disabled && put.schedule.as_ref().unwrap().paused);
+    assert_eq!(put.disabled_reason, "a flood");
 
     let said = "queues: {q: {paused: false}}\n\
                 types: [{type: sync, disabled: false, schedule: {cron: '0 4 * * *', paused: false}}]";
@@ -191,6 +193,7 @@ fn what_an_operator_switched_off_stays_so_unless_the_file_speaks_of_it() {
     assert_eq!((queue.paused, queue.pause_reason.as_str(), paths.len()), (false, "", 0));
     let Action::PutType(put) = &plan.steps[1].action else { panic!("{plan:?}") };
     assert!(!put.disabled && !put.schedule.as_ref().unwrap().paused);
+    assert_eq!(put.disabled_reason, "", "there is nothing to give a reason for");
 }
 
 #[test]

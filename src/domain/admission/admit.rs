@@ -148,7 +148,8 @@ fn verdict(job: &Candidate, rules: &mut Rules, now: Timestamp) -> Verdict {
         return Verdict::Go { draws: BTreeMap::new(), probe: false };
     };
     if kind.disabled {
-        let hold = Hold::TypeDisabled { job_type: job.job_type.clone() };
+        let (job_type, reason) = (job.job_type.clone(), kind.disabled_reason.clone());
+        let hold = Hold::TypeDisabled { job_type, reason };
         return skip_or(SkipReason::TypeDisabled, hold);
     }
     let decision = kind.circuit_state.decide(&kind.circuit, now);

@@ -84,6 +84,8 @@ pub enum Hold {
     TypeDisabled {
         /// The type.
         job_type: JobType,
+        /// In the operator's words; may be empty.
+        reason: String,
     },
     /// No worker takes this type from this queue.
     NoWorker {
@@ -263,7 +265,12 @@ impl fmt::Display for Hold {
             Self::CircuitOpen { .. } => {
                 f.write_str("its type failed too often, and its circuit breaker is open")
             }
-            Self::TypeDisabled { job_type } => write!(f, "type {job_type} is disabled"),
+            Self::TypeDisabled { job_type, reason } if reason.is_empty() => {
+                write!(f, "type {job_type} is disabled")
+            }
+            Self::TypeDisabled { job_type, reason } => {
+                write!(f, "type {job_type} is disabled: {reason}")
+            }
             Self::NoWorker { queue, job_type } => {
                 write!(f, "no worker takes jobs of type {job_type} from queue {queue}")
             }

@@ -32,6 +32,8 @@ pub struct QueueRules {
 pub struct TypeRules {
     /// It is switched off.
     pub disabled: bool,
+    /// Why, in the operator's words; may be empty.
+    pub disabled_reason: String,
     /// Jobs of it that run at once; 0 = no cap.
     pub max_concurrent: u32,
     /// Jobs of it with the same label value that run at once; 0 = no cap.
@@ -63,6 +65,10 @@ impl TypeRules {
         let said = definition.cloned();
         Self {
             disabled: said.as_ref().is_some_and(|said| said.disabled),
+            disabled_reason: said
+                .as_ref()
+                .map(|said| said.disabled_reason.clone())
+                .unwrap_or_default(),
             max_concurrent: said.as_ref().map_or(0, |said| said.max_concurrent),
             key_max: said
                 .as_ref()

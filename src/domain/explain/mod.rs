@@ -38,6 +38,8 @@ pub struct Facts {
     pub typical_run_duration: Option<Duration>,
     /// When the breaker of its type lets one job try, if it is open.
     pub next_probe_time: Option<Timestamp>,
+    /// Why its type is disabled, if it is and somebody said so.
+    pub disabled_reason: Option<String>,
     /// The quotas that a start of its type draws from.
     pub quotas: Vec<QuotaName>,
     /// When the quota that refused it begins anew.

@@ -26,7 +26,10 @@ fn skipped(reason: SkipReason, until: Option<Timestamp>, facts: &Facts) -> Reaso
             "its type had failed too often, and its circuit breaker was open: this run is not made up for"
         }
         SkipReason::Overlap => "another run of its type was not over",
-        SkipReason::TypeDisabled => "its type was disabled",
+        SkipReason::TypeDisabled => match &facts.disabled_reason {
+            Some(reason) => &format!("its type was disabled, and is: {reason}"),
+            None => "its type was disabled",
+        },
         SkipReason::QuotaExhausted => {
             return quota_exhausted(facts).until(until.or(facts.quota_reset_time));
         }

@@ -223,6 +223,26 @@ fn skipped_jobs() {
 }
 
 #[test]
+fn why_a_type_is_disabled_is_told_of_its_jobs() {
+    let facts = Facts {
+        why: Why { holds: Vec::new(), skip: Some(SkipReason::TypeDisabled) },
+        disabled_reason: Some("a fire".to_owned()),
+        ..Facts::default()
+    };
+    let told = |bench: Bench| explain(&bench.job, &facts, bench.now).reasons.swap_remove(0).message;
+    assert_eq!(told(plain()), "it is skipped when it comes up: its type is disabled: a fire");
+    let over = plain().skipped(SkipReason::TypeDisabled);
+    assert_eq!(told(over), "its type was disabled, and is: a fire");
+    let hold = Hold::TypeDisabled {
+        job_type: crate::domain::JobType::new("sync").unwrap(),
+        reason: "a fire".to_owned(),
+    };
+    let waits = plain();
+    let told = explain(&waits.job, &held(vec![hold]), waits.now).reasons.swap_remove(0).message;
+    assert_eq!(told, "type sync is disabled: a fire");
+}
+
+#[test]
 fn actions_are_allowed_as_the_table_of_the_machine_says() {
     let standing = [
         plain(),

@@ -78,7 +78,10 @@ fn to_be_skipped(reason: SkipReason, facts: &Facts) -> Reason {
     let text = match reason {
         SkipReason::CircuitOpen => "the circuit breaker of its type is open",
         SkipReason::Overlap => "another run of its type is not over",
-        SkipReason::TypeDisabled => "its type is disabled",
+        SkipReason::TypeDisabled => match &facts.disabled_reason {
+            Some(reason) => &format!("its type is disabled: {reason}"),
+            None => "its type is disabled",
+        },
         SkipReason::QuotaExhausted => "too little is left of a quota that it draws from",
         SkipReason::Missed => "its time has passed",
     };

@@ -45,8 +45,11 @@ pub enum TriggerRefusal {
     #[error("the type was not declared, only seen on jobs")]
     TypeNotDeclared,
     /// It is switched off.
-    #[error("the type is disabled")]
-    TypeDisabled,
+    #[error("the type is disabled{}", if reason.is_empty() { String::new() } else { format!(": {reason}") })]
+    TypeDisabled {
+        /// In the operator's words.
+        reason: String,
+    },
     /// As many run as may.
     #[error("{}, at most {max_concurrent} may", running_already(*running))]
     AlreadyRunning {
@@ -107,7 +110,8 @@ pub fn trigger(
         TypeOrigin::Declared => {}
     }
     if definition.disabled {
-        return Err(TriggerRefusal::TypeDisabled);
+        let reason = definition.disabled_reason.clone();
+        return Err(TriggerRefusal::TypeDisabled { reason });
     }
     let (running, max_concurrent) = (standing.running, definition.max_concurrent);
     if max_concurrent > 0 && running >= u64::from(max_concurrent) {

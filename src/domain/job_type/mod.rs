@@ -52,6 +52,9 @@ pub struct JobTypeSpec {
     /// Its jobs are recorded as SKIPPED with TYPE_DISABLED.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub disabled: bool,
+    /// Why, in the operator's words; empty unless it is disabled.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub disabled_reason: String,
     /// What its jobs are like if nothing is said.
     #[serde(default, skip_serializing_if = "JobDefaults::is_empty")]
     pub defaults: JobDefaults,
@@ -96,6 +99,7 @@ impl JobTypeSpec {
             category: None,
             description: String::new(),
             disabled: false,
+            disabled_reason: String::new(),
             defaults: JobDefaults::default(),
             schedule: None,
             expected: None,
@@ -106,6 +110,15 @@ impl JobTypeSpec {
             circuit: None,
             retry_rules: Vec::new(),
         }
+    }
+
+    /// Without a reason for what it is not.
+    #[must_use]
+    pub fn tidied(mut self) -> Self {
+        if !self.disabled {
+            self.disabled_reason.clear();
+        }
+        self
     }
 
     /// The value that a job's cap by label goes by, if it has one.

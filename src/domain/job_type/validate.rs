@@ -9,7 +9,7 @@ use crate::domain::ids::{Category, JobType, QueueName, QuotaName};
 use crate::domain::limits::{
     CAP_MAX, DESCRIPTION_BYTES_MAX, DISPLAY_NAME_BYTES_MAX, EXPECTED_GRACE_MAX,
     LABEL_KEY_BYTES_MAX, LABEL_VALUE_BYTES_MAX, LABELS_MAX, QUOTA_COSTS_MAX, QUOTA_UNITS_MAX,
-    RETENTION_MAX, RETENTION_MIN, SPAN_MAX, TIMEOUT_MIN,
+    REASON_BYTES_MAX, RETENTION_MAX, RETENTION_MIN, SPAN_MAX, TIMEOUT_MIN,
 };
 use crate::domain::quota::QuotaSpec;
 use crate::domain::retry::RetryRule;
@@ -81,6 +81,7 @@ impl JobTypeSpec {
         let mut check = Check { prefix, violations };
         check.text(&self.display_name, DISPLAY_NAME_BYTES_MAX, "display_name");
         check.text(&self.description, DESCRIPTION_BYTES_MAX, "description");
+        check.text(&self.disabled_reason, REASON_BYTES_MAX, "disabled_reason");
         check.cap(self.max_concurrent, 0, "max_concurrent");
         check.that(self.quota_costs.len() <= QUOTA_COSTS_MAX, "quota_costs", || {
             format!("must have at most {QUOTA_COSTS_MAX} elements, has {}", self.quota_costs.len())

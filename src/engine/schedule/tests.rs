@@ -78,7 +78,8 @@ pub(in crate::engine) fn name(text: &str) -> JobType {
 }
 
 async fn put(server: &Engine, spec: JobTypeSpec) -> bool {
-    let put = PutType { spec, payload: None, revision: 0, validate_only: false };
+    let put =
+        PutType { spec, payload: None, revision: 0, validate_only: false, reason: String::new() };
     server.put_type(&Caller::anonymous(), put).await.expect("declared").1
 }
 

@@ -36,12 +36,12 @@ pub fn from_proto(
         opaque::check_at(payload, PAYLOAD_BYTES_MAX, defaults.field("payload"), violations);
     }
     let revision = job_type.revision;
-    let spec = spec(job_type, at, violations);
+    let spec = spec(job_type, at, violations).map(JobTypeSpec::tidied);
     if let Some(spec) = &spec {
         spec.validate("job_type.", violations);
     }
     let spec = spec.filter(|_| is_clean(violations, before))?;
-    Some(PutType { spec, payload, revision, validate_only })
+    Some(PutType { spec, payload, revision, validate_only, reason: String::new() })
 }
 
 fn spec(given: v1::JobType, at: Path<'_>, violations: &mut Violations) -> Option<JobTypeSpec> {
@@ -79,6 +79,7 @@ fn spec(given: v1::JobType, at: Path<'_>, violations: &mut Violations) -> Option
         category,
         description: given.description,
         disabled: given.disabled,
+        disabled_reason: given.disabled_reason,
         defaults: defaults.unwrap_or_default(),
         schedule,
         expected,
@@ -177,6 +178,7 @@ pub fn to_proto(info: &TypeInfo) -> v1::JobType {
         category: spec.category.as_ref().map(ToString::to_string).unwrap_or_default(),
         description: spec.description.clone(),
         disabled: spec.disabled,
+        disabled_reason: spec.disabled_reason.clone(),
         origin: info.origin.to_wire(),
         can_trigger: info.can_trigger(),
         revision: info.revision,

@@ -62,7 +62,7 @@ fn every_error() -> Vec<(engine::Error, &'static str)> {
         (E::TypeNotDeclared(job_type()), "TYPE_NOT_DECLARED"),
         (E::TypeChanged { job_type: job_type(), held: 3, presented: 2 }, "TYPE_CHANGED"),
         (cannot(TriggerRefusal::TypeNotDeclared), "TYPE_NOT_DECLARED"),
-        (cannot(TriggerRefusal::TypeDisabled), "TYPE_DISABLED"),
+        (cannot(TriggerRefusal::TypeDisabled { reason: "no".to_owned() }), "TYPE_DISABLED"),
         (
             cannot(TriggerRefusal::AlreadyRunning { running: 1, max_concurrent: 1 }),
             "ALREADY_RUNNING",

@@ -32,7 +32,7 @@ async fn a_disabled_type_is_recorded_and_neither_started_nor_triggered() {
     let caller = Caller::anonymous();
     let refused = server.trigger_type(&caller, trigger("sync")).await;
     let Err(Error::CannotTrigger { refusal, .. }) = refused else { panic!("{refused:?}") };
-    assert_eq!(refusal, TriggerRefusal::TypeDisabled);
+    assert_eq!(refusal, TriggerRefusal::TypeDisabled { reason: String::new() });
     create(&server, "seen").await;
     let refused = server.trigger_type(&caller, trigger("seen")).await;
     assert!(matches!(refused, Err(Error::TypeNotDeclared(_))), "{refused:?}");
@@ -98,6 +98,7 @@ async fn a_declaration_is_replaced_by_who_has_seen_it_and_taken_back_by_anybody(
         payload: None,
         revision,
         validate_only: false,
+        reason: String::new(),
     };
     other.put_type(&caller, change(1, "one")).await.expect("changed");
     let late = server.put_type(&caller, change(1, "two")).await;
