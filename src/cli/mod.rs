@@ -37,6 +37,7 @@ mod find;
 mod format;
 mod get;
 mod history;
+mod info;
 mod json;
 mod list;
 mod live;
@@ -157,6 +158,8 @@ enum Ask {
     Delete(delete::Args),
     /// Take old jobs away, with their logs and attempts
     Purge(purge::Args),
+    /// Show what the server is, how it and its database do, and what it is bound to
+    Info(info::Args),
     /// Show how many jobs are where, and how the last minute, hour and day went
     Stats(stats::Args),
     /// Take jobs and run a command for each
@@ -177,7 +180,7 @@ enum Ask {
     Audit(audit::Args),
     /// Pause a queue, resume it, or set its limits
     Queue(queue::Args),
-    /// Show what is left of quotas
+    /// Show what is left of quotas and who draws from them; set one up, change it, or take it away
     Quota(quota::Args),
     /// Declare types, queues and quotas as a file says, and show what that changes
     Apply(apply::Args),
@@ -315,6 +318,7 @@ async fn ask(command: Ask, context: &Context, out: &mut Out) -> Result<Exit, Fai
         Ask::Retry(args) => retry::run(args, context, out).await,
         Ask::Delete(args) => delete::run(args, context, out).await,
         Ask::Purge(args) => purge::run(args, context, out).await,
+        Ask::Info(args) => info::run(args, context, out).await,
         Ask::Stats(args) => stats::run(args, context, out).await,
         Ask::Work(args) => work::run(*args, context, out).await,
         Ask::Top(args) => top::run(args, context, out).await,

@@ -54,7 +54,10 @@ fn every_described_message_is_described() {
     there::<v1::CreateJobResponse>();
     there::<v1::DeleteJobResponse>();
     there::<v1::GetJobResponse>();
+    there::<v1::GetServerInfoResponse>();
     there::<v1::GetStatsResponse>();
+    there::<v1::DeleteQuotaResponse>();
+    there::<v1::PutQuotaResponse>();
     there::<v1::ListJobAttemptsResponse>();
     there::<v1::ListJobLogsResponse>();
     there::<v1::ListJobsResponse>();
