@@ -15,15 +15,15 @@ mod tests;
 pub enum Exit {
     /// Done; of a watched job: it succeeded.
     Ok = 0,
-    /// The watched job failed, was cancelled or was skipped.
+    /// The watched job failed, was cancelled or was skipped; a server failed on its way.
     JobFailed = 1,
     /// The command line, or a value in it, is wrong.
     Usage = 2,
     /// What was named is not there.
     NotFound = 3,
-    /// The server said no.
+    /// The server said no; of a server: its database is none that it may serve.
     Refused = 4,
-    /// The server cannot be reached, or gives no usable answer.
+    /// The server, or a server's database, cannot be reached, or gives no usable answer.
     Unreachable = 5,
     /// `status --exit-code`: the job waits.
     Pending = 10,
@@ -33,8 +33,10 @@ pub enum Exit {
     Cancelled = 12,
     /// `status --exit-code`: the job was skipped.
     Skipped = 13,
-    /// The answer could not be written (`EX_IOERR`).
+    /// The answer could not be written, or a file not be used (`EX_IOERR`).
     Io = 74,
+    /// What a server needs for itself another process has: its address, its database file (`EX_TEMPFAIL`).
+    Taken = 75,
     /// It took longer than was allowed.
     TimedOut = 124,
     /// Ctrl-C before it was done (128 + SIGINT).

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::exit::{Exit, Failure};
+use super::exit::Failure;
 use super::output::{self, Format, Out};
 use super::serve::database::Url;
+use super::serve::ended;
 use crate::app;
 use crate::config::Config;
 use crate::telemetry::chain;
@@ -31,7 +32,7 @@ pub async fn run(args: Args, out: &mut Out) -> Result<ExitCode, Failure> {
         Ok(migrations) => migrations,
         Err(error) => {
             output::warn(&format!("error: {}", chain(error.as_ref())));
-            return Ok(Exit::Unreachable.into());
+            return Ok(ended::by(&error).into());
         }
     };
     if out.format() == Format::Table {

@@ -82,8 +82,8 @@ use output::{Choice, Out};
 
 /// What the exit codes mean.
 const EXIT_CODES: &str = "Exit codes: 0 ok, 1 the job failed, 2 usage, 3 not found, 4 refused, \
-     5 cannot reach the server, 10 to 13 see `jobplane status --help`, 74 cannot write, 124 time-out, \
-     130 Ctrl-C before it was done, 143 told to end";
+     5 cannot reach the server, 10 to 13 see `jobplane status --help`, 74 cannot write, 75 another \
+     process has the address or the database file (`jobplane serve`), 124 time-out, 130 Ctrl-C before it was done, 143 told to end";
 
 /// Where the help shows the flags of all commands: behind those of the command itself.
 const GLOBAL: &str = "Flags of all commands";
@@ -277,7 +277,7 @@ async fn run(cli: Cli) -> ExitCode {
         Command::Serve(args) => {
             return serve::run(*args).await.unwrap_or_else(|error| {
                 output::warn(&format!("error: {}", chain(error.as_ref())));
-                ExitCode::FAILURE
+                serve::ended::by(&error).into()
             });
         }
     };

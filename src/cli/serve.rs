@@ -1,6 +1,7 @@
 //! `jobplane serve`: runs the server.
 
 pub(super) mod database;
+pub(super) mod ended;
 mod house;
 mod peers;
 mod retention;

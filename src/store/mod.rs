@@ -57,7 +57,7 @@ pub use events::{
     AuditPlace, AuditQuery, AuditWrite, Cause, EventPage, EventQuery, EventWrite, EventsFrom,
     StoredAudit, StoredEvent,
 };
-pub use open::{Migrations, OpenError, Options, is_shared, migrate, open};
+pub use open::{Migrations, OpenError, Options, Remedy, is_shared, migrate, open};
 pub use purge::{Ended, EndedLine, EndedQuery, PurgeBatch, Purged};
 pub use query::{
     Caught, Census, ChangesSince, KeyCap, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready,

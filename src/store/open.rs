@@ -35,6 +35,32 @@ pub enum OpenError {
     Postgres(#[from] postgres::OpenError),
 }
 
+/// What has to be done before it can be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// The URL is wrong.
+    Setting,
+    /// Somebody changes the database, what may be done with it, or the version of this server.
+    Operator,
+    /// The database comes back, or has room again.
+    Wait,
+    /// Another process that has it leaves.
+    Held,
+    /// The file, or its folder, can be used on this machine.
+    File,
+}
+
+impl OpenError {
+    /// What has to be done.
+    #[must_use]
+    pub fn remedy(&self) -> Remedy {
+        match self {
+            Self::Sqlite(error) => error.remedy(),
+            Self::Postgres(error) => error.remedy(),
+        }
+    }
+}
+
 /// A migration by its number and name.
 pub type Migrations = Vec<(i64, String)>;
 

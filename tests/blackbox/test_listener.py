@@ -149,5 +149,5 @@ def test_a_setting_that_cannot_be_is_refused_with_what_it_may_be(tmp_path, flags
         text=True,
         timeout=60,
     )
-    assert ended.returncode == 1
+    assert ended.returncode == 2
     assert words in ended.stderr

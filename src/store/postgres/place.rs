@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use crate::domain::limits::DATABASE_MIGRATION_MAX;
 
-use crate::store::Migrations;
+use crate::store::{Migrations, Remedy};
 
 use super::error::code;
 use super::hosts::{Hosts, READ_ONLY};
@@ -152,6 +152,32 @@ pub enum OpenError {
         #[source]
         source: sqlx::Error,
     },
+}
+
+impl OpenError {
+    /// What has to be done.
+    pub(in crate::store) const fn remedy(&self) -> Remedy {
+        match self {
+            Self::Url(_) => Remedy::Setting,
+            Self::Denied { .. }
+            | Self::NoDatabase { .. }
+            | Self::Tls { .. }
+            | Self::TooOld { .. }
+            | Self::NotAllowed { .. }
+            | Self::SchemaTooNew { .. }
+            | Self::SchemaDiffers { .. }
+            | Self::Foreign => Remedy::Operator,
+            // A standby may be made the primary.
+            Self::ReadOnly { .. }
+            | Self::Unreachable { .. }
+            | Self::Silent { .. }
+            | Self::Full { .. }
+            | Self::Store(_)
+            | Self::Failed { .. }
+            | Self::Migrate(sqlx::Error::Io(_)) => Remedy::Wait,
+            Self::Migrate(_) => Remedy::Operator,
+        }
+    }
 }
 
 /// What keeps an acknowledged commit on disk, and what it is here.

@@ -12,7 +12,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions as _, Connection as _, SqlSafeStr as _};
 
-use crate::store::{Migrations, Store as _};
+use crate::store::{Migrations, Remedy, Store as _};
 
 use super::writer::Writer;
 use super::{SqliteStore, version};
@@ -130,6 +130,21 @@ pub enum OpenError {
         #[source]
         source: sqlx::Error,
     },
+}
+
+impl OpenError {
+    /// What has to be done.
+    pub(in crate::store) const fn remedy(&self) -> Remedy {
+        match self {
+            Self::Url { .. } => Remedy::Setting,
+            Self::Locked { .. } => Remedy::Held,
+            Self::SqliteTooOld { .. }
+            | Self::Foreign { .. }
+            | Self::SchemaTooNew { .. }
+            | Self::Migrate(_) => Remedy::Operator,
+            Self::Lock { .. } | Self::Open { .. } => Remedy::File,
+        }
+    }
 }
 
 impl SqliteStore {
