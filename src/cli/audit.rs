@@ -12,6 +12,8 @@ use crate::domain::Timestamp;
 use crate::domain::audit::AuditAction;
 use crate::proto::v1::{AuditEvent, ListAuditEventsRequest, ListAuditEventsResponse};
 
+mod words;
+
 #[cfg(test)]
 mod tests;
 
@@ -120,9 +122,9 @@ async fn list(
 }
 
 fn table(wide: bool) -> Table {
-    let mut titles = vec!["TIME", "<ACTOR", "<ACTION", "<ABOUT", "JOB"];
+    let mut titles = vec!["TIME", "<WHO", "<DID", "<TO", "JOB"];
     if wide {
-        titles.push("ID");
+        titles.extend(["ACTION", "ID"]);
     }
     // What changed may be long: last, it makes nothing else wide.
     titles.extend(["~WHY", "~CHANGE"]);
@@ -137,12 +139,12 @@ fn row(event: &AuditEvent, now: Timestamp, out: &Out) -> Vec<Cell> {
     let mut cells = vec![
         Cell::from(time),
         Cell::from(&event.actor),
-        Cell::from(&event.action),
+        Cell::from(words::did(event)),
         Cell::from(about(event)),
         Cell::from(job),
     ];
     if out.wide() {
-        cells.push(Cell::from(&event.id));
+        cells.extend([Cell::from(&event.action), Cell::from(&event.id)]);
     }
     cells.extend([Cell::blank(&event.reason), Cell::blank(&change(event))]);
     cells
@@ -154,6 +156,15 @@ fn about(event: &AuditEvent) -> &str {
     named.into_iter().find(|name| !name.is_empty()).map_or("", String::as_str)
 }
 
+/// A field and its value as people read them: moments are not microseconds there.
+fn shown<'a>(name: &'a str, value: &str) -> (&'a str, String) {
+    let moment = name.strip_suffix("_us").zip(value.parse().ok());
+    match moment.map(|(name, micros)| (name, Timestamp::from_micros(micros))) {
+        Some((name, at)) => (name, format::moment(&parse::wire_moment(at), 0)),
+        None => (name, value.to_owned()),
+    }
+}
+
 /// What changed: `state PENDING → CANCELLED, revision 1 → 2`.
 fn change(event: &AuditEvent) -> String {
     let mut names: Vec<&String> = event.before.keys().chain(event.after.keys()).collect();
@@ -163,9 +174,18 @@ fn change(event: &AuditEvent) -> String {
     names.sort_by_key(|name| name.as_str() != "state");
     let changes =
         names.into_iter().map(|name| match (event.before.get(name), event.after.get(name)) {
-            (Some(before), Some(after)) => format!("{name} {before} → {after}"),
-            (None, Some(after)) => format!("{name} = {after}"),
-            (Some(before), None) => format!("{name} was {before}"),
+            (Some(before), Some(after)) => {
+                let ((name, before), (_, after)) = (shown(name, before), shown(name, after));
+                format!("{name} {before} → {after}")
+            }
+            (None, Some(after)) => {
+                let (name, after) = shown(name, after);
+                format!("{name} = {after}")
+            }
+            (Some(before), None) => {
+                let (name, before) = shown(name, before);
+                format!("{name} was {before}")
+            }
             (None, None) => name.clone(),
         });
     changes.collect::<Vec<_>>().join(", ")

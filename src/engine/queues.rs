@@ -107,6 +107,9 @@ impl Engine {
             let deed = Deed::new(caller.principal(), AuditAction::UpdateQueue);
             let subject = AuditSubject::Queue(name.clone());
             let before = before.unwrap_or_default();
+            // Why it is paused is why somebody paused it.
+            let says = settings.paused && settings.pause_reason != before.pause_reason;
+            let deed = if says { deed.because(settings.pause_reason.clone()) } else { deed };
             let change = RuleChange::from(writes);
             Ok((
                 change.as_deed(&deed, subject, Some(&before), Some(&settings), self.clock.now()),

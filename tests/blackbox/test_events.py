@@ -98,11 +98,15 @@ def test_the_audit_tells_who_did_what(jobplane):
     assert [deed["action"] for deed in listed] == ["update_queue", "retry_job", "cancel_job"]
     assert listed[2]["before"]["state"] == "PENDING"
     assert listed[2]["after"]["state"] == "CANCELLED"
-    assert listed[2]["reason"] == "disk"
+    assert (listed[2]["reason"], listed[0]["reason"]) == ("disk", "full")
     table = jobplane("audit", "--job", job)
     assert table.returncode == OK
     assert "state CANCELLED → PENDING" in table.stdout and "disk" in table.stdout
-    assert "update_queue" not in table.stdout
+    assert "cancelled job" in table.stdout and "retried job" in table.stdout, table.stdout
+    assert "paused queue" not in table.stdout
+    [line] = jobplane("audit", "--action", "update_queue").stdout.splitlines()[1:]
+    assert "paused queue  bulk" in line and "full" in line, line
+    assert "update_queue" in jobplane("audit", "-o", "wide").stdout
     assert len(answer(jobplane("audit", "--type", "sync", "-o", "json"))["events"]) == 2
     assert len(answer(jobplane("audit", "-n", "1", "-o", "json"))["events"]) == 1
     assert "events" not in answer(jobplane("audit", "--actor", "eve", "-o", "json"))

@@ -14,6 +14,11 @@ fn a_change_begins_with_the_state() {
     let said = "state FAILED → PENDING, attempt 1 → 2, error.code was DISK_FULL, max_attempts = 4";
     assert_eq!(change(&event), said);
     assert_eq!(change(&AuditEvent::default()), "");
+    let purged = AuditEvent {
+        after: fields(&[("cutoff_us", "1750000000000000"), ("jobs", "3")]),
+        ..AuditEvent::default()
+    };
+    assert_eq!(change(&purged), "cutoff = 2025-06-15T15:06:40Z, jobs = 3");
 }
 
 #[test]
