@@ -25,7 +25,8 @@ pub struct Pick {
     pub probe: bool,
 }
 
-/// What a round came to. Each candidate is in one of the three.
+/// What a round came to. Each candidate is in one of the three, except for those that nobody was left to take
+/// when their turn came.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Admission {
     /// Those that start, in order.
@@ -34,6 +35,13 @@ pub struct Admission {
     pub skips: Vec<(usize, SkipReason)>,
     /// Those that wait on, and why.
     pub holds: Vec<(usize, Hold)>,
+}
+
+impl Admission {
+    /// How many candidates are in it.
+    pub(super) fn len(&self) -> usize {
+        self.picks.len() + self.skips.len() + self.holds.len()
+    }
 }
 
 /// What the rules say of one job now.
@@ -118,6 +126,10 @@ pub fn admit(
                 let weight = flow.as_ref().map_or(common_weight, |queue| rules.weight(queue));
                 rules.shares.charge(&flow, weight);
                 answer.picks.push(Pick { candidate: at, room, draws, probe });
+                if places.are_taken() {
+                    somebody_waits |= answer.len() < candidates.len();
+                    break;
+                }
             }
         }
     }

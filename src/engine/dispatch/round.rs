@@ -1,6 +1,6 @@
 //! The dispatcher: turns all waiting capacity into rounds of one transaction each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -176,11 +176,16 @@ impl Dispatcher {
     }
 
     async fn match_up(&self, market: &mut Market, memory: &mut Memory) -> store::Result<Round> {
-        let ruling = Ruling::new(self.registry.book(), self.max_running, market.pairs.iter());
+        let bounds = (self.max_running, self.store.is_shared());
+        let ruling = Ruling::new(self.registry.book(), bounds, market.pairs.iter());
         let claims = ruling.claims();
         self.line.listen();
         let mut round = self.store.begin_round(&claims).await?;
-        // It may have waited for other rounds.
+        // It may have waited for others.
+        if !ruling.is_current(&self.registry) {
+            round.abandon().await;
+            return Ok(self.once_more(market));
+        }
         market.now = self.clock.now();
         let market = &*market;
         let Market { pairs, takers, rooms, now } = market;
@@ -202,10 +207,7 @@ impl Dispatcher {
         let Some(decided) = self.decide(market, jobs, &candidates, admission, &ruled) else {
             // Who was to take one is gone, and what it drew is not to be lost: all of it once more.
             round.abandon().await;
-            for pair in pairs {
-                self.line.more(pair.clone());
-            }
-            return Ok(Round::Busy);
+            return Ok(self.once_more(market));
         };
         if decided.batch.writes.is_empty() {
             round.abandon().await;
@@ -217,6 +219,14 @@ impl Dispatcher {
         memory.in_vain = 0;
         memory.shares.clone_from(&ruled.rules.shares);
         self.commit(round, decided, &ruled, takers, &mut memory.unheard).await
+    }
+
+    /// Nothing is decided: the pairs keep their marks.
+    fn once_more(&self, market: &Market) -> Round {
+        for pair in &market.pairs {
+            self.line.more(pair.clone());
+        }
+        Round::Busy
     }
 
     /// Whether pairs are left that were not looked at since something last started.
@@ -290,8 +300,9 @@ impl Dispatcher {
         for event in ruled.exhausted(batch.now) {
             batch.tell(Cause::Batch, event);
         }
-        let befores: HashMap<JobId, Job> =
-            round.candidates().iter().map(|job| (job.id, job.clone())).collect();
+        let written: HashSet<JobId> = batch.writes.iter().map(|write| write.job.id).collect();
+        let decided = round.candidates().iter().filter(|job| written.contains(&job.id));
+        let befores: HashMap<JobId, Job> = decided.map(|job| (job.id, job.clone())).collect();
         let undo = || {
             for (taker, job) in &starts {
                 self.expect_no_more(job, takers.get(*taker));

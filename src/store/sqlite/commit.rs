@@ -11,6 +11,7 @@ use crate::store::{Appended, Batch, Committed, NewJob, Result, SessionWrite, Wri
 
 use super::figures::Tallies;
 use super::input::{Rows, ids};
+use super::rules::SeenRules;
 use super::script::{Answers, Place, Script};
 use super::writer::Writer;
 use super::{changes, events, figures, jobs, keys, logs, rules, sessions};
@@ -35,7 +36,7 @@ pub(super) async fn write(
     writer: &mut Writer,
     mut script: Script,
     batch: &Batch,
-    seen: &[Job],
+    seen: &Seen<'_>,
 ) -> Result<Committed> {
     // Taken out: should this end half-way, nothing is known of the buckets.
     let mut tallies = std::mem::take(&mut writer.tallies);
@@ -44,12 +45,12 @@ pub(super) async fn write(
     let (creates, writes, deletes) = (&batch.creates, &batch.writes, &batch.deletes);
     let all = Figures::of(batch, creates.iter(), writes.iter(), deletes.iter());
     let asked = Asked {
-        misses: ask_misses(&mut script, batch, seen),
+        misses: ask_misses(&mut script, batch, seen.jobs),
         progress: ask_progress(&mut script, batch),
         holders: keys::ask(&mut script, &names::asked(batch)),
         buckets: figures::ask(&mut script, &all, &tallies),
         sessions: sessions::ask(&mut script, &sessions),
-        rules: rules::ask(&mut script, batch),
+        rules: rules::ask(&mut script, batch, &seen.rules),
         events: events::ask(&mut script, batch),
     };
     let mut answers = Answers::default();
@@ -66,16 +67,17 @@ pub(super) async fn write(
         let moved = quiet::moved(batch, answers.rows(place)?)?;
         misses.extend(moved.into_iter().filter_map(|place| i64::try_from(place).ok()));
     }
-    if let Some(place) = asked.rules {
-        let mut missed = rules::missed(batch, &answers.rows::<(i64,)>(place)?);
-        if missed.is_empty() {
-            missed = batch.rules_missed_by(&guarded(batch, &misses).writes);
-        }
-        if !missed.is_empty() {
-            writer.tallies = tallies;
-            writer.rollback().await;
-            return Ok(Committed::missed(batch, missed));
-        }
+    let mut missed = match asked.rules {
+        Some(place) => rules::missed(batch, &answers.rows::<(i64,)>(place)?),
+        None => Vec::new(),
+    };
+    if missed.is_empty() && !batch.rules.is_empty() {
+        missed = batch.rules_missed_by(&guarded(batch, &misses).writes);
+    }
+    if !missed.is_empty() {
+        writer.tallies = tallies;
+        writer.rollback().await;
+        return Ok(Committed::missed(batch, missed));
     }
     let written = prepare(&mut script, batch, all, (asked, &mut answers), &misses, &mut tallies);
     let (mut committed, place) = match written {
@@ -89,6 +91,13 @@ pub(super) async fn write(
     committed.position = answers.last_insert_rowid(place).map(Position::Sequence);
     writer.tallies = tallies;
     Ok(committed)
+}
+
+/// What was read in the same transaction before.
+#[derive(Default)]
+pub(super) struct Seen<'a> {
+    pub(super) jobs: &'a [Job],
+    pub(super) rules: SeenRules,
 }
 
 /// What is to be known before anything is written.

@@ -52,6 +52,7 @@ use super::{
     Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo, StoredAudit,
 };
 
+use self::commit::Seen;
 use self::error::from_sqlx;
 use self::writer::Writer;
 
@@ -123,7 +124,7 @@ impl Store for SqliteStore {
         }
         let mut writer = self.writer.lock().await;
         let script = writer.begin().await?;
-        commit::write(&mut writer, script, &batch, &[]).await
+        commit::write(&mut writer, script, &batch, &Seen::default()).await
     }
 
     async fn has_batch(&self, id: BatchId) -> Result<bool> {

@@ -1,5 +1,7 @@
 //! Rules: reads, guards, writes.
 
+use std::collections::BTreeMap;
+
 use sqlx::SqlitePool;
 
 use crate::domain::Timestamp;
@@ -30,6 +32,9 @@ const PUT: &str = "INSERT INTO rules (kind, name, revision, update_time, body) \
 
 const DELETE: &str = "DELETE FROM rules WHERE (kind, name) IN (\
     SELECT value ->> 0, value ->> 1 FROM jsonb_each(?1))";
+
+/// The revisions of rules as they were read in the same transaction; 0 is that of none.
+pub(super) type SeenRules = BTreeMap<RuleKey, i64>;
 
 pub(super) type RuleColumns = (i64, String, i64, Vec<u8>);
 
@@ -80,8 +85,12 @@ pub(super) fn found(rows: Vec<RuleColumns>) -> Result<Vec<Rule>> {
     rows.into_iter().map(rule).collect()
 }
 
-/// Asks for the places of those rules of a batch whose guard misses.
-pub(super) fn ask(script: &mut Script, batch: &Batch) -> Option<Place> {
+/// Asks for the places of those rules of a batch whose guard misses; nothing if all of them were `seen` to stand so.
+pub(super) fn ask(script: &mut Script, batch: &Batch, seen: &SeenRules) -> Option<Place> {
+    let stands = |write: &RuleWrite| seen.get(&write.key) == Some(&write.expected_revision);
+    if batch.rules.iter().all(stands) {
+        return None;
+    }
     let mut rows = Rows::default();
     for RuleWrite { key, expected_revision, .. } in &batch.rules {
         rows.row().int(key.kind.code()).text(&key.name).int(*expected_revision);

@@ -69,7 +69,8 @@ pub(super) fn ask(script: &mut Script, claims: &Claims) -> Asked {
 pub(super) fn answer(asked: &Asked, answers: &mut Answers) -> Result<Standing> {
     let mut standing = Standing::default();
     if let Some(place) = asked.rules {
-        standing.rules = rules::found(answers.rows(place)?)?;
+        let found = rules::found(answers.rows(place)?)?;
+        standing.rules = found.into_iter().map(|rule| (rule.key.clone(), rule)).collect();
     }
     if let Some(place) = asked.all {
         let sums: Vec<(i64,)> = answers.rows(place)?;

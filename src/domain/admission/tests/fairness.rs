@@ -94,7 +94,7 @@ fn a_queue_that_paused_saves_nothing_up() {
 fn a_queue_that_nobody_serves_does_not_hold_up_the_others() {
     let mut rules = weighted(&[("a", 1), ("b", 9)]);
     let waiting = [candidate(1, "b", NOW, Priority::Urgent), candidate(2, "a", NOW, Priority::Low)];
-    let admission = admit(&waiting, &[worker("w", &["a"], 1)], &mut rules, NOW);
+    let admission = admit(&waiting, &[worker("w", &["a"], 2)], &mut rules, NOW);
     assert_eq!(admission.picks[0].candidate, 1);
     assert_eq!(admission.holds[0].1.code(), "NO_WORKER");
 }
