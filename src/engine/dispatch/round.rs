@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::domain::admission::{Admission, Candidate, Room, Shares, admit};
+use crate::domain::admission::{Admission, Candidate, Room, Shares, admit_within};
 use crate::domain::event::{Wanted, of_change};
 use crate::domain::limits::DISPATCH_PAIRS_MAX;
 use crate::domain::machine::Effect;
@@ -190,20 +190,21 @@ impl Dispatcher {
         let market = &*market;
         let Market { pairs, takers, rooms, now } = market;
         let mut ruled = ruling.stand(&claims, round.standing(), memory.shares.clone());
-        let probes = self.probes(market, &ruled, &memory.depths);
-        if probes.is_empty() {
+        let looks = self.looks(market, &ruled, &memory.depths);
+        if looks.probes.is_empty() {
             round.abandon().await;
             return Ok(self.in_vain(pairs.len(), memory));
         }
-        let unread = round.look(&probes, *now).await?;
+        let unread = round.look(&looks.probes, *now).await?;
         ruled.learn(round.standing());
         let jobs = round.candidates();
         let candidates: Vec<Candidate> =
             jobs.iter().filter_map(|job| ruled.candidate(job)).collect();
         debug_assert_eq!(candidates.len(), jobs.len(), "a round offers PENDING jobs only");
-        let admission = admit(&candidates, rooms, &mut ruled.rules, *now);
         let found = (candidates.as_slice(), &unread);
-        let goes_deeper = self.mark_rest(&probes, found, &admission, (&mut memory.depths, *now));
+        let horizons = looks.horizons(found, &ruled);
+        let admission = admit_within(&candidates, &horizons, rooms, &mut ruled.rules, *now);
+        let goes_deeper = self.mark_rest(&looks, found, &admission, (&mut memory.depths, *now));
         let Some(decided) = self.decide(market, jobs, &candidates, admission, &ruled) else {
             // Who was to take one is gone, and what it drew is not to be lost: all of it once more.
             round.abandon().await;
