@@ -11,7 +11,6 @@ use crate::store::{Appended, Batch, Committed, NewJob, Result, SessionWrite, Wri
 
 use super::figures::Tallies;
 use super::input::{Rows, ids};
-use super::rules::SeenRules;
 use super::script::{Answers, Place, Script};
 use super::writer::Writer;
 use super::{changes, events, figures, jobs, keys, logs, rules, sessions};
@@ -36,21 +35,22 @@ pub(super) async fn write(
     writer: &mut Writer,
     mut script: Script,
     batch: &Batch,
-    seen: &Seen<'_>,
+    seen: &[Job],
 ) -> Result<Committed> {
-    // Taken out: should this end half-way, nothing is known of the buckets.
+    // Taken out: should this end half-way, nothing is known of the buckets and rules.
     let mut tallies = std::mem::take(&mut writer.tallies);
+    let mut known = std::mem::take(&mut writer.rules);
     let mut sessions = openings(batch.creates.iter());
     sessions.extend(batch.sessions.iter().cloned());
     let (creates, writes, deletes) = (&batch.creates, &batch.writes, &batch.deletes);
     let all = Figures::of(batch, creates.iter(), writes.iter(), deletes.iter());
     let asked = Asked {
-        misses: ask_misses(&mut script, batch, seen.jobs),
+        misses: ask_misses(&mut script, batch, seen),
         progress: ask_progress(&mut script, batch),
         holders: keys::ask(&mut script, &names::asked(batch)),
         buckets: figures::ask(&mut script, &all, &tallies),
         sessions: sessions::ask(&mut script, &sessions),
-        rules: rules::ask(&mut script, batch, &seen.rules),
+        rules: rules::ask(&mut script, batch, &known),
         events: events::ask(&mut script, batch),
     };
     let mut answers = Answers::default();
@@ -69,13 +69,13 @@ pub(super) async fn write(
     }
     let mut missed = match asked.rules {
         Some(place) => rules::missed(batch, &answers.rows::<(i64,)>(place)?),
-        None => Vec::new(),
+        None => known.missed(batch),
     };
     if missed.is_empty() && !batch.rules.is_empty() {
         missed = batch.rules_missed_by(&guarded(batch, &misses).writes);
     }
     if !missed.is_empty() {
-        writer.tallies = tallies;
+        (writer.tallies, writer.rules) = (tallies, known);
         writer.rollback().await;
         return Ok(Committed::missed(batch, missed));
     }
@@ -89,15 +89,9 @@ pub(super) async fn write(
     };
     let answers = writer.commit(script).await?;
     committed.position = answers.last_insert_rowid(place).map(Position::Sequence);
-    writer.tallies = tallies;
+    known.wrote(&batch.rules);
+    (writer.tallies, writer.rules) = (tallies, known);
     Ok(committed)
-}
-
-/// What was read in the same transaction before.
-#[derive(Default)]
-pub(super) struct Seen<'a> {
-    pub(super) jobs: &'a [Job],
-    pub(super) rules: SeenRules,
 }
 
 /// What is to be known before anything is written.

@@ -52,7 +52,6 @@ use super::{
     Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo, StoredAudit,
 };
 
-use self::commit::Seen;
 use self::error::from_sqlx;
 use self::writer::Writer;
 
@@ -124,7 +123,7 @@ impl Store for SqliteStore {
         }
         let mut writer = self.writer.lock().await;
         let script = writer.begin().await?;
-        commit::write(&mut writer, script, &batch, &Seen::default()).await
+        commit::write(&mut writer, script, &batch, &[]).await
     }
 
     async fn has_batch(&self, id: BatchId) -> Result<bool> {

@@ -1,6 +1,6 @@
 //! A dispatch round: the writer is held from the look at the rules to the commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
@@ -14,9 +14,7 @@ use crate::store::{
     Batch, Claims, Committed, KeyCap, KeyName, Probe, Result, Round, RuleKey, Standing, Unread,
 };
 
-use super::commit::Seen;
 use super::read::{self, JobColumns};
-use super::rules::SeenRules;
 use super::script::{Place, Script};
 use super::standing;
 use super::writer::Writer;
@@ -87,8 +85,6 @@ pub(super) struct SqliteRound {
     /// What begins its transaction, as long as nothing was asked.
     beginning: Option<Script>,
     standing: Standing,
-    /// The rules that were asked for, as they stood.
-    rules: SeenRules,
     candidates: Vec<Job>,
 }
 
@@ -99,27 +95,27 @@ pub(super) async fn begin(
 ) -> Result<Box<dyn Round>> {
     let mut script = writer.begin().await?;
     let candidates = Vec::new();
-    if claims.is_empty() {
+    let rules: BTreeSet<&RuleKey> = claims.keys.union(&claims.rules).collect();
+    let unknown = writer.rules.unknown(&rules);
+    let before = script.len();
+    let asked = standing::ask(&mut script, claims, &unknown);
+    let (mut beginning, mut standing) = (None, Standing::default());
+    if script.len() == before {
         // The look for candidates begins it.
-        let beginning = Some(script);
-        let (standing, rules) = (Standing::default(), SeenRules::new());
-        return Ok(Box::new(SqliteRound { writer, beginning, standing, rules, candidates }));
+        beginning = Some(script);
+    } else {
+        let mut answers = writer.run(script).await?;
+        standing = match standing::answer(&asked, &mut answers) {
+            Ok(standing) => standing,
+            Err(error) => {
+                writer.rollback().await;
+                return Err(error);
+            }
+        };
+        writer.rules.learn(&unknown, standing.rules.into_values().collect());
     }
-    let asked = standing::ask(&mut script, claims);
-    let mut answers = writer.run(script).await?;
-    match standing::answer(&asked, &mut answers) {
-        Ok(standing) => {
-            let asked = claims.keys.union(&claims.rules).cloned();
-            let revision = |key: &RuleKey| standing.rule(key).map_or(0, |rule| rule.revision);
-            let rules = asked.map(|key| (revision(&key), key)).map(|(stands, key)| (key, stands));
-            let rules = rules.collect();
-            Ok(Box::new(SqliteRound { writer, beginning: None, standing, rules, candidates }))
-        }
-        Err(error) => {
-            writer.rollback().await;
-            Err(error)
-        }
-    }
+    standing.rules = writer.rules.found(&rules);
+    Ok(Box::new(SqliteRound { writer, beginning, standing, candidates }))
 }
 
 impl SqliteRound {
@@ -193,8 +189,7 @@ impl Round for SqliteRound {
             return Ok(Committed::default());
         }
         let script = self.script()?;
-        let seen = Seen { jobs: &self.candidates, rules: std::mem::take(&mut self.rules) };
-        commit::write(&mut self.writer, script, &batch, &seen).await
+        commit::write(&mut self.writer, script, &batch, &self.candidates).await
     }
 
     async fn abandon(mut self: Box<Self>) {

@@ -14,6 +14,7 @@ use crate::store::{Error, Result};
 
 use super::error::{closed, code, from_sqlx};
 use super::figures::Tallies;
+use super::rules::KnownRules;
 use super::script::{Answers, Script, Stopped};
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -38,6 +39,8 @@ pub(super) struct Writer {
     told: Arc<Notify>,
     /// Buckets as they stand on disk; taken out for the time of a commit, put back when it is done.
     pub(super) tallies: Tallies,
+    /// Rules as they stand on disk; in the same way.
+    pub(super) rules: KnownRules,
 }
 
 impl Writer {
@@ -59,6 +62,7 @@ impl Writer {
             closed: false,
             told,
             tallies: Tallies::new(),
+            rules: KnownRules::default(),
         })
     }
 
