@@ -293,7 +293,7 @@ async fn what_is_set_up_is_audited_with_the_fields_that_changed(setup: Setup) {
     assert_eq!(changed, (fields(&[("max_concurrent", "1")]), fields(&[("max_concurrent", "2")])));
     let mut off = sync(2);
     off.job_type.as_mut().expect("set").disabled = true;
-    off.reason = "a fire".to_owned();
+    off.reason = "a fire".into();
     types().put_job_type(off).await.expect("disabled");
     let disabled = deeds(&client, "put_job_type").await.pop().expect("told");
     assert_eq!((disabled.reason.as_str(), disabled.after["disabled"].as_str()), ("a fire", "true"));

@@ -178,7 +178,7 @@ fn a_trigger_is_refused_for_what_stands_in_its_way() {
     let refused = TriggerRefusal::AlreadyRunning { running: 1, max_concurrent: 1 };
     assert_eq!(ask(&definition, busy.clone()), refused);
     definition.disabled = true;
-    definition.disabled_reason = "a fire".to_owned();
+    definition.disabled_reason = "a fire".into();
     let refused = ask(&definition, busy.clone());
     assert_eq!(refused, TriggerRefusal::TypeDisabled { reason: "a fire".to_owned() });
     assert_eq!(refused.to_string(), "the type is disabled: a fire");

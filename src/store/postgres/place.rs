@@ -159,14 +159,6 @@ impl OpenError {
     pub(in crate::store) const fn remedy(&self) -> Remedy {
         match self {
             Self::Url(_) => Remedy::Setting,
-            Self::Denied { .. }
-            | Self::NoDatabase { .. }
-            | Self::Tls { .. }
-            | Self::TooOld { .. }
-            | Self::NotAllowed { .. }
-            | Self::SchemaTooNew { .. }
-            | Self::SchemaDiffers { .. }
-            | Self::Foreign => Remedy::Operator,
             // A standby may be made the primary.
             Self::ReadOnly { .. }
             | Self::Unreachable { .. }
@@ -175,7 +167,15 @@ impl OpenError {
             | Self::Store(_)
             | Self::Failed { .. }
             | Self::Migrate(sqlx::Error::Io(_)) => Remedy::Wait,
-            Self::Migrate(_) => Remedy::Operator,
+            Self::Denied { .. }
+            | Self::NoDatabase { .. }
+            | Self::Tls { .. }
+            | Self::TooOld { .. }
+            | Self::NotAllowed { .. }
+            | Self::SchemaTooNew { .. }
+            | Self::SchemaDiffers { .. }
+            | Self::Foreign
+            | Self::Migrate(_) => Remedy::Operator,
         }
     }
 }

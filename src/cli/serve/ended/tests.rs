@@ -29,7 +29,7 @@ async fn a_database_is_told_by_what_has_to_be_done_about_it() {
         by(&crate::app::migrate(&config, false).await.unwrap_err())
     };
     assert_eq!(open("mysql://here/jobs".to_owned()).await, Exit::Usage);
-    assert_eq!(open("postgres://".to_owned()).await, Exit::Usage);
+    assert_eq!(open("postgres://[::1/jobs".to_owned()).await, Exit::Usage);
     let missing = folder.path().join("missing").join("jobs.db");
     assert_eq!(open(missing.display().to_string()).await, Exit::Io);
 }

@@ -167,7 +167,7 @@ fn a_job_keeps_away_from_where_it_failed_for_a_while() {
 fn a_disabled_type_skips_fresh_jobs_and_holds_the_others() {
     let mut rules = Rules::default();
     kind(&mut rules).disabled = true;
-    kind(&mut rules).disabled_reason = "a fire".to_owned();
+    kind(&mut rules).disabled_reason = "a fire".into();
     let mut jobs = jobs(2);
     jobs[1].has_run = true;
     let admission = round(&jobs, 9, &mut rules);
