@@ -53,7 +53,7 @@ fn it_tells_what_people_look_for_and_what_is_not_well() {
         "store sqlite 3.50, 3.0 MiB\n",
         "connections 5, 3 idle, 0 reads waiting\n",
         "background tasks 1 of 2 are well\n",
-        "  pruner disk full (3s ago, every 5s)\n",
+        "  pruner disk full (3.0s ago, every 5.0s)\n",
         "payload_bytes_max 256.0 KiB\n",
         "types_max 10,000\n",
     ] {
