@@ -172,9 +172,11 @@ impl Engine {
         let due: Vec<&Drain> = {
             let mut looks = self.watchdogs.drain_looks.lock();
             looks.retain(|key, _| book.drains.contains_key(key));
-            let next = |drain: &Drain| looks.get(&drain.process.key()).copied();
+            let looked = |drain: &Drain| looks.get(&drain.process.key()).copied();
+            // A name that is to leave once more has its new grace, whenever it was last looked at.
+            let next = |drain: &Drain| looked(drain).max(Some(drain.take_back_time()));
             let drains = book.drains.values().map(|known| &known.what);
-            drains.filter(|drain| next(drain).unwrap_or(drain.take_back_time()) <= now).collect()
+            drains.filter(|drain| next(drain) <= Some(now)).collect()
         };
         if due.is_empty() {
             return Ok(0);
@@ -240,3 +242,6 @@ impl Engine {
         self.change_rules(vec![key.clone()], decide).await
     }
 }
+
+#[cfg(test)]
+mod tests;

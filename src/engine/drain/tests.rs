@@ -1,0 +1,64 @@
+//! Workers that are told apart by their names alone.
+
+use super::*;
+use crate::domain::job_type::Draft;
+use crate::domain::limits::{DRAIN_KEPT, DRAIN_MARGIN};
+use crate::domain::{JobId, JobSpec, QueueName, StateKind};
+use crate::engine::schedule::tests::{Server, name, server};
+use crate::engine::{CreateJob, Started, Waiter};
+use crate::store::memory::MemoryStore;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn worker(name: &str) -> WorkerName {
+    WorkerName::new(name).expect("a name")
+}
+
+/// A job that a process without an instance runs under this name, in a session of its own.
+async fn runs(server: &Server, under: &str) -> JobId {
+    let waiter = Waiter {
+        caller: Caller::anonymous(),
+        worker_id: worker(under),
+        instance_id: InstanceId::new("").expect("none"),
+        queues: Vec::new(),
+        types: vec![name("sync")],
+        max_jobs: 1,
+        lease_ttl: DRAIN_KEPT * 2,
+    };
+    let draft =
+        Draft { started: true, ..Draft::new(JobSpec::new(name("sync"), QueueName::default())) };
+    let create = CreateJob { draft, request: None, validate_only: false };
+    match server.start(waiter, create).await {
+        Ok(Started::Assigned(assignment)) => assignment.job.id,
+        _ => panic!("not started"),
+    }
+}
+
+async fn drain(server: &Server, named: &str, grace: Duration) {
+    let which = WhichWorker::Named(worker(named));
+    let drain = DrainWorker { which, grace, reason: String::new() };
+    server.drain_worker(&Caller::anonymous(), drain).await.expect("drained");
+}
+
+async fn state(server: &Server, job_id: JobId) -> StateKind {
+    server.find(job_id).await.expect("an answer").expect("there").status.kind()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_to_leave_again_has_its_new_grace() {
+    let server = server(&Arc::new(MemoryStore::new()));
+    let first = runs(&server, "w1").await;
+    drain(&server, "w1", MINUTE).await;
+    tokio::time::sleep(MINUTE + DRAIN_MARGIN).await;
+    assert_eq!(server.settle_drains().await.expect("settled"), 1);
+    assert_eq!(state(&server, first).await, StateKind::Pending);
+    // A successor of that name.
+    let second = runs(&server, "w1").await;
+    drain(&server, "w1", 30 * MINUTE).await;
+    tokio::time::sleep(29 * MINUTE).await;
+    assert_eq!(server.settle_drains().await.expect("settled"), 0);
+    assert_eq!(state(&server, second).await, StateKind::Running);
+    tokio::time::sleep(MINUTE + DRAIN_MARGIN).await;
+    assert_eq!(server.settle_drains().await.expect("settled"), 1);
+    assert_eq!(state(&server, second).await, StateKind::Pending);
+}
