@@ -1,6 +1,6 @@
 //! Emptying workers: who is to leave, is told so, gets no more jobs, and loses what it keeps for too long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -183,23 +183,39 @@ impl Engine {
         }
         let roster = self.roster(now).await?;
         let present = roster.present();
-        let mut count = 0;
+        let (mut count, mut failed) = (0, None);
         for drain in due {
-            let mut taken = 0;
-            let is_present = present
-                .iter()
-                .any(|process| drain.process.is_same(&process.worker_id, &process.instance_id));
-            if drain.forget_time() <= now && !(is_present && drain.is_in_force(now)) {
-                self.forget_drain(&drain.process, now).await?;
-            } else if is_present {
-                taken = self.take_back_from(&roster, drain).await?;
+            match self.settle_drain(&roster, &present, drain, now).await {
+                Ok(taken) => {
+                    // Once it is empty it stays so, unless it attaches anew with what it had.
+                    let rest = if taken > 0 { Duration::ZERO } else { EMPTY_LOOKED_AT_EVERY };
+                    self.watchdogs.drain_looks.lock().insert(drain.process.key(), now.plus(rest));
+                    count += taken;
+                }
+                // It is due with the next step again: the others are not to wait for it.
+                Err(error) => _ = failed.get_or_insert(error),
             }
-            // Once it is empty it stays so, unless it attaches anew with what it had.
-            let rest = if taken > 0 { Duration::ZERO } else { EMPTY_LOOKED_AT_EVERY };
-            self.watchdogs.drain_looks.lock().insert(drain.process.key(), now.plus(rest));
-            count += taken;
         }
-        Ok(count)
+        failed.map_or(Ok(count), Err)
+    }
+
+    /// Answers how many jobs were taken back.
+    async fn settle_drain(
+        &self,
+        roster: &Roster,
+        present: &BTreeSet<Process>,
+        drain: &Drain,
+        now: Timestamp,
+    ) -> Result<u64> {
+        let is_present = present
+            .iter()
+            .any(|process| drain.process.is_same(&process.worker_id, &process.instance_id));
+        if drain.forget_time() <= now && !(is_present && drain.is_in_force(now)) {
+            self.forget_drain(&drain.process, now).await?;
+        } else if is_present {
+            return self.take_back_from(roster, drain).await;
+        }
+        Ok(0)
     }
 
     async fn take_back_from(&self, roster: &Roster, drain: &Drain) -> Result<u64> {
@@ -211,7 +227,7 @@ impl Engine {
         }
         let held =
             self.loop_db.read(move |store| async move { store.held(&sessions).await }).await?;
-        let mut count = 0;
+        let (mut count, mut failed) = (0, None);
         for some in held.chunks(SWEEP_AT_ONCE) {
             let releases = some.iter().filter_map(|job| {
                 let (job_id, lease_epoch) = (job.id, job.status.lease_epoch);
@@ -225,10 +241,13 @@ impl Engine {
                 }))
             });
             for released in join_all(releases).await {
-                count += u64::from(released?);
+                match released {
+                    Ok(released) => count += u64::from(released),
+                    Err(error) => _ = failed.get_or_insert(error),
+                }
             }
         }
-        Ok(count)
+        failed.map_or(Ok(count), Err)
     }
 
     async fn forget_drain(&self, process: &Process, now: Timestamp) -> Result<()> {

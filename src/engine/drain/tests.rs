@@ -1,11 +1,14 @@
-//! Workers that are told apart by their names alone.
+//! Workers that are told apart by their names alone, and drains that cannot be settled.
+
+use uuid::Uuid;
 
 use super::*;
 use crate::domain::job_type::Draft;
 use crate::domain::limits::{DRAIN_KEPT, DRAIN_MARGIN};
-use crate::domain::{JobId, JobSpec, QueueName, StateKind};
+use crate::domain::{BatchId, JobId, JobSpec, QueueName, StateKind};
 use crate::engine::schedule::tests::{Server, name, server};
 use crate::engine::{CreateJob, Started, Waiter};
+use crate::store::Batch;
 use crate::store::memory::MemoryStore;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -61,4 +64,23 @@ async fn a_name_that_is_to_leave_again_has_its_new_grace() {
     tokio::time::sleep(MINUTE + DRAIN_MARGIN).await;
     assert_eq!(server.settle_drains().await.expect("settled"), 1);
     assert_eq!(state(&server, second).await, StateKind::Pending);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_that_cannot_be_read_keeps_no_other_from_being_settled() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    for named in ["w1", "w2"] {
+        runs(&server, named).await;
+        drain(&server, named, MINUTE).await;
+    }
+    let [broken, other] = ["/w1", "/w2"].map(|key| RuleKey::new(RuleKind::Drain, key));
+    let found = store.rules_by_key(std::slice::from_ref(&broken)).await.expect("rules");
+    let spoilt =
+        RuleWrite { key: broken, expected_revision: found[0].revision, body: Some(vec![0xc1]) };
+    let batch = Batch::new(BatchId(Uuid::now_v7()), server.clock.now());
+    store.commit(Batch { rules: vec![spoilt], ..batch }).await.expect("written");
+    tokio::time::sleep(MINUTE + DRAIN_MARGIN + DRAIN_KEPT).await;
+    server.settle_drains().await.expect_err("it cannot be read");
+    assert_eq!(store.rules_by_key(&[other]).await.expect("rules"), []);
 }
