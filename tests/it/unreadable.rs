@@ -12,7 +12,7 @@ use jobplane::runtime::Clock;
 use jobplane::store::{Batch, RuleKey, RuleKind, RuleWrite};
 use uuid::Uuid;
 
-use crate::harness::{Client, JobFacts as _, SOON, Server, Shared, eventually, spec};
+use crate::harness::{Client, Held, JobFacts as _, SOON, Server, Shared, eventually, spec};
 
 /// Writes nonsense into rows of what is set up, behind the back of the servers, in one commit.
 async fn spoil(server: &Server, keys: &[RuleKey]) {
@@ -125,7 +125,8 @@ async fn a_running_job_that_cannot_be_read_hides_no_stuck_one() {
         client.create(spec("sync")).await;
         held.push(worker.expect_assignment().await);
     }
-    let [by_hand, spoilt, other, by_itself] = held.try_into().ok().expect("four");
+    let four: [Held; 4] = held.try_into().ok().expect("four");
+    let [by_hand, spoilt, other, by_itself] = four;
     server.spoil_jobs(std::slice::from_ref(&spoilt.id));
     by_itself.succeed().await.expect("taken");
     let sweep =
