@@ -184,7 +184,7 @@ impl App {
             if let Err(error) = self.engine.flush_all().await {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
-                    "newest progress is not written"
+                    "not all that was in memory is written"
                 );
             }
             self.closed.signal();

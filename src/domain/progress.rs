@@ -60,7 +60,7 @@ pub struct Progress {
     #[serde(rename = "q", skip_serializing_if = "is_default")]
     pub sequence: i64,
     /// Units that an earlier execution had done, as the first report of this one tells: they say nothing of its
-    /// pace.
+    /// pace. Before that report: how far the execution before came.
     #[serde(rename = "b", skip_serializing_if = "is_default")]
     pub base: i64,
     /// The moving rate and where it was last sampled.
@@ -215,13 +215,31 @@ impl Progress {
         (seconds <= REMAINING_MAX.as_secs_f64()).then(|| Duration::from_secs_f64(seconds))
     }
 
-    /// Takes over the rate measured so far from `held` and counts this report into it. An execution that follows
-    /// another one (`goes_on`) may count on from where that was.
-    pub fn follow(&mut self, held: &Self, goes_on: bool, (start, now): (Timestamp, Timestamp)) {
-        let is_first = !held.is_reported();
-        self.base = if is_first && goes_on { self.completed } else { held.base };
+    /// What the next execution begins with: no report, and how far this one came.
+    #[must_use]
+    pub fn of_next(&self) -> Self {
+        let base = if self.is_reported() { self.completed } else { self.base };
+        Self { base, ..Self::default() }
+    }
+
+    /// What a report of `completed` that follows this one has of an earlier execution: the first one tells whether
+    /// the work goes on from there, or begins anew.
+    #[must_use]
+    pub const fn base_of(&self, completed: i64) -> i64 {
+        if self.is_reported() {
+            self.base
+        } else if self.base > 0 && completed >= self.base {
+            completed
+        } else {
+            0
+        }
+    }
+
+    /// Takes over the rate measured so far from `held` and counts this report into it.
+    pub fn follow(&mut self, held: &Self, (start, now): (Timestamp, Timestamp)) {
+        self.base = held.base_of(self.completed);
         let unknown =
-            if goes_on { Rate::starting(now, self.base) } else { Rate::starting(start, 0) };
+            if self.base > 0 { Rate::starting(now, self.base) } else { Rate::starting(start, 0) };
         self.rate = Some(held.rate.unwrap_or(unknown).observe(self.completed, now));
         self.report_time = Some(now);
         let is_same = held.is_reported()

@@ -1,6 +1,6 @@
 //! Emptying workers: who is to leave, is told so, gets no more jobs, and loses what it keeps for too long.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -172,32 +172,50 @@ impl Engine {
         let due: Vec<&Drain> = {
             let mut looks = self.watchdogs.drain_looks.lock();
             looks.retain(|key, _| book.drains.contains_key(key));
-            let next = |drain: &Drain| looks.get(&drain.process.key()).copied();
+            let looked = |drain: &Drain| looks.get(&drain.process.key()).copied();
+            // A name that is to leave once more has its new grace, whenever it was last looked at.
+            let next = |drain: &Drain| looked(drain).max(Some(drain.take_back_time()));
             let drains = book.drains.values().map(|known| &known.what);
-            drains.filter(|drain| next(drain).unwrap_or(drain.take_back_time()) <= now).collect()
+            drains.filter(|drain| next(drain) <= Some(now)).collect()
         };
         if due.is_empty() {
             return Ok(0);
         }
         let roster = self.roster(now).await?;
         let present = roster.present();
-        let mut count = 0;
+        let (mut count, mut failed) = (0, None);
         for drain in due {
-            let mut taken = 0;
-            let is_present = present
-                .iter()
-                .any(|process| drain.process.is_same(&process.worker_id, &process.instance_id));
-            if drain.forget_time() <= now && !(is_present && drain.is_in_force(now)) {
-                self.forget_drain(&drain.process, now).await?;
-            } else if is_present {
-                taken = self.take_back_from(&roster, drain).await?;
+            match self.settle_drain(&roster, &present, drain, now).await {
+                Ok(taken) => {
+                    // Once it is empty it stays so, unless it attaches anew with what it had.
+                    let rest = if taken > 0 { Duration::ZERO } else { EMPTY_LOOKED_AT_EVERY };
+                    self.watchdogs.drain_looks.lock().insert(drain.process.key(), now.plus(rest));
+                    count += taken;
+                }
+                // It is due with the next step again: the others are not to wait for it.
+                Err(error) => _ = failed.get_or_insert(error),
             }
-            // Once it is empty it stays so, unless it attaches anew with what it had.
-            let rest = if taken > 0 { Duration::ZERO } else { EMPTY_LOOKED_AT_EVERY };
-            self.watchdogs.drain_looks.lock().insert(drain.process.key(), now.plus(rest));
-            count += taken;
         }
-        Ok(count)
+        failed.map_or(Ok(count), Err)
+    }
+
+    /// Answers how many jobs were taken back.
+    async fn settle_drain(
+        &self,
+        roster: &Roster,
+        present: &BTreeSet<Process>,
+        drain: &Drain,
+        now: Timestamp,
+    ) -> Result<u64> {
+        let is_present = present
+            .iter()
+            .any(|process| drain.process.is_same(&process.worker_id, &process.instance_id));
+        if drain.forget_time() <= now && !(is_present && drain.is_in_force(now)) {
+            self.forget_drain(&drain.process, now).await?;
+        } else if is_present {
+            return self.take_back_from(roster, drain).await;
+        }
+        Ok(0)
     }
 
     async fn take_back_from(&self, roster: &Roster, drain: &Drain) -> Result<u64> {
@@ -209,7 +227,7 @@ impl Engine {
         }
         let held =
             self.loop_db.read(move |store| async move { store.held(&sessions).await }).await?;
-        let mut count = 0;
+        let (mut count, mut failed) = (0, None);
         for some in held.chunks(SWEEP_AT_ONCE) {
             let releases = some.iter().filter_map(|job| {
                 let (job_id, lease_epoch) = (job.id, job.status.lease_epoch);
@@ -223,10 +241,13 @@ impl Engine {
                 }))
             });
             for released in join_all(releases).await {
-                count += u64::from(released?);
+                match released {
+                    Ok(released) => count += u64::from(released),
+                    Err(error) => _ = failed.get_or_insert(error),
+                }
             }
         }
-        Ok(count)
+        failed.map_or(Ok(count), Err)
     }
 
     async fn forget_drain(&self, process: &Process, now: Timestamp) -> Result<()> {
@@ -240,3 +261,6 @@ impl Engine {
         self.change_rules(vec![key.clone()], decide).await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -181,6 +181,12 @@ impl Error {
                 | Self::Store(store::Error::Unavailable(_))
         )
     }
+
+    /// Whether the store has something that cannot be read: asking again does not help.
+    #[must_use]
+    pub const fn is_corrupt(&self) -> bool {
+        matches!(self, Self::Store(store::Error::Corrupt { .. }))
+    }
 }
 
 impl From<store::Error> for Error {

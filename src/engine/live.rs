@@ -193,7 +193,7 @@ impl Live {
         if progress.sequence < next {
             return;
         }
-        progress.follow(&state.progress, cell.lease_epoch > 1, (cell.start_time, now));
+        progress.follow(&state.progress, (cell.start_time, now));
         state.progress = progress;
         self.ticked(cell, state, hub);
     }

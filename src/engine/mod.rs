@@ -29,6 +29,7 @@ mod logs;
 pub mod pipeline;
 mod queues;
 mod quotas;
+mod readable;
 pub mod registry;
 mod replicas;
 mod retention;

@@ -211,8 +211,12 @@ impl Engine {
 
     /// Writes what is still in memory; the last thing before the store closes.
     pub async fn flush_all(&self) -> Result<()> {
-        while self.flush_progress().await? > 0 {}
-        self.pipeline.written().await
+        let flushed = async {
+            while self.flush_progress().await? > 0 {}
+            Ok(())
+        };
+        let (flushed, recorded) = (flushed.await, self.write_records(None).await);
+        self.pipeline.written().await.and(flushed).and(recorded)
     }
 }
 

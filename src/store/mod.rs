@@ -138,6 +138,10 @@ pub trait Store: Send + Sync + 'static {
     async fn unique_holder(&self, job_type: &JobType, key: &str) -> Result<Option<JobId>>;
     /// A page of jobs.
     async fn list(&self, query: &ListQuery) -> Result<Vec<Job>>;
+    /// The ids of such a page, those of jobs that cannot be read among them.
+    async fn list_ids(&self, query: &ListQuery) -> Result<Vec<JobId>> {
+        Ok(self.list(query).await?.into_iter().map(|job| job.id).collect())
+    }
     /// How many jobs match, counted up to `cap`.
     async fn count(&self, filter: &JobFilter, cap: u64) -> Result<u64>;
     /// Executions that the status no longer holds, oldest first.

@@ -255,6 +255,36 @@ async fn jobs_that_refuse_are_counted_and_told_in_the_log() {
 }
 
 #[tokio::test]
+async fn a_line_of_a_command_that_the_store_does_not_take_comes_later() {
+    let server = Server::setup().in_memory().start().await;
+    let client = server.client();
+    let mut refused = Vec::new();
+    for key in ["one", "two"] {
+        let keyed = || v1::JobSpec { unique_key: key.to_owned(), ..spec("sync") };
+        let old = client.create(keyed()).await.id;
+        client.cancel(&old, None).await.expect("cancelled");
+        client.create(keyed()).await;
+        refused.push(old);
+    }
+    server.faults.plan(Fault::Refused, |batch| !batch.logs.is_empty());
+    let request = v1::BulkRetryJobsRequest {
+        filter: Some(of_type("sync")),
+        expected_max: 9,
+        ..Default::default()
+    };
+    let begun = client.jobs.clone().bulk_retry_jobs(request).await.expect("begun").into_inner();
+    let done = ended(&client, begun.job).await;
+    assert_eq!((done.state(), counted(&done)), (JobState::Succeeded, (2, 0, 2)));
+    assert!(server.faults.happened());
+    let wish = v1::ListJobLogsRequest { job_id: done.id, ..Default::default() };
+    let lines = client.logs(wish).await.entries;
+    for id in &refused {
+        assert!(lines.iter().any(|line| line.message.contains(id)), "{lines:?}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn jobs_that_are_over_are_deleted() {
     let server = Server::start().await;
     let client = server.client();

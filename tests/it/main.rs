@@ -25,6 +25,7 @@ mod logs;
 mod outage;
 mod progress;
 mod purge;
+mod purge_left;
 mod quotas;
 mod races;
 mod readiness;

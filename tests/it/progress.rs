@@ -190,6 +190,27 @@ async fn a_new_attempt_starts_without_progress() {
 }
 
 #[tokio::test]
+async fn an_execution_is_measured_by_what_it_does_itself() {
+    let server = Server::start().await;
+    let pace = async |held: &Held, completed| {
+        held.report(done(completed, 10_000)).await.expect("taken");
+        let job = server.client().get(&held.id).await;
+        job.status().progress.as_ref().expect("progress").average_rate_per_second
+    };
+    let held = running(&server).await;
+    held.release(0.0).await.expect("taken");
+    let second = held.worker.expect_assignment().await;
+    assert!(pace(&second, 5_000).await > 0.0, "nothing was done before it");
+    second.fail_with(v1::JobError::default(), Some(0.0)).await.expect("taken");
+    let third = held.worker.expect_assignment().await;
+    assert!(pace(&third, 5_001).await.abs() < f64::EPSILON, "it goes on from there");
+    third.fail_with(v1::JobError::default(), Some(0.0)).await.expect("taken");
+    let fourth = held.worker.expect_assignment().await;
+    assert!(pace(&fourth, 5_000).await > 0.0, "it begins anew");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn no_state_is_shown_before_it_is_durable() {
     let server = Server::setup().store_timeout(Duration::from_secs(1)).start().await;
     let held = running(&server).await;

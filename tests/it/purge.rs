@@ -16,15 +16,15 @@ use crate::harness::{
 const DAY: i64 = 86_400;
 
 /// A clock that is some days ahead.
-fn days(days: i64) -> Clock {
+pub(super) fn days(days: i64) -> Clock {
     Clock::ahead_by(days * DAY * 1_000_000)
 }
 
-async fn purge(client: &Client, request: v1::PurgeJobsRequest) -> v1::PurgeJobsResponse {
+pub(super) async fn purge(client: &Client, request: v1::PurgeJobsRequest) -> v1::PurgeJobsResponse {
     client.admin.clone().purge_jobs(request).await.expect("purged").into_inner()
 }
 
-async fn cancelled(client: &Client, job_type: &str) -> String {
+pub(super) async fn cancelled(client: &Client, job_type: &str) -> String {
     let id = client.create(spec(job_type)).await.id;
     client.cancel(&id, None).await.expect("cancelled");
     id
@@ -183,7 +183,7 @@ async fn logs_go_by_their_own_age() {
 }
 
 /// How many purges by hand are on record.
-async fn recorded(client: &Client) -> usize {
+pub(super) async fn recorded(client: &Client) -> usize {
     let actions = vec!["purge_jobs".to_owned()];
     let request = v1::ListAuditEventsRequest { actions, ..Default::default() };
     let answer = client.admin.clone().list_audit_events(request).await;
@@ -227,6 +227,24 @@ async fn a_record_that_the_store_does_not_take_is_written_later() {
 }
 
 #[tokio::test]
+async fn a_record_that_waits_is_written_before_the_server_stops() {
+    let hour = Duration::from_secs(3600);
+    let mut server = Server::setup().with(|it| it.periods.retention = hour).start().await;
+    cancelled(&server.client(), "sync").await;
+    server.set_clock(days(3));
+    server.restart().await;
+    let client = server.client();
+    server.faults.set(Weather::ReadOnly);
+    let wish = v1::PurgeJobsRequest { days_to_keep: 1, ..Default::default() };
+    assert_eq!(purge(&client, wish).await.count, 1);
+    assert_eq!(recorded(&client).await, 0);
+    server.faults.set(Weather::Fair);
+    server.restart().await;
+    assert_eq!(recorded(&server.client()).await, 1);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_batch_that_takes_too_long_is_taken_away_in_parts() {
     let mut server = Server::start().await;
     for _ in 0..10 {
@@ -263,7 +281,7 @@ async fn a_batch_whose_answer_is_lost_is_counted_and_recorded() {
 }
 
 /// The lines of every file of an archive.
-fn archived(folder: &std::path::Path) -> Vec<serde_json::Value> {
+pub(super) fn archived(folder: &std::path::Path) -> Vec<serde_json::Value> {
     let mut lines = Vec::new();
     for file in std::fs::read_dir(folder).expect("a folder") {
         let packed = std::fs::read(file.expect("a file").path()).expect("read");

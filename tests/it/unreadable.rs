@@ -1,12 +1,18 @@
 //! Rows that cannot be read, of jobs and of what is set up: each keeps only what it concerns, and is told of.
 
+use std::time::Duration;
+
+use jobplane::auth::Caller;
 use jobplane::domain::BatchId;
+use jobplane::domain::watchdog::{Basis, Sweep};
+use jobplane::engine::SweepQuery;
 use jobplane::proto::v1;
 use jobplane::proto::v1::JobState as State;
+use jobplane::runtime::Clock;
 use jobplane::store::{Batch, RuleKey, RuleKind, RuleWrite};
 use uuid::Uuid;
 
-use crate::harness::{Client, JobFacts as _, SOON, Server, Shared, eventually, spec};
+use crate::harness::{Client, Held, JobFacts as _, SOON, Server, Shared, eventually, spec};
 
 /// Writes nonsense into rows of what is set up, behind the back of the servers, in one commit.
 async fn spoil(server: &Server, keys: &[RuleKey]) {
@@ -105,6 +111,100 @@ async fn buckets_that_cannot_be_read_begin_anew() {
     }
     server.forgive();
     server.stop_with(worker).await;
+}
+
+#[tokio::test]
+async fn a_running_job_that_cannot_be_read_hides_no_stuck_one() {
+    let server = Server::start().await;
+    let threshold = Duration::from_millis(1);
+    let client = server.client();
+    let worker = server.worker("w1").slots(4).connect().await;
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        client.create(spec("sync")).await;
+        held.push(worker.expect_assignment().await);
+    }
+    let four: [Held; 4] = held.try_into().ok().expect("four");
+    let [by_hand, spoilt, other, by_itself] = four;
+    server.spoil_jobs(std::slice::from_ref(&spoilt.id));
+    by_itself.succeed().await.expect("taken");
+    let sweep = Sweep { threshold, basis: Basis::Start, include_pending: false, types: Vec::new() };
+    let query = SweepQuery { sweep, validate_only: false, reason: String::new() };
+    let caller = Caller::anonymous();
+    server.engine().sweep(&caller, query).await.expect_err("one cannot be judged");
+    for _ in [&by_hand, &other] {
+        assert_eq!(worker.expect_cancel().await.cause(), v1::CancelCause::Stuck);
+    }
+    // The one by the configuration comes to its end, too.
+    server.engine().sweep_stuck().await.expect("swept");
+    assert_eq!(server.logged("a job cannot be read"), 1);
+    server.forgive();
+    drop((by_hand, spoilt, other, by_itself));
+    server.stop_with(worker).await;
+}
+
+#[tokio::test]
+async fn a_bulk_command_leaves_a_job_that_cannot_be_read_and_says_so() {
+    let server = Server::start().await;
+    let client = server.client();
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(client.create(spec("sync")).await.id);
+    }
+    let spoilt = ids.remove(1);
+    server.spoil_jobs(std::slice::from_ref(&spoilt));
+    let request = v1::BulkCancelJobsRequest {
+        filter: Some(v1::JobFilter { types: vec!["sync".to_owned()], ..Default::default() }),
+        expected_max: 3,
+        ..Default::default()
+    };
+    let begun = client.jobs.clone().bulk_cancel_jobs(request).await.expect("begun").into_inner();
+    assert_eq!((begun.count, begun.sample.len()), (3, 2));
+    let bulk = begun.job.expect("a job").id;
+    let done = client.until(&bulk, |job| job.state() == State::Succeeded).await;
+    let progress = done.status().progress.clone().expect("progress");
+    assert_eq!((progress.succeeded, progress.failed), (2, 1));
+    let wish = v1::ListJobLogsRequest { job_id: bulk, ..Default::default() };
+    let lines = client.logs(wish).await.entries;
+    let said = format!("job {spoilt}: it cannot be read");
+    assert!(lines.iter().any(|line| line.message == said), "{lines:?}");
+    for id in &ids {
+        assert_eq!(client.get(id).await.state(), State::Cancelled);
+    }
+    server.forgive();
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_bulk_command_that_cannot_be_read_keeps_no_purge_from_its_end() {
+    let mut server = Server::start().await;
+    let client = server.client();
+    for _ in 0..2 {
+        client.create(spec("sync")).await;
+    }
+    let request = v1::BulkCancelJobsRequest {
+        filter: Some(v1::JobFilter { types: vec!["sync".to_owned()], ..Default::default() }),
+        expected_max: 2,
+        rate: 0.01,
+        ..Default::default()
+    };
+    let begun = client.jobs.clone().bulk_cancel_jobs(request).await.expect("begun").into_inner();
+    let bulk = begun.job.expect("a job").id;
+    client.cancel(&bulk, None).await.expect("asked");
+    client.until(&bulk, |job| job.state() == State::Cancelled).await;
+    server.halt().await;
+    server.set_clock(Clock::ahead_by(2 * 86_400 * 1_000_000));
+    server.resume().await;
+    let ran = async || server.logged("purge: ") > 0;
+    eventually(SOON, "a purge that can read all", ran).await;
+    let before = server.logged("purge: ");
+    server.spoil_jobs(&[bulk]);
+    server.set_clock(Clock::ahead_by(4 * 86_400 * 1_000_000));
+    server.restart().await;
+    eventually(SOON, "it comes to its end", async || server.logged("purge: ") > before).await;
+    assert_eq!(server.logged("purge left"), 0);
+    server.forgive();
+    server.stop().await;
 }
 
 crate::on_each_shared_store! {

@@ -18,7 +18,10 @@ fn page(filter: JobFilter) -> ListQuery {
 }
 
 async fn ids(store: &dyn Store, query: &ListQuery) -> Vec<JobId> {
-    store.list(query).await.expect("a list").into_iter().map(|job| job.id).collect()
+    let jobs = store.list(query).await.expect("a list");
+    let ids: Vec<JobId> = jobs.into_iter().map(|job| job.id).collect();
+    assert_eq!(store.list_ids(query).await.expect("the same page"), ids);
+    ids
 }
 
 /// Twelve jobs that differ in everything a filter can name.

@@ -76,6 +76,11 @@ pub const PURGE_REST_SHARE: u32 = 4;
 pub const PURGE_REST_MAX: Duration = Duration::from_millis(100);
 /// A server that runs the purge and dies is taken for dead after this; it renews its hold three times as often.
 pub const PURGE_HOLD: Duration = Duration::from_secs(60);
+/// A run that failed while there is an archive is taken up again after a hold, then after twice as long each time, up
+/// to this: each may leave a file.
+pub const PURGE_PAUSE_MAX: Duration = Duration::from_secs(3600);
+/// So many jobs in a row that cannot be read or taken away are not to blame themselves: the purge is left.
+pub const PURGE_LEFT_IN_ROW_MAX: usize = 10;
 /// Records of purges that wait for a store that does not answer; each was in the log, too.
 pub const PURGE_RECORDS_MAX: usize = 100;
 /// Text that is pressed into one frame of the archive.

@@ -35,7 +35,9 @@ impl Closing<'_> {
         if let Some(progress) = progress
             && progress.sequence >= next.progress.sequence
         {
-            next.progress = Progress { base: next.progress.base, ..progress };
+            let base = next.progress.base_of(progress.completed);
+            let base = if progress.is_reported() { progress.base } else { base };
+            next.progress = Progress { base, ..progress };
         }
         next.resource_usage = usage.or(next.resource_usage);
         if let Some(execution) = &mut next.execution {

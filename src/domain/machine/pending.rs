@@ -2,7 +2,6 @@
 
 use crate::domain::admission;
 use crate::domain::job::JobSpec;
-use crate::domain::progress::Progress;
 use crate::domain::status::{
     Attention, CancelCause, CancelRequest, Execution, JobError, JobStatus, State, StateKind,
 };
@@ -49,7 +48,7 @@ pub(super) fn apply(
                 report: None,
                 concurrency_key: None,
             });
-            next.progress = Progress::default();
+            next.progress = status.progress.of_next();
             next.quota_draws.clear();
             next.attention = Attention {
                 look_time: spec.stuck_after.map(|after| now.time.plus(after)),

@@ -1,7 +1,6 @@
 //! Commands to a job that is over.
 
 use crate::domain::admission;
-use crate::domain::progress::Progress;
 use crate::domain::status::{JobStatus, State, StateKind};
 use crate::domain::time::Timestamp;
 use crate::domain::usage::UsageWatch;
@@ -52,7 +51,7 @@ fn reopen(status: &JobStatus, wanted: Timestamp, now: Now) -> Transition {
     next.result = None;
     next.error = None;
     next.cancel_request = None;
-    next.progress = Progress::default();
+    next.progress = status.progress.of_next();
     next.resource_usage = None;
     next.usage_watch = UsageWatch::default();
     next.releases = 0;

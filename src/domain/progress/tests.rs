@@ -7,26 +7,39 @@ use proptest::prelude::*;
 use super::*;
 
 fn following(mut next: Progress, held: &Progress, start: Timestamp, now: Timestamp) -> Progress {
-    next.follow(held, false, (start, now));
+    next.follow(held, (start, now));
     next
 }
 
 #[test]
 fn an_execution_that_counts_on_has_the_pace_of_what_it_does_itself() {
-    let mut first = of(2_000, Some(3_000));
-    first.follow(&Progress::default(), true, (START, at(0.02)));
+    let before = following(of(1_900, Some(3_000)), &Progress::default(), START, at(9.0)).of_next();
+    assert!(!before.is_reported());
+    // One in between that said nothing changes nothing.
+    let first = following(of(2_000, Some(3_000)), &before.of_next(), START, at(0.02));
     let derived = first.derive(START, at(1.0));
     assert!(close(derived.average_rate_per_second, 0.0) && close(derived.rate_per_second, 0.0));
     assert_eq!((derived.percent, derived.remaining), (Some(200.0 / 3.0), None));
-    let mut second = of(2_100, Some(3_000));
-    second.follow(&first, true, (START, at(10.02)));
+    let second = following(of(2_100, Some(3_000)), &first, START, at(10.02));
     let derived = second.derive(START, at(10.02));
     assert!(close(derived.rate_per_second, 10.0), "{derived:?}");
     assert_eq!(derived.remaining, Some(Duration::from_secs(90)));
-    // One that begins anew counts from nothing.
-    let mut anew = of(5, Some(3_000));
-    anew.follow(&second, true, (START, at(11.0)));
+    // One that counts from nothing in the middle has no pace of its own yet.
+    let anew = following(of(5, Some(3_000)), &second, START, at(11.0));
     assert!(close(anew.derive(START, at(11.0)).average_rate_per_second, 0.0));
+}
+
+#[test]
+fn an_execution_that_begins_anew_has_the_pace_of_all_it_does() {
+    let far = following(of(5_001, None), &Progress::default(), START, at(9.0));
+    for before in [Progress::default(), far] {
+        let first = following(of(5_000, None), &before.of_next(), START, at(10.0));
+        let derived = first.derive(START, at(10.0));
+        assert!(close(derived.average_rate_per_second, 500.0), "{derived:?}");
+        assert!(close(derived.rate_per_second, 500.0), "{derived:?}");
+        let second = following(of(6_000, None), &first, START, at(12.0));
+        assert!(close(second.derive(START, at(12.0)).average_rate_per_second, 500.0));
+    }
 }
 
 const START: Timestamp = Timestamp::from_micros(1_000_000_000);

@@ -127,6 +127,8 @@ pub struct PurgeRun {
     pub batches: u64,
     /// Jobs of which nobody knows whether they were taken away: the store was lost in the middle.
     pub in_doubt: u64,
+    /// Jobs that the store could not read or take away: they were left, with their logs or without.
+    pub left: u64,
 }
 
 impl PurgeRun {
@@ -139,14 +141,15 @@ impl PurgeRun {
     /// For people.
     #[must_use]
     pub fn summary(&self) -> String {
-        let Self { jobs, archived, logs, batches, in_doubt } = self;
+        let Self { jobs, archived, logs, batches, in_doubt, left } = self;
         let doubt = if *in_doubt == 0 {
             String::new()
         } else {
             format!(", and perhaps {in_doubt} jobs more")
         };
+        let left = if *left == 0 { String::new() } else { format!("; {left} jobs were left") };
         format!(
-            "{jobs} jobs ({archived} archived) and {logs} log batches taken away in {batches} batches{doubt}"
+            "{jobs} jobs ({archived} archived) and {logs} log batches taken away in {batches} batches{doubt}{left}"
         )
     }
 }

@@ -132,7 +132,7 @@ fn a_purge_by_hand_goes_by_the_end_alone() {
 #[test]
 fn a_purge_says_what_it_did_and_what_nobody_knows() {
     assert!(PurgeRun::default().is_nothing());
-    let run = PurgeRun { jobs: 4, archived: 2, logs: 6, batches: 2, in_doubt: 0 };
+    let run = PurgeRun { jobs: 4, archived: 2, logs: 6, batches: 2, in_doubt: 0, left: 0 };
     let known = "4 jobs (2 archived) and 6 log batches taken away in 2 batches";
     assert_eq!(run.summary(), known);
     let run = PurgeRun { in_doubt: 9, ..run };

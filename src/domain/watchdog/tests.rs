@@ -52,7 +52,7 @@ fn silent() -> Job {
 }
 
 fn following(mut next: Progress, held: &Progress, start: Timestamp, now: Timestamp) -> Progress {
-    next.follow(held, false, (start, now));
+    next.follow(held, (start, now));
     next
 }
 

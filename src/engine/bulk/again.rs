@@ -10,9 +10,11 @@ use std::time::Duration;
 use crate::domain::bulk::{BulkAction, BulkOutcome};
 use crate::domain::{Job, JobId};
 use crate::engine::error::Result;
+use crate::engine::readable::Readable;
 use crate::store::AuditQuery;
 
-use super::run::{Draft, Run, Step};
+use super::draft::{CANNOT_BE_READ, Draft};
+use super::run::{Run, Step};
 use super::{Asked, Row};
 
 /// Those jobs.
@@ -45,34 +47,30 @@ impl Run<'_> {
     pub(super) async fn take_again(&mut self) -> Result<Step> {
         let Again { asked, is_sure } = self.again.clone();
         let ids: Vec<JobId> = asked.iter().map(|asked| asked.seen.job_id).collect();
-        let found = self.engine.loop_db.read(|store| async move { store.load(&ids).await });
-        let found: HashMap<JobId, Job> =
-            found.await?.into_iter().map(|job| (job.id, job)).collect();
+        let Readable { jobs, unread } =
+            self.engine.load_readable(&self.engine.loop_db, &ids).await?;
+        let found: HashMap<JobId, Job> = jobs.into_iter().map(|job| (job.id, job)).collect();
         let mut draft = Draft::of(self);
         for Asked { seen, over } in asked {
-            let outcome = match found.get(&seen.job_id) {
-                None => BulkOutcome::Nothing,
+            let job = found.get(&seen.job_id);
+            let stands = job.is_some_and(|job| job.status.revision == seen.revision);
+            if !is_sure && !stands && self.has_heard(seen.job_id).await? {
+                continue;
+            }
+            let outcome = match job {
                 // Nothing but a retry moves a job that is over, so it had its retry, whoever asked.
-                Some(job)
-                    if self.row.spec.action == BulkAction::Retry
-                        && over
-                        && job.status.revision != seen.revision =>
-                {
-                    BulkOutcome::Nothing
-                }
-                Some(job)
-                    if !is_sure
-                        && job.status.revision != seen.revision
-                        && self.has_heard(job.id).await? =>
-                {
+                Some(_) if self.row.spec.action == BulkAction::Retry && over && !stands => {
                     BulkOutcome::Nothing
                 }
                 Some(job) => self.consider(job, &mut draft).await?,
+                None if unread.iter().any(|(id, _)| *id == seen.job_id) => {
+                    draft.refuse(seen.job_id, CANNOT_BE_READ.to_owned())
+                }
+                None => BulkOutcome::Nothing,
             };
-            match outcome {
-                BulkOutcome::Changed => {}
-                BulkOutcome::Nothing if !is_sure => {}
-                outcome => draft.next.state.correct(seen.job_id, outcome),
+            // It counts as changed already.
+            if outcome != BulkOutcome::Changed {
+                draft.next.state.correct(seen.job_id, outcome);
             }
         }
         if draft.next.asked.is_empty() && draft.next.state == self.row.state {

@@ -10,6 +10,7 @@
 //! and looked at anew ([`again`]); never are more jobs changed than were expected.
 
 mod again;
+mod draft;
 mod run;
 mod runner;
 
@@ -107,12 +108,8 @@ impl Engine {
             limit: BULK_SAMPLE_MAX,
             full: false,
         };
-        let (count, sample) = self
-            .db
-            .read(move |store| async move {
-                Ok((store.count(&filter, cap + 1).await?, store.list(&sought).await?))
-            })
-            .await?;
+        let counted = self.db.read(move |store| async move { store.count(&filter, cap + 1).await });
+        let (count, sample) = (counted.await?, self.list_readable(&self.db, sought).await?.jobs);
         let count_capped = count > cap;
         let count = count.min(cap);
         let mut start = BulkStart { count, count_capped, sample, job: None };
@@ -215,7 +212,8 @@ impl Engine {
         let rules = self.loop_db.read(|store| async move { store.rules(&[RuleKind::Bulk]).await });
         for rule in rules.await? {
             let Ok(job_id) = rule.key.name.parse::<JobId>() else { continue };
-            if self.find(job_id).await?.is_none() {
+            let found = self.load_readable(&self.loop_db, &[job_id]).await?;
+            if found.is_empty() {
                 let writes = vec![RuleWrite::delete(rule.key, rule.revision)];
                 let change = Box::new(RuleChange { writes, ..RuleChange::default() });
                 // Somebody else was faster: then it is gone.

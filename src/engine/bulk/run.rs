@@ -9,16 +9,18 @@ use tokio::time::Instant;
 use crate::auth::Caller;
 use crate::domain::bulk::{BulkAction, BulkNext, BulkOutcome, Pace, Planned};
 use crate::domain::limits::BULK_REPORT_EVERY;
-use crate::domain::{Job, JobError, JobFilter, JobId, LogEntry, LogLevel, Timestamp};
+use crate::domain::{Job, JobError, JobFilter, JobId, LogEntry, Progress, Timestamp};
 use crate::engine::Engine;
 use crate::engine::error::{Error, Result};
 use crate::engine::pipeline::{RuleChange, RulesChanged, Seen, Work};
+use crate::engine::readable::Readable;
 use crate::engine::session::Outcome;
 use crate::engine::unary::JobReport;
 use crate::runtime::Clock;
 use crate::store::{ListQuery, RuleWrite};
 
 use super::again::Again;
+use super::draft::{CANNOT_BE_READ, Draft};
 use super::{Asked, Row, key};
 
 /// What comes of a step.
@@ -50,45 +52,22 @@ pub(super) struct Run<'a> {
     lines: Vec<LogEntry>,
 }
 
-/// What a step is going to write.
-pub(super) struct Draft {
-    pub(super) next: Row,
-    change: RuleChange,
-    now: Timestamp,
-    /// Unique keys that jobs of this step take.
-    keys: HashSet<(String, String)>,
-}
-
-impl Draft {
-    /// A step that asks nobody yet.
-    pub(super) fn of(run: &Run<'_>) -> Self {
-        let deed = Some(run.row.spec.deeds().1);
-        Self {
-            next: Row { asked: Vec::new(), ..run.row.clone() },
-            change: RuleChange { deed, ..RuleChange::default() },
-            now: run.engine.clock.now(),
-            keys: HashSet::new(),
-        }
-    }
-}
-
 impl Engine {
     /// Runs a bulk command to its end, or as far as this server comes.
     pub(super) async fn run_bulk_job(&self, job: Job) {
         let (job_id, lease_epoch) = (job.id, job.status.lease_epoch);
         let caller = Caller::server();
+        let mut lines = Vec::new();
         loop {
             let row = match self.bulk_row(job_id).await {
                 Ok(Some((revision, row))) => (revision, row),
                 Ok(None) => {
-                    let error = JobError::server("NOTHING_TO_DO", NOTHING_TO_DO.to_owned());
-                    let error = JobError { non_retryable: true, ..error };
-                    let outcome = Outcome::Failed { error, retry_delay: None, progress: None };
+                    let outcome = failed("NOTHING_TO_DO", NOTHING_TO_DO.to_owned(), None);
                     self.end_bulk(job_id, lease_epoch, outcome).await;
                     return;
                 }
                 Err(error) => {
-                    if self.paused_for(&error).await {
+                    if self.give_up((job_id, lease_epoch), &error).await {
                         return;
                     }
                     continue;
@@ -105,7 +84,7 @@ impl Engine {
                 row: row.1,
                 pace: Pace::starting(self.clock.now()),
                 reported: None,
-                lines: Vec::new(),
+                lines: std::mem::take(&mut lines),
             };
             match run.go().await {
                 Ok(Some(outcome)) => {
@@ -121,12 +100,29 @@ impl Engine {
                 }
                 Ok(None) => return,
                 Err(error) => {
-                    if self.paused_for(&error).await {
+                    if self.give_up((job_id, lease_epoch), &error).await {
                         return;
                     }
+                    lines = run.lines;
                 }
             }
         }
+    }
+
+    /// Waits a moment after an error; `true` if this server goes no further. What cannot be read will not be later,
+    /// either: the job ends.
+    async fn give_up(&self, (job_id, lease_epoch): (JobId, i64), error: &Error) -> bool {
+        if !error.is_corrupt() {
+            return self.paused_for(error).await;
+        }
+        tracing::error!(
+            error = error as &dyn std::error::Error,
+            job.id = %job_id,
+            "a bulk command cannot be read"
+        );
+        let outcome = failed("UNREADABLE", UNREADABLE.to_owned(), None);
+        self.end_bulk(job_id, lease_epoch, outcome).await;
+        true
     }
 
     /// Ends the job; `false` if somebody else did, or will when its lease is over.
@@ -153,6 +149,8 @@ impl Engine {
 }
 
 const NOTHING_TO_DO: &str = "the command was done before: there is nothing left of it to run";
+const UNREADABLE: &str =
+    "what the command goes by cannot be read: the log of the server has the cause";
 const STOPPING: &str = "the server stops: another one goes on";
 
 impl Run<'_> {
@@ -219,7 +217,7 @@ impl Run<'_> {
             lease_epoch: self.lease_epoch,
             seq: 0,
             progress: Some(self.row.state.progress(self.row.spec.action)),
-            logs: std::mem::take(&mut self.lines),
+            logs: self.lines.clone(),
             usage: None,
             used: BTreeMap::new(),
             lease_ttl: None,
@@ -227,6 +225,7 @@ impl Run<'_> {
         match self.engine.report(&self.caller, report).await {
             Ok(reported) => {
                 self.reported = Some(Clock::monotonic());
+                self.lines.clear();
                 Ok(reported.cancel_request.map(|_| Step::Over(Box::new(Outcome::Cancelled))))
             }
             Err(Error::Refused { .. } | Error::JobNotFound(_)) => Ok(Some(Step::Lost)),
@@ -235,12 +234,11 @@ impl Run<'_> {
     }
 
     /// Jobs that match and come next.
-    async fn page(&self, limit: usize) -> Result<Vec<Job>> {
+    async fn page(&self, limit: usize) -> Result<Readable> {
         let Row { spec, state, .. } = &self.row;
         let filter = JobFilter::clone(&spec.filter);
         let query = ListQuery { filter, before: state.cursor, limit, full: false };
-        let page = self.engine.loop_db.read(|store| async move { store.list(&query).await });
-        page.await
+        self.engine.list_readable(&self.engine.loop_db, query).await
     }
 
     /// Takes the next jobs: what is done to them and how far that is, in one commit.
@@ -250,10 +248,14 @@ impl Run<'_> {
             return Ok(Step::Over(Box::new(self.done())));
         }
         let mut draft = Draft::of(self);
-        let count = page.len();
-        for job in page {
+        let count = page.jobs.len() + page.unread.len();
+        for job in page.jobs {
             let outcome = self.consider(&job, &mut draft).await?;
             draft.next.state.record(job.id, outcome);
+        }
+        for (job_id, _) in page.unread {
+            let outcome = draft.refuse(job_id, CANNOT_BE_READ.to_owned());
+            draft.next.state.record(job_id, outcome);
         }
         let step = self.write(draft).await?;
         self.pace.took(count);
@@ -263,8 +265,8 @@ impl Run<'_> {
     /// What becomes of a job; what is asked of it goes into the draft.
     pub(super) async fn consider(&mut self, job: &Job, draft: &mut Draft) -> Result<BulkOutcome> {
         let outcome = self.plan(job, draft.now, &mut draft.keys).await?;
-        if let BulkOutcome::Refused(message) = &outcome {
-            self.lines.push(refusal(draft.now, job.id, message));
+        if let BulkOutcome::Refused(message) = outcome {
+            return Ok(draft.refuse(job.id, message));
         }
         if outcome == BulkOutcome::Changed {
             let (spec, seen) = (&self.row.spec, Seen::of(job));
@@ -279,13 +281,20 @@ impl Run<'_> {
 
     /// Writes a draft: what it asks and how far that is, in one commit.
     pub(super) async fn write(&mut self, draft: Draft) -> Result<Step> {
-        let Draft { next, mut change, .. } = draft;
+        let Draft { next, mut change, lines, .. } = draft;
         change.writes = vec![RuleWrite::put(key(self.job_id), self.revision, &next)?];
         let change = Box::new(change);
-        match self.engine.pipeline.ask(|reply| Work::Rules { change, reply }).await? {
+        let answer = self.engine.pipeline.ask(|reply| Work::Rules { change, reply }).await;
+        match answer.inspect_err(|error| {
+            // It may have happened: then the step is not taken again.
+            if matches!(error, Error::OutcomeUnknown) {
+                self.lines.extend_from_slice(&lines);
+            }
+        })? {
             RulesChanged::Done { missed, .. } => {
                 self.revision += 1;
                 self.row = next;
+                self.lines.extend(lines);
                 self.again = Again::missed(&self.row, &missed);
                 Ok(Step::On(Duration::ZERO))
             }
@@ -294,6 +303,9 @@ impl Run<'_> {
                 self.reported = None;
                 match self.engine.bulk_row(self.job_id).await? {
                     Some((revision, row)) => {
+                        if row == next {
+                            self.lines.extend(lines);
+                        }
                         self.again = Again::of(&row);
                         (self.revision, self.row) = (revision, row);
                         Ok(Step::On(Duration::ZERO))
@@ -345,18 +357,12 @@ impl Run<'_> {
     fn too_many(&self) -> Outcome {
         let Row { spec, state, .. } = &self.row;
         let message = format!("{} jobs were expected, and more match", spec.expected_max);
-        let error = JobError::server("MORE_THAN_EXPECTED", message);
-        let error = JobError { non_retryable: true, ..error };
-        Outcome::Failed { error, retry_delay: None, progress: Some(state.progress(spec.action)) }
+        failed("MORE_THAN_EXPECTED", message, Some(state.progress(spec.action)))
     }
 }
 
-fn refusal(time: Timestamp, job_id: JobId, message: &str) -> LogEntry {
-    LogEntry {
-        time,
-        level: LogLevel::Warning,
-        step: String::new(),
-        message: format!("job {job_id}: {message}"),
-        data: None,
-    }
+/// An end that trying again does not change.
+fn failed(code: &str, message: String, progress: Option<Progress>) -> Outcome {
+    let error = JobError { non_retryable: true, ..JobError::server(code, message) };
+    Outcome::Failed { error, retry_delay: None, progress }
 }

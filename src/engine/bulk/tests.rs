@@ -85,6 +85,17 @@ async fn jobs_that_stand_otherwise_than_they_were_seen_are_left_out_and_named() 
     assert!(server.find(over.id).await.expect("an answer").is_none());
 }
 
+/// A job that this server runs, without a row.
+async fn started(server: &Server) -> Job {
+    let (job_type, queue) = (JobType::bulk(), QueueName::bulk());
+    let draft = Draft { started: true, ..Draft::new(JobSpec::new(job_type, queue)) };
+    let create = CreateJob { draft, request: None, validate_only: false };
+    match server.start(server.bulk_waiter(), create).await {
+        Ok(Started::Assigned(bulk)) => bulk.job,
+        _ => panic!("not started"),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_goes_on_asks_those_anew_that_may_not_have_heard() {
     let server = server(&Arc::new(MemoryStore::new()));
@@ -92,19 +103,14 @@ async fn who_goes_on_asks_those_anew_that_may_not_have_heard() {
     let (moves, gone) = (create(&server, "sync").await, create(&server, "sync").await);
     let opened = create(&server, "sync").await;
     let (_, _, mut row) = begun(&server).await;
-    let (job_type, queue) = (JobType::bulk(), QueueName::bulk());
-    let draft = Draft { started: true, ..Draft::new(JobSpec::new(job_type, queue)) };
-    let create = CreateJob { draft, request: None, validate_only: false };
-    let Ok(Started::Assigned(bulk)) = server.start(server.bulk_waiter(), create).await else {
-        panic!("not started")
-    };
+    let bulk = started(&server).await;
     // As if a step had asked all of them, and its server had died.
     for job in [&opened, &gone, &moves, &deaf, &done] {
         row.state.record(job.id, BulkOutcome::Changed);
         row.asked.push(Asked { seen: Seen::of(job), over: false });
     }
     let change = Box::new(RuleChange {
-        writes: vec![RuleWrite::put(key(bulk.job.id), 0, &row).expect("a row")],
+        writes: vec![RuleWrite::put(key(bulk.id), 0, &row).expect("a row")],
         commands: vec![(Seen::of(&opened), CANCEL.command("", "ann").expect("a command"))],
         deed: Some(row.spec.deeds().1),
         ..RuleChange::default()
@@ -117,11 +123,28 @@ async fn who_goes_on_asks_those_anew_that_may_not_have_heard() {
     server.delete(&caller, gone.id).await.expect("deleted");
     moved_on(&server, &moves).await;
     server.retry(&caller, opened.id, None, false, String::new()).await.expect("opened");
-    server.run_bulk_job(bulk.job.clone()).await;
-    assert_eq!(state(&server, bulk.job.id).await, StateKind::Succeeded);
+    server.run_bulk_job(bulk.clone()).await;
+    assert_eq!(state(&server, bulk.id).await, StateKind::Succeeded);
     for job in [&done, &deaf, &moves] {
         assert_eq!(state(&server, job.id).await, StateKind::Cancelled);
     }
     // It heard, and was opened by a later decision.
     assert_eq!(state(&server, opened.id).await, StateKind::Pending);
+    let bulk = server.find(bulk.id).await.expect("an answer").expect("there");
+    let told = "cancel: 3 done, 2 had nothing to do, 0 refused";
+    assert_eq!(bulk.status.progress.message, told);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_that_cannot_be_read_fails() {
+    let server = server(&Arc::new(MemoryStore::new()));
+    let bulk = started(&server).await;
+    let writes =
+        vec![RuleWrite { key: key(bulk.id), expected_revision: 0, body: Some(vec![0xc1]) }];
+    let change = Box::new(RuleChange { writes, ..RuleChange::default() });
+    server.pipeline.ask(|reply| Work::Rules { change, reply }).await.expect("written");
+    server.run_bulk_job(bulk.clone()).await;
+    let bulk = server.find(bulk.id).await.expect("an answer").expect("there");
+    assert_eq!(bulk.status.kind(), StateKind::Failed);
+    assert_eq!(bulk.status.error.expect("an error").code, "UNREADABLE");
 }

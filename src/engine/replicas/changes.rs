@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 
+use crate::domain::JobId;
 use crate::domain::limits::{LOOP_ROWS_MAX, NEWS_CHANGES_MAX};
-use crate::domain::{Job, JobId};
-use crate::runtime::Unreadable;
-use crate::store::{self, ChangesSince};
+use crate::store::ChangesSince;
 
 use super::super::Engine;
-use super::super::error::{Error, Result};
+use super::super::error::Result;
+use super::super::readable::Readable;
 
 impl Engine {
     /// Reads on in the change log, and acts on what concerns this server: jobs that its workers hold
@@ -78,7 +78,7 @@ impl Engine {
     /// Reads these jobs and tells whoever they concern how they stand.
     async fn look_at(&self, jobs: &[JobId]) -> Result<()> {
         for some in jobs.chunks(LOOP_ROWS_MAX) {
-            let (mut jobs, unread) = self.load_readable(some).await?;
+            let Readable { mut jobs, unread } = self.load_readable(&self.loop_db, some).await?;
             self.sessions.heard_of(&jobs);
             for job in &mut jobs {
                 self.cache.forget_older_than(job);
@@ -86,38 +86,12 @@ impl Engine {
                 self.hub.publish(job);
             }
             let found = jobs.iter().map(|job| job.id);
-            let found: HashSet<JobId> = found.chain(unread).collect();
+            let found: HashSet<JobId> = found.chain(unread.into_iter().map(|(id, _)| id)).collect();
             for id in some.iter().filter(|id| !found.contains(id)) {
                 self.gone(*id);
             }
         }
         Ok(())
-    }
-
-    /// Those of these jobs that exist, and those that cannot be read: they keep nobody from hearing of the others.
-    async fn load_readable(&self, ids: &[JobId]) -> Result<(Vec<Job>, Vec<JobId>)> {
-        static TOLD: Unreadable = Unreadable::new();
-        let load =
-            |ids: Vec<JobId>| self.loop_db.read(move |store| async move { store.load(&ids).await });
-        match load(ids.to_vec()).await {
-            Err(Error::Store(store::Error::Corrupt { .. })) => {}
-            answer => return Ok((answer?, Vec::new())),
-        }
-        let (mut jobs, mut unread) = (Vec::new(), Vec::new());
-        for id in ids {
-            match load(vec![*id]).await {
-                Ok(found) => jobs.extend(found),
-                Err(Error::Store(error @ store::Error::Corrupt { .. })) => {
-                    if TOLD.is_news(&id.to_string()) {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::error!(error, job.id = %id, "a job that changed cannot be read");
-                    }
-                    unread.push(*id);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        Ok((jobs, unread))
     }
 
     /// A job is not there any more: it was over before.

@@ -3,7 +3,8 @@
 //! Each run has a file of its own, so that what a crash cuts off is the end of a file. A batch is on the disk
 //! before it is deleted: a crash in between leaves its jobs both here and in the store, and the next run writes
 //! them once more. A line is never missing. Jobs are read one after the other and their logs page by page, so that a
-//! run needs the memory of one of them and of a frame.
+//! run needs the memory of one of them and of a frame. What cannot be read to its end, or will not go after all, is
+//! cut off again: no run that fails leaves lines of jobs that it did not try to delete.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -12,11 +13,12 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use crate::domain::limits::{ARCHIVE_FRAME_BYTES, PAGE_SIZE_MAX};
-use crate::domain::{Attempt, Job, LogLevel, Timestamp};
+use crate::domain::{Attempt, Job, JobId, LogLevel, Timestamp};
 use crate::engine::error::{Error, Result};
 use crate::engine::{Engine, ListLogs, LogGap, LogLine};
 
 use super::Seen;
+use super::left::Left;
 use super::walk::Leave;
 
 /// A piece of what is kept of a job, as its line in the archive is put together.
@@ -40,6 +42,8 @@ pub(super) struct Archive {
     scribe: Scribe,
     /// Opened with the first batch: a run that finds nothing leaves no file.
     file: Option<File>,
+    /// Bytes that are in it.
+    length: u64,
 }
 
 /// How hard the frames are pressed: the level that zstd itself takes.
@@ -52,23 +56,31 @@ impl Archive {
         // Two servers, or a run by hand beside the other one, may begin in the same second.
         let own = Uuid::new_v4().as_simple().to_string();
         let name = format!("jobs-{moment}-{}.jsonl.zst", &own[..8]);
-        Self { folder, name, scribe, file: None }
+        Self { folder, name, scribe, file: None, length: 0 }
     }
 
-    /// Writes these jobs to the disk, one after the other; answers those that stand as they were seen, for only they
-    /// may go now. Nothing if it was left before its end.
+    /// Writes these jobs to the disk, one after the other; answers those that stand as they were seen and could be
+    /// read, for only they may go now. Nothing if it was left before its end.
     pub(super) async fn write(
         &mut self,
         engine: &Engine,
         some: Seen,
         leave: &mut impl Leave,
+        left: &mut Left,
     ) -> Result<Option<Seen>> {
+        let begin = self.length;
         let mut text = String::new();
-        let kept = self.collect(engine, some, leave, &mut text).await;
-        if !text.is_empty() {
-            // Whatever came in between: the line that was begun is ended, and what is kept is on the disk.
-            let synced = matches!(&kept, Ok(Some(_)));
-            self.append(text, synced).await?;
+        let kept = match self.collect(engine, some, leave, left, &mut text).await {
+            Ok(Some(kept)) if kept.is_empty() => return Ok(Some(kept)),
+            Ok(Some(kept)) => self.append(text, true).await.map(|()| Some(kept)),
+            kept => kept,
+        };
+        if !matches!(kept, Ok(Some(_)))
+            && let Err(error) = self.cut(begin).await
+        {
+            // Its jobs are in the store, too.
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(task.name = super::LOOP, error, "a batch that stays is in the archive");
         }
         kept
     }
@@ -78,31 +90,61 @@ impl Archive {
         engine: &Engine,
         some: Seen,
         leave: &mut impl Leave,
+        left: &mut Left,
         text: &mut String,
     ) -> Result<Option<Seen>> {
         let mut kept = Seen::new();
-        for (id, revision) in some {
+        for seen in some {
             if !leave.leave().await? {
                 return Ok(None);
             }
-            let found = engine.loop_db.read(move |store| async move { store.load(&[id]).await });
-            let Some(job) = found.await?.pop() else { continue };
-            if job.status.kind().is_terminal() && job.status.revision == revision {
-                self.write_job(engine, &job, text).await?;
-                kept.push((id, revision));
+            match self.read(engine, seen, text).await {
+                Ok(is_kept) => {
+                    left.went_on();
+                    kept.extend(is_kept.then_some(seen));
+                }
+                Err(error @ Error::Archive(_)) => return Err(error),
+                Err(error) => left.leave(seen.0, error)?,
             }
         }
         Ok(Some(kept))
     }
 
-    /// Writes the line of a job, its log page by page, after `text`, which goes to the disk whenever it is a frame.
-    async fn write_job(&mut self, engine: &Engine, job: &Job, text: &mut String) -> Result<()> {
+    /// Reads a job and writes its line after `text`; `false` if it stands otherwise than it was seen. What cannot be
+    /// read to its end leaves nothing behind.
+    async fn read(
+        &mut self,
+        engine: &Engine,
+        (id, revision): (JobId, i64),
+        text: &mut String,
+    ) -> Result<bool> {
+        let found = engine.loop_db.read(move |store| async move { store.load(&[id]).await });
+        let is_meant =
+            |job: &Job| job.status.kind().is_terminal() && job.status.revision == revision;
+        let Some(job) = found.await?.pop().filter(is_meant) else { return Ok(false) };
+        let mut begin = None;
+        let written = self.write_job(engine, &job, text, &mut begin).await;
+        if let (Err(_), Some(begin)) = (&written, begin) {
+            self.cut(begin).await?;
+        }
+        written.map(|()| true)
+    }
+
+    /// Writes the line of a job, its log page by page, after `text`; both go to the disk whenever they are a frame.
+    /// Then `begin` is where the line begins.
+    async fn write_job(
+        &mut self,
+        engine: &Engine,
+        job: &Job,
+        text: &mut String,
+        begin: &mut Option<u64>,
+    ) -> Result<()> {
         let now = engine.clock.now();
         let scribe = self.scribe;
         let said = |piece: Piece<'_>| scribe(piece, now).map_err(Error::Archive);
-        text.push('{');
-        text.push_str(&said(Piece::Job(job, &attempts(engine, job).await?))?);
-        text.push_str(r#","logs":["#);
+        let mut line = String::from("{");
+        line.push_str(&said(Piece::Job(job, &attempts(engine, job).await?))?);
+        line.push_str(r#","logs":["#);
         let (mut gaps, mut first) = (Vec::new(), true);
         let mut list = ListLogs {
             job_id: job.id,
@@ -117,46 +159,85 @@ impl Archive {
             gaps.extend(page.gaps);
             if !page.lines.is_empty() {
                 if !std::mem::take(&mut first) {
-                    text.push(',');
+                    line.push(',');
                 }
-                text.push_str(&said(Piece::Lines(&page.lines))?);
+                line.push_str(&said(Piece::Lines(&page.lines))?);
             }
-            if text.len() >= ARCHIVE_FRAME_BYTES {
+            if text.len() + line.len() >= ARCHIVE_FRAME_BYTES {
                 self.append(std::mem::take(text), false).await?;
+                begin.get_or_insert(self.length);
+                self.append(std::mem::take(&mut line), false).await?;
             }
             if !page.more {
                 break;
             }
         }
-        text.push_str(r#"],"gaps":["#);
-        text.push_str(&said(Piece::Gaps(&gaps))?);
-        text.push_str("]}\n");
+        line.push_str(r#"],"gaps":["#);
+        line.push_str(&said(Piece::Gaps(&gaps))?);
+        line.push_str("]}\n");
+        text.push_str(&line);
         Ok(())
     }
 
     /// Appends a frame; with `sync` all that was written is on the disk then.
     async fn append(&mut self, text: String, sync: bool) -> Result<()> {
         let (folder, name) = (self.folder.clone(), self.name.clone());
-        let file = self.file.take();
-        let path = folder.join(&name);
-        let work = move || -> io::Result<File> {
-            let mut file = match file {
+        let append = move |file: &mut Option<File>| -> io::Result<u64> {
+            let file = match file {
                 Some(file) => file,
-                None => open(&folder, &name)?,
+                None => file.insert(open(&folder, &name)?),
             };
+            let mut length = 0;
             if !text.is_empty() {
-                file.write_all(&zstd::encode_all(text.as_bytes(), LEVEL)?)?;
+                let frame = zstd::encode_all(text.as_bytes(), LEVEL)?;
+                file.write_all(&frame)?;
+                length = frame.len() as u64;
             }
             if sync {
                 file.sync_all()?;
             }
-            Ok(file)
+            Ok(length)
         };
-        let told = |error: String| Error::Archive(format!("{}: {error}", path.display()));
-        let written = tokio::task::spawn_blocking(work).await;
-        let file = written.map_err(|error| told(error.to_string()))?;
-        self.file = Some(file.map_err(|error| told(error.to_string()))?);
+        self.length += self.with_file(append).await?;
         Ok(())
+    }
+
+    /// Cuts off what was written from `length` on; nothing is left of a file that was begun with it.
+    async fn cut(&mut self, length: u64) -> Result<()> {
+        let path = self.path();
+        let cut = move |file: &mut Option<File>| match file.take() {
+            None => Ok(()),
+            Some(_) if length == 0 => std::fs::remove_file(path),
+            Some(longer) => file.insert(longer).set_len(length),
+        };
+        self.with_file(cut).await?;
+        self.length = length;
+        Ok(())
+    }
+
+    /// Does something with the file where it may block; none is open before the first frame.
+    async fn with_file<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Option<File>) -> io::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let path = self.path();
+        let told = |error: String| Error::Archive(format!("{}: {error}", path.display()));
+        let mut file = self.file.take();
+        let work = move || {
+            let done = work(&mut file);
+            (file, done)
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok((file, done)) => {
+                self.file = file;
+                done.map_err(|error| told(error.to_string()))
+            }
+            Err(error) => Err(told(error.to_string())),
+        }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.join(&self.name)
     }
 }
 

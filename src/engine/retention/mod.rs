@@ -7,6 +7,7 @@
 //! it away; with an archive, nothing is taken away that is not on its disk; what was taken away is recorded.
 
 mod archive;
+mod left;
 mod standing;
 mod walk;
 
@@ -95,7 +96,7 @@ impl Engine {
             let deed = Deed::Take(engine.archive(now));
             let mut walk = Walk::new(&engine, By::Hand(wish.purge), deed, now);
             let walked = walk.jobs(&mut leave).await;
-            let run = walk.run;
+            let (run, left) = walk.fared();
             tracing::info!(
                 cutoff_us = cutoff.as_micros(),
                 reason = wish.reason,
@@ -108,7 +109,11 @@ impl Engine {
             let deed = audit::Deed::new(&requested_by, AuditAction::PurgeJobs);
             engine.record_purge(deed.because(wish.reason), &run, Some(cutoff)).await;
             drop(turn);
-            if walked? { Ok((run.jobs, cutoff)) } else { Err(Error::Draining) }
+            match left {
+                _ if !walked? => Err(Error::Draining),
+                Some(error) => Err(error),
+                None => Ok((run.jobs, cutoff)),
+            }
         });
         task.await.unwrap_or(Err(Error::OutcomeUnknown))
     }
@@ -136,7 +141,7 @@ impl Engine {
 
     /// Writes the records that wait, and this one. Of one whose outcome is not known there may come to be two, never
     /// none.
-    async fn write_records(&self, new: Option<AuditEvent>) -> Result<()> {
+    pub(super) async fn write_records(&self, new: Option<AuditEvent>) -> Result<()> {
         let mut records = self.keeping.unrecorded.lock().await;
         if records.len() >= PURGE_RECORDS_MAX && new.is_some() {
             records.remove(0);

@@ -9,10 +9,11 @@ use uuid::Uuid;
 use crate::config::Retention;
 use crate::domain::Timestamp;
 use crate::domain::audit;
-use crate::domain::limits::{LOOP_ROWS_MAX, PURGE_HOLD};
+use crate::domain::limits::{LOOP_ROWS_MAX, PURGE_HOLD, PURGE_PAUSE_MAX};
 use crate::domain::retention::PurgeTiming;
+use crate::domain::written::is_default;
 use crate::engine::Engine;
-use crate::engine::error::{Error, Result};
+use crate::engine::error::Result;
 use crate::engine::pipeline::{RuleChange, RulesChanged, Work};
 use crate::runtime::Clock;
 use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
@@ -34,12 +35,21 @@ pub(super) struct Standing {
     pub(super) held: Option<(Uuid, Timestamp)>,
     /// Logs of jobs that ended before this moment are gone.
     pub(super) logs_through: Timestamp,
+    /// Runs in a row that left something, or were left themselves.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(super) failures: u32,
 }
 
 impl Default for Standing {
     fn default() -> Self {
         let never = Timestamp::from_micros(i64::MIN);
-        Self { since: Timestamp::default(), last: None, held: None, logs_through: never }
+        Self {
+            since: Timestamp::default(),
+            last: None,
+            held: None,
+            logs_through: never,
+            failures: 0,
+        }
     }
 }
 
@@ -48,6 +58,16 @@ impl Standing {
     /// started again and again does not put it off each time.
     pub(super) fn due(&self, timing: &PurgeTiming) -> Timestamp {
         timing.next(self.last, self.since)
+    }
+
+    /// Who holds it, how long after a run that failed. With an archive each may leave a file, though it takes nothing
+    /// away.
+    fn pause(&self, archives: bool) -> Duration {
+        if !archives {
+            return RETRY;
+        }
+        let doubled = self.failures.saturating_sub(1).min(u32::BITS - 1);
+        PURGE_HOLD.saturating_mul(1 << doubled).min(PURGE_PAUSE_MAX)
     }
 
     fn is_held(&self, now: Timestamp) -> bool {
@@ -117,37 +137,46 @@ impl Engine {
         let ran = self.run_purge(&settings, now, &mut hold).await;
         if let Err(error) = &ran {
             self.board.tell(LOOP, format!("last run failed: {error}"));
-            // Others need not try what failed here at once.
-            let pause = if matches!(error, Error::Archive(_)) { PURGE_HOLD } else { RETRY };
-            hold.standing.held = Some((self.replica.id, self.clock.now().plus(pause)));
-        } else {
+        }
+        if matches!(ran, Ok(0)) {
+            hold.standing.failures = 0;
             hold.standing.held = None;
+        } else {
+            // Others need not try what failed here at once.
+            hold.standing.failures = hold.standing.failures.saturating_add(1);
+            let pause = hold.standing.pause(settings.archive.is_some());
+            hold.standing.held = Some((self.replica.id, self.clock.now().plus(pause)));
         }
         let noted = hold.write().await;
         ran.and(noted).map(|_| 0)
     }
 
+    /// Answers how many jobs it left because the store failed at each of them: they are looked at with the next run.
     async fn run_purge(
         &self,
         settings: &Retention,
         now: Timestamp,
         hold: &mut Hold<'_>,
-    ) -> Result<()> {
+    ) -> Result<u64> {
         let by = By::Policy(settings.policy.clone());
         let mut walk = Walk::new(self, by, Deed::Take(self.archive(now)), now);
         let mut walked = walk.jobs(hold).await;
         let through = now.minus(settings.policy.logs);
+        let before = walk.left();
         if matches!(walked, Ok(true)) {
             walked = walk.logs((hold.standing.logs_through, through), hold).await;
         }
+        let all_logs = walk.left() == before;
         if matches!(walked, Ok(true)) {
             walked = self.forget_bulk_rows().await.map(|()| true);
         }
-        let run = walk.run;
+        let (run, _) = walk.fared();
         let ended = matches!(walked, Ok(true));
         if ended {
             hold.standing.last = Some(now);
-            hold.standing.logs_through = through.max(hold.standing.logs_through);
+            if all_logs {
+                hold.standing.logs_through = through.max(hold.standing.logs_through);
+            }
             tracing::info!(task.name = LOOP, "purge: {}", run.summary());
         } else {
             tracing::warn!(task.name = LOOP, "purge left before its end: {}", run.summary());
@@ -155,7 +184,7 @@ impl Engine {
         self.purged(&run);
         let deed = audit::Deed::new(audit::SERVER, audit::AuditAction::Retention);
         self.record_purge(deed, &run, None).await;
-        walked.map(|_| ())
+        walked.map(|_| run.left)
     }
 
     /// Writes the row; `false` if it stands otherwise than expected.

@@ -17,6 +17,7 @@ use crate::store::{self, EndedLine, EndedQuery, PurgeBatch, Purged, Store};
 
 use super::Seen;
 use super::archive::Archive;
+use super::left::Left;
 
 /// What a purge goes by.
 pub(super) enum By {
@@ -57,6 +58,7 @@ pub(super) struct Walk<'a> {
     now: Timestamp,
     /// What it has done so far.
     pub(super) run: PurgeRun,
+    left: Left,
 }
 
 /// What a page of a line is for.
@@ -68,7 +70,17 @@ enum What {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(engine: &'a Engine, by: By, deed: Deed, now: Timestamp) -> Self {
-        Self { engine, by, deed, now, run: PurgeRun::default() }
+        Self { engine, by, deed, now, run: PurgeRun::default(), left: Left::default() }
+    }
+
+    /// What it has done, and the first failure of those that it left.
+    pub(super) fn fared(self) -> (PurgeRun, Option<Error>) {
+        (PurgeRun { left: self.left.jobs, ..self.run }, self.left.first)
+    }
+
+    /// How many jobs it has left so far.
+    pub(super) const fn left(&self) -> u64 {
+        self.left.jobs
     }
 
     /// Types with jobs that are over, and the states these are in.
@@ -149,7 +161,7 @@ impl<'a> Walk<'a> {
             for some in due.chunks(PURGE_BATCH_JOBS) {
                 let taken = match what {
                     What::Jobs => self.take(some.to_vec(), leave).await?,
-                    What::Logs => self.take_logs(some, leave).await?,
+                    What::Logs => self.in_parts(some, what, leave).await?,
                 };
                 if !taken {
                     return Ok(false);
@@ -162,33 +174,53 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Takes these away, all at once if the store can do that in time, else in smaller and smaller batches; `false`
-    /// if it was left before its end.
+    /// Takes these away; `false` if it was left before its end.
     async fn take(&mut self, mut some: Seen, leave: &mut impl Leave) -> Result<bool> {
-        let archive = match &mut self.deed {
+        match &mut self.deed {
             Deed::Count => {
                 self.run.jobs += some.len() as u64;
                 return leave.leave().await;
             }
-            Deed::Take(archive) => archive.as_mut(),
-        };
-        let archived = archive.is_some();
-        if let Some(archive) = archive {
-            let Some(kept) = archive.write(self.engine, some, leave).await? else {
-                return Ok(false);
-            };
-            some = kept;
+            Deed::Take(None) => {}
+            Deed::Take(Some(archive)) => {
+                let kept = archive.write(self.engine, some, leave, &mut self.left).await?;
+                let Some(kept) = kept else { return Ok(false) };
+                some = kept;
+            }
         }
-        let (mut rest, mut size) = (&some[..], some.len());
+        self.in_parts(&some, What::Jobs, leave).await
+    }
+
+    /// Takes these or their logs away, all at once if the store can do that in time, else in smaller and smaller
+    /// batches, and leaves those that it cannot take away alone; `false` if it was left before its end.
+    async fn in_parts(
+        &mut self,
+        some: &[(JobId, i64)],
+        what: What,
+        leave: &mut impl Leave,
+    ) -> Result<bool> {
+        let (mut rest, mut size) = (some, some.len());
         while !rest.is_empty() {
             let (now, later) = rest.split_at(size.min(rest.len()));
             // Logs first, in slices: with them a statement for the jobs would have no bound.
-            if !self.take_logs(now, leave).await? || !leave.leave().await? {
-                return Ok(false);
+            let Some(mut gone) = self.take_logs(now, leave).await? else { return Ok(false) };
+            if what == What::Jobs && gone.is_ok() {
+                if !leave.leave().await? {
+                    return Ok(false);
+                }
+                gone = self.take_batch(now.to_vec()).await;
             }
-            match self.take_batch(now.to_vec(), archived).await {
-                Ok(()) => rest = later,
-                Err(error) if now.len() > 1 && !matches!(error, Error::OutcomeUnknown) => {
+            match (gone, now) {
+                (Ok(()), _) => {
+                    self.left.went_on();
+                    rest = later;
+                }
+                (Err(error @ Error::OutcomeUnknown), _) => return Err(error),
+                (Err(error), [(id, _)]) => {
+                    self.left.leave(*id, error)?;
+                    rest = later;
+                }
+                (Err(error), _) => {
                     size = now.len() / 2;
                     tracing::warn!(
                         task.name = super::LOOP,
@@ -197,13 +229,13 @@ impl<'a> Walk<'a> {
                         now.len()
                     );
                 }
-                Err(error) => return Err(error),
             }
         }
         Ok(true)
     }
 
-    async fn take_batch(&mut self, jobs: Seen, archived: bool) -> Result<()> {
+    async fn take_batch(&mut self, jobs: Seen) -> Result<()> {
+        let archived = matches!(self.deed, Deed::Take(Some(_)));
         let began = Clock::monotonic();
         let batch = PurgeBatch { id: BatchId(Uuid::now_v7()), now: self.engine.clock.now(), jobs };
         let asked = batch.jobs.len() as u64;
@@ -231,12 +263,17 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Takes the logs of these away, slice by slice; `false` if it was left before its end.
-    async fn take_logs(&mut self, some: &[(JobId, i64)], leave: &mut impl Leave) -> Result<bool> {
+    /// Takes the logs of these away, slice by slice, or says why the store does not; nothing if it was left before
+    /// its end.
+    async fn take_logs(
+        &mut self,
+        some: &[(JobId, i64)],
+        leave: &mut impl Leave,
+    ) -> Result<Option<Result<()>>> {
         let mut size = LOOP_ROWS_MAX;
         loop {
             if !leave.leave().await? {
-                return Ok(false);
+                return Ok(None);
             }
             let began = Clock::monotonic();
             let jobs = some.to_vec();
@@ -250,11 +287,11 @@ impl<'a> Walk<'a> {
                     self.run.batches += u64::from(gone > 0);
                     rest(Clock::monotonic().duration_since(began)).await;
                     if gone < size as u64 {
-                        return Ok(true);
+                        return Ok(Some(Ok(())));
                     }
                 }
                 Err(_) if size > 1 => size /= 2,
-                Err(error) => return Err(error),
+                Err(error) => return Ok(Some(Err(error))),
             }
         }
     }

@@ -83,12 +83,15 @@ impl Engine {
         let mut failed = None;
         for state in states {
             let mut before = None;
-            while let Some(jobs) = self
+            while let Some((jobs, last, unread)) = self
                 .page(state, &sweep.types, swept.cutoff_time, before)
                 .await
                 .unwrap_or_else(|error| first(&mut failed, error))
             {
-                before = jobs.last().map(|job| job.id);
+                before = Some(last);
+                if let Some(error) = unread {
+                    failed.get_or_insert(error);
+                }
                 let found = jobs
                     .iter()
                     .filter(|job| is_work(job))
@@ -132,8 +135,13 @@ impl Engine {
         let (now, typicals) = (self.clock.now(), self.watchdogs.typicals.known());
         let watch = Watch::new(&self.watchdogs.house.sweep);
         let (mut count, mut before, mut failed) = (0, None, None);
-        while let Some(jobs) = self.page(StateKind::Running, &[], now, before).await? {
-            before = jobs.last().map(|job| job.id);
+        // What cannot be read was told of, and can be judged as little the next time.
+        while let Some((jobs, last, _)) = self
+            .page(StateKind::Running, &[], now, before)
+            .await
+            .unwrap_or_else(|error| first(&mut failed, error))
+        {
+            before = Some(last);
             let found = jobs
                 .iter()
                 .filter(|job| is_work(job))
@@ -161,14 +169,15 @@ impl Engine {
         count
     }
 
-    /// Jobs in a state that were there at `cutoff`, with their newest progress; none after the last.
+    /// Jobs in a state that were there at `cutoff`, with their newest progress, and where the next page begins; none
+    /// after the last. Jobs that cannot be read are left out, with the first error.
     async fn page(
         &self,
         state: StateKind,
         types: &[JobType],
         cutoff: Timestamp,
         before: Option<JobId>,
-    ) -> Result<Option<Vec<Job>>> {
+    ) -> Result<Option<(Vec<Job>, JobId, Option<Error>)>> {
         // Up to the moment itself: ranges end before their bound.
         let until = Timestamp::from_micros(cutoff.as_micros().saturating_add(1));
         let filter = JobFilter {
@@ -178,14 +187,13 @@ impl Engine {
             ..JobFilter::default()
         };
         let query = ListQuery { filter, before, limit: LOOP_ROWS_MAX, full: false };
-        let read = |store: std::sync::Arc<dyn crate::store::Store>| async move {
-            store.list(&query).await
-        };
-        let mut jobs = self.loop_db.read(read).await?;
-        for job in &mut jobs {
+        let mut page = self.list_readable(&self.loop_db, query).await?;
+        for job in &mut page.jobs {
             self.live.overlay(job);
         }
-        Ok((!jobs.is_empty()).then_some(jobs))
+        let last = page.last();
+        let unread = page.unread.into_iter().next().map(|(_, error)| error);
+        Ok(last.map(|last| (page.jobs, last, unread)))
     }
 
     /// Does what is to be done with jobs that were found; answers those that it was done with. The first failure

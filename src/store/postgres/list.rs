@@ -196,28 +196,31 @@ fn push_labels(builder: &mut Builder, filter: &JobFilter, walk: Walk, id: &str) 
     }
 }
 
-/// The ids of a page first: only they pay for their rows. What is gathered by its states is gathered
+/// The ids of a page, with `head` before the statement that finds them. What is gathered by its states is gathered
 /// whole and then sorted; the planner does not know how few there are, and might rather walk all jobs.
-fn page(query: &ListQuery, few: bool) -> Builder {
+fn page_ids(query: &ListQuery, few: bool, head: &str) -> Builder {
     let mut builder = Builder::new("");
     let walks = walks(&query.filter, few);
-    let gathers = walks.iter().any(|walk| walk.gathers());
-    if gathers {
+    if walks.iter().any(|walk| walk.gathers()) {
         builder.push("WITH found AS MATERIALIZED (");
         push_ids(&mut builder, &query.filter, query.before, &walks);
-        builder.push(") ");
-    }
-    builder.push(if query.full {
-        "SELECT j.id, j.spec, j.payload, s.status, s.result, p.data FROM ("
+        builder.push(") ").push(head).push("SELECT id FROM found");
     } else {
-        "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, p.data FROM ("
-    });
-    if gathers {
-        builder.push("SELECT id FROM found");
-    } else {
+        builder.push(head);
         push_ids(&mut builder, &query.filter, query.before, &walks);
     }
     builder.push(" ORDER BY id DESC LIMIT ").push_bind(super::limit(query.limit));
+    builder
+}
+
+/// The ids of a page first: only they pay for their rows.
+fn page(query: &ListQuery, few: bool) -> Builder {
+    let head = if query.full {
+        "SELECT j.id, j.spec, j.payload, s.status, s.result, p.data FROM ("
+    } else {
+        "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, p.data FROM ("
+    };
+    let mut builder = page_ids(query, few, head);
     builder.push(
         ") AS n JOIN jobs AS j ON j.id = n.id JOIN job_status AS s ON s.id = n.id \
          LEFT JOIN job_progress AS p ON p.id = n.id ORDER BY n.id DESC",
@@ -258,6 +261,17 @@ pub(super) async fn list(pool: &Pool, query: &ListQuery) -> Result<Vec<Job>> {
     let found = page.fetch_all(&mut *link).await.map_err(from_sqlx)?;
     link.done().await?;
     read::jobs(found)
+}
+
+/// The ids of a page, newest first.
+pub(super) async fn list_ids(pool: &Pool, query: &ListQuery) -> Result<Vec<JobId>> {
+    let few = are_few(pool, &query.filter).await?;
+    let mut link = pool.read().await?;
+    let mut page = page_ids(query, few, "");
+    let page = page.build_query_as::<(Uuid,)>().persistent(false);
+    let found = page.fetch_all(&mut *link).await.map_err(from_sqlx)?;
+    link.done().await?;
+    Ok(found.into_iter().map(|(id,)| JobId(id)).collect())
 }
 
 /// Counts the newest jobs that match.

@@ -184,6 +184,10 @@ impl Store for PostgresStore {
         within(&self.readers, list::list(&self.readers, query)).await
     }
 
+    async fn list_ids(&self, query: &ListQuery) -> Result<Vec<JobId>> {
+        within(&self.readers, list::list_ids(&self.readers, query)).await
+    }
+
     async fn count(&self, filter: &JobFilter, cap: u64) -> Result<u64> {
         within(&self.readers, list::count(&self.readers, filter, cap)).await
     }

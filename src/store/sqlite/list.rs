@@ -192,6 +192,12 @@ fn push_labels(builder: &mut Builder, filter: &JobFilter, walk: Walk, id: &str) 
     }
 }
 
+/// The ids of a page.
+fn push_page(builder: &mut Builder, query: &ListQuery, few: bool) {
+    push_ids(builder, query, &walks(&query.filter, few));
+    builder.push(" ORDER BY id DESC LIMIT ").push_bind(super::limit(query.limit));
+}
+
 /// The ids of a page first: only they pay for their rows.
 fn page(query: &ListQuery, few: bool) -> Builder {
     let mut builder = Builder::new(if query.full {
@@ -200,8 +206,7 @@ fn page(query: &ListQuery, few: bool) -> Builder {
         "SELECT j.id, j.spec, NULL, s.status, NULL, p.data"
     });
     builder.push(" FROM (");
-    push_ids(&mut builder, query, &walks(&query.filter, few));
-    builder.push(" ORDER BY id DESC LIMIT ").push_bind(super::limit(query.limit));
+    push_page(&mut builder, query, few);
     builder.push(
         ") AS n CROSS JOIN jobs AS j ON j.id = n.id CROSS JOIN job_status AS s ON s.id = n.id \
          LEFT JOIN job_progress AS p ON p.id = n.id ORDER BY n.id DESC",
@@ -230,6 +235,16 @@ pub(super) async fn list(readers: &SqlitePool, query: &ListQuery) -> Result<Vec<
     let found: Vec<JobColumns> =
         page(query, few).build_query_as().fetch_all(readers).await.map_err(from_sqlx)?;
     read::jobs(found)
+}
+
+/// The ids of a page, newest first.
+pub(super) async fn list_ids(readers: &SqlitePool, query: &ListQuery) -> Result<Vec<JobId>> {
+    let few = are_few(readers, &query.filter).await?;
+    let mut builder = Builder::new("");
+    push_page(&mut builder, query, few);
+    let found: Vec<(Vec<u8>,)> =
+        builder.build_query_as().fetch_all(readers).await.map_err(from_sqlx)?;
+    found.into_iter().map(|(id,)| Ok(JobId(rows::id("jobs.id", &id)?))).collect()
 }
 
 /// Counts the newest jobs that match.

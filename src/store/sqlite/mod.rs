@@ -163,6 +163,10 @@ impl Store for SqliteStore {
         list::list(self.readers(), query).await
     }
 
+    async fn list_ids(&self, query: &ListQuery) -> Result<Vec<JobId>> {
+        list::list_ids(self.readers(), query).await
+    }
+
     async fn count(&self, filter: &JobFilter, cap: u64) -> Result<u64> {
         list::count(self.readers(), filter, cap).await
     }

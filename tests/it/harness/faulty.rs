@@ -93,6 +93,10 @@ pub struct Faults {
     outrun: Arc<AtomicBool>,
     /// Purges that happen, and whose answers are lost.
     purges_lost: Arc<AtomicUsize>,
+    /// Jobs that it does not take away.
+    stuck: Arc<Mutex<HashSet<JobId>>>,
+    /// Jobs whose logs are not read from this row on.
+    torn: Arc<Mutex<HashMap<JobId, i64>>>,
 }
 
 /// A commit that is still under way.
@@ -114,6 +118,8 @@ impl Default for Faults {
             loads: Arc::default(),
             outrun: Arc::default(),
             purges_lost: Arc::default(),
+            stuck: Arc::default(),
+            torn: Arc::default(),
         }
     }
 }
@@ -132,6 +138,16 @@ impl Faults {
     /// From now on a purge of more jobs takes too long.
     pub fn purge_at_most(&self, jobs: usize) {
         self.purge_most.store(jobs, Ordering::Relaxed);
+    }
+
+    /// From now on this job is not taken away.
+    pub fn never_purge(&self, id: &str) {
+        self.stuck.lock().insert(id.parse().expect("the id of a job"));
+    }
+
+    /// From now on the log of this job is not read from this row on.
+    pub fn tear_log(&self, id: &str, row: i64) {
+        self.torn.lock().insert(id.parse().expect("the id of a job"), row);
     }
 
     /// From now on somebody else writes each rule just before whoever read it without holding it.
@@ -462,6 +478,11 @@ impl Store for FaultyStore {
         self.inner.list(query).await
     }
 
+    async fn list_ids(&self, query: &ListQuery) -> Result<Vec<JobId>> {
+        self.faults.weathered().await?;
+        self.inner.list_ids(query).await
+    }
+
     async fn count(&self, filter: &JobFilter, cap: u64) -> Result<u64> {
         self.faults.weathered().await?;
         self.inner.count(filter, cap).await
@@ -475,6 +496,10 @@ impl Store for FaultyStore {
     async fn logs(&self, query: &LogQuery) -> Result<Vec<LogRow>> {
         self.faults.log_reads.fetch_add(1, Ordering::Relaxed);
         self.faults.weathered().await?;
+        let torn = self.faults.torn.lock().get(&query.job_id).copied();
+        if torn.is_some_and(|row| query.from_position >= row) {
+            return Err(unavailable());
+        }
         self.inner.logs(query).await
     }
 
@@ -596,6 +621,9 @@ impl Store for FaultyStore {
     async fn purge(&self, batch: PurgeBatch) -> Result<Purged> {
         self.faults.weathered().await?;
         if batch.jobs.len() > self.faults.purge_most.load(Ordering::Relaxed) {
+            return Err(unavailable());
+        }
+        if batch.jobs.iter().any(|(id, _)| self.faults.stuck.lock().contains(id)) {
             return Err(unavailable());
         }
         let purged = self.inner.purge(batch).await?;

@@ -91,14 +91,15 @@ fn a_start_opens_an_execution_under_a_new_epoch() {
     let mut spec = spec();
     spec.timeout = Some(secs(60));
     let mut bench = Bench::new(spec);
-    bench.status.progress.completed = 7;
+    bench.status.progress =
+        Progress { completed: 7, report_time: Some(START), ..Progress::default() };
     bench.wait(secs(5));
     let transition = bench.run(start(1));
     let status = &bench.status;
     let timeout_time = Some(START.plus(secs(65)));
     assert_eq!(status.state, State::Running { session: session(1), timeout_time });
     assert_eq!((status.attempt, status.lease_epoch, status.revision), (1, 1, 2));
-    assert_eq!(status.progress, Progress::default());
+    assert_eq!(status.progress, Progress { base: 7, ..Progress::default() });
     let execution = status.execution.as_ref().unwrap();
     assert_eq!(execution.worker_id, WorkerName::new("worker").unwrap());
     assert_eq!((execution.ready_time, execution.start_time), (START, START.plus(secs(5))));
@@ -143,6 +144,20 @@ fn success_keeps_result_newest_progress_and_usage() {
     assert_eq!(execution.report, Some(Report::Succeeded));
     let ended = Effect::Ended { state: StateKind::Succeeded };
     assert_eq!(transition.effects, [Effect::Closed { session: session(1) }, ended]);
+}
+
+#[test]
+fn progress_told_with_the_end_alone_knows_what_was_done_before() {
+    for (completed, base) in [(60, 60), (50, 50), (49, 0)] {
+        let mut bench = Bench::running();
+        bench.status.progress = Progress { base: 50, ..Progress::default() };
+        let progress = Some(Progress { sequence: 1, completed, ..Progress::default() });
+        bench.run(Command::ConfirmCancelled { lease_epoch: 1, progress, usage: None });
+        assert_eq!(
+            (bench.status.progress.completed, bench.status.progress.base),
+            (completed, base)
+        );
+    }
 }
 
 #[test]

@@ -160,7 +160,8 @@ fn a_running_job_is_not_retried() {
 fn a_job_that_is_over_is_retried_with_a_clean_sheet_and_a_row_of_history() {
     for state in [StateKind::Failed, StateKind::Cancelled, StateKind::Succeeded] {
         let mut bench = Bench::standing(state);
-        bench.status.progress = Progress { completed: 7, ..Progress::default() };
+        bench.status.progress =
+            Progress { completed: 7, report_time: Some(START), ..Progress::default() };
         let before = bench.status.clone();
         let transition = bench.wait(secs(9)).run(force_retry());
         let status = &bench.status;
@@ -168,7 +169,7 @@ fn a_job_that_is_over_is_retried_with_a_clean_sheet_and_a_row_of_history() {
         assert_eq!((status.schedule_time, status.end_time), (bench.now, None));
         assert_eq!((&status.result, &status.error), (&None, &None));
         assert_eq!((&status.cancel_request, &status.execution), (&None, &None));
-        assert_eq!(status.progress, Progress::default());
+        assert_eq!(status.progress, Progress { base: 7, ..Progress::default() });
         assert_eq!((status.attempt, status.lease_epoch), (1, 1));
         assert_eq!(transition.effects, [Effect::Ready { at: bench.now }]);
         let attempt = transition.superseded.unwrap();

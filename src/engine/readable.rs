@@ -1,0 +1,78 @@
+//! Jobs without those that cannot be read: one spoilt row keeps nobody from the others.
+
+use std::sync::Arc;
+
+use crate::domain::{Job, JobId};
+use crate::runtime::Unreadable;
+use crate::store::{ListQuery, Store};
+
+use super::Engine;
+use super::db::Db;
+use super::error::{Error, Result};
+
+/// What could be read of some jobs.
+#[derive(Debug, Default)]
+pub(super) struct Readable {
+    /// Those that exist.
+    pub(super) jobs: Vec<Job>,
+    /// Those that cannot be read, and why.
+    pub(super) unread: Vec<(JobId, Error)>,
+}
+
+impl Readable {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.jobs.is_empty() && self.unread.is_empty()
+    }
+
+    /// Where the next page of a list begins; none if nothing was found.
+    pub(super) fn last(&self) -> Option<JobId> {
+        let unread = self.unread.iter().map(|(id, _)| *id);
+        self.jobs.iter().map(|job| job.id).chain(unread).min()
+    }
+}
+
+impl Engine {
+    /// Those of these jobs that exist, as far as they can be read; the others are told of.
+    pub(super) async fn load_readable(&self, db: &Db, ids: &[JobId]) -> Result<Readable> {
+        static TOLD: Unreadable = Unreadable::new();
+        let load = |ids: Vec<JobId>| db.read(move |store| async move { store.load(&ids).await });
+        match load(ids.to_vec()).await {
+            Err(error) if error.is_corrupt() => {}
+            answer => return Ok(Readable { jobs: answer?, unread: Vec::new() }),
+        }
+        let mut found = Readable::default();
+        for id in ids {
+            match load(vec![*id]).await {
+                Ok(jobs) => found.jobs.extend(jobs),
+                Err(error) if error.is_corrupt() => {
+                    if TOLD.is_news(&id.to_string()) {
+                        let error = &error as &dyn std::error::Error;
+                        tracing::error!(error, job.id = %id, "a job cannot be read");
+                    }
+                    found.unread.push((*id, error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(found)
+    }
+
+    /// A page of a list, as far as it can be read, newest first.
+    pub(super) async fn list_readable(&self, db: &Db, query: ListQuery) -> Result<Readable> {
+        let query = Arc::new(query);
+        let of = Arc::clone(&query);
+        let list = |store: Arc<dyn Store>| async move { store.list(&of).await };
+        match db.read(list).await {
+            Err(error) if error.is_corrupt() => {}
+            answer => return Ok(Readable { jobs: answer?, unread: Vec::new() }),
+        }
+        let of = Arc::clone(&query);
+        let list = |store: Arc<dyn Store>| async move { store.list_ids(&of).await };
+        let ids = db.read(list).await?;
+        let mut found = self.load_readable(db, &ids).await?;
+        // What moved on in between matches no more.
+        found.jobs.retain(|job| query.filter.matches(job));
+        found.jobs.sort_by_key(|job| std::cmp::Reverse(job.id));
+        Ok(found)
+    }
+}
