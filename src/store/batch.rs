@@ -126,8 +126,9 @@ pub struct JobDelete {
     pub job: Job,
 }
 
-/// The newest progress of a running job: written only if it runs with that epoch, and only forward
-/// in (epoch, sequence).
+/// The newest progress of a running job: written only if it runs with that epoch. Within a lease the report goes
+/// forward in its sequence, the activity and the usage by their own times, so that whoever comes late undoes none of
+/// them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProgressWrite {
     /// The job.
@@ -140,21 +141,6 @@ pub struct ProgressWrite {
     pub usage: Option<ResourceUsage>,
     /// Since when that is more than it may.
     pub usage_watch: UsageWatch,
-}
-
-/// See [`ProgressWrite::place`].
-pub(super) fn place(progress: &Progress, usage_watch: &UsageWatch) -> (i64, Timestamp) {
-    let heard = progress.activity_time.max(usage_watch.sample_time());
-    (progress.sequence, heard.unwrap_or_default())
-}
-
-impl ProgressWrite {
-    /// What a later one of the same lease does not go behind: the sequence of the report, and when the newest
-    /// of the rest came.
-    #[must_use]
-    pub fn place(&self) -> (i64, Timestamp) {
-        place(&self.progress, &self.usage_watch)
-    }
 }
 
 /// A change to a session.

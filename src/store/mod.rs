@@ -14,6 +14,7 @@ mod batch;
 mod error;
 mod events;
 mod figures;
+mod flushed;
 mod haul;
 mod leases;
 pub mod memory;

@@ -27,9 +27,13 @@ async fn what_was_heard_later_is_not_undone_by_who_comes_late(store: &dyn Store)
     flush(store, 1, at(50)).await;
     let active = load(store, 1).await.expect("there").status.progress.activity_time;
     assert_eq!(active, Some(at(99)));
+    // Nor by a report that it has and nobody else.
     flush(store, 2, at(60)).await;
     let progress = load(store, 1).await.expect("there").status.progress;
-    assert_eq!((progress.sequence, progress.activity_time), (2, Some(at(60))));
+    assert_eq!((progress.sequence, progress.activity_time), (2, Some(at(99))));
+    flush(store, 1, at(120)).await;
+    let progress = load(store, 1).await.expect("there").status.progress;
+    assert_eq!((progress.sequence, progress.activity_time), (2, Some(at(120))));
 }
 
 fn stop(job: &Job, since: Timestamp, spare_active: bool) -> JobWrite {

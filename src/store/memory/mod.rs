@@ -40,9 +40,9 @@ use self::events::Told;
 use self::round::Transaction;
 use self::shared::Share;
 use self::turns::Turns;
+use super::flushed::Flushed;
 use super::haul::Haul;
 use super::own::Own;
-use super::rows::Flushed;
 use super::{
     AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery,
     EventPage, EventQuery, KeyKind, KnownRequest, ListQuery, LogQuery, News, Orphan, ProgressWrite,

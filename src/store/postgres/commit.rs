@@ -36,7 +36,7 @@ const PASSING: &str = "SELECT g.place FROM unnest($1::uuid[], $2::bigint[], $3::
 
 /// Of jobs that must not have moved; what is flushed from here on comes after this commit. Their statuses
 /// are locked already, in the order in which all others take both.
-const PROGRESS: &str = "SELECT id, data FROM job_progress WHERE id = ANY($1::uuid[]) \
+const PROGRESS: &str = "SELECT id, data || active || used FROM job_progress WHERE id = ANY($1::uuid[]) \
     ORDER BY id FOR UPDATE";
 
 /// Why a try wrote nothing.

@@ -208,9 +208,9 @@ fn page(query: &ListQuery, few: bool) -> Builder {
         builder.push(") ");
     }
     builder.push(if query.full {
-        "SELECT j.id, j.spec, j.payload, s.status, s.result, p.data FROM ("
+        "SELECT j.id, j.spec, j.payload, s.status, s.result, p.data || p.active || p.used FROM ("
     } else {
-        "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, p.data FROM ("
+        "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, p.data || p.active || p.used FROM ("
     });
     if gathers {
         builder.push("SELECT id FROM found");
