@@ -216,7 +216,7 @@ pub struct Batch {
     pub deletes: Vec<JobDelete>,
     /// Log batches, each kept only if its job is RUNNING with its epoch before this batch.
     pub logs: Vec<LogBatch>,
-    /// Progress, at most one for each job.
+    /// Progress; what several rows say of a job under one lease counts together.
     pub progress: Vec<ProgressWrite>,
     /// Sessions, in order.
     pub sessions: Vec<SessionWrite>,

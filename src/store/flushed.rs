@@ -5,6 +5,9 @@
 //! with an order of its own, and within a lease none goes back, whoever writes the row. What a reader gets is all of
 //! them, one behind the other.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use serde::{Deserialize, Serialize};
 
 use crate::domain::progress::{Progress, ResourceUsage};
@@ -172,6 +175,29 @@ impl Flushed {
     pub(super) fn is_active_after(&self, lease_epoch: i64, since: Timestamp) -> bool {
         self.lease_epoch == lease_epoch && self.progress.activity_time > Some(since)
     }
+}
+
+/// What rows say of each job and lease together: a statement writes a row at most once.
+pub(super) fn of_each_lease<'a>(
+    rows: impl Iterator<Item = &'a ProgressWrite>,
+) -> Vec<(JobId, Flushed)> {
+    let mut places: HashMap<(JobId, i64), usize> = HashMap::new();
+    let mut joined: Vec<(JobId, Flushed)> = Vec::new();
+    for row in rows {
+        let flushed = Flushed::from(row.clone());
+        match places.entry((row.job_id, row.lease_epoch)) {
+            Entry::Vacant(place) => {
+                place.insert(joined.len());
+                joined.push((row.job_id, flushed));
+            }
+            Entry::Occupied(place) => {
+                if let Some((_, held)) = joined.get_mut(*place.get()) {
+                    held.join(flushed);
+                }
+            }
+        }
+    }
+    joined
 }
 
 #[cfg(test)]

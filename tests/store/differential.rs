@@ -312,9 +312,7 @@ impl World<'_> {
                     }
                 }
                 Part::Progress { job, epoch, sequence, active } => {
-                    if let Some(job) = self.job(job).await
-                        && !batch.progress.iter().any(|held| held.job_id == job.id)
-                    {
+                    if let Some(job) = self.job(job).await {
                         let mut write = progress(0, job.status.lease_epoch - epoch, sequence);
                         write.job_id = job.id;
                         write.progress = write.progress.active_at(at(active.into()));

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::*;
 use crate::domain::job::ResourceLimits;
 use crate::domain::usage::UsagePolicy;
@@ -57,4 +59,20 @@ fn each_thing_is_taken_as_it_is_known_later() {
     let next = Flushed { lease_epoch: 2, ..row(1, None, None) };
     held.join(next.clone());
     assert_eq!(held, next);
+}
+
+#[test]
+fn rows_of_one_lease_become_one() {
+    let write = |job: u128, row: Flushed| row.of(JobId(Uuid::from_u128(job)));
+    let rows = [
+        write(1, row(4, Some(20), None)),
+        write(2, row(1, None, None)),
+        write(1, row(5, Some(10), None)),
+        write(1, Flushed { lease_epoch: 2, ..row(1, None, None) }),
+    ];
+    let found: Vec<_> = of_each_lease(rows.iter())
+        .into_iter()
+        .map(|(job, row)| (job.0.as_u128(), row.lease_epoch, row.progress.sequence))
+        .collect();
+    assert_eq!(found, [(1, 1, 5), (2, 1, 1), (1, 2, 1)]);
 }

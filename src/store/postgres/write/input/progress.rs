@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::domain::status::StateKind;
 use crate::domain::{Job, JobId};
-use crate::store::flushed::{Columns, Flushed, only_forward};
+use crate::store::flushed::{Columns, Flushed, of_each_lease, only_forward};
 use crate::store::passed::Passed;
 use crate::store::{ProgressWrite, Result};
 
@@ -52,14 +52,15 @@ impl Progress {
         let gone: HashSet<JobId> = passed.deletes().map(|delete| delete.job.id).collect();
         let mut columns = Self::default();
         let mut kept = HashSet::new();
-        for write in passed.batch.progress.iter().filter(|write| !gone.contains(&write.job_id)) {
-            match written.get(&write.job_id) {
-                Some(job) if runs(job, write.lease_epoch) => {
-                    kept.insert(write.job_id);
-                    columns.push(write, true)?;
+        let rows = passed.batch.progress.iter().filter(|write| !gone.contains(&write.job_id));
+        for (job_id, flushed) in of_each_lease(rows) {
+            match written.get(&job_id) {
+                Some(job) if runs(job, flushed.lease_epoch) => {
+                    kept.insert(job_id);
+                    columns.push(job_id, flushed, true)?;
                 }
                 Some(_) => {}
-                None => columns.push(write, false)?,
+                None => columns.push(job_id, flushed, false)?,
             }
         }
         // Progress belongs to a lease: it goes when the lease does.
@@ -71,10 +72,10 @@ impl Progress {
         Ok(columns)
     }
 
-    fn push(&mut self, write: &ProgressWrite, sure: bool) -> Result<()> {
-        self.ids.push(write.job_id.0);
-        self.epochs.push(write.lease_epoch);
-        let Columns { sequence, data, active, used } = Flushed::from(write.clone()).columns()?;
+    fn push(&mut self, job_id: JobId, flushed: Flushed, sure: bool) -> Result<()> {
+        self.ids.push(job_id.0);
+        self.epochs.push(flushed.lease_epoch);
+        let Columns { sequence, data, active, used } = flushed.columns()?;
         self.sequences.push(sequence);
         self.data.push(data);
         self.active.push(active);
@@ -110,8 +111,8 @@ pub(in super::super::super) async fn flush(
     progress: &[ProgressWrite],
 ) -> Result<()> {
     let mut columns = Progress::default();
-    for write in progress {
-        columns.push(write, false)?;
+    for (job_id, flushed) in of_each_lease(progress.iter()) {
+        columns.push(job_id, flushed, false)?;
     }
     let Progress { ids, epochs, sequences, data, active, used, .. } = columns;
     let query = link.query(FLUSH).bind(ids).bind(epochs).bind(sequences);
