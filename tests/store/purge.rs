@@ -22,10 +22,13 @@ async fn line(store: &dyn Store, line: &EndedLine, limit: usize) -> Vec<Ended> {
     loop {
         let query = EndedQuery { line: line.clone(), after, limit };
         let page = store.ended(&query).await.expect("a page");
-        let Some(last) = page.last() else { return found };
-        assert!(page.len() <= limit);
-        after = Some(last.place(line));
-        found.extend(page);
+        assert!(page.jobs.len() <= limit);
+        found.extend(page.jobs);
+        if page.next.is_none() {
+            return found;
+        }
+        assert!(page.next > after, "it goes on");
+        after = page.next;
     }
 }
 
@@ -89,6 +92,24 @@ async fn a_job_with_a_word_of_its_own_stands_in_a_line_of_its_own_too(store: &dy
     // Opened again it waits for nothing but its turn.
     command(store, 2, retry(), at(40)).await;
     assert_eq!(line(store, &before(4), 10).await.len(), 1);
+}
+
+async fn a_page_looks_at_so_many_however_few_of_them_are_wanted(store: &dyn Store) {
+    let own = || JobSpec { retention: Some(DAY * 365), ..spec() };
+    for number in 1..=25 {
+        cancelled(store, number, if number == 24 { spec() } else { own() }, number).await;
+    }
+    let (job_type, state) = (job_type("sync"), Terminal::Cancelled);
+    let line = EndedLine::ByPolicy { job_type, state, before: at(90) };
+    let mut after = None;
+    for (found, next) in [(None, Some(10)), (None, Some(20)), (Some(24), None)] {
+        let query = EndedQuery { line: line.clone(), after, limit: 10 };
+        let page = store.ended(&query).await.expect("a page");
+        let ids: Vec<JobId> = page.jobs.iter().map(|ended| ended.id).collect();
+        assert_eq!(ids, found.map(job_id).into_iter().collect::<Vec<_>>());
+        assert_eq!(page.next, next.map(|number| (at(number), job_id(number))));
+        after = page.next;
+    }
 }
 
 async fn purge_takes_all_of_a_job_but_its_request_id(store: &dyn Store) {
@@ -218,6 +239,7 @@ async fn logs_go_before_their_job_where_it_is_over(store: &dyn Store) {
 on_each_store!(
     lines_show_what_is_over_in_the_order_of_its_end,
     a_job_with_a_word_of_its_own_stands_in_a_line_of_its_own_too,
+    a_page_looks_at_so_many_however_few_of_them_are_wanted,
     purge_takes_all_of_a_job_but_its_request_id,
     purge_leaves_what_is_not_over_as_it_was_seen,
     a_retry_and_a_purge_of_a_job_cannot_both_be,

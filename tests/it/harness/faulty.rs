@@ -13,8 +13,8 @@ use jobplane::domain::{
     SessionId, StateKind, Timestamp,
 };
 use jobplane::store::{
-    AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, Error,
-    EventPage, EventQuery, KeyName, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
+    AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, EndedPage, EndedQuery,
+    Error, EventPage, EventQuery, KeyName, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
     ProgressWrite, Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, RuleWrite,
     Standing, Store, StoreInfo, StoredAudit, Unread, Written,
 };
@@ -588,7 +588,7 @@ impl Store for FaultyStore {
         self.inner.audit(query).await
     }
 
-    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+    async fn ended(&self, query: &EndedQuery) -> Result<EndedPage> {
         self.faults.weathered().await?;
         self.inner.ended(query).await
     }
