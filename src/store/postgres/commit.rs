@@ -16,7 +16,7 @@ use crate::store::{
 };
 
 use super::bound::Bound;
-use super::error::{from_sqlx, is_collision, late, unheard, unsure};
+use super::error::{from_sqlx, is_collision, is_refusal, late, unheard, unsure};
 use super::news::Exchange;
 use super::pool::{Link, Pool};
 use super::read::wanted;
@@ -90,7 +90,7 @@ impl Lanes {
         if batch.is_empty() {
             return Ok(Committed::default());
         }
-        let (pool, word) = (&self.pool, self.word_of(batch));
+        let (pool, mut word) = (&self.pool, self.word_of(batch));
         let mut collisions = 0;
         loop {
             let tried = if is_progress_alone(batch) {
@@ -107,6 +107,11 @@ impl Lanes {
                 }
                 Err(Failed::Unnumbered(_)) => changes::enumerate(pool).await?,
                 Err(Failed::Collided(_)) if collisions < DATABASE_COLLISIONS_MAX => collisions += 1,
+                // The word may be all that was wrong with it; without one, others look by themselves.
+                Err(Failed::Other(error)) if word.is_some() && is_refusal(&error) => {
+                    self.news.hush();
+                    word = None;
+                }
                 Err(failed) => return Err(failed.into()),
             }
         }
