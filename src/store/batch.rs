@@ -268,6 +268,12 @@ impl Batch {
             && self.audit.is_empty()
     }
 
+    /// Whether it changes a rule that other servers go by.
+    #[must_use]
+    pub fn has_rule_news(&self) -> bool {
+        self.rules.iter().any(|write| write.key.kind.is_news())
+    }
+
     /// Its rules, if one of the writes that they were decided on is among those that missed.
     pub(super) fn rules_missed_by(&self, writes: &[Written]) -> Vec<RuleKey> {
         let on = |id: &JobId| self.rules_hang_on.contains(id);

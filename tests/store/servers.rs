@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use jobplane::domain::JobId;
+use jobplane::domain::limits::DATABASE_NEWS_REST;
 use jobplane::store::postgres::{Listen, OpenError, Options, PostgresStore, migrate};
-use jobplane::store::{Batch, Error, News, SessionWrite, Store as _, Written};
+use jobplane::store::{
+    Batch, Error, News, RuleKey, RuleKind, RuleWrite, SessionWrite, Store as _, Written,
+};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use tokio::time::timeout;
 
@@ -168,6 +171,15 @@ async fn commit_after_a_rest_tells_the_others_by_itself_and_the_next_one_does_no
     assert!(committed.told);
     assert_eq!(told(&other).await, News { changes: true, progress: false });
     assert!(load(&other, 1).await.is_some(), "it is there when it is heard of");
+    // What all servers go by is told as soon, what a start has left of a rate is not told at all.
+    tokio::time::sleep(DATABASE_NEWS_REST * 2).await;
+    let rule = |kind| {
+        let write = RuleWrite::put(RuleKey::new(kind, "mail"), 0, &true).expect("it encodes");
+        Batch { rules: vec![write], ..batch(at(0)) }
+    };
+    assert!(!one.commit(rule(RuleKind::Rate)).await.expect("a commit").told);
+    assert!(one.commit(rule(RuleKind::Queue)).await.expect("a commit").told);
+    assert_eq!(told(&other).await, News { changes: true, progress: false });
     // Within a tenth of a second; a machine that is slow needs another try.
     let soon = async {
         loop {

@@ -120,7 +120,8 @@ impl Lanes {
     /// What a batch is to tell others when it commits, if it is to do so.
     pub(super) fn word_of(&self, batch: &Batch) -> Option<String> {
         let Batch { creates, writes, deletes, .. } = batch;
-        let is_quiet = creates.is_empty() && writes.is_empty() && deletes.is_empty();
+        let is_quiet =
+            creates.is_empty() && writes.is_empty() && deletes.is_empty() && !batch.has_rule_news();
         if is_quiet { None } else { self.news.word_of_commit() }
     }
 }
