@@ -94,30 +94,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Those of these jobs that exist, and those that cannot be read: they keep nobody from hearing of the others.
+    /// Those of these jobs that exist, and those that cannot be read.
     async fn load_readable(&self, ids: &[JobId]) -> Result<(Vec<Job>, Vec<JobId>)> {
         static TOLD: Unreadable = Unreadable::new();
-        let load =
-            |ids: Vec<JobId>| self.loop_db.read(move |store| async move { store.load(&ids).await });
-        match load(ids.to_vec()).await {
-            Err(Error::Store(store::Error::Corrupt { .. })) => {}
-            answer => return Ok((answer?, Vec::new())),
+        let mut halves = Halves::of(ids);
+        while let Some(some) = halves.open.pop() {
+            let wanted = some.to_vec();
+            let read = self.loop_db.read(|store| async move { store.load(&wanted).await });
+            halves.take(some, read.await)?;
         }
-        let (mut jobs, mut unread) = (Vec::new(), Vec::new());
-        for id in ids {
-            match load(vec![*id]).await {
-                Ok(found) => jobs.extend(found),
-                Err(Error::Store(error @ store::Error::Corrupt { .. })) => {
-                    if TOLD.is_news(&id.to_string()) {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::error!(error, job.id = %id, "a job that changed cannot be read");
-                    }
-                    unread.push(*id);
-                }
-                Err(error) => return Err(error),
+        let Halves { jobs, unread, .. } = halves;
+        let told = unread.into_iter().map(|(id, error)| {
+            if TOLD.is_news(&id.to_string()) {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(error, job.id = %id, "a job that changed cannot be read");
             }
-        }
-        Ok((jobs, unread))
+            id
+        });
+        Ok((jobs, told.collect()))
     }
 
     /// A job is not there any more: it was over before.
@@ -129,3 +123,38 @@ impl Engine {
         }
     }
 }
+
+/// Jobs that are read together, and by halves where one of them cannot be read: it keeps nobody from hearing of the others.
+struct Halves<'a> {
+    /// To be read.
+    open: Vec<&'a [JobId]>,
+    /// Those that exist.
+    jobs: Vec<Job>,
+    /// Those that cannot be read.
+    unread: Vec<(JobId, store::Error)>,
+}
+
+impl<'a> Halves<'a> {
+    fn of(ids: &'a [JobId]) -> Self {
+        Self { open: vec![ids], jobs: Vec::new(), unread: Vec::new() }
+    }
+
+    /// Takes the answer to the read of `some`; other errors end it.
+    fn take(&mut self, some: &'a [JobId], answer: Result<Vec<Job>>) -> Result<()> {
+        match (answer, some) {
+            (Ok(found), _) => self.jobs.extend(found),
+            (Err(Error::Store(error @ store::Error::Corrupt { .. })), [id]) => {
+                self.unread.push((*id, error));
+            }
+            (Err(Error::Store(store::Error::Corrupt { .. })), [_, _, ..]) => {
+                let (early, late) = some.split_at(some.len() / 2);
+                self.open.extend([early, late]);
+            }
+            (Err(error), _) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
