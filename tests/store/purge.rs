@@ -7,6 +7,7 @@ use jobplane::domain::{BatchId, JobId, JobSpec, StateKind, Timestamp};
 use jobplane::store::{
     Batch, ChangesSince, Ended, EndedLine, EndedQuery, Fire, LogQuery, PurgeBatch, Purged, Store,
 };
+use sqlx::{Connection as _, Executor as _};
 use uuid::Uuid;
 
 use crate::on_each_store;
@@ -267,6 +268,27 @@ async fn servers_that_purge_at_once_share_the_work() {
     assert_eq!(gone, seen.iter().map(|(id, _)| *id).collect::<Vec<_>>());
     let counts = store.counts().await.expect("counts");
     assert_eq!(counts.iter().map(|count| count.stored).sum::<i64>(), 0);
+    database.remove().await;
+}
+
+/// Whoever opens a job again while its lines are about to go keeps both.
+#[tokio::test]
+async fn lines_of_a_job_that_is_opened_again_in_this_moment_stay() {
+    let Some(database) = crate::world::postgres().await else { return };
+    let store = &database.store;
+    given(store, vec![born(1, spec(), at(0))]).await;
+    command(store, 1, start(1), at(1)).await;
+    commit(store, Batch { logs: vec![lines(1, 1, 1, 2)], ..batch(at(1)) }).await;
+    let over = command(store, 1, succeed(1), at(2)).await;
+    let mut opening = database.cluster.connect(&database.name).await;
+    let open = "BEGIN; UPDATE job_status SET state = 0, revision = revision + 1, end_time = NULL, \
+        ready_key = 0, purge_time = NULL";
+    opening.execute(open).await.expect("opened again, but for the commit");
+    let jobs = [(over.id, over.status.revision)];
+    assert_eq!(store.drop_logs(&jobs, 9).await.expect("dropped"), 0);
+    opening.execute("ROLLBACK").await.expect("it stays over");
+    assert_eq!(store.drop_logs(&jobs, 9).await.expect("dropped"), 1);
+    opening.close().await.expect("it closes");
     database.remove().await;
 }
 

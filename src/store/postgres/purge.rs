@@ -69,11 +69,15 @@ const PURGE: &str = concat!(
     SELECT o.id, o.job_type, o.queue, n.transaction FROM over AS o, noted AS n"
 );
 
-/// Only of jobs that are still over as they were seen.
-const DROP_LOGS: &str = "DELETE FROM job_logs WHERE position = ANY(ARRAY(\
-    SELECT l.position FROM unnest($1::uuid[], $2::bigint[]) AS w(id, revision) \
-    JOIN job_status AS s ON s.id = w.id JOIN job_logs AS l ON l.job_id = s.id \
-    WHERE s.revision = w.revision AND s.state >= 2 LIMIT $3))";
+/// Only of jobs that are still over as they were seen, and stay so until it is done. What somebody holds in this moment
+/// is passed by: he may be about to open it again.
+const DROP_LOGS: &str = "WITH picked AS MATERIALIZED (\
+    SELECT s.id FROM unnest($1::uuid[], $2::bigint[]) AS w(id, revision) \
+    JOIN job_status AS s ON s.id = w.id WHERE s.revision = w.revision AND s.state >= 2 \
+    AND EXISTS (SELECT 1 FROM job_logs AS l WHERE l.job_id = s.id) \
+    ORDER BY s.id FOR UPDATE OF s SKIP LOCKED) \
+    DELETE FROM job_logs WHERE position = ANY(ARRAY(SELECT l.position FROM picked AS p \
+    JOIN job_logs AS l ON l.job_id = p.id LIMIT $3))";
 
 type Row = (Uuid, Option<i64>, i16, i64, Option<i64>);
 
