@@ -1,3 +1,6 @@
--- When the newest of what a flushed row tells came, in microseconds: neither a line in the log nor a sample of usage has
--- a sequence, and a server that was cut off for a while may bring what it knew before.
-ALTER TABLE job_progress ADD COLUMN heard bigint NOT NULL DEFAULT 0;
+-- A line of the log and a sample of usage have no sequence: when the last activity and the newest sample came are orders
+-- of their own, eight bytes each, by which a row goes forward whatever its sequence. What a sample says stands behind its
+-- time. A server that was cut off for a while may bring what it knew before.
+ALTER TABLE job_progress
+    ADD COLUMN active bytea NOT NULL DEFAULT '\x0000000000000000',
+    ADD COLUMN used bytea NOT NULL DEFAULT '\x0000000000000000';

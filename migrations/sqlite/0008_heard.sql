@@ -1,3 +1,5 @@
--- When the newest of what a flushed row tells came, in microseconds: neither a line in the log nor a sample of usage has
--- a sequence.
-ALTER TABLE job_progress ADD COLUMN heard INTEGER NOT NULL DEFAULT 0;
+-- A line of the log and a sample of usage have no sequence: when the last activity and the newest sample came are orders
+-- of their own, eight bytes each, by which a row goes forward whatever its sequence. What a sample says stands behind its
+-- time.
+ALTER TABLE job_progress ADD COLUMN active BLOB NOT NULL DEFAULT x'0000000000000000';
+ALTER TABLE job_progress ADD COLUMN used BLOB NOT NULL DEFAULT x'0000000000000000';

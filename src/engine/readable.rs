@@ -35,26 +35,19 @@ impl Engine {
     /// Those of these jobs that exist, as far as they can be read; the others are told of.
     pub(super) async fn load_readable(&self, db: &Db, ids: &[JobId]) -> Result<Readable> {
         static TOLD: Unreadable = Unreadable::new();
-        let load = |ids: Vec<JobId>| db.read(move |store| async move { store.load(&ids).await });
-        match load(ids.to_vec()).await {
-            Err(error) if error.is_corrupt() => {}
-            answer => return Ok(Readable { jobs: answer?, unread: Vec::new() }),
+        let mut halves = Halves::of(ids);
+        while let Some(some) = halves.open.pop() {
+            let wanted = some.to_vec();
+            let read = db.read(|store| async move { store.load(&wanted).await });
+            halves.take(some, read.await)?;
         }
-        let mut found = Readable::default();
-        for id in ids {
-            match load(vec![*id]).await {
-                Ok(jobs) => found.jobs.extend(jobs),
-                Err(error) if error.is_corrupt() => {
-                    if TOLD.is_news(&id.to_string()) {
-                        let error = &error as &dyn std::error::Error;
-                        tracing::error!(error, job.id = %id, "a job cannot be read");
-                    }
-                    found.unread.push((*id, error));
-                }
-                Err(error) => return Err(error),
+        for (id, error) in &halves.found.unread {
+            if TOLD.is_news(&id.to_string()) {
+                let error = error as &dyn std::error::Error;
+                tracing::error!(error, job.id = %id, "a job cannot be read");
             }
         }
-        Ok(found)
+        Ok(halves.found)
     }
 
     /// A page of a list, as far as it can be read, newest first.
@@ -76,3 +69,33 @@ impl Engine {
         Ok(found)
     }
 }
+
+/// Jobs that are read together, and by halves where one of them cannot be read: it keeps nobody from the others.
+struct Halves<'a> {
+    /// To be read.
+    open: Vec<&'a [JobId]>,
+    found: Readable,
+}
+
+impl<'a> Halves<'a> {
+    fn of(ids: &'a [JobId]) -> Self {
+        Self { open: vec![ids], found: Readable::default() }
+    }
+
+    /// Takes the answer to the read of `some`; other errors end it.
+    fn take(&mut self, some: &'a [JobId], answer: Result<Vec<Job>>) -> Result<()> {
+        match (answer, some) {
+            (Ok(found), _) => self.found.jobs.extend(found),
+            (Err(error), [id]) if error.is_corrupt() => self.found.unread.push((*id, error)),
+            (Err(error), [_, _, ..]) if error.is_corrupt() => {
+                let (early, late) = some.split_at(some.len() / 2);
+                self.open.extend([early, late]);
+            }
+            (Err(error), _) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

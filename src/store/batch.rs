@@ -126,8 +126,9 @@ pub struct JobDelete {
     pub job: Job,
 }
 
-/// The newest progress of a running job: written only if it runs with that epoch, and only forward
-/// in (epoch, sequence).
+/// The newest progress of a running job: written only if it runs with that epoch. Within a lease the report goes
+/// forward in its sequence, the activity and the usage by their own times, so that whoever comes late undoes none of
+/// them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ProgressWrite {
     /// The job.
@@ -140,21 +141,6 @@ pub struct ProgressWrite {
     pub usage: Option<ResourceUsage>,
     /// Since when that is more than it may.
     pub usage_watch: UsageWatch,
-}
-
-/// See [`ProgressWrite::place`].
-pub(super) fn place(progress: &Progress, usage_watch: &UsageWatch) -> (i64, Timestamp) {
-    let heard = progress.activity_time.max(usage_watch.sample_time());
-    (progress.sequence, heard.unwrap_or_default())
-}
-
-impl ProgressWrite {
-    /// What a later one of the same lease does not go behind: the sequence of the report, and when the newest
-    /// of the rest came.
-    #[must_use]
-    pub fn place(&self) -> (i64, Timestamp) {
-        place(&self.progress, &self.usage_watch)
-    }
 }
 
 /// A change to a session.
@@ -230,7 +216,7 @@ pub struct Batch {
     pub deletes: Vec<JobDelete>,
     /// Log batches, each kept only if its job is RUNNING with its epoch before this batch.
     pub logs: Vec<LogBatch>,
-    /// Progress, at most one for each job.
+    /// Progress; what several rows say of a job under one lease counts together.
     pub progress: Vec<ProgressWrite>,
     /// Sessions, in order.
     pub sessions: Vec<SessionWrite>,
@@ -280,6 +266,12 @@ impl Batch {
             && self.rules.is_empty()
             && self.events.is_empty()
             && self.audit.is_empty()
+    }
+
+    /// Whether it changes a rule that other servers go by.
+    #[must_use]
+    pub fn has_rule_news(&self) -> bool {
+        self.rules.iter().any(|write| write.key.kind.is_news())
     }
 
     /// Its rules, if one of the writes that they were decided on is among those that missed.

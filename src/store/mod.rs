@@ -14,6 +14,7 @@ mod batch;
 mod error;
 mod events;
 mod figures;
+mod flushed;
 mod haul;
 mod leases;
 pub mod memory;
@@ -58,7 +59,7 @@ pub use events::{
     StoredAudit, StoredEvent,
 };
 pub use open::{Migrations, OpenError, Options, Remedy, is_shared, migrate, open};
-pub use purge::{Ended, EndedLine, EndedQuery, PurgeBatch, Purged};
+pub use purge::{Ended, EndedLine, EndedPage, EndedPlace, EndedQuery, PurgeBatch, Purged};
 pub use query::{
     Caught, Census, ChangesSince, KeyCap, ListQuery, LogQuery, News, Orphan, Probe, Prune, Ready,
     RemovedJob, StoreInfo, Unread,
@@ -229,7 +230,7 @@ pub trait Store: Send + Sync + 'static {
     /// Takes away what is past its time; answers how many rows went.
     async fn prune(&self, prune: Prune) -> Result<u64>;
     /// A page of jobs that are over, in the order of its line.
-    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>>;
+    async fn ended(&self, query: &EndedQuery) -> Result<EndedPage>;
     /// Takes jobs away that are over as they were seen, with their progress, attempts, logs, labels and names;
     /// request ids stay. Safe to run on every server over the store at once.
     async fn purge(&self, batch: PurgeBatch) -> Result<Purged>;

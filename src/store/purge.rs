@@ -41,9 +41,46 @@ pub struct EndedQuery {
     /// Which line.
     pub line: EndedLine,
     /// Only what comes after this place: where the page before ended.
-    pub after: Option<(Timestamp, JobId)>,
-    /// At most so many.
+    pub after: Option<EndedPlace>,
+    /// At most so many are looked at, wanted or not.
     pub limit: usize,
+}
+
+/// A place in a line: by a time, then by the job.
+pub type EndedPlace = (Timestamp, JobId);
+
+/// What a look at such a page finds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct EndedPage {
+    /// The jobs, in the order of the line; maybe none, though others come further on.
+    pub jobs: Vec<Ended>,
+    /// Where the next page begins; none if this one reached the end.
+    pub next: Option<EndedPlace>,
+}
+
+impl EndedPage {
+    /// A page of all that was looked at.
+    pub(super) fn of(jobs: Vec<Ended>, query: &EndedQuery) -> Self {
+        let last = jobs.last().filter(|_| jobs.len() >= query.limit);
+        let next = last.map(|last| last.place(&query.line));
+        Self { jobs, next }
+    }
+
+    /// A page of what is wanted, in any order, and of a line that is not wanted whole the place that was come to.
+    pub(super) fn gathered(rows: Vec<Result<Ended, EndedPlace>>, query: &EndedQuery) -> Self {
+        let (mut jobs, mut reached) = (Vec::with_capacity(rows.len()), None);
+        for row in rows {
+            match row {
+                Ok(job) => jobs.push(job),
+                Err(place) => reached = Some(place),
+            }
+        }
+        jobs.sort_unstable_by_key(|job| job.place(&query.line));
+        match &query.line {
+            EndedLine::ByPolicy { .. } => Self { jobs, next: reached },
+            EndedLine::OfType { .. } | EndedLine::OwnWord { .. } => Self::of(jobs, query),
+        }
+    }
 }
 
 /// A job that is over, as a purge sees it.
@@ -64,7 +101,7 @@ pub struct Ended {
 impl Ended {
     /// Its place in a line.
     #[must_use]
-    pub fn place(&self, line: &EndedLine) -> (Timestamp, JobId) {
+    pub fn place(&self, line: &EndedLine) -> EndedPlace {
         let time = match line {
             EndedLine::OfType { .. } | EndedLine::ByPolicy { .. } => self.end_time,
             EndedLine::OwnWord { .. } => self.purge_time.unwrap_or(self.end_time),

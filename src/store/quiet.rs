@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use crate::domain::{JobId, Timestamp};
 
-use super::rows::{Flushed, decode, id};
+use super::flushed::Flushed;
+use super::rows::id;
 use super::{Batch, JobWrite, Result};
 
 /// The writes of a batch that have such a guard, with their places.
@@ -18,12 +19,12 @@ pub(super) fn asked(batch: &Batch) -> Vec<JobId> {
     guarded(batch).map(|(_, write, _)| write.job.id).collect()
 }
 
-/// The places of writes whose job has shown activity since, by the rows (id, data) of their progress.
+/// The places of writes whose job has shown activity since, by the rows (id, columns) of their progress.
 pub(super) fn moved(batch: &Batch, found: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Vec<usize>> {
     let mut flushed: HashMap<JobId, Flushed> = HashMap::with_capacity(found.len());
-    for (job_id, data) in found {
+    for (job_id, columns) in found {
         let job_id = JobId(id("job_progress.id", &job_id)?);
-        flushed.insert(job_id, decode("job_progress.data", &data)?);
+        flushed.insert(job_id, Flushed::read(&columns)?);
     }
     let moved = guarded(batch).filter(|(_, write, since)| {
         let flushed = flushed.get(&write.job.id);

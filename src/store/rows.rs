@@ -12,17 +12,15 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::domain::job::{Job, JobSpec, Trigger};
-use crate::domain::progress::{Progress, ResourceUsage};
 use crate::domain::retention::Terminal;
 use crate::domain::session::EndReason;
-use crate::domain::status::{JobStatus, State, StateKind};
-use crate::domain::usage::{UsageWatch, later};
+use crate::domain::status::{JobStatus, StateKind};
 use crate::domain::written::is_default;
 use crate::domain::{Category, JobId, JobType, QueueName, Timestamp};
 use crate::runtime::Unreadable;
 
-use super::batch::place;
-use super::{Error, KeyKind, Probe, ProgressWrite, Result, Unread};
+use super::flushed::Flushed;
+use super::{Error, KeyKind, Probe, Result, Unread};
 
 /// Encodes a column.
 pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
@@ -179,61 +177,6 @@ pub(super) fn encode_status(status: &JobStatus) -> Result<Vec<u8>> {
     encode(status)
 }
 
-/// The newest flushed progress of a running job, as it stands in its row.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(super) struct Flushed {
-    /// The lease it was reported under.
-    #[serde(rename = "l")]
-    pub lease_epoch: i64,
-    /// How far the job is.
-    #[serde(rename = "p")]
-    pub progress: Progress,
-    /// What it uses.
-    #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<ResourceUsage>,
-    /// Since when that is more than it may.
-    #[serde(rename = "w", default, skip_serializing_if = "is_default")]
-    pub usage_watch: UsageWatch,
-}
-
-impl Flushed {
-    /// See [`ProgressWrite::place`].
-    pub(super) fn place(&self) -> (i64, Timestamp) {
-        place(&self.progress, &self.usage_watch)
-    }
-}
-
-impl From<ProgressWrite> for Flushed {
-    fn from(write: ProgressWrite) -> Self {
-        let ProgressWrite { lease_epoch, progress, usage, usage_watch, .. } = write;
-        Self { lease_epoch, progress, usage, usage_watch }
-    }
-}
-
-impl Flushed {
-    /// Shows this progress on the job, if the job runs with its epoch and knows nothing newer.
-    pub(super) fn overlay(self, status: &mut JobStatus) {
-        let current =
-            matches!(status.state, State::Running { .. }) && status.lease_epoch == self.lease_epoch;
-        let active = status.progress.activity_time.max(self.progress.activity_time);
-        if current && self.progress.sequence >= status.progress.sequence {
-            status.progress = self.progress;
-        }
-        if current {
-            // Neither a line in the log nor a sample of usage has a sequence.
-            status.progress.activity_time = active;
-            let known = (status.resource_usage, status.usage_watch);
-            (status.resource_usage, status.usage_watch) =
-                later((self.usage, self.usage_watch), known);
-        }
-    }
-
-    /// Whether the job showed activity after `since` under this lease.
-    pub(super) fn is_active_after(&self, lease_epoch: i64, since: Timestamp) -> bool {
-        self.lease_epoch == lease_epoch && self.progress.activity_time > Some(since)
-    }
-}
-
 /// The encoded parts of a job, however its engine names their columns.
 pub(super) struct JobRow {
     /// Its id.
@@ -246,7 +189,7 @@ pub(super) struct JobRow {
     pub status: Vec<u8>,
     /// `job_status.result`.
     pub result: Option<Vec<u8>>,
-    /// `job_progress.data`.
+    /// The columns of `job_progress`.
     pub flushed: Option<Vec<u8>>,
 }
 
@@ -260,7 +203,7 @@ impl JobRow {
         let mut status = JobStatus { category, created_by, trigger, create_time, ..status };
         status.result = self.result.map(Bytes::from);
         if let Some(flushed) = self.flushed {
-            decode::<Flushed>("job_progress.data", &flushed)?.overlay(&mut status);
+            Flushed::read(&flushed)?.overlay(&mut status);
         }
         Ok(Job { id: JobId(id("jobs.id", &self.id)?), spec: Arc::new(spec), status })
     }

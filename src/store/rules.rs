@@ -49,6 +49,21 @@ impl RuleKind {
         Self::Bulk,
     ];
 
+    /// Whether other servers go by what they know of it. The rest is read where it is needed, and by the many writes of
+    /// it nobody is to be woken.
+    #[must_use]
+    pub const fn is_news(self) -> bool {
+        match self {
+            Self::Type
+            | Self::Queue
+            | Self::Quota
+            | Self::Circuit
+            | Self::Schedule
+            | Self::Drain => true,
+            Self::QuotaUse | Self::Rate | Self::Retention | Self::Bulk => false,
+        }
+    }
+
     /// Its code; the schemas know it.
     pub(super) const fn code(self) -> i64 {
         match self {

@@ -20,6 +20,7 @@ use crate::harness::{
 crate::on_each_store! {
     a_quota_that_starts_use_up_is_told_once_in_a_period
     whoever_was_outrun_at_a_busy_quota_has_it_held
+    what_goes_by_no_rule_does_not_wait_for_one_that_others_keep
 }
 
 mod together {
@@ -202,6 +203,31 @@ async fn whoever_was_outrun_at_a_busy_quota_has_it_held(setup: Setup) {
     client.create(spec("free")).await;
     within(STARVED, "the outcome gets through", complete(&client, &runs[0], 3)).await;
     assert_eq!(used(&client).await, 3);
+    server.abandon().await;
+}
+
+async fn what_goes_by_no_rule_does_not_wait_for_one_that_others_keep(setup: Setup) {
+    let server = setup.start().await;
+    let client = server.client();
+    set_up(&client, 1_000, 10).await;
+    client.create(spec("sync")).await;
+    let runs = acquire(&client, 1, 30.0).await;
+    server.faults.outrun();
+    server.faults.keep_rules(true);
+    let reported = AtomicBool::new(false);
+    let reporting = async {
+        within(STARVED, "the report gets through in the end", report(&client, &runs[0], 7)).await;
+        reported.store(true, Ordering::Relaxed);
+    };
+    let creating = async {
+        for _ in 0..20 {
+            within(STARVED, "a create", client.create(spec("free"))).await;
+        }
+        assert!(!reported.load(Ordering::Relaxed), "others keep what it goes by");
+        server.faults.keep_rules(false);
+    };
+    Box::pin(futures_util::future::join(reporting, creating)).await;
+    assert_eq!(used(&client).await, 7);
     server.abandon().await;
 }
 

@@ -312,9 +312,7 @@ impl World<'_> {
                     }
                 }
                 Part::Progress { job, epoch, sequence, active } => {
-                    if let Some(job) = self.job(job).await
-                        && !batch.progress.iter().any(|held| held.job_id == job.id)
-                    {
+                    if let Some(job) = self.job(job).await {
                         let mut write = progress(0, job.status.lease_epoch - epoch, sequence);
                         write.job_id = job.id;
                         write.progress = write.progress.active_at(at(active.into()));
@@ -544,6 +542,31 @@ impl World<'_> {
         }
     }
 
+    /// Lines of what is over, by two pages each.
+    async fn compare_ended(&self) {
+        let now = self.now();
+        let mut lines: Vec<EndedLine> = [now, now.plus(Duration::from_secs(86_400))]
+            .map(|before| EndedLine::OwnWord { before })
+            .into();
+        for name in TYPES {
+            for state in Terminal::ALL {
+                let job_type = job_type(name);
+                let (from, before) = (at(5), now);
+                let by_policy = EndedLine::ByPolicy { job_type: job_type.clone(), state, before };
+                lines.extend([EndedLine::OfType { job_type, state, from, before }, by_policy]);
+            }
+        }
+        for line in lines {
+            let mut after = None;
+            for _ in 0..2 {
+                let query = EndedQuery { line: line.clone(), after, limit: 2 };
+                let page = self.model.ended(&query).await.expect("a page");
+                assert_eq!(self.store.ended(&query).await.expect("a page"), page, "{query:?}");
+                after = page.next;
+            }
+        }
+    }
+
     async fn compare(&self) {
         self.compare_changes().await;
         let (model, store) = (&self.model, self.store);
@@ -602,18 +625,8 @@ impl World<'_> {
             for state in [None, Some(StateKind::Failed), Some(StateKind::Cancelled)] {
                 same!(recent(&job_type(name), state, 3));
             }
-            for state in Terminal::ALL {
-                let job_type = job_type(name);
-                let line = EndedLine::OfType { job_type, state, from: at(5), before: now };
-                let page = same!(ended(&EndedQuery { line: line.clone(), after: None, limit: 2 }));
-                let after = page.last().map(|last| last.place(&line));
-                same!(ended(&EndedQuery { line: line.clone(), after, limit: 2 }));
-            }
         }
-        for before in [now, now.plus(Duration::from_secs(86_400))] {
-            let line = EndedLine::OwnWord { before };
-            same!(ended(&EndedQuery { line: line.clone(), after: None, limit: 5 }));
-        }
+        self.compare_ended().await;
         for name in TYPES {
             same!(newest(&job_type(name), 3));
         }

@@ -320,6 +320,32 @@ async fn deeds_come_newest_first_and_are_found_by_each_field(store: &dyn Store) 
     }
 }
 
+async fn deeds_of_several_actions_are_those_of_one_moment(store: &dyn Store) {
+    let actions = [AuditAction::CancelJob, AuditAction::RetryJob, AuditAction::UpdateQueue];
+    let over = std::cell::Cell::new(false);
+    let writing = async {
+        for number in 0..100 {
+            let mut batch = batch(at(number));
+            for action in actions {
+                batch.record(Cause::Batch, deed("ann", action, number));
+            }
+            commit(store, batch).await;
+        }
+        over.set(true);
+    };
+    let reading = async {
+        while !over.get() {
+            let query = AuditQuery { actions: actions.to_vec(), ..AuditQuery::default() };
+            let found = audited(store, query).await;
+            let [cancels, retries, updates] =
+                actions.map(|action| found.iter().filter(|it| it.action == action).count());
+            assert_eq!((cancels, retries), (retries, updates), "a commit is whole");
+            tokio::task::yield_now().await;
+        }
+    };
+    futures_util::future::join(writing, reading).await;
+}
+
 async fn what_is_past_its_time_goes_a_bound_at_a_time(store: &dyn Store) {
     for number in 0..6 {
         let mut batch = batch(at(number));
@@ -362,6 +388,7 @@ on_each_store!(
     a_place_that_the_store_never_came_to_is_none,
     a_round_tells_too,
     deeds_come_newest_first_and_are_found_by_each_field,
+    deeds_of_several_actions_are_those_of_one_moment,
     what_is_past_its_time_goes_a_bound_at_a_time,
 );
 

@@ -7,6 +7,7 @@ use jobplane::domain::{BatchId, JobId, JobSpec, StateKind, Timestamp};
 use jobplane::store::{
     Batch, ChangesSince, Ended, EndedLine, EndedQuery, Fire, LogQuery, PurgeBatch, Purged, Store,
 };
+use sqlx::{Connection as _, Executor as _};
 use uuid::Uuid;
 
 use crate::on_each_store;
@@ -22,10 +23,13 @@ async fn line(store: &dyn Store, line: &EndedLine, limit: usize) -> Vec<Ended> {
     loop {
         let query = EndedQuery { line: line.clone(), after, limit };
         let page = store.ended(&query).await.expect("a page");
-        let Some(last) = page.last() else { return found };
-        assert!(page.len() <= limit);
-        after = Some(last.place(line));
-        found.extend(page);
+        assert!(page.jobs.len() <= limit);
+        found.extend(page.jobs);
+        if page.next.is_none() {
+            return found;
+        }
+        assert!(page.next > after, "it goes on");
+        after = page.next;
     }
 }
 
@@ -89,6 +93,24 @@ async fn a_job_with_a_word_of_its_own_stands_in_a_line_of_its_own_too(store: &dy
     // Opened again it waits for nothing but its turn.
     command(store, 2, retry(), at(40)).await;
     assert_eq!(line(store, &before(4), 10).await.len(), 1);
+}
+
+async fn a_page_looks_at_so_many_however_few_of_them_are_wanted(store: &dyn Store) {
+    let own = || JobSpec { retention: Some(DAY * 365), ..spec() };
+    for number in 1..=25 {
+        cancelled(store, number, if number == 24 { spec() } else { own() }, number).await;
+    }
+    let (job_type, state) = (job_type("sync"), Terminal::Cancelled);
+    let line = EndedLine::ByPolicy { job_type, state, before: at(90) };
+    let mut after = None;
+    for (found, next) in [(None, Some(10)), (None, Some(20)), (Some(24), None)] {
+        let query = EndedQuery { line: line.clone(), after, limit: 10 };
+        let page = store.ended(&query).await.expect("a page");
+        let ids: Vec<JobId> = page.jobs.iter().map(|ended| ended.id).collect();
+        assert_eq!(ids, found.map(job_id).into_iter().collect::<Vec<_>>());
+        assert_eq!(page.next, next.map(|number| (at(number), job_id(number))));
+        after = page.next;
+    }
 }
 
 async fn purge_takes_all_of_a_job_but_its_request_id(store: &dyn Store) {
@@ -218,6 +240,7 @@ async fn logs_go_before_their_job_where_it_is_over(store: &dyn Store) {
 on_each_store!(
     lines_show_what_is_over_in_the_order_of_its_end,
     a_job_with_a_word_of_its_own_stands_in_a_line_of_its_own_too,
+    a_page_looks_at_so_many_however_few_of_them_are_wanted,
     purge_takes_all_of_a_job_but_its_request_id,
     purge_leaves_what_is_not_over_as_it_was_seen,
     a_retry_and_a_purge_of_a_job_cannot_both_be,
@@ -245,6 +268,27 @@ async fn servers_that_purge_at_once_share_the_work() {
     assert_eq!(gone, seen.iter().map(|(id, _)| *id).collect::<Vec<_>>());
     let counts = store.counts().await.expect("counts");
     assert_eq!(counts.iter().map(|count| count.stored).sum::<i64>(), 0);
+    database.remove().await;
+}
+
+/// Whoever opens a job again while its lines are about to go keeps both.
+#[tokio::test]
+async fn lines_of_a_job_that_is_opened_again_in_this_moment_stay() {
+    let Some(database) = crate::world::postgres().await else { return };
+    let store = &database.store;
+    given(store, vec![born(1, spec(), at(0))]).await;
+    command(store, 1, start(1), at(1)).await;
+    commit(store, Batch { logs: vec![lines(1, 1, 1, 2)], ..batch(at(1)) }).await;
+    let over = command(store, 1, succeed(1), at(2)).await;
+    let mut opening = database.cluster.connect(&database.name).await;
+    let open = "BEGIN; UPDATE job_status SET state = 0, revision = revision + 1, end_time = NULL, \
+        ready_key = 0, purge_time = NULL";
+    opening.execute(open).await.expect("opened again, but for the commit");
+    let jobs = [(over.id, over.status.revision)];
+    assert_eq!(store.drop_logs(&jobs, 9).await.expect("dropped"), 0);
+    opening.execute("ROLLBACK").await.expect("it stays over");
+    assert_eq!(store.drop_logs(&jobs, 9).await.expect("dropped"), 1);
+    opening.close().await.expect("it closes");
     database.remove().await;
 }
 

@@ -27,9 +27,35 @@ async fn what_was_heard_later_is_not_undone_by_who_comes_late(store: &dyn Store)
     flush(store, 1, at(50)).await;
     let active = load(store, 1).await.expect("there").status.progress.activity_time;
     assert_eq!(active, Some(at(99)));
+    // Nor by a report that it has and nobody else.
     flush(store, 2, at(60)).await;
     let progress = load(store, 1).await.expect("there").status.progress;
-    assert_eq!((progress.sequence, progress.activity_time), (2, Some(at(60))));
+    assert_eq!((progress.sequence, progress.activity_time), (2, Some(at(99))));
+    flush(store, 1, at(120)).await;
+    let progress = load(store, 1).await.expect("there").status.progress;
+    assert_eq!((progress.sequence, progress.activity_time), (2, Some(at(120))));
+}
+
+async fn rows_of_one_job_go_by_one_commit(store: &dyn Store) {
+    let job = running(store, at(10)).await;
+    let row = |sequence, active| {
+        let write = progress(1, 1, sequence);
+        ProgressWrite { progress: write.progress.active_at(at(active)), ..write }
+    };
+    let seen = async || {
+        let progress = load(store, 1).await.expect("there").status.progress;
+        (progress.sequence, progress.activity_time)
+    };
+    // A report of its own, and the flush that has the same job; alone, and beside what else is committed.
+    commit(store, Batch { progress: vec![row(3, 30), row(2, 40)], ..batch(at(40)) }).await;
+    assert_eq!(seen().await, (3, Some(at(40))));
+    let other = Batch { creates: vec![born(2, spec(), at(0))], ..batch(at(50)) };
+    commit(store, Batch { progress: vec![row(4, 41), row(5, 20), row(4, 42)], ..other }).await;
+    assert_eq!(seen().await, (5, Some(at(42))));
+    let write = decide(&job, cancel(), at(60)).expect("it runs");
+    let progress = vec![row(6, 43), row(7, 44)];
+    commit(store, Batch { writes: vec![write], progress, ..batch(at(60)) }).await;
+    assert_eq!(seen().await, (7, Some(at(44))));
 }
 
 fn stop(job: &Job, since: Timestamp, spare_active: bool) -> JobWrite {
@@ -87,6 +113,7 @@ async fn one_that_ended_meanwhile_is_left_alone(store: &dyn Store) {
 
 crate::on_each_store!(
     what_was_heard_later_is_not_undone_by_who_comes_late,
+    rows_of_one_job_go_by_one_commit,
     a_quiet_job_is_stopped,
     one_that_moved_meanwhile_is_left_alone,
     one_found_by_its_start_may_have_moved,

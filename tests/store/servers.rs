@@ -3,13 +3,18 @@
 use std::time::Duration;
 
 use jobplane::domain::JobId;
+use jobplane::domain::limits::DATABASE_NEWS_REST;
 use jobplane::store::postgres::{Listen, OpenError, Options, PostgresStore, migrate};
-use jobplane::store::{Batch, News, Store as _};
-use sqlx::{Connection as _, Executor as _};
+use jobplane::store::{
+    Batch, Error, News, RuleKey, RuleKind, RuleWrite, SessionWrite, Store as _, Written,
+};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _};
 use tokio::time::timeout;
 
 use crate::cluster;
-use crate::world::{at, batch, born, given, load, options, spec};
+use crate::world::{
+    at, batch, born, database, decide, given, load, options, probe, round, session, spec, start,
+};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -166,6 +171,15 @@ async fn commit_after_a_rest_tells_the_others_by_itself_and_the_next_one_does_no
     assert!(committed.told);
     assert_eq!(told(&other).await, News { changes: true, progress: false });
     assert!(load(&other, 1).await.is_some(), "it is there when it is heard of");
+    // What all servers go by is told as soon, what a start has left of a rate is not told at all.
+    tokio::time::sleep(DATABASE_NEWS_REST * 2).await;
+    let rule = |kind| {
+        let write = RuleWrite::put(RuleKey::new(kind, "mail"), 0, &true).expect("it encodes");
+        Batch { rules: vec![write], ..batch(at(0)) }
+    };
+    assert!(!one.commit(rule(RuleKind::Rate)).await.expect("a commit").told);
+    assert!(one.commit(rule(RuleKind::Queue)).await.expect("a commit").told);
+    assert_eq!(told(&other).await, News { changes: true, progress: false });
     // Within a tenth of a second; a machine that is slow needs another try.
     let soon = async {
         loop {
@@ -184,6 +198,64 @@ async fn commit_after_a_rest_tells_the_others_by_itself_and_the_next_one_does_no
     timeout(PATIENCE, soon).await.expect("one that tells nobody");
     one.close().await;
     other.close().await;
+}
+
+/// As it is while the queue of what is told is full: whoever tells is refused when he commits.
+const FULL: &str = "CREATE TABLE said (word text);
+    CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    RAISE 'too many notifications in the NOTIFY queue' USING ERRCODE = '54000'; END $$;
+    CREATE CONSTRAINT TRIGGER no_room AFTER INSERT ON said DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW EXECUTE FUNCTION refuse();
+    CREATE FUNCTION public.pg_notify(text, text) RETURNS void LANGUAGE sql VOLATILE AS
+    $$ INSERT INTO public.said VALUES ($2) $$";
+
+#[tokio::test]
+async fn commit_that_cannot_tell_is_made_all_the_same() {
+    let Some(cluster) = cluster::shared() else { return };
+    let name = database(cluster).await;
+    let mut connection = cluster.connect(&name).await;
+    connection.execute(FULL).await.expect("a full queue");
+    let path = format!("ALTER DATABASE {name} SET search_path = public, pg_catalog");
+    connection.execute(AssertSqlSafe(path)).await.expect("ours is found first");
+    let open = || PostgresStore::open(options(cluster.url(&name)));
+    // By one statement, and by a transaction.
+    for (number, sessions) in [(1, vec![]), (2, vec![SessionWrite::Open(session(1, "a", at(0)))])] {
+        let store = open().await.expect("it opens");
+        let creates = vec![born(number, spec(), at(0))];
+        let committed = store.commit(Batch { creates, sessions, ..batch(at(0)) }).await;
+        let committed = committed.expect("a commit");
+        assert_eq!((committed.creates, committed.told), (vec![Written::Done], false));
+        assert!(load(&store, number).await.is_some());
+        store.close().await;
+    }
+    // A round lets go of what it keeps: the next one is made.
+    let store = open().await.expect("it opens");
+    let mut made = Vec::new();
+    for _ in 0..2 {
+        let round = round(&store, &[probe(1)], at(1)).await;
+        let write = decide(&round.candidates()[0], start(1), at(1)).expect("it is due");
+        made.push(round.commit(Batch { writes: vec![write], ..batch(at(1)) }).await);
+    }
+    assert!(matches!(made[0], Err(Error::Rejected(_))), "{made:?}");
+    assert_eq!(made[1].as_ref().expect("a commit").writes, [Written::Done]);
+    // Nobody is told by a commit until somebody can be told.
+    let changes = News { changes: true, progress: false };
+    assert!(store.tell(changes).await.is_err());
+    connection.execute("DROP TRIGGER no_room ON said").await.expect("there is room again");
+    store.tell(changes).await.expect("told");
+    let told = async {
+        for number in 10.. {
+            let made = Batch { creates: vec![born(number, spec(), at(0))], ..batch(at(0)) };
+            if store.commit(made).await.expect("a commit").told {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, told).await.expect("one that tells");
+    store.close().await;
+    connection.close().await.expect("it closes");
+    cluster.remove(&name).await;
 }
 
 #[tokio::test]

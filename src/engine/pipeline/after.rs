@@ -166,6 +166,7 @@ impl After {
         let written = committed.creates.iter().chain(&committed.writes);
         if written.into_iter().any(|written| *written == Written::Done)
             || committed.deletes.contains(&true)
+            || (batch.has_rule_news() && committed.missed_rules.is_empty())
         {
             if committed.told {
                 self.feed.look_again();
@@ -178,7 +179,7 @@ impl After {
         }
     }
 
-    /// Jobs were changed, one way or another: whoever reads the change log has something to read.
+    /// Jobs were changed, or rules that all go by, one way or another: whoever reads the change log has something to read.
     pub(in super::super) fn happened(&self) {
         self.herald.changed();
         self.feed.look_again();

@@ -16,6 +16,7 @@ mod answer;
 mod cache;
 mod desk;
 mod fold;
+mod keeping;
 mod lane;
 mod queue;
 mod rule_desk;

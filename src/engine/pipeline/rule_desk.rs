@@ -14,7 +14,7 @@ use crate::domain::machine::Command;
 use crate::domain::quota::{Quota, QuotaSpec, QuotaState};
 use crate::domain::validate::Violations;
 use crate::domain::{Job, JobId, JobStatus, JobType, StateKind, Timestamp};
-use crate::store::{self, Batch, Cause, Rule, RuleKey, RuleKind, RuleWrite};
+use crate::store::{self, Batch, Cause, Rule, RuleKey, RuleKind, RuleWrite, SessionWrite};
 
 use super::super::error::Error;
 use super::super::journal;
@@ -86,6 +86,59 @@ pub(super) fn concerned<'a>(
     });
     let of_types = circuits.iter().map(|name| RuleKey::new(RuleKind::Circuit, name.as_str()));
     of_quotas.chain(of_types).collect()
+}
+
+/// Of each piece of work whether it waits for the rules of `keys`: it may change one, or comes after one that does and
+/// must not overtake it, for it names the same job, ends a session, or asks what was there before it.
+pub(super) fn held_up<'a>(
+    work: &[Work],
+    jobs: impl Iterator<Item = &'a Job>,
+    keys: &[RuleKey],
+    book: &Rulebook,
+) -> Vec<bool> {
+    let jobs: HashMap<JobId, &Job> = jobs.map(|job| (job.id, job)).collect();
+    let mut waiting: BTreeSet<JobId> = BTreeSet::new();
+    let mut held = Vec::with_capacity(work.len());
+    for piece in work {
+        let mut named = Vec::new();
+        piece.names(|id, _| named.push(id));
+        let known = named.iter().filter_map(|id| jobs.get(id).copied());
+        let is_held = !concerned(std::slice::from_ref(piece), known, book).is_empty()
+            || writes_one_of(piece, keys)
+            || named.iter().any(|id| waiting.contains(id))
+            || (!waiting.is_empty() && closes(piece));
+        if is_held {
+            waiting.extend(named);
+        }
+        held.push(is_held);
+    }
+    held
+}
+
+fn writes_one_of(piece: &Work, keys: &[RuleKey]) -> bool {
+    let Work::Rules { change, .. } = piece else { return false };
+    change.writes.iter().any(|write| keys.contains(&write.key))
+}
+
+/// Whether it says that nothing more comes of what came before it.
+fn closes(piece: &Work) -> bool {
+    match piece {
+        Work::Session { write, .. } => {
+            matches!(write, SessionWrite::End { .. } | SessionWrite::EndIfUnary { .. })
+        }
+        Work::Progress { rows, .. } => rows.is_empty(),
+        Work::Create { .. }
+        | Work::Command { .. }
+        | Work::Deed { .. }
+        | Work::Try { .. }
+        | Work::Fence { .. }
+        | Work::Delete { .. }
+        | Work::Logs { .. }
+        | Work::Open { .. }
+        | Work::Expire { .. }
+        | Work::Note { .. }
+        | Work::Rules { .. } => false,
+    }
 }
 
 /// What a row says of a state, and its revision. One that cannot be read begins anew with what is `known`.

@@ -12,17 +12,16 @@ use crate::domain::limits::{
 };
 use crate::domain::{BatchId, Job, JobId};
 use crate::runtime::{Clock, Shutdown};
-use crate::store::{self, Batch, Claims, Committed, Round, Rule, RuleKey};
+use crate::store::{self, Batch, Committed};
 use crate::telemetry::chain;
 
 use super::super::error::Error;
-use super::super::registry::Rulebook;
 use super::Parts;
 use super::fold::fold;
 use super::queue::Queue;
-use super::rule_desk::{self, RuleDesk};
+use super::rule_desk;
 use super::unheard::{Kept, Unheard};
-use super::waiting::{self, Waiting};
+use super::waiting;
 use super::work::Work;
 
 /// Pause before a failing store is tried again, doubled up to [`PAUSE_MAX`].
@@ -30,9 +29,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// Work with the number of times it was decided.
-struct Tried {
-    work: Work,
-    times: usize,
+pub(super) struct Tried {
+    pub(super) work: Work,
+    pub(super) times: usize,
 }
 
 /// A commit that takes this long is as good as an outage to those who wait for their lease.
@@ -45,6 +44,8 @@ const WARN_EVERY: Duration = Duration::from_secs(10);
 enum Settled {
     Yes,
     Not,
+    /// This is left to be decided: what it came with is to be repeated.
+    Rest(Vec<Tried>),
 }
 
 pub(super) struct Writer {
@@ -159,6 +160,7 @@ impl Writer {
             match self.attempt(work, &times).await {
                 Ok(Settled::Yes) => self.pause = PAUSE_MIN,
                 Ok(Settled::Not) => {}
+                Ok(Settled::Rest(rest)) => open.push(rest),
                 Err((work, error)) => {
                     let mut halves = self.recover(work, &times, error).await;
                     open.append(&mut halves);
@@ -186,11 +188,12 @@ impl Writer {
         let asks_for_room = waiting::asks(&work, &book, self.parts.max_pending);
         let round = match self.hold(&keys).await {
             Ok(round) => round,
-            // Others kept them for too long. What goes by no rule does not have to wait for that any longer; a store that
-            // is really away says so in a moment.
+            // Others kept them for too long. What goes by no rule does not wait for that; a store that is really away says
+            // so in a moment.
             Err(store::Error::Unavailable(_)) => {
                 self.outrun = true;
-                None
+                let rest = self.set_aside(work, times, (&read, &cached), (&keys, &book));
+                return Ok(if rest.is_empty() { Settled::Not } else { Settled::Rest(rest) });
             }
             Err(error) => return Err((work, error)),
         };
@@ -287,39 +290,6 @@ impl Writer {
             self.parts.after.live.overlay(job);
         }
         Ok((read, cached))
-    }
-
-    /// Keeps these rules from others until the commit, if others were faster the last time: rounds that start
-    /// jobs under a busy quota follow each other without a gap, and one that only looks would never win.
-    async fn hold(&mut self, keys: &[RuleKey]) -> Result<Option<Box<dyn Round>>, store::Error> {
-        if !std::mem::take(&mut self.outrun) || keys.is_empty() {
-            return Ok(None);
-        }
-        let claims = Claims { keys: keys.iter().cloned().collect(), ..Claims::default() };
-        self.parts.store.begin_round(&claims).await.map(Some)
-    }
-
-    /// These rules as they stand now, unless they were `found` already, and what waits where that is bounded,
-    /// if that is asked for.
-    async fn around(
-        &mut self,
-        book: &Rulebook,
-        keys: &[RuleKey],
-        found: Option<Vec<Rule>>,
-        asks_for_room: bool,
-    ) -> Result<(RuleDesk, Option<Waiting>), store::Error> {
-        let store = self.parts.store.as_ref();
-        let mut rules = RuleDesk::default();
-        if let Some(found) = found {
-            rules = RuleDesk::of(keys, &found, book);
-        } else if !keys.is_empty() {
-            rules = RuleDesk::of(keys, &store.rules_by_key(keys).await?, book);
-        }
-        let mut waiting = None;
-        if asks_for_room {
-            waiting = Some(Waiting::read(store, book, self.parts.max_pending).await?);
-        }
-        Ok((rules, waiting))
     }
 
     pub(super) fn repeat(&mut self, work: Work, times: usize) {

@@ -37,3 +37,6 @@ pub(super) fn exchange_news(
     writer.spawn_vital("herald", closed, news);
     ears.start(store, feed, tasks, shutdown);
 }
+
+#[cfg(test)]
+mod tests;

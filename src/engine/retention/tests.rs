@@ -1,15 +1,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::standing::Standing;
 use super::*;
+use crate::domain::job::Trigger;
+use crate::domain::machine::{Birth, create};
 use crate::domain::retention::{PurgeTiming, Terminal};
-use crate::domain::status::StateKind;
+use crate::domain::stats::Changes;
+use crate::domain::status::{SkipReason, StateKind};
 use crate::domain::validate::Violations;
+use crate::domain::{BatchId, Job, JobSpec, JobType, QueueName};
 use crate::engine::{Access, Stops};
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
-use crate::store::Store;
 use crate::store::memory::MemoryStore;
+use crate::store::{Batch, NewJob, Store};
 use crate::telemetry::Metrics;
 
 fn moment(text: &str) -> Timestamp {
@@ -51,6 +57,39 @@ fn server(store: Arc<dyn Store>, clock: Clock, tasks: &Tasks) -> Engine {
     let timing = PurgeTiming::Every(Duration::from_secs(3600));
     server.keep_by(Retention { timing, ..Retention::default() }, |_, _| Ok(String::new()));
     server
+}
+
+/// A job that was over so long ago.
+fn skipped(spec: JobSpec, ago: Duration) -> NewJob {
+    let skipped = Some(SkipReason::Overlap);
+    let birth = Birth { created_by: String::new(), trigger: Trigger::Api, category: None, skipped };
+    let then = Clock::new().now().minus(ago);
+    let status = create(&spec, birth, then);
+    let job = Job { id: JobId(Uuid::now_v7()), spec: Arc::new(spec), status };
+    let changes = Changes::default();
+    NewJob { job, request: None, fire: None, session: None, changes }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_a_word_of_its_own_hides_nothing_behind_it() {
+    let (clock, tasks) = (Clock::new(), Tasks::new());
+    let day = Duration::from_secs(86_400);
+    let plain = JobSpec::new(JobType::new("sync").unwrap(), QueueName::default());
+    let own = JobSpec { retention: Some(day * 365), ..plain.clone() };
+    let mut batch = Batch::new(BatchId(Uuid::now_v7()), clock.now());
+    batch.creates = (0..=LOOP_ROWS_MAX).map(|_| skipped(own.clone(), day * 60)).collect();
+    batch.creates.push(skipped(plain, day * 59));
+    let last = batch.creates.last().unwrap().job.id;
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    store.commit(batch).await.unwrap();
+    let server = server(Arc::clone(&store), clock, &tasks);
+    for _ in 0..2 {
+        // The first step makes the row.
+        server.retain().await.unwrap();
+    }
+    assert!(store.load(&[last]).await.unwrap().is_empty());
+    let left: i64 = store.counts().await.unwrap().iter().map(|count| count.stored).sum();
+    assert_eq!(usize::try_from(left).unwrap(), LOOP_ROWS_MAX + 1);
 }
 
 /// How many of these have run a purge.

@@ -157,7 +157,7 @@ impl<'a> Walk<'a> {
             if !leave.leave().await? {
                 return Ok(false);
             }
-            let due: Seen = page.iter().map(|it| (it.id, it.revision)).collect();
+            let due: Seen = page.jobs.iter().map(|it| (it.id, it.revision)).collect();
             for some in due.chunks(PURGE_BATCH_JOBS) {
                 let taken = match what {
                     What::Jobs => self.take(some.to_vec(), leave).await?,
@@ -167,10 +167,10 @@ impl<'a> Walk<'a> {
                     return Ok(false);
                 }
             }
-            if page.len() < LOOP_ROWS_MAX {
+            if page.next.is_none() {
                 return Ok(true);
             }
-            after = page.last().map(|last| last.place(&line));
+            after = page.next;
         }
     }
 

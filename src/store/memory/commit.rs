@@ -1,6 +1,7 @@
 //! Writing a batch, one thing after the other.
 
 use std::collections::BTreeSet;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use crate::domain::job::Job;
@@ -223,13 +224,12 @@ impl Tables {
     }
 
     fn flush(&mut self, write: &ProgressWrite) {
-        let newest = |held: &super::Flushed| {
-            (held.lease_epoch, held.place()) <= (write.lease_epoch, write.place())
-        };
-        if self.runs(write.job_id, write.lease_epoch)
-            && self.progress.get(&write.job_id).is_none_or(newest)
-        {
-            self.progress.insert(write.job_id, write.clone().into());
+        if self.runs(write.job_id, write.lease_epoch) {
+            let flushed = super::Flushed::from(write.clone());
+            match self.progress.entry(write.job_id) {
+                Entry::Vacant(held) => drop(held.insert(flushed)),
+                Entry::Occupied(mut held) => held.get_mut().join(flushed),
+            }
         }
     }
 

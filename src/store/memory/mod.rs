@@ -40,11 +40,11 @@ use self::events::Told;
 use self::round::Transaction;
 use self::shared::Share;
 use self::turns::Turns;
+use super::flushed::Flushed;
 use super::haul::Haul;
 use super::own::Own;
-use super::rows::Flushed;
 use super::{
-    AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery,
+    AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, EndedPage, EndedQuery,
     EventPage, EventQuery, KeyKind, KnownRequest, ListQuery, LogQuery, News, Orphan, ProgressWrite,
     Prune, PurgeBatch, Purged, RemovedJob, Result, Round, Rule, RuleKey, RuleKind, Standing, Store,
     StoreInfo, StoredAudit,
@@ -330,7 +330,7 @@ impl Store for MemoryStore {
         Ok(self.tables.lock().prune(prune))
     }
 
-    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+    async fn ended(&self, query: &EndedQuery) -> Result<EndedPage> {
         Ok(self.tables.lock().ended(query))
     }
 

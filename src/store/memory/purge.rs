@@ -2,7 +2,7 @@
 
 use crate::domain::retention::Terminal;
 use crate::domain::{Job, JobId};
-use crate::store::{Batch, Ended, EndedLine, EndedQuery, JobDelete, PurgeBatch};
+use crate::store::{Batch, Ended, EndedLine, EndedPage, EndedQuery, JobDelete, PurgeBatch};
 
 use super::Tables;
 
@@ -19,7 +19,7 @@ fn ended(job: &Job) -> Option<Ended> {
 
 impl Tables {
     /// A page of jobs that are over.
-    pub(super) fn ended(&self, query: &EndedQuery) -> Vec<Ended> {
+    pub(super) fn ended(&self, query: &EndedQuery) -> EndedPage {
         let stands = |job: &Job, ended: &Ended| match &query.line {
             EndedLine::OfType { job_type, state, from, before } => {
                 job.spec.job_type == *job_type
@@ -27,10 +27,7 @@ impl Tables {
                     && (*from..*before).contains(&ended.end_time)
             }
             EndedLine::ByPolicy { job_type, state, before } => {
-                job.spec.job_type == *job_type
-                    && ended.state == *state
-                    && ended.end_time < *before
-                    && ended.purge_time.is_none()
+                job.spec.job_type == *job_type && ended.state == *state && ended.end_time < *before
             }
             EndedLine::OwnWord { before } => ended.purge_time.is_some_and(|time| time < *before),
         };
@@ -42,7 +39,12 @@ impl Tables {
         let mut line: Vec<_> =
             line.filter(|(place, _)| query.after.is_none_or(|after| *place > after)).collect();
         line.sort_by_key(|(place, _)| *place);
-        line.into_iter().take(query.limit).map(|(_, ended)| ended).collect()
+        let walked = line.into_iter().take(query.limit).map(|(_, ended)| ended).collect();
+        let mut page = EndedPage::of(walked, query);
+        if matches!(query.line, EndedLine::ByPolicy { .. }) {
+            page.jobs.retain(|ended| ended.purge_time.is_none());
+        }
+        page
     }
 
     /// The commit that takes away those that are over as they were seen.

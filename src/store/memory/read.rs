@@ -37,13 +37,7 @@ impl Tables {
     pub(super) fn progress_of(&self, ids: &[JobId]) -> Vec<ProgressWrite> {
         let flushed = |id: &JobId| {
             let flushed = self.progress.get(id)?;
-            Some(ProgressWrite {
-                job_id: *id,
-                lease_epoch: flushed.lease_epoch,
-                progress: flushed.progress.clone(),
-                usage: flushed.usage,
-                usage_watch: flushed.usage_watch,
-            })
+            Some(flushed.clone().of(*id))
         };
         ids.iter().filter_map(flushed).collect()
     }

@@ -16,7 +16,7 @@ use crate::store::{
 };
 
 use super::bound::Bound;
-use super::error::{from_sqlx, is_collision, late, unheard, unsure};
+use super::error::{from_sqlx, is_collision, is_refusal, late, unheard, unsure};
 use super::news::Exchange;
 use super::pool::{Link, Pool};
 use super::read::wanted;
@@ -36,7 +36,7 @@ const PASSING: &str = "SELECT g.place FROM unnest($1::uuid[], $2::bigint[], $3::
 
 /// Of jobs that must not have moved; what is flushed from here on comes after this commit. Their statuses
 /// are locked already, in the order in which all others take both.
-const PROGRESS: &str = "SELECT id, data FROM job_progress WHERE id = ANY($1::uuid[]) \
+const PROGRESS: &str = "SELECT id, data || active || used FROM job_progress WHERE id = ANY($1::uuid[]) \
     ORDER BY id FOR UPDATE";
 
 /// Why a try wrote nothing.
@@ -90,7 +90,7 @@ impl Lanes {
         if batch.is_empty() {
             return Ok(Committed::default());
         }
-        let (pool, word) = (&self.pool, self.word_of(batch));
+        let (pool, mut word) = (&self.pool, self.word_of(batch));
         let mut collisions = 0;
         loop {
             let tried = if is_progress_alone(batch) {
@@ -107,6 +107,11 @@ impl Lanes {
                 }
                 Err(Failed::Unnumbered(_)) => changes::enumerate(pool).await?,
                 Err(Failed::Collided(_)) if collisions < DATABASE_COLLISIONS_MAX => collisions += 1,
+                // The word may be all that was wrong with it; without one, others look by themselves.
+                Err(Failed::Other(error)) if word.is_some() && is_refusal(&error) => {
+                    self.news.hush();
+                    word = None;
+                }
                 Err(failed) => return Err(failed.into()),
             }
         }
@@ -115,7 +120,8 @@ impl Lanes {
     /// What a batch is to tell others when it commits, if it is to do so.
     pub(super) fn word_of(&self, batch: &Batch) -> Option<String> {
         let Batch { creates, writes, deletes, .. } = batch;
-        let is_quiet = creates.is_empty() && writes.is_empty() && deletes.is_empty();
+        let is_quiet =
+            creates.is_empty() && writes.is_empty() && deletes.is_empty() && !batch.has_rule_news();
         if is_quiet { None } else { self.news.word_of_commit() }
     }
 }

@@ -71,6 +71,16 @@ pub(super) fn is_collision(error: &Error) -> bool {
     matches!(code.as_deref(), Some(DEADLOCK | SERIALIZATION | LOCK_NOT_AVAILABLE))
 }
 
+/// Whether the server itself says that this was not committed.
+pub(super) fn is_refusal(error: &Error) -> bool {
+    match error {
+        Error::Unavailable(source) | Error::Rejected(source) => {
+            source.downcast_ref::<sqlx::Error>().and_then(code).is_some()
+        }
+        Error::OutcomeUnknown(_) | Error::Corrupt { .. } => false,
+    }
+}
+
 /// The store was closed.
 pub(super) fn closed() -> Error {
     Error::Unavailable(Arc::new(sqlx::Error::PoolClosed))

@@ -3,7 +3,7 @@
 use uuid::Uuid;
 
 use crate::domain::{JobId, Timestamp};
-use crate::store::rows::{Flushed, decode};
+use crate::store::flushed::Flushed;
 use crate::store::{ProgressWrite, Result, StoreInfo};
 
 use super::error::from_sqlx;
@@ -13,7 +13,7 @@ pub(super) const STATEMENTS: &[&str] = &[SIZE, PROGRESS, TIME, PING];
 
 const SIZE: &str = "SELECT pg_database_size(current_database())";
 
-const PROGRESS: &str = "SELECT p.id, p.data FROM job_progress AS p \
+const PROGRESS: &str = "SELECT p.id, p.data || p.active || p.used FROM job_progress AS p \
     JOIN job_status AS s ON s.id = p.id \
     WHERE p.id = ANY($1::uuid[]) AND s.state = 1 AND s.lease_epoch = p.lease_epoch";
 
@@ -43,14 +43,7 @@ pub(super) async fn progress(pool: &Pool, ids: &[JobId]) -> Result<Vec<ProgressW
     let query = link.query_as::<(Uuid, Vec<u8>)>(PROGRESS).bind(wanted);
     let found = query.fetch_all(&mut *link).await.map_err(from_sqlx)?;
     link.done().await?;
-    found
-        .into_iter()
-        .map(|(id, data)| {
-            let Flushed { lease_epoch, progress, usage, usage_watch } =
-                decode("job_progress.data", &data)?;
-            Ok(ProgressWrite { job_id: JobId(id), lease_epoch, progress, usage, usage_watch })
-        })
-        .collect()
+    found.into_iter().map(|(id, columns)| Ok(Flushed::read(&columns)?.of(JobId(id)))).collect()
 }
 
 /// What its clock says.

@@ -216,9 +216,9 @@ fn page_ids(query: &ListQuery, few: bool, head: &str) -> Builder {
 /// The ids of a page first: only they pay for their rows.
 fn page(query: &ListQuery, few: bool) -> Builder {
     let head = if query.full {
-        "SELECT j.id, j.spec, j.payload, s.status, s.result, p.data FROM ("
+        "SELECT j.id, j.spec, j.payload, s.status, s.result, p.data || p.active || p.used FROM ("
     } else {
-        "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, p.data FROM ("
+        "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, p.data || p.active || p.used FROM ("
     };
     let mut builder = page_ids(query, few, head);
     builder.push(

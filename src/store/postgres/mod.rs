@@ -51,7 +51,7 @@ use crate::domain::{
 };
 
 use super::{
-    AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery,
+    AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, EndedPage, EndedQuery,
     EventPage, EventQuery, KnownRequest, ListQuery, LogQuery, News, Orphan, ProgressWrite, Prune,
     PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo,
     StoredAudit,
@@ -314,7 +314,7 @@ impl Store for PostgresStore {
         within(&self.readers, prune::run(&self.readers, prune)).await
     }
 
-    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+    async fn ended(&self, query: &EndedQuery) -> Result<EndedPage> {
         within(&self.readers, purge::look(&self.readers, query)).await
     }
 

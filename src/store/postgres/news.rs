@@ -3,6 +3,7 @@
 //!
 //! Both ways have connections of their own, which nothing else waits for. A server does not hear itself.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex as Lock;
@@ -41,6 +42,8 @@ pub(super) struct Exchange {
     pending: Lock<News>,
     /// When it last spoke, or a commit did.
     spoke: Lock<Option<Instant>>,
+    /// A commit that was to tell could not be made: none is to tell until a word has got through by itself.
+    hushed: AtomicBool,
     speaker: Mutex<()>,
     ear: Mutex<Option<PgListener>>,
 }
@@ -55,6 +58,7 @@ impl Exchange {
             listening,
             pending: Lock::default(),
             spoke: Lock::default(),
+            hushed: AtomicBool::default(),
             speaker: Mutex::default(),
             ear: Mutex::default(),
         }
@@ -89,6 +93,9 @@ impl Exchange {
     /// What a commit is to tell, if nothing was told for a while: then it is heard with the commit, and is no
     /// transaction of its own. Under load it would hold the lock that telling takes while it waits for the disk.
     pub(super) fn word_of_commit(&self) -> Option<String> {
+        if self.hushed.load(Ordering::Relaxed) {
+            return None;
+        }
         let mut spoke = self.spoke.lock();
         let now = Clock::monotonic();
         if spoke.is_some_and(|spoke| now.duration_since(spoke) < DATABASE_NEWS_REST) {
@@ -98,13 +105,23 @@ impl Exchange {
         Some(word(self.own, News { changes: true, progress: false }))
     }
 
+    /// A commit that was to tell something failed, maybe by that alone: the queue of what is told may be full, for
+    /// somebody who listens may have stopped to read.
+    pub(super) fn hush(&self) {
+        self.hushed.store(true, Ordering::Relaxed);
+    }
+
     async fn say(&self, news: News) -> Result<()> {
         let mut link = self.speaking.read().await?;
         let query = link.query(TELL).bind(word(self.own, news));
         query.execute(&mut *link).await.map_err(from_sqlx)?;
         match link.done().await {
+            Ok(()) => {
+                self.hushed.store(false, Ordering::Relaxed);
+                Ok(())
+            }
             // Heard or not, it was a hint.
-            Ok(()) | Err(Error::OutcomeUnknown(_)) => Ok(()),
+            Err(Error::OutcomeUnknown(_)) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -6,7 +6,9 @@ use crate::domain::limits::DATABASE_COLLISIONS_MAX;
 use crate::domain::retention::Terminal;
 use crate::domain::{JobId, Timestamp};
 use crate::store::rows::{job_type, queue, state_code, terminal};
-use crate::store::{Ended, EndedLine, EndedQuery, PurgeBatch, Purged, RemovedJob, Result};
+use crate::store::{
+    Ended, EndedLine, EndedPage, EndedPlace, EndedQuery, PurgeBatch, Purged, RemovedJob, Result,
+};
 
 use super::changes::{self, here, transaction};
 use super::commit::{Failed, committing};
@@ -19,10 +21,17 @@ const ENDED: &str = "SELECT id, revision, state, end_time, purge_time FROM job_s
     WHERE state >= 2 AND job_type = $1 AND state = $2 AND end_time >= $3 AND end_time < $4 \
     AND (end_time, id) > ($5, $6) ORDER BY end_time, id LIMIT $7";
 
-/// What the index says by itself of a job with a word of its own is enough to pass it by.
-const BY_POLICY: &str = "SELECT id, revision, state, end_time, purge_time FROM job_status \
-    WHERE state >= 2 AND job_type = $1 AND state = $2 AND end_time < $3 AND purge_time IS NULL \
-    AND (end_time, id) > ($4, $5) ORDER BY end_time, id LIMIT $6";
+/// So many entries of the index, which alone says which of them have a word of their own, and of the others what their
+/// rows say; then, without a revision, the last of the entries, if there may be more. However many have a word of their
+/// own, a statement passes by no more of them than that.
+const BY_POLICY: &str = "WITH walked AS MATERIALIZED (\
+    SELECT id, end_time, purge_time FROM job_status \
+    WHERE state >= 2 AND job_type = $1 AND state = $2 AND end_time < $3 \
+    AND (end_time, id) > ($4, $5) ORDER BY end_time, id LIMIT $6) \
+    SELECT s.id, s.revision, s.state, s.end_time, s.purge_time FROM walked AS w \
+    JOIN job_status AS s ON s.id = w.id WHERE w.purge_time IS NULL \
+    UNION ALL (SELECT id, NULL, $2, end_time, NULL FROM walked \
+    WHERE (SELECT count(*) FROM walked) >= $6 ORDER BY end_time DESC, id DESC LIMIT 1)";
 
 const OWN_WORD: &str = "SELECT id, revision, state, end_time, purge_time FROM job_status \
     WHERE purge_time IS NOT NULL AND purge_time < $1 AND (purge_time, id) > ($2, $3) \
@@ -60,22 +69,25 @@ const PURGE: &str = concat!(
     SELECT o.id, o.job_type, o.queue, n.transaction FROM over AS o, noted AS n"
 );
 
-/// Only of jobs that are still over as they were seen.
-const DROP_LOGS: &str = "DELETE FROM job_logs WHERE position = ANY(ARRAY(\
-    SELECT l.position FROM unnest($1::uuid[], $2::bigint[]) AS w(id, revision) \
-    JOIN job_status AS s ON s.id = w.id JOIN job_logs AS l ON l.job_id = s.id \
-    WHERE s.revision = w.revision AND s.state >= 2 LIMIT $3))";
+/// Only of jobs that are still over as they were seen, and stay so until it is done. What somebody holds in this moment
+/// is passed by: he may be about to open it again.
+const DROP_LOGS: &str = "WITH picked AS MATERIALIZED (\
+    SELECT s.id FROM unnest($1::uuid[], $2::bigint[]) AS w(id, revision) \
+    JOIN job_status AS s ON s.id = w.id WHERE s.revision = w.revision AND s.state >= 2 \
+    AND EXISTS (SELECT 1 FROM job_logs AS l WHERE l.job_id = s.id) \
+    ORDER BY s.id FOR UPDATE OF s SKIP LOCKED) \
+    DELETE FROM job_logs WHERE position = ANY(ARRAY(SELECT l.position FROM picked AS p \
+    JOIN job_logs AS l ON l.job_id = p.id LIMIT $3))";
 
-type Row = (Uuid, i64, i16, i64, Option<i64>);
+type Row = (Uuid, Option<i64>, i16, i64, Option<i64>);
 
-fn ended((id, revision, state, end_time, purge_time): Row) -> Result<Ended> {
-    Ok(Ended {
-        id: JobId(id),
-        revision,
-        state: terminal("job_status.state", state.into())?,
-        end_time: Timestamp::from_micros(end_time),
-        purge_time: purge_time.map(Timestamp::from_micros),
-    })
+/// A job, or the place that was come to.
+fn ended((id, revision, state, end_time, purge_time): Row) -> Result<Result<Ended, EndedPlace>> {
+    let (id, end_time) = (JobId(id), Timestamp::from_micros(end_time));
+    let Some(revision) = revision else { return Ok(Err((end_time, id))) };
+    let state = terminal("job_status.state", state.into())?;
+    let purge_time = purge_time.map(Timestamp::from_micros);
+    Ok(Ok(Ended { id, revision, state, end_time, purge_time }))
 }
 
 fn code(state: Terminal) -> i16 {
@@ -83,7 +95,7 @@ fn code(state: Terminal) -> i16 {
 }
 
 /// A page of jobs that are over.
-pub(super) async fn look(pool: &Pool, query: &EndedQuery) -> Result<Vec<Ended>> {
+pub(super) async fn look(pool: &Pool, query: &EndedQuery) -> Result<EndedPage> {
     let (time, id) = query.after.unwrap_or((Timestamp::from_micros(i64::MIN), JobId(Uuid::nil())));
     let mut link = pool.read().await?;
     let page = match &query.line {
@@ -107,7 +119,8 @@ pub(super) async fn look(pool: &Pool, query: &EndedQuery) -> Result<Vec<Ended>> 
     let page = page.bind(id.0).bind(super::limit(query.limit));
     let rows = page.fetch_all(&mut *link).await.map_err(from_sqlx)?;
     link.done().await?;
-    rows.into_iter().map(ended).collect()
+    let rows = rows.into_iter().map(ended).collect::<Result<Vec<_>>>()?;
+    Ok(EndedPage::gathered(rows, query))
 }
 
 fn columns(jobs: &[(JobId, i64)]) -> (Vec<Uuid>, Vec<i64>) {

@@ -19,11 +19,11 @@ pub(super) const STATEMENTS: &[&str] =
 /// Progress by a look for each job, never by a join: the table is empty at one moment and large at the
 /// next, and a plan made while it was empty would walk it whole.
 const LOAD: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, \
-    (SELECT p.data FROM job_progress AS p WHERE p.id = j.id) \
+    (SELECT p.data || p.active || p.used FROM job_progress AS p WHERE p.id = j.id) \
     FROM jobs AS j JOIN job_status AS s ON s.id = j.id WHERE j.id = ANY($1::uuid[])";
 
 const HELD: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, \
-    (SELECT p.data FROM job_progress AS p WHERE p.id = j.id) \
+    (SELECT p.data || p.active || p.used FROM job_progress AS p WHERE p.id = j.id) \
     FROM job_status AS s JOIN jobs AS j ON j.id = s.id \
     WHERE s.state = 1 AND s.session_id = ANY($1::uuid[])";
 
@@ -53,7 +53,7 @@ const OLDEST_PENDING: &str = "WITH RECURSIVE lines AS (\
 /// The running ones, the last in line of each queue, those that ended last in each way; and of these the newest.
 /// One statement: none is between two reads.
 const NEWEST: &str = "SELECT j.id, j.spec, NULL::bytea, s.status, NULL::bytea, \
-    (SELECT p.data FROM job_progress AS p WHERE p.id = j.id) FROM (SELECT id FROM (\
+    (SELECT p.data || p.active || p.used FROM job_progress AS p WHERE p.id = j.id) FROM (SELECT id FROM (\
     (SELECT id FROM job_status WHERE state = 1 AND job_type = $1 ORDER BY id DESC LIMIT $2) \
     UNION ALL SELECT l.id FROM (SELECT queue FROM stat_totals WHERE job_type = $1 AND state = 0 \
     UNION SELECT queue FROM stat_deltas WHERE job_type = $1 AND state = 0) AS t CROSS JOIN LATERAL (\

@@ -18,7 +18,7 @@ use crate::store::{
 };
 
 use super::commit::{self, Failed, Lanes};
-use super::error::{from_sqlx, late};
+use super::error::{from_sqlx, is_refusal, late};
 use super::pool::Link;
 use super::read;
 use super::{changes, keys, standing};
@@ -195,11 +195,20 @@ impl Round for PostgresRound {
                 Ok(committed)
             }
             Ok(committed) => {
-                self.link.commit().await?;
+                let made = self.link.commit().await;
+                // What it kept is let go of, so it cannot be made again here; the next round has no word.
+                if made.as_ref().is_err_and(|error| word.is_some() && is_refusal(error)) {
+                    self.lanes.news.hush();
+                }
+                made?;
                 self.lanes.own.note(&committed);
                 Ok(committed)
             }
             Err(failed) => {
+                let refused = matches!(&failed, Failed::Other(error) if is_refusal(error));
+                if word.is_some() && refused {
+                    self.lanes.news.hush();
+                }
                 if matches!(failed, Failed::Unnumbered(_)) {
                     changes::enumerate(&self.lanes.pool).await?;
                 }

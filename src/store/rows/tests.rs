@@ -2,11 +2,10 @@
 
 use super::*;
 use crate::domain::machine::{Applied, Birth, Command, Now, apply, create};
-use crate::domain::progress::Rate;
+use crate::domain::progress::{Progress, Rate, ResourceUsage};
 use crate::domain::quota::QuotaDraw;
 use crate::domain::retry::{Change, RetryPolicy, RetryRule};
-use crate::domain::status::{CancelCause, CancelRequest, Effective, JobError, SkipReason};
-use crate::domain::usage::UsagePolicy;
+use crate::domain::status::{CancelCause, CancelRequest, Effective, JobError, SkipReason, State};
 use crate::domain::{
     OnStuck, Priority, QuotaName, ResourceLimits, SessionId, UniquePolicy, WorkerName,
 };
@@ -144,23 +143,12 @@ fn a_job_is_the_same_after_a_way_through_its_columns() {
 }
 
 #[test]
-fn executions_and_progress_are_the_same_after_a_way_through_their_columns() {
+fn executions_are_the_same_after_a_way_through_their_column() {
     let mut job = full();
     job.status.execution.as_mut().unwrap().end = Some((at(5), crate::domain::Outcome::TimedOut));
     let attempt = job.status.last_attempt().unwrap();
     let stored = encode(&attempt).unwrap();
     assert_eq!(decode::<crate::domain::Attempt>("attempt", &stored).unwrap(), attempt);
-    let mut watch = UsageWatch::default();
-    let used = ResourceUsage { memory_bytes: 4 << 30, ..ResourceUsage::default() };
-    watch.sample(&UsagePolicy::default(), &job.status.effective.limits, &used, at(3));
-    let flushed = Flushed {
-        lease_epoch: 1,
-        progress: job.status.progress.clone(),
-        usage: job.status.resource_usage,
-        usage_watch: watch,
-    };
-    let stored = encode(&flushed).unwrap();
-    assert_eq!(decode::<Flushed>("flushed", &stored).unwrap(), flushed);
 }
 
 /// Each byte of a status is logged three times for each job.

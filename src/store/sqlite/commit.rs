@@ -26,7 +26,7 @@ const MISSES: &str = "SELECT e.key FROM jsonb_each(?1) AS e \
     OR (e.value ->> 3 AND s.state <> 1)";
 
 /// Of jobs that must not have moved.
-const PROGRESS: &str = "SELECT p.id, p.data FROM json_each(?1) AS e \
+const PROGRESS: &str = "SELECT p.id, CAST(p.data || p.active || p.used AS BLOB) FROM json_each(?1) AS e \
     CROSS JOIN job_progress AS p ON p.id = unhex(e.value)";
 
 /// Writes a batch by a script that begins a transaction or goes on in one, and makes it durable; answers what

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet};
 
-use sqlx::SqlitePool;
+use sqlx::{SqliteExecutor, SqlitePool};
 
 use crate::domain::event::{Cursor, Event, EventName};
 use crate::domain::limits::{EVENTS_SCANNED_MAX, EVENTS_TAIL_SCANNED_MAX};
@@ -219,20 +219,22 @@ pub(super) async fn audit(readers: &SqlitePool, query: &AuditQuery) -> Result<Ve
     deeds(readers, statement, query, &actions).await
 }
 
-/// The newest of each action, and of these the newest.
+/// The newest of each action, and of these the newest, as one moment shows them.
 async fn audit_of_actions(readers: &SqlitePool, query: &AuditQuery) -> Result<Vec<StoredAudit>> {
     let actions: BTreeSet<&str> = query.actions.iter().map(|action| action.as_str()).collect();
     let mut found = Vec::new();
+    let mut link = readers.begin().await.map_err(from_sqlx)?;
     for action in actions {
-        found.extend(deeds(readers, AUDIT_OF_ACTION, query, &[action]).await?);
+        found.extend(deeds(&mut *link, AUDIT_OF_ACTION, query, &[action]).await?);
     }
+    link.commit().await.map_err(from_sqlx)?;
     found.sort_unstable_by_key(|deed| Reverse((deed.event.time, deed.id)));
     found.truncate(query.limit);
     Ok(found)
 }
 
 async fn deeds(
-    readers: &SqlitePool,
+    reader: impl SqliteExecutor<'_>,
     statement: &'static str,
     query: &AuditQuery,
     actions: &[&str],
@@ -247,7 +249,7 @@ async fn deeds(
         .bind(query.actor.as_deref())
         .bind(query.job_id.map(|id| id.0.as_bytes().to_vec()))
         .bind(query.job_type.as_ref().map(JobType::as_str))
-        .fetch_all(readers)
+        .fetch_all(reader)
         .await
         .map_err(from_sqlx)?;
     let stored = |(id, body): (i64, Vec<u8>)| {

@@ -4,9 +4,10 @@ use crate::domain::job::Job;
 use crate::domain::status::{State, StateKind};
 use crate::domain::{SessionId, Timestamp};
 use crate::store::Result;
+use crate::store::flushed::{Columns, Flushed, only_forward};
 use crate::store::passed::Passed;
 use crate::store::rows::{
-    Flushed, clock_time, encode, encode_spec, encode_status, state_code, trigger_code,
+    clock_time, encode, encode_spec, encode_status, state_code, trigger_code,
 };
 
 use super::input::{Rows, ids};
@@ -59,15 +60,14 @@ const INSERT_ATTEMPTS: &str = "INSERT INTO job_attempts (job_id, lease_epoch, at
     SELECT unhex(value ->> 0), value ->> 1, substr(?2, value ->> 2, value ->> 3) \
     FROM jsonb_each(?1)";
 
-const UPSERT_PROGRESS: &str = "INSERT INTO job_progress (id, lease_epoch, sequence, heard, data) \
-    SELECT s.id, e.value ->> 1, e.value ->> 2, e.value ->> 3, \
-    substr(?2, e.value ->> 4, e.value ->> 5) \
+const UPSERT_PROGRESS: &str = concat!(
+    "INSERT INTO job_progress (id, lease_epoch, sequence, data, active, used) \
+    SELECT s.id, e.value ->> 1, e.value ->> 2, substr(?2, e.value ->> 3, e.value ->> 4), \
+    substr(?2, e.value ->> 5, e.value ->> 6), substr(?2, e.value ->> 7, e.value ->> 8) \
     FROM jsonb_each(?1) AS e CROSS JOIN job_status AS s ON s.id = unhex(e.value ->> 0) \
-    WHERE s.state = 1 AND s.lease_epoch = e.value ->> 1 \
-    ON CONFLICT (id) DO UPDATE SET lease_epoch = excluded.lease_epoch, \
-    sequence = excluded.sequence, heard = excluded.heard, data = excluded.data \
-    WHERE (excluded.lease_epoch, excluded.sequence, excluded.heard) \
-    >= (lease_epoch, sequence, heard)";
+    WHERE s.state = 1 AND s.lease_epoch = e.value ->> 1 ",
+    only_forward!()
+);
 
 const DELETE_LABELS: &str = "DELETE FROM job_labels WHERE (key, value, job_id) IN (\
     SELECT l.key, l.value, j.id FROM json_each(?1) AS e \
@@ -186,13 +186,14 @@ pub(super) fn supersede(script: &mut Script, passed: &Passed<'_>) -> Result<()> 
 pub(super) fn write_progress(script: &mut Script, passed: &Passed<'_>) -> Result<()> {
     let mut rows = Rows::default();
     for write in &passed.batch.progress {
-        let (sequence, heard) = write.place();
+        let Columns { sequence, data, active, used } = Flushed::from(write.clone()).columns()?;
         rows.row()
             .hex(write.job_id.0.as_bytes())
             .int(write.lease_epoch)
             .int(sequence)
-            .int(heard.as_micros())
-            .slice(&encode(&Flushed::from(write.clone()))?);
+            .slice(&data)
+            .slice(&active)
+            .slice(&used);
     }
     script.add_rows(UPSERT_PROGRESS, rows);
     Ok(())

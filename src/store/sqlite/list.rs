@@ -201,9 +201,9 @@ fn push_page(builder: &mut Builder, query: &ListQuery, few: bool) {
 /// The ids of a page first: only they pay for their rows.
 fn page(query: &ListQuery, few: bool) -> Builder {
     let mut builder = Builder::new(if query.full {
-        "SELECT j.id, j.spec, j.payload, s.status, s.result, p.data"
+        "SELECT j.id, j.spec, j.payload, s.status, s.result, CAST(p.data || p.active || p.used AS BLOB)"
     } else {
-        "SELECT j.id, j.spec, NULL, s.status, NULL, p.data"
+        "SELECT j.id, j.spec, NULL, s.status, NULL, CAST(p.data || p.active || p.used AS BLOB)"
     });
     builder.push(" FROM (");
     push_page(&mut builder, query, few);

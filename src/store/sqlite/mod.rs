@@ -47,7 +47,7 @@ use crate::domain::{
 };
 
 use super::{
-    AuditQuery, Batch, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, EventPage,
+    AuditQuery, Batch, Census, ChangesSince, Claims, Committed, EndedPage, EndedQuery, EventPage,
     EventQuery, KnownRequest, ListQuery, LogQuery, Orphan, Prune, PurgeBatch, Purged, Result,
     Round, Rule, RuleKey, RuleKind, Standing, Store, StoreInfo, StoredAudit,
 };
@@ -276,7 +276,7 @@ impl Store for SqliteStore {
         prune::run(&mut *self.writer.lock().await, prune).await
     }
 
-    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+    async fn ended(&self, query: &EndedQuery) -> Result<EndedPage> {
         purge::look(self.readers(), query).await
     }
 

@@ -6,7 +6,9 @@ use crate::domain::stats::StatKey;
 use crate::domain::{JobId, Position, Timestamp};
 use crate::store::figures::Figures;
 use crate::store::rows::{id, job_type, queue, state, state_code, terminal};
-use crate::store::{Ended, EndedLine, EndedQuery, PurgeBatch, Purged, RemovedJob, Result};
+use crate::store::{
+    Ended, EndedLine, EndedPage, EndedPlace, EndedQuery, PurgeBatch, Purged, RemovedJob, Result,
+};
 
 use super::error::from_sqlx;
 use super::input::{Rows, ids};
@@ -21,11 +23,17 @@ const ENDED: &str = "SELECT id, revision, state, end_time, purge_time FROM job_s
     WHERE state >= 2 AND job_type = ?1 AND state = ?2 AND end_time >= ?3 AND end_time < ?4 \
     AND (end_time, id) > (?5, ?6) ORDER BY end_time, id LIMIT ?7 + 0";
 
-/// What the index says by itself of a job with a word of its own is enough to pass it by.
-const BY_POLICY: &str = "SELECT id, revision, state, end_time, purge_time FROM job_status \
-    INDEXED BY job_status_ended \
-    WHERE state >= 2 AND job_type = ?1 AND state = ?2 AND end_time < ?3 AND purge_time IS NULL \
-    AND (end_time, id) > (?4, ?5) ORDER BY end_time, id LIMIT ?6 + 0";
+/// So many entries of the index, which alone says which of them have a word of their own, and of the others what their
+/// rows say; then, without a revision, the last of the entries, if there may be more. However many have a word of their
+/// own, a statement passes by no more of them than that.
+const BY_POLICY: &str = "WITH walked AS MATERIALIZED (\
+    SELECT id, end_time, purge_time FROM job_status INDEXED BY job_status_ended \
+    WHERE state >= 2 AND job_type = ?1 AND state = ?2 AND end_time < ?3 \
+    AND (end_time, id) > (?4, ?5) ORDER BY end_time, id LIMIT ?6 + 0) \
+    SELECT s.id, s.revision, s.state, s.end_time, s.purge_time FROM walked AS w \
+    CROSS JOIN job_status AS s ON s.id = w.id WHERE w.purge_time IS NULL \
+    UNION ALL SELECT * FROM (SELECT id, NULL, ?2, end_time, NULL FROM walked \
+    WHERE (SELECT count(*) FROM walked) >= ?6 ORDER BY end_time DESC, id DESC LIMIT 1)";
 
 const OWN_WORD: &str = "SELECT id, revision, state, end_time, purge_time FROM job_status \
     INDEXED BY job_status_purge \
@@ -51,20 +59,19 @@ const VACUUM: &str = "PRAGMA incremental_vacuum(256)";
 /// As many as the statement says.
 const VACUUM_PAGES: i64 = 256;
 
-type Row = (Vec<u8>, i64, i64, i64, Option<i64>);
+type Row = (Vec<u8>, Option<i64>, i64, i64, Option<i64>);
 
-fn ended((job_id, revision, code, end_time, purge_time): Row) -> Result<Ended> {
-    Ok(Ended {
-        id: JobId(id("job_status.id", &job_id)?),
-        revision,
-        state: terminal("job_status.state", code)?,
-        end_time: Timestamp::from_micros(end_time),
-        purge_time: purge_time.map(Timestamp::from_micros),
-    })
+/// A job, or the place that was come to.
+fn ended((job_id, revision, code, end_time, purge_time): Row) -> Result<Result<Ended, EndedPlace>> {
+    let (id, end_time) = (JobId(id("job_status.id", &job_id)?), Timestamp::from_micros(end_time));
+    let Some(revision) = revision else { return Ok(Err((end_time, id))) };
+    let state = terminal("job_status.state", code)?;
+    let purge_time = purge_time.map(Timestamp::from_micros);
+    Ok(Ok(Ended { id, revision, state, end_time, purge_time }))
 }
 
 /// A page of jobs that are over.
-pub(super) async fn look(readers: &SqlitePool, query: &EndedQuery) -> Result<Vec<Ended>> {
+pub(super) async fn look(readers: &SqlitePool, query: &EndedQuery) -> Result<EndedPage> {
     let first = (Timestamp::from_micros(i64::MIN), JobId(uuid::Uuid::nil()));
     let (time, after) = query.after.unwrap_or(first);
     let page = match &query.line {
@@ -85,7 +92,8 @@ pub(super) async fn look(readers: &SqlitePool, query: &EndedQuery) -> Result<Vec
     };
     let page = page.bind(after.0.as_bytes().to_vec()).bind(super::limit(query.limit));
     let rows = page.fetch_all(readers).await.map_err(from_sqlx)?;
-    rows.into_iter().map(ended).collect()
+    let rows = rows.into_iter().map(ended).collect::<Result<Vec<_>>>()?;
+    Ok(EndedPage::gathered(rows, query))
 }
 
 fn wanted(jobs: &[(JobId, i64)]) -> Rows {

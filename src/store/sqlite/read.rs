@@ -28,11 +28,11 @@ pub(super) const STATEMENTS: &[&str] = &[
     RECENT_IN_STATE,
 ];
 
-const LOAD: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, p.data \
+const LOAD: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, CAST(p.data || p.active || p.used AS BLOB) \
     FROM json_each(?1) AS e CROSS JOIN jobs AS j ON j.id = unhex(e.value) \
     CROSS JOIN job_status AS s ON s.id = j.id LEFT JOIN job_progress AS p ON p.id = j.id";
 
-const HELD: &str = "SELECT j.id, j.spec, NULL, s.status, NULL, p.data \
+const HELD: &str = "SELECT j.id, j.spec, NULL, s.status, NULL, CAST(p.data || p.active || p.used AS BLOB) \
     FROM json_each(?1) AS e CROSS JOIN job_status AS s ON s.session_id = unhex(e.value) \
     CROSS JOIN jobs AS j ON j.id = s.id LEFT JOIN job_progress AS p ON p.id = s.id \
     WHERE s.state = 1";
@@ -64,7 +64,7 @@ const LAST_IN_LINE: &str = "SELECT id FROM job_status INDEXED BY job_status_read
 const RUNNING: &str = "SELECT id FROM job_status INDEXED BY job_status_running \
     WHERE state = 1 AND job_type = ?1 ORDER BY id DESC LIMIT ?2 + 0";
 
-const BRIEF: &str = "SELECT j.id, j.spec, NULL, s.status, NULL, p.data \
+const BRIEF: &str = "SELECT j.id, j.spec, NULL, s.status, NULL, CAST(p.data || p.active || p.used AS BLOB) \
     FROM json_each(?1) AS e CROSS JOIN jobs AS j ON j.id = unhex(e.value) \
     CROSS JOIN job_status AS s ON s.id = j.id LEFT JOIN job_progress AS p ON p.id = j.id";
 

@@ -13,8 +13,8 @@ use jobplane::domain::{
     SessionId, StateKind, Timestamp,
 };
 use jobplane::store::{
-    AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, Ended, EndedQuery, Error,
-    EventPage, EventQuery, KeyName, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
+    AuditQuery, Batch, Caught, Census, ChangesSince, Claims, Committed, EndedPage, EndedQuery,
+    Error, EventPage, EventQuery, KeyName, KnownRequest, ListQuery, LogQuery, News, Orphan, Probe,
     ProgressWrite, Prune, PurgeBatch, Purged, Result, Round, Rule, RuleKey, RuleKind, RuleWrite,
     Standing, Store, StoreInfo, StoredAudit, Unread, Written,
 };
@@ -91,6 +91,8 @@ pub struct Faults {
     loads: Arc<Mutex<HashMap<JobId, usize>>>,
     /// Others are faster to write a rule than whoever does not hold it.
     outrun: Arc<AtomicBool>,
+    /// Whether others keep all rules.
+    kept: Arc<AtomicBool>,
     /// Purges that happen, and whose answers are lost.
     purges_lost: Arc<AtomicUsize>,
     /// Jobs that it does not take away.
@@ -117,6 +119,7 @@ impl Default for Faults {
             purge_most: Arc::new(AtomicUsize::new(usize::MAX)),
             loads: Arc::default(),
             outrun: Arc::default(),
+            kept: Arc::default(),
             purges_lost: Arc::default(),
             stuck: Arc::default(),
             torn: Arc::default(),
@@ -153,6 +156,11 @@ impl Faults {
     /// From now on somebody else writes each rule just before whoever read it without holding it.
     pub fn outrun(&self) {
         self.outrun.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on others keep all rules, or none any more: nobody gets hold of one.
+    pub fn keep_rules(&self, kept: bool) {
+        self.kept.store(kept, Ordering::Relaxed);
     }
 
     /// So many purges happen from now on without an answer.
@@ -421,6 +429,9 @@ impl Store for FaultyStore {
 
     async fn begin_round(&self, claims: &Claims) -> Result<Box<dyn Round>> {
         self.faults.weathered().await?;
+        if !claims.keys.is_empty() && self.faults.kept.load(Ordering::Relaxed) {
+            return Err(unavailable());
+        }
         let inner = self.inner.begin_round(claims).await?;
         let (store, faults) = (Arc::clone(&self.inner), self.faults.clone());
         Ok(Box::new(FaultyRound { inner, store, faults }))
@@ -613,7 +624,7 @@ impl Store for FaultyStore {
         self.inner.audit(query).await
     }
 
-    async fn ended(&self, query: &EndedQuery) -> Result<Vec<Ended>> {
+    async fn ended(&self, query: &EndedQuery) -> Result<EndedPage> {
         self.faults.weathered().await?;
         self.inner.ended(query).await
     }

@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use super::super::changes::{here, transaction};
+use crate::store::flushed::only_forward;
 
 /// Parts of the statement that not every batch needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -157,18 +158,18 @@ const CLOSED: Piece = (
 );
 
 const FLUSHED: Piece = (
-    6,
-    ", flushed AS (INSERT INTO job_progress (id, lease_epoch, sequence, heard, data) \
-    SELECT p.id, p.lease_epoch, p.sequence, p.heard, p.data FROM unnest($1::uuid[], $2::bigint[], \
-    $3::bigint[], $4::bytea[], $5::bool[], $6::bigint[]) \
-    AS p(id, lease_epoch, sequence, data, sure, heard) \
-    LEFT JOIN job_status AS s ON s.id = p.id \
-    WHERE (p.sure OR s.state = 1 AND s.lease_epoch = p.lease_epoch) \
-    AND (SELECT ok FROM checked) ORDER BY p.id \
-    ON CONFLICT (id) DO UPDATE SET lease_epoch = excluded.lease_epoch, \
-    sequence = excluded.sequence, heard = excluded.heard, data = excluded.data \
-    WHERE (excluded.lease_epoch, excluded.sequence, excluded.heard) \
-    >= (job_progress.lease_epoch, job_progress.sequence, job_progress.heard))",
+    7,
+    concat!(
+        ", flushed AS (INSERT INTO job_progress (id, lease_epoch, sequence, data, active, used) \
+        SELECT p.id, p.lease_epoch, p.sequence, p.data, p.active, p.used \
+        FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[], \
+        $7::bool[]) AS p(id, lease_epoch, sequence, data, active, used, sure) \
+        LEFT JOIN job_status AS s ON s.id = p.id \
+        WHERE (p.sure OR s.state = 1 AND s.lease_epoch = p.lease_epoch) \
+        AND (SELECT ok FROM checked) ORDER BY p.id ",
+        only_forward!(),
+        ")"
+    ),
 );
 
 const HISTORY: Piece = (

@@ -6,8 +6,8 @@ use uuid::Uuid;
 
 use crate::domain::status::StateKind;
 use crate::domain::{Job, JobId};
+use crate::store::flushed::{Columns, Flushed, of_each_lease, only_forward};
 use crate::store::passed::Passed;
-use crate::store::rows::{Flushed, encode};
 use crate::store::{ProgressWrite, Result};
 
 use super::super::super::bound::Bound;
@@ -17,17 +17,15 @@ use super::super::text::Parts;
 
 /// A loss of the last of it is a loss of ticks, so nobody waits for the disk. A row that comes a moment after
 /// its lease ended is in nobody's way and goes with the next fold.
-pub(in super::super::super) const FLUSH: &str = "WITH lazily AS MATERIALIZED (\
-    SELECT set_config('synchronous_commit', 'off', true) AS off) \
-    INSERT INTO job_progress (id, lease_epoch, sequence, heard, data) \
-    SELECT p.id, p.lease_epoch, p.sequence, p.heard, p.data FROM lazily \
-    CROSS JOIN unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bytea[]) \
-    AS p(id, lease_epoch, sequence, heard, data) JOIN job_status AS s ON s.id = p.id \
-    WHERE s.state = 1 AND s.lease_epoch = p.lease_epoch ORDER BY p.id \
-    ON CONFLICT (id) DO UPDATE SET lease_epoch = excluded.lease_epoch, \
-    sequence = excluded.sequence, heard = excluded.heard, data = excluded.data \
-    WHERE (excluded.lease_epoch, excluded.sequence, excluded.heard) \
-    >= (job_progress.lease_epoch, job_progress.sequence, job_progress.heard)";
+pub(in super::super::super) const FLUSH: &str = concat!(
+    "WITH lazily AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true) AS off) \
+    INSERT INTO job_progress (id, lease_epoch, sequence, data, active, used) \
+    SELECT p.id, p.lease_epoch, p.sequence, p.data, p.active, p.used FROM lazily \
+    CROSS JOIN unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bytea[], $5::bytea[], $6::bytea[]) \
+    AS p(id, lease_epoch, sequence, data, active, used) JOIN job_status AS s ON s.id = p.id \
+    WHERE s.state = 1 AND s.lease_epoch = p.lease_epoch ORDER BY p.id ",
+    only_forward!()
+);
 
 #[derive(Default)]
 pub(super) struct Progress {
@@ -35,8 +33,9 @@ pub(super) struct Progress {
     ids: Vec<Uuid>,
     epochs: Vec<i64>,
     sequences: Vec<i64>,
-    heard: Vec<i64>,
     data: Vec<Vec<u8>>,
+    active: Vec<Vec<u8>>,
+    used: Vec<Vec<u8>>,
     sure: Vec<bool>,
 }
 
@@ -53,14 +52,15 @@ impl Progress {
         let gone: HashSet<JobId> = passed.deletes().map(|delete| delete.job.id).collect();
         let mut columns = Self::default();
         let mut kept = HashSet::new();
-        for write in passed.batch.progress.iter().filter(|write| !gone.contains(&write.job_id)) {
-            match written.get(&write.job_id) {
-                Some(job) if runs(job, write.lease_epoch) => {
-                    kept.insert(write.job_id);
-                    columns.push(write, true)?;
+        let rows = passed.batch.progress.iter().filter(|write| !gone.contains(&write.job_id));
+        for (job_id, flushed) in of_each_lease(rows) {
+            match written.get(&job_id) {
+                Some(job) if runs(job, flushed.lease_epoch) => {
+                    kept.insert(job_id);
+                    columns.push(job_id, flushed, true)?;
                 }
                 Some(_) => {}
-                None => columns.push(write, false)?,
+                None => columns.push(job_id, flushed, false)?,
             }
         }
         // Progress belongs to a lease: it goes when the lease does.
@@ -72,13 +72,14 @@ impl Progress {
         Ok(columns)
     }
 
-    fn push(&mut self, write: &ProgressWrite, sure: bool) -> Result<()> {
-        self.ids.push(write.job_id.0);
-        self.epochs.push(write.lease_epoch);
-        let (sequence, heard) = write.place();
+    fn push(&mut self, job_id: JobId, flushed: Flushed, sure: bool) -> Result<()> {
+        self.ids.push(job_id.0);
+        self.epochs.push(flushed.lease_epoch);
+        let Columns { sequence, data, active, used } = flushed.columns()?;
         self.sequences.push(sequence);
-        self.heard.push(heard.as_micros());
-        self.data.push(encode(&Flushed::from(write.clone()))?);
+        self.data.push(data);
+        self.active.push(active);
+        self.used.push(used);
         self.sure.push(sure);
         Ok(())
     }
@@ -97,7 +98,7 @@ impl Progress {
         }
         if parts.has(Parts::FLUSHED) {
             query = query.bind(self.ids).bind(self.epochs).bind(self.sequences);
-            query = query.bind(self.data).bind(self.sure).bind(self.heard);
+            query = query.bind(self.data).bind(self.active).bind(self.used).bind(self.sure);
         }
         query
     }
@@ -110,11 +111,12 @@ pub(in super::super::super) async fn flush(
     progress: &[ProgressWrite],
 ) -> Result<()> {
     let mut columns = Progress::default();
-    for write in progress {
-        columns.push(write, false)?;
+    for (job_id, flushed) in of_each_lease(progress.iter()) {
+        columns.push(job_id, flushed, false)?;
     }
-    let Progress { ids, epochs, sequences, heard, data, .. } = columns;
-    let query = link.query(FLUSH).bind(ids).bind(epochs).bind(sequences).bind(heard).bind(data);
+    let Progress { ids, epochs, sequences, data, active, used, .. } = columns;
+    let query = link.query(FLUSH).bind(ids).bind(epochs).bind(sequences);
+    let query = query.bind(data).bind(active).bind(used);
     query.execute(&mut **link).await.map_err(unsure)?;
     Ok(())
 }
