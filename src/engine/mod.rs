@@ -89,7 +89,7 @@ use known::Known;
 use live::Live;
 use log_lines::LogLines;
 use pipeline::{After, Cache, Pipeline};
-use registry::Registry;
+use registry::{Followers, Registry};
 use replicas::{Ears, Herald, exchange_news};
 use retention::Keeping;
 use schedule::Agenda;
@@ -149,7 +149,8 @@ pub struct Inner {
     pub(crate) shutdown: Shutdown,
     pub(crate) tasks: Tasks,
     pub(crate) registry: Arc<Registry>,
-    agenda: Agenda,
+    agenda: Arc<Agenda>,
+    followers: Arc<Followers>,
     /// Jobs that may wait in all, as this server was told; 0 = any number.
     max_pending: u32,
     /// Whether others write the store, too.
@@ -205,7 +206,7 @@ impl Engine {
         let (hub, line) = (Hub::default(), Line::default());
         let (live, cache) = (Arc::new(Live::new(&house)), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
-        let registry = Arc::new(Registry::default());
+        let (registry, agenda) = (Arc::new(Registry::default()), Arc::new(Agenda::default()));
         let (nudges, health, ears) = (Nudges::default(), Arc::default(), Arc::new(Ears::default()));
         let herald = if is_shared { Herald::of_shared_store() } else { Herald::default() };
         let sessions = Arc::new(Sessions::new(session::Parts {
@@ -232,6 +233,14 @@ impl Engine {
             herald: herald.clone(),
             facets: facets.clone(),
         });
+        let followers = Arc::new(Followers {
+            registry: Arc::clone(&registry),
+            agenda: Arc::clone(&agenda),
+            line: line.clone(),
+            sessions: Arc::clone(&sessions),
+            waiters: Arc::clone(&waiters),
+            clock: clock.clone(),
+        });
         let pipeline = Pipeline::start(
             &pipeline::Parts {
                 store: Arc::clone(&store),
@@ -242,6 +251,7 @@ impl Engine {
                 health: Arc::clone(&health),
                 wanted: telling.wanted,
                 registry: Arc::clone(&registry),
+                followers: Arc::clone(&followers),
                 max_pending,
             },
             if is_shared { lanes as usize } else { 1 },
@@ -265,7 +275,8 @@ impl Engine {
             sessions,
             metrics,
             registry,
-            agenda: Agenda::default(),
+            agenda,
+            followers,
             max_pending,
             shared: is_shared,
             watchdogs: Watchdogs::new(house),

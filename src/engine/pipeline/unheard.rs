@@ -114,6 +114,10 @@ impl Writer {
             self.unheard = None;
             return Ok(Heard::default());
         }
+        if !unheard.rules.is_empty() {
+            let rules = self.parts.store.rules_by_key(&unheard.rules).await?;
+            self.parts.followers.found(&unheard.rules, &rules);
+        }
         let (mut stand, found) = match unheard.standing(&*self.parts.store).await {
             Ok(standing) => standing,
             Err(error @ store::Error::Corrupt { .. }) => {
@@ -123,10 +127,6 @@ impl Writer {
             }
             Err(error) => return Err(error),
         };
-        if !unheard.rules.is_empty() {
-            let rules = self.parts.store.rules_by_key(&unheard.rules).await?;
-            self.parts.registry.note(&unheard.rules, &rules);
-        }
         let Some(unheard) = self.unheard.take() else { return Ok(Heard::default()) };
         let logs = unheard.kept(&stand, &found);
         for mut desk in unheard.writes {

@@ -2,13 +2,14 @@
 //!
 //! Owns: what this server knows of them ([`Rulebook`]), kept up by its own commits and by the change log.
 //! Does not own: what they mean (`domain`); when schedules fire (`schedule`).
-//! Entry: [`Registry::book`].
+//! Entry: [`Registry::book`]; [`Followers`], through which it becomes known how rules stand.
 //! Invariant: the rows are the authority. What is known here decides what a new job looks like; whatever
 //! refuses somebody, and whatever is written, goes by rows read for it, guarded by their revision. A row that
 //! was read before it changed may come in after what it became: it is not taken up. One that cannot be read is told
 //! of, and keeps nothing else from being known.
 
 mod book;
+mod followers;
 mod unread;
 
 use std::collections::BTreeSet;
@@ -19,13 +20,14 @@ use parking_lot::RwLock;
 use crate::domain::JobType;
 use crate::domain::circuit::CircuitState;
 use crate::domain::limits::GUARD_REPEATS_MAX;
-use crate::store::{self, Rule, RuleKey, RuleKind, RuleWrite};
+use crate::store::{self, Rule, RuleKey, RuleKind};
 
 use super::Engine;
 use super::error::{Error, Result};
 use super::pipeline::{RuleChange, RulesChanged, Work};
 
 pub use book::{Cursor, DEFAULTS, Declared, Definition, Known, Rulebook, smaller_bound};
+pub(super) use followers::Followers;
 pub(super) use unread::{readable, tell_unread};
 
 /// The kinds of rules that every server knows by heart.
@@ -91,12 +93,15 @@ impl Registry {
     }
 
     /// Takes up rows that somebody read for something else, as far as they are news. What was not there is no
-    /// news, for it may have come meanwhile, and neither is anything if rules went since the read began.
-    pub(super) fn look(&self, losses: u64, found: &[Rule]) {
+    /// news, for it may have come meanwhile, and neither is anything if rules went since the read began: then the
+    /// answer is `false`.
+    pub(super) fn look(&self, losses: u64, found: &[Rule]) -> bool {
         let mut held = self.0.write();
-        if held.losses == losses {
+        let is_news = held.losses == losses;
+        if is_news {
             held.take(found);
         }
+        is_news
     }
 
     /// Takes up how a commit left these rules whose answer was lost, by rows read after it.
@@ -171,7 +176,7 @@ impl Engine {
         let book = self.registry.replace(&rules);
         self.agenda.plan_all(&book, &rules);
         self.line.reopen();
-        self.tell_all_drains();
+        self.followers.tell_drains();
         Ok(())
     }
 
@@ -203,10 +208,7 @@ impl Engine {
         }
         let keys: Vec<RuleKey> = keys.into_iter().collect();
         let found = self.fresh_rules(keys.clone()).await?;
-        self.registry.heed_anew(&keys, &found);
-        self.line.reopen();
-        self.tell_drains(&keys);
-        self.agenda.heed(&self.registry.book(), &keys, &found);
+        self.followers.found(&keys, &found);
         Ok(())
     }
 
@@ -231,11 +233,16 @@ impl Engine {
         decide: impl Fn(&[Rule]) -> Result<(C, T)> + Send + Sync,
     ) -> Result<T> {
         for _ in 0..=GUARD_REPEATS_MAX {
+            let losses = self.registry.losses();
             let found = self.fresh_rules(keys.clone()).await?;
             let (change, outcome) = decide(&found)?;
             let change: RuleChange = change.into();
             if change.writes.is_empty() {
-                return Ok(outcome);
+                // It may stand so by a commit that was not heard of here.
+                if self.followers.looked(losses, &keys, &found) {
+                    return Ok(outcome);
+                }
+                continue;
             }
             match self.write_rules(change).await? {
                 RulesChanged::Done { .. } => return Ok(outcome),
@@ -245,28 +252,10 @@ impl Engine {
         Err(Error::Overloaded)
     }
 
-    /// Writes rules with what hangs on them, and knows them from then on.
+    /// Writes rules with what hangs on them. Once that is durable it is in force here, whether or not anybody
+    /// waits for the answer.
     pub(super) async fn write_rules(&self, change: RuleChange) -> Result<RulesChanged> {
-        let (mut keys, mut rules, mut made) = (Vec::new(), Vec::new(), Vec::new());
-        for RuleWrite { key, expected_revision, body } in &change.writes {
-            keys.push(key.clone());
-            if *expected_revision == 0 {
-                made.push(key.clone());
-            }
-            if let Some(body) = body.clone() {
-                rules.push(Rule { key: key.clone(), revision: expected_revision + 1, body });
-            }
-        }
-        let before = self.registry.book();
-        let work = |reply| Work::Rules { change: Box::new(change), reply };
-        let answer = self.pipeline.ask(work).await?;
-        if matches!(answer, RulesChanged::Done { .. }) {
-            self.registry.heed_made(&keys, &rules, &made, &before);
-            self.line.reopen();
-            self.tell_drains(&keys);
-            self.agenda.heed(&self.registry.book(), &keys, &rules);
-        }
-        Ok(answer)
+        self.pipeline.ask(|reply| Work::Rules { change: Box::new(change), reply }).await
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::QueueName;
 use crate::domain::queue::QueueSettings;
+use crate::store::RuleWrite;
 
 fn key() -> RuleKey {
     RuleKey::new(RuleKind::Queue, "mail")
