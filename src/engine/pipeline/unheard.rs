@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::domain::limits::LOOP_ROWS_MAX;
+use crate::domain::limits::{GUARD_REPEATS_MAX, LOOP_ROWS_MAX};
 use crate::domain::status::StateKind;
 use crate::domain::{BatchId, Job, JobId, LogBatch};
 use crate::store::{self, Appended, LogQuery, RuleKey, Store};
@@ -115,8 +115,13 @@ impl Writer {
             return Ok(Heard::default());
         }
         if !unheard.rules.is_empty() {
-            let rules = self.parts.store.rules_by_key(&unheard.rules).await?;
-            self.parts.followers.found(&unheard.rules, &rules);
+            for _ in 0..=GUARD_REPEATS_MAX {
+                let before = self.parts.registry.book();
+                let rules = self.parts.store.rules_by_key(&unheard.rules).await?;
+                if self.parts.followers.found(&unheard.rules, &rules, &before) {
+                    break;
+                }
+            }
         }
         let (mut stand, found) = match unheard.standing(&*self.parts.store).await {
             Ok(standing) => standing,

@@ -42,10 +42,17 @@ impl Followers {
         }
     }
 
-    /// Takes up how rules stand that were changed by somebody, by rows read after it.
-    pub(in crate::engine) fn found(&self, keys: &[RuleKey], found: &[Rule]) {
-        self.registry.heed_anew(keys, found);
+    /// Takes up how rules stand that somebody changed, by rows read after it since `before` was known. `false` if some
+    /// became known otherwise meanwhile: then they are to be read again.
+    pub(in crate::engine) fn found(
+        &self,
+        keys: &[RuleKey],
+        found: &[Rule],
+        before: &Rulebook,
+    ) -> bool {
+        let is_settled = self.registry.heed_anew(keys, found, before);
         self.tell(keys, found);
+        is_settled
     }
 
     /// Takes up rows that were read for something else since rules had gone `losses` times. `false` if what was

@@ -79,12 +79,18 @@ impl Registry {
         held.take(found);
     }
 
-    /// The same as [`heed`](Self::heed), as the change log names them: they may have begun anew, from an older
-    /// revision on.
-    fn heed_anew(&self, keys: &[RuleKey], found: &[Rule]) {
+    /// Takes up how these rules stood in a read that began when `before` was known: they may have begun anew, from
+    /// an older revision on. `false` if some of them became known otherwise meanwhile: these are not settled by
+    /// what was read.
+    fn heed_anew(&self, keys: &[RuleKey], found: &[Rule], before: &Rulebook) -> bool {
         let mut held = self.0.write();
-        held.lose(keys, found);
-        held.take_each(found, Rulebook::take_anew);
+        let is_moved = |key: &RuleKey| held.book.revision(key) != before.revision(key);
+        let (moved, settled): (Vec<_>, Vec<_>) = keys.iter().cloned().partition(is_moved);
+        held.lose(&settled, found);
+        held.take_each(found, |book, rule| {
+            if moved.contains(&rule.key) { book.take(rule) } else { book.take_anew(rule) }
+        });
+        moved.is_empty()
     }
 
     /// How often rules went so far: asked for before a read that [`look`](Self::look) is told of.
@@ -207,8 +213,13 @@ impl Engine {
             return Ok(());
         }
         let keys: Vec<RuleKey> = keys.into_iter().collect();
-        let found = self.fresh_rules(keys.clone()).await?;
-        self.followers.found(&keys, &found);
+        for _ in 0..=GUARD_REPEATS_MAX {
+            let before = self.registry.book();
+            let found = self.fresh_rules(keys.clone()).await?;
+            if self.followers.found(&keys, &found, &before) {
+                break;
+            }
+        }
         Ok(())
     }
 

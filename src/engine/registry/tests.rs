@@ -41,8 +41,24 @@ fn a_row_read_before_a_change_does_not_undo_it() {
 fn what_begins_anew_is_known_although_its_revision_is_lower() {
     let registry = Registry::default();
     registry.heed(&[key()], &[row(7, true)]);
-    registry.heed_anew(&[key()], &[row(1, false)]);
+    assert!(registry.heed_anew(&[key()], &[row(1, false)], &registry.book()));
     assert_eq!(is_paused(&registry), Some(false));
+}
+
+#[test]
+fn a_change_that_is_made_while_others_are_heard_of_is_not_undone_by_them() {
+    let registry = Registry::default();
+    let before = registry.book();
+    registry.heed(&[key()], &[row(6, true)]);
+    assert!(!registry.heed_anew(&[key()], &[row(5, false)], &before), "it is to be read again");
+    assert_eq!(is_paused(&registry), Some(true));
+    assert!(!registry.heed_anew(&[key()], &[], &before));
+    assert_eq!(is_paused(&registry), Some(true), "it was made after the read");
+    let before = registry.book();
+    assert!(registry.heed_anew(&[key()], &[row(1, false)], &before));
+    assert_eq!(is_paused(&registry), Some(false));
+    assert!(registry.heed_anew(&[key()], &[], &registry.book()));
+    assert_eq!(is_paused(&registry), None);
 }
 
 #[test]
@@ -69,14 +85,14 @@ fn a_row_that_cannot_be_read_leaves_what_is_known_of_it_and_hides_no_other() {
     let found = [spoilt(other), row(2, true)];
     registry.heed(&keys, &found);
     assert_eq!(is_paused(&registry), Some(true), "after a commit");
-    registry.heed_anew(&keys, &[found[0].clone(), row(1, false)]);
+    registry.heed_anew(&keys, &[found[0].clone(), row(1, false)], &registry.book());
     assert_eq!(is_paused(&registry), Some(false), "by the change log");
     registry.look(registry.losses(), &found);
     assert_eq!(is_paused(&registry), Some(true), "by a look");
     let book = registry.replace(&[found[0].clone(), row(3, false)]);
     assert_eq!(is_paused(&registry), Some(false), "by a look at everything");
     assert_eq!(book.queues.len(), 1, "nothing was ever known of the other");
-    registry.heed_anew(&keys[1..], &[spoilt(key())]);
+    registry.heed_anew(&keys[1..], &[spoilt(key())], &registry.book());
     assert_eq!(is_paused(&registry), Some(false), "as it was known");
     registry.replace(&[spoilt(key())]);
     assert_eq!(is_paused(&registry), Some(false), "as it was known");
@@ -89,7 +105,7 @@ fn a_row_read_before_its_rule_went_does_not_bring_it_back() {
     let registry = Registry::default();
     registry.heed(&[key()], &[row(1, true)]);
     let losses = registry.losses();
-    registry.heed_anew(&[key()], &[]);
+    registry.heed_anew(&[key()], &[], &registry.book());
     registry.look(losses, &[row(1, true)]);
     assert_eq!(is_paused(&registry), None);
     registry.look(registry.losses(), &[row(1, true)]);
