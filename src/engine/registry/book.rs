@@ -333,6 +333,34 @@ impl Rulebook {
         }
     }
 
+    /// Knows of rules that were known otherwise `before` what is known `now`, unless this is newer.
+    pub(super) fn keep_news(&mut self, now: &Self, before: &Self) {
+        for key in now.keys().chain(before.keys()) {
+            let known = now.revision(&key);
+            if known == before.revision(&key) {
+                continue;
+            }
+            match known {
+                Some(known) if self.revision(&key).is_none_or(|read| read < known) => {
+                    self.keep(&key, now);
+                }
+                Some(_) => {}
+                None => self.drop(&key),
+            }
+        }
+    }
+
+    /// The keys of all that is known.
+    fn keys(&self) -> impl Iterator<Item = RuleKey> {
+        let of = |kind| move |name: &str| RuleKey::new(kind, name);
+        let types = self.types.keys().map(JobType::as_str).chain([DEFAULTS]);
+        let queues = self.queues.keys().map(QueueName::as_str).map(of(RuleKind::Queue));
+        let quotas = self.quotas.keys().map(QuotaName::as_str).map(of(RuleKind::Quota));
+        let circuits = self.circuits.keys().map(JobType::as_str).map(of(RuleKind::Circuit));
+        let drains = self.drains.keys().map(String::as_str).map(of(RuleKind::Drain));
+        types.map(of(RuleKind::Type)).chain(queues).chain(quotas).chain(circuits).chain(drains)
+    }
+
     /// Forgets a rule.
     pub(super) fn drop(&mut self, key: &RuleKey) {
         match key.kind {

@@ -135,10 +135,13 @@ impl Registry {
         }
     }
 
-    /// Knows what all rows say, and answers it.
-    fn replace(&self, rules: &[Rule]) -> Arc<Rulebook> {
+    /// Knows what all rows say that were read since `before` was known, and answers it. What became known meanwhile
+    /// may be newer, and stays.
+    fn replace(&self, rules: &[Rule], before: &Rulebook) -> Arc<Rulebook> {
         let mut held = self.0.write();
-        held.book = Arc::new(Rulebook::of_all(rules, &held.book));
+        let mut book = Rulebook::of_all(rules, &held.book);
+        book.keep_news(&held.book, before);
+        held.book = Arc::new(book);
         held.losses += 1;
         Arc::clone(&held.book)
     }
@@ -178,8 +181,9 @@ impl Engine {
     pub async fn load_rules(&self) -> Result<()> {
         let mut kinds = KNOWN.to_vec();
         kinds.push(RuleKind::Schedule);
+        let before = self.registry.book();
         let rules = self.loop_db.read(|store| async move { store.rules(&kinds).await }).await?;
-        let book = self.registry.replace(&rules);
+        let book = self.registry.replace(&rules, &before);
         self.agenda.plan_all(&book, &rules);
         self.line.reopen();
         self.followers.tell_drains();

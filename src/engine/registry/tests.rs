@@ -89,15 +89,30 @@ fn a_row_that_cannot_be_read_leaves_what_is_known_of_it_and_hides_no_other() {
     assert_eq!(is_paused(&registry), Some(false), "by the change log");
     registry.look(registry.losses(), &found);
     assert_eq!(is_paused(&registry), Some(true), "by a look");
-    let book = registry.replace(&[found[0].clone(), row(3, false)]);
+    let book = registry.replace(&[found[0].clone(), row(3, false)], &registry.book());
     assert_eq!(is_paused(&registry), Some(false), "by a look at everything");
     assert_eq!(book.queues.len(), 1, "nothing was ever known of the other");
     registry.heed_anew(&keys[1..], &[spoilt(key())], &registry.book());
     assert_eq!(is_paused(&registry), Some(false), "as it was known");
-    registry.replace(&[spoilt(key())]);
+    registry.replace(&[spoilt(key())], &registry.book());
     assert_eq!(is_paused(&registry), Some(false), "as it was known");
-    registry.replace(&[]);
+    registry.replace(&[], &registry.book());
     assert_eq!(is_paused(&registry), None);
+}
+
+#[test]
+fn what_becomes_known_while_everything_is_read_stays() {
+    let (registry, other) = (Registry::default(), RuleKey::new(RuleKind::Queue, "a"));
+    let of_other = Rule { key: other.clone(), ..row(2, true) };
+    registry.heed(&[key(), other.clone()], &[row(5, false), of_other.clone()]);
+    let before = registry.book();
+    registry.heed(&[key(), other.clone()], &[row(6, true)]);
+    let book = registry.replace(&[row(5, false), of_other.clone()], &before);
+    assert_eq!((is_paused(&registry), book.queues.len()), (Some(true), 1), "one went, one changed");
+    registry.replace(&[row(7, false), of_other], &before);
+    assert_eq!(is_paused(&registry), Some(false), "what was read is newer");
+    registry.replace(&[row(1, true)], &registry.book());
+    assert_eq!(is_paused(&registry), Some(true), "it began anew");
 }
 
 #[test]
