@@ -9,8 +9,10 @@ use serde::Serialize;
 use crate::auth::Caller;
 use crate::domain::audit::{AuditAction, AuditSubject, Deed};
 use crate::domain::circuit::{CircuitSpec, CircuitState};
+use crate::domain::ids::QuotaName;
 use crate::domain::job_type::{JobTypeSpec, TypeOrigin};
-use crate::domain::limits::TYPES_MAX;
+use crate::domain::limits::{QUOTA_COSTS_MAX, TYPES_MAX};
+use crate::domain::quota::QuotaSpec;
 use crate::domain::schedule::{Nominal, Schedule, cursor_after_change};
 use crate::domain::validate::Violations;
 use crate::domain::{Category, JobType, Timestamp};
@@ -143,6 +145,28 @@ fn read(found: &[Rule]) -> store::Result<Read> {
     Ok((definition, cursor))
 }
 
+/// What the quotas among these rows say, or what is known of those that cannot be read.
+fn quotas(found: &[Rule], known: &Rulebook) -> BTreeMap<QuotaName, QuotaSpec> {
+    let quotas = Rulebook::of_some(found, known).quotas.into_iter();
+    quotas.map(|(name, quota)| (name, quota.what)).collect()
+}
+
+/// Writes the rows of quotas that the type did not draw from, as they are: whoever takes one away in the same moment
+/// finds it changed.
+fn guards(before: Option<&Declared>, found: &[Rule]) -> impl Iterator<Item = RuleWrite> {
+    let is_new = move |rule: &&Rule| {
+        let drew = before.is_some_and(|before| {
+            before.spec.quota_costs.keys().any(|name| name.as_str() == rule.key.name)
+        });
+        rule.key.kind == RuleKind::Quota && !drew
+    };
+    found.iter().filter(is_new).map(|rule| RuleWrite {
+        key: rule.key.clone(),
+        expected_revision: rule.revision,
+        body: Some(rule.body.clone()),
+    })
+}
+
 impl Engine {
     /// Declares a type, or replaces its declaration; answers it as it stands, and whether it is new. What
     /// is declared already as it is changes nothing.
@@ -150,13 +174,19 @@ impl Engine {
         let book = self.registry.book();
         let mut wrong = Violations::default();
         put.spec.validate("job_type.", &mut wrong);
-        let quotas: BTreeMap<_, _> =
-            book.quotas.iter().map(|(name, quota)| (name.clone(), quota.what.clone())).collect();
-        put.spec.validate_quotas(&quotas, "job_type.", &mut wrong);
-        wrong.into_result().map_err(Error::Invalid)?;
+        let costs = &put.spec.quota_costs;
+        if costs.len() > QUOTA_COSTS_MAX {
+            // As many are not looked up.
+            wrong.clone().into_result().map_err(Error::Invalid)?;
+        }
+        let mut keys = keys(&put.spec.job_type);
+        keys.extend(costs.keys().map(|name| RuleKey::new(RuleKind::Quota, name.as_str())));
         let job_type = put.spec.job_type.clone();
         let now = self.clock.now();
         let decide = |found: &[Rule]| {
+            let mut wrong = wrong.clone();
+            put.spec.validate_quotas(&quotas(found, &book), "job_type.", &mut wrong);
+            wrong.into_result().map_err(Error::Invalid)?;
             let (held, cursor) = read(found)?;
             let revision = held.as_ref().map_or(0, |held| held.revision);
             if put.revision != 0 && put.revision != revision {
@@ -177,9 +207,10 @@ impl Engine {
                 create_time: before.map_or(now, |before| before.create_time),
                 update_time: now,
             };
-            let row = RuleWrite::put(keys(&job_type).swap_remove(0), revision, &declared)?;
+            let row = RuleWrite::put(keys[0].clone(), revision, &declared)?;
             let mut writes = vec![row];
             writes.extend(cursor_write(before, &declared, cursor, now)?);
+            writes.extend(guards(before, found));
             let schedule = None;
             let definition = Definition { revision: revision + 1, declared, schedule };
             let writes = if put.validate_only { Vec::new() } else { writes };
@@ -190,7 +221,7 @@ impl Engine {
             let change = change.as_deed(&deed, subject, was.as_ref(), Some(&is), now);
             Ok((change, (TypeInfo::declared(&definition, &book), held.is_none())))
         };
-        self.change_rules(keys(&put.spec.job_type), decide).await
+        self.change_rules(keys.clone(), decide).await
     }
 
     /// A new declaration counts against the bound on types, unless jobs of it did already.
@@ -214,7 +245,7 @@ impl Engine {
         let mut keys = keys(job_type);
         keys.push(RuleKey::new(RuleKind::Circuit, job_type.as_str()));
         let found = self.seen_rules(keys).await?;
-        let book = Rulebook::read(self.registry.book().defaults.clone(), &found)?;
+        let book = Rulebook::of_some(&found, &self.registry.book());
         if let Some(definition) = book.types.get(job_type) {
             let info = TypeInfo::declared(definition, &book);
             return Ok((info, Some(Arc::clone(definition))));

@@ -125,18 +125,13 @@ impl Definition {
 }
 
 impl Rulebook {
-    /// What these rows say, beside what is known to hold for the whole server.
-    pub(in super::super) fn read(
-        defaults: Known<ServerDefaults>,
-        rules: &[Rule],
-    ) -> store::Result<Self> {
-        let mut book = Self { defaults, ..Self::default() };
-        rules.iter().try_for_each(|rule| book.take(rule))?;
-        Ok(book)
+    /// What these rows say, beside what is `known` to hold for the whole server.
+    pub(in super::super) fn of_some(rules: &[Rule], known: &Self) -> Self {
+        Self { defaults: known.defaults.clone(), ..Self::of_all(rules, known) }
     }
 
     /// What all rows say. Of those that cannot be read it is known what was known `before`.
-    pub(super) fn of_all(rules: &[Rule], before: &Self) -> Self {
+    pub(in super::super) fn of_all(rules: &[Rule], before: &Self) -> Self {
         let mut book = Self::default();
         for rule in rules {
             if let Err(error) = book.take(rule) {
