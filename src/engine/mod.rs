@@ -233,14 +233,7 @@ impl Engine {
             herald: herald.clone(),
             facets: facets.clone(),
         });
-        let followers = Arc::new(Followers {
-            registry: Arc::clone(&registry),
-            agenda: Arc::clone(&agenda),
-            line: line.clone(),
-            sessions: Arc::clone(&sessions),
-            waiters: Arc::clone(&waiters),
-            clock: clock.clone(),
-        });
+        let followers = Arc::new(Followers::new(&registry, &agenda, &waiters, &after));
         let pipeline = Pipeline::start(
             &pipeline::Parts {
                 store: Arc::clone(&store),

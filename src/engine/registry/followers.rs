@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::engine::dispatch::{Line, Waiters};
+use crate::engine::pipeline::After;
 use crate::engine::schedule::Agenda;
 use crate::engine::session::Sessions;
 use crate::runtime::Clock;
@@ -12,15 +13,32 @@ use super::{KNOWN, Registry, Rulebook};
 
 /// See the module.
 pub struct Followers {
-    pub(in crate::engine) registry: Arc<Registry>,
-    pub(in crate::engine) agenda: Arc<Agenda>,
-    pub(in crate::engine) line: Line,
-    pub(in crate::engine) sessions: Arc<Sessions>,
-    pub(in crate::engine) waiters: Arc<Waiters>,
-    pub(in crate::engine) clock: Clock,
+    registry: Arc<Registry>,
+    agenda: Arc<Agenda>,
+    line: Line,
+    sessions: Arc<Sessions>,
+    waiters: Arc<Waiters>,
+    clock: Clock,
 }
 
 impl Followers {
+    /// These, with those who follow a commit.
+    pub(in crate::engine) fn new(
+        registry: &Arc<Registry>,
+        agenda: &Arc<Agenda>,
+        waiters: &Arc<Waiters>,
+        after: &After,
+    ) -> Self {
+        Self {
+            registry: Arc::clone(registry),
+            agenda: Arc::clone(agenda),
+            line: after.line.clone(),
+            sessions: Arc::clone(&after.sessions),
+            waiters: Arc::clone(waiters),
+            clock: after.clock.clone(),
+        }
+    }
+
     /// Takes up what a commit of this server wrote, which began when `before` was known.
     pub(in crate::engine) fn wrote(&self, writes: &[RuleWrite], before: &Rulebook) {
         let (mut keys, mut rules, mut made) = (Vec::new(), Vec::new(), Vec::new());
