@@ -48,9 +48,6 @@ impl Engine {
         let settled = self.change_rules(vec![key.clone()], decide).await?;
         if settled {
             tracing::info!(job.type = %job_type, job.id = %probe, "a probe ended unheard");
-        } else {
-            // Somebody was faster, and what is known here is old.
-            self.seen_rules(vec![key]).await?;
         }
         Ok(settled)
     }

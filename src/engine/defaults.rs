@@ -9,7 +9,7 @@ use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
 use super::Engine;
 use super::error::{Error, Result};
 use super::pipeline::RuleChange;
-use super::registry::DEFAULTS;
+use super::registry::{DEFAULTS, readable};
 
 fn key() -> RuleKey {
     RuleKey::new(RuleKind::Type, DEFAULTS)
@@ -19,7 +19,7 @@ impl Engine {
     /// What holds now.
     pub async fn defaults(&self, _caller: &Caller) -> Result<ServerDefaults> {
         let found = self.fresh_rules(vec![key()]).await?;
-        Ok(found.first().map(Rule::read).transpose()?.unwrap_or_default())
+        Ok(self.default_row(&found).1)
     }
 
     /// Changes it; answers it as it stands.
@@ -29,17 +29,16 @@ impl Engine {
         change: impl Fn(&mut ServerDefaults) + Send + Sync,
     ) -> Result<ServerDefaults> {
         let decide = |found: &[Rule]| {
-            let held = found.first();
-            let before = held.map(Rule::read::<ServerDefaults>).transpose()?.unwrap_or_default();
+            let (is_readable, before) = self.default_row(found);
             let mut defaults = before.clone();
             change(&mut defaults);
             let mut wrong = Violations::default();
             defaults.validate("defaults.", &mut wrong);
             wrong.into_result().map_err(Error::Invalid)?;
-            if defaults == before {
+            if defaults == before && is_readable {
                 return Ok((RuleChange::default(), defaults));
             }
-            let revision = held.map_or(0, |rule| rule.revision);
+            let revision = found.first().map_or(0, |rule| rule.revision);
             let change = RuleChange::from(vec![RuleWrite::put(key(), revision, &defaults)?]);
             let deed = Deed::new(caller.principal(), AuditAction::UpdateDefaults);
             let (was, is, now) = (Some(&before), Some(&defaults), self.clock.now());
@@ -49,5 +48,14 @@ impl Engine {
         // What waited behind a bound may start.
         self.poll_line().await?;
         Ok(defaults)
+    }
+
+    /// What the row says, if there is one, and whether it can be read: if not, what is known goes on.
+    fn default_row(&self, found: &[Rule]) -> (bool, ServerDefaults) {
+        match found.first().map(readable) {
+            None => (true, ServerDefaults::default()),
+            Some(Some(defaults)) => (true, defaults),
+            Some(None) => (false, self.registry.book().defaults.what.clone()),
+        }
     }
 }

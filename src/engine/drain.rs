@@ -131,7 +131,7 @@ impl Engine {
         let losses = self.registry.losses();
         let found = self.db.read(read).await?;
         self.registry.look(losses, &found);
-        self.tell_all_drains();
+        self.followers.tell_drains();
         Ok(())
     }
 
@@ -147,23 +147,6 @@ impl Engine {
                 reason: drain.reason.clone(),
             }),
         }
-    }
-
-    /// Tells the workers that are attached here of the drains among these rules.
-    pub(super) fn tell_drains(&self, changed: &[RuleKey]) {
-        if changed.iter().any(|key| key.kind == RuleKind::Drain) {
-            self.tell_all_drains();
-        }
-    }
-
-    /// Tells the workers that are attached here of the drains that they do not know of.
-    pub(super) fn tell_all_drains(&self) {
-        let (book, now) = (self.registry.book(), self.clock.now());
-        if book.drains.is_empty() {
-            return;
-        }
-        self.sessions.drain_those_told(&book, now);
-        self.waiters.dismiss(|process| book.drain_of(process, now).is_some());
     }
 
     /// Takes back what workers hold whose grace is over, and forgets drains of processes that are long gone.

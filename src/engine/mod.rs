@@ -90,7 +90,7 @@ use known::Known;
 use live::Live;
 use log_lines::LogLines;
 use pipeline::{After, Cache, Pipeline};
-use registry::Registry;
+use registry::{Followers, Registry};
 use replicas::{Ears, Herald, exchange_news};
 use retention::Keeping;
 use schedule::Agenda;
@@ -150,7 +150,8 @@ pub struct Inner {
     pub(crate) shutdown: Shutdown,
     pub(crate) tasks: Tasks,
     pub(crate) registry: Arc<Registry>,
-    agenda: Agenda,
+    agenda: Arc<Agenda>,
+    followers: Arc<Followers>,
     /// Jobs that may wait in all, as this server was told; 0 = any number.
     max_pending: u32,
     /// Whether others write the store, too.
@@ -206,7 +207,7 @@ impl Engine {
         let (hub, line) = (Hub::default(), Line::default());
         let (live, cache) = (Arc::new(Live::new(&house)), Arc::new(Cache::default()));
         let (waiters, log_lines) = (Arc::new(Waiters::default()), Arc::new(LogLines::default()));
-        let registry = Arc::new(Registry::default());
+        let (registry, agenda) = (Arc::new(Registry::default()), Arc::new(Agenda::default()));
         let (nudges, health, ears) = (Nudges::default(), Arc::default(), Arc::new(Ears::default()));
         let herald = if is_shared { Herald::of_shared_store() } else { Herald::default() };
         let sessions = Arc::new(Sessions::new(session::Parts {
@@ -233,6 +234,7 @@ impl Engine {
             herald: herald.clone(),
             facets: facets.clone(),
         });
+        let followers = Arc::new(Followers::new(&registry, &agenda, &waiters, &after));
         let pipeline = Pipeline::start(
             &pipeline::Parts {
                 store: Arc::clone(&store),
@@ -243,6 +245,7 @@ impl Engine {
                 health: Arc::clone(&health),
                 wanted: telling.wanted,
                 registry: Arc::clone(&registry),
+                followers: Arc::clone(&followers),
                 max_pending,
             },
             if is_shared { lanes as usize } else { 1 },
@@ -266,7 +269,8 @@ impl Engine {
             sessions,
             metrics,
             registry,
-            agenda: Agenda::default(),
+            agenda,
+            followers,
             max_pending,
             shared: is_shared,
             watchdogs: Watchdogs::new(house),

@@ -15,7 +15,7 @@ use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
 use super::Engine;
 use super::error::{Error, Result};
 use super::pipeline::RuleChange;
-use super::registry::Rulebook;
+use super::registry::{Rulebook, readable};
 
 /// A queue as it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,11 +87,14 @@ impl Engine {
             let limit = QUEUES_MAX as u64;
             return Err(Error::LimitExceeded { what: "the number of queues", limit });
         }
-        let key = RuleKey::new(RuleKind::Queue, name.as_str());
+        let (key, book) = (RuleKey::new(RuleKind::Queue, name.as_str()), self.registry.book());
         let decide = |found: &[Rule]| {
             let held = found.first();
-            let before = held.map(Rule::read::<QueueSettings>).transpose()?;
-            let mut settings = before.clone().unwrap_or_default();
+            let before: Option<QueueSettings> = held.and_then(readable);
+            // Of a row that cannot be read, what is known of it goes on.
+            let known = held.and(book.queues.get(name)).map(|known| known.what.clone());
+            let was = before.clone().or(known).unwrap_or_default();
+            let mut settings = was.clone();
             change(&mut settings);
             if !settings.paused {
                 settings.pause_reason.clear();
@@ -106,15 +109,11 @@ impl Engine {
             let writes = vec![RuleWrite::put(key.clone(), revision, &settings)?];
             let deed = Deed::new(caller.principal(), AuditAction::UpdateQueue);
             let subject = AuditSubject::Queue(name.clone());
-            let before = before.unwrap_or_default();
             // Why it is paused is why somebody paused it.
-            let says = settings.paused && settings.pause_reason != before.pause_reason;
+            let says = settings.paused && settings.pause_reason != was.pause_reason;
             let deed = if says { deed.because(settings.pause_reason.clone()) } else { deed };
             let change = RuleChange::from(writes);
-            Ok((
-                change.as_deed(&deed, subject, Some(&before), Some(&settings), self.clock.now()),
-                (),
-            ))
+            Ok((change.as_deed(&deed, subject, Some(&was), Some(&settings), self.clock.now()), ()))
         };
         self.change_rules(vec![key.clone()], decide).await?;
         // What waited behind a pause or a bound may start.

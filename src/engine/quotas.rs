@@ -6,14 +6,15 @@ use crate::auth::Caller;
 use crate::domain::Timestamp;
 use crate::domain::audit::{AuditAction, AuditSubject, Deed};
 use crate::domain::ids::QuotaName;
-use crate::domain::limits::QUOTAS_MAX;
+use crate::domain::limits::{GUARD_REPEATS_MAX, QUOTAS_MAX};
 use crate::domain::quota::{QuotaSpec, QuotaState};
 use crate::domain::validate::Violations;
 use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
 
 use super::Engine;
 use super::error::{Error, Result};
-use super::pipeline::RuleChange;
+use super::pipeline::{RuleChange, RulesChanged};
+use super::registry::{Rulebook, readable};
 
 /// A quota as it stands.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,14 +57,15 @@ impl Engine {
         spec.compile("quota.", &mut wrong);
         wrong.into_result().map_err(Error::Invalid)?;
         let key = RuleKey::new(RuleKind::Quota, name.as_str());
-        let others = self.registry.book().quotas.keys().filter(|other| **other != name).count();
+        let all = self.rules_of_kinds(&[RuleKind::Quota]).await?;
+        let others = all.iter().filter(|rule| rule.key != key).count();
         let decide = |found: &[Rule]| {
             let held = found.first();
             if held.is_none() && others >= QUOTAS_MAX {
                 let limit = QUOTAS_MAX as u64;
                 return Err(Error::LimitExceeded { what: "the number of quotas", limit });
             }
-            let before = held.map(Rule::read::<QuotaSpec>).transpose()?;
+            let before: Option<QuotaSpec> = held.and_then(readable);
             if before.as_ref() == Some(&spec) {
                 return Ok((RuleChange::default(), false));
             }
@@ -77,16 +79,19 @@ impl Engine {
             Ok((change, held.is_none()))
         };
         let created = self.change_rules(vec![key.clone()], decide).await?;
-        let used = self.quota_uses().await?;
-        let used = used.get(name.as_str()).copied().unwrap_or_default();
-        Ok((stands(name, &spec, used, self.clock.now()), created))
+        let key = RuleKey::new(RuleKind::QuotaUse, name.as_str());
+        let used = self.fresh_rules(vec![key]).await?.first().and_then(readable);
+        Ok((stands(name, &spec, used.unwrap_or_default(), self.clock.now()), created))
     }
 
     /// Every quota, by name.
     pub async fn quotas(&self, _caller: &Caller) -> Result<Vec<Quota>> {
-        let used = self.quota_uses().await?;
+        let rows = self.rules_of_kinds(&[RuleKind::Quota, RuleKind::QuotaUse]).await?;
+        let book = Rulebook::of_all(&rows, &self.registry.book());
+        let uses = rows.iter().filter(|rule| rule.key.kind == RuleKind::QuotaUse);
+        let used: HashMap<&str, QuotaState> =
+            uses.filter_map(|rule| Some((rule.key.name.as_str(), readable(rule)?))).collect();
         let now = self.clock.now();
-        let book = self.registry.book();
         let quotas = book.quotas.iter().map(|(name, quota)| {
             let used = used.get(name.as_str()).copied().unwrap_or_default();
             stands(name.clone(), &quota.what, used, now)
@@ -96,32 +101,41 @@ impl Engine {
 
     /// Takes a quota away, with what was used of it; one that a declared type draws from stays.
     pub async fn delete_quota(&self, caller: &Caller, name: &QuotaName) -> Result<()> {
-        let book = self.registry.book();
-        let mut drawing =
-            book.types.iter().filter(|(_, held)| held.declared.spec.quota_costs.contains_key(name));
-        if let Some((job_type, _)) = drawing.next() {
-            let (quota, job_type) = (name.clone(), job_type.clone());
-            return Err(Error::QuotaInUse { quota, job_type, count: 1 + drawing.count() });
-        }
         let keys =
             [RuleKind::Quota, RuleKind::QuotaUse].map(|kind| RuleKey::new(kind, name.as_str()));
-        let decide = |found: &[Rule]| {
+        for _ in 0..=GUARD_REPEATS_MAX {
+            let found = self.fresh_rules(keys.to_vec()).await?;
             let held = found.iter().find(|rule| rule.key.kind == RuleKind::Quota);
-            let before = held.ok_or_else(|| Error::QuotaNotFound(name.clone()))?;
-            let before = before.read::<QuotaSpec>()?;
+            let held = held.ok_or_else(|| Error::QuotaNotFound(name.clone()))?;
+            // After the quota's row: a type that begins to draw from it from now on writes that row, too.
+            self.check_unused(name).await?;
             let gone = |rule: &Rule| RuleWrite::delete(rule.key.clone(), rule.revision);
-            let writes: Vec<_> = found.iter().map(gone).collect();
+            let change = RuleChange::from(found.iter().map(gone).collect::<Vec<_>>());
             let deed = Deed::new(caller.principal(), AuditAction::DeleteQuota);
             let subject = AuditSubject::Quota(name.to_string());
-            let change = RuleChange::from(writes);
-            Ok((change.as_deed(&deed, subject, Some(&before), None, self.clock.now()), ()))
-        };
-        self.change_rules(keys.to_vec(), decide).await
+            let before: Option<QuotaSpec> = readable(held);
+            let change = change.as_deed(&deed, subject, before.as_ref(), None, self.clock.now());
+            if self.write_rules(change).await? != RulesChanged::Missed {
+                return Ok(());
+            }
+        }
+        Err(Error::Overloaded)
     }
 
-    async fn quota_uses(&self) -> Result<HashMap<String, QuotaState>> {
-        let kinds = [RuleKind::QuotaUse];
-        let rows = self.db.read(move |store| async move { store.rules(&kinds).await }).await?;
-        rows.into_iter().map(|rule| Ok((rule.key.name.clone(), rule.read()?))).collect()
+    /// Refuses if a declared type draws from the quota, by rows read now.
+    async fn check_unused(&self, name: &QuotaName) -> Result<()> {
+        let rows = self.rules_of_kinds(&[RuleKind::Type]).await?;
+        let book = Rulebook::of_all(&rows, &self.registry.book());
+        let mut drawing =
+            book.types.iter().filter(|(_, held)| held.declared.spec.quota_costs.contains_key(name));
+        let Some((job_type, _)) = drawing.next() else { return Ok(()) };
+        let (quota, job_type) = (name.clone(), job_type.clone());
+        Err(Error::QuotaInUse { quota, job_type, count: 1 + drawing.count() })
+    }
+
+    /// All rules of these kinds as they stand now.
+    async fn rules_of_kinds(&self, kinds: &[RuleKind]) -> Result<Vec<Rule>> {
+        let kinds = kinds.to_vec();
+        self.db.read(move |store| async move { store.rules(&kinds).await }).await
     }
 }

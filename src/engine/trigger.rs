@@ -11,10 +11,11 @@ use crate::domain::job_type::gate::{self, Standing, TriggerRefusal, circuit_of};
 use crate::domain::job_type::{Draft, TypeState};
 use crate::domain::queue::QueueSettings;
 use crate::domain::{Job, JobSpec, JobType, QueueName};
-use crate::store::{Claims, RequestKey, Rule, RuleKey, RuleKind};
+use crate::store::{Claims, RequestKey, RuleKey, RuleKind};
 
 use super::create::CreateJob;
 use super::error::{Error, Result};
+use super::registry::readable;
 use super::{Engine, TypeInfo};
 
 /// A wish for a job of a type.
@@ -69,7 +70,10 @@ impl Engine {
         let queue = info.spec.defaults.queue.clone().unwrap_or_default();
         let key = RuleKey::new(RuleKind::Queue, queue.as_str());
         let found = self.fresh_rules(vec![key]).await?;
-        let settings = found.first().map(Rule::read::<QueueSettings>).transpose()?;
+        let book = self.registry.book();
+        let known = || book.queues.get(&queue).map(|known| known.what.clone());
+        let settings: Option<QueueSettings> =
+            found.first().and_then(|rule| readable(rule).or_else(known));
         let paused = settings.filter(|settings| settings.paused);
         let mut running = 0;
         if info.spec.max_concurrent > 0 {
@@ -85,7 +89,6 @@ impl Engine {
         };
         let circuit = info.circuit.clone().unwrap_or_default();
         let state = TypeState { circuit, ..TypeState::default() };
-        let book = self.registry.book();
         let circuit = circuit_of(Some(&info.spec), &book.defaults.what.circuit);
         let checked = gate::trigger(&info.spec, circuit, &state, standing, self.clock.now());
         checked.map_err(|refusal| match refusal {

@@ -9,17 +9,19 @@ use serde::Serialize;
 use crate::auth::Caller;
 use crate::domain::audit::{AuditAction, AuditSubject, Deed};
 use crate::domain::circuit::{CircuitSpec, CircuitState};
+use crate::domain::ids::QuotaName;
 use crate::domain::job_type::{JobTypeSpec, TypeOrigin};
-use crate::domain::limits::TYPES_MAX;
+use crate::domain::limits::{QUOTA_COSTS_MAX, TYPES_MAX};
+use crate::domain::quota::QuotaSpec;
 use crate::domain::schedule::{Nominal, Schedule, cursor_after_change};
 use crate::domain::validate::Violations;
 use crate::domain::{Category, JobType, Timestamp};
-use crate::store::{self, Rule, RuleKey, RuleKind, RuleWrite};
+use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
 
 use super::Engine;
 use super::error::{Error, Result};
 use super::pipeline::RuleChange;
-use super::registry::{Cursor, Declared, Definition, Rulebook};
+use super::registry::{Cursor, Declared, Definition, Rulebook, readable, tell_unread};
 
 /// A wish to declare a type.
 #[derive(Debug, Clone)]
@@ -131,18 +133,53 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// A declaration, and a cursor with the revision of its row.
-type Read = (Option<Definition>, Option<(i64, Cursor)>);
+/// A type as its rows stand.
+struct Standing {
+    /// Of the declaration's row; 0 if there is none.
+    revision: i64,
+    /// The declaration, if it can be read.
+    definition: Option<Definition>,
+    /// Of the cursor's row; 0 if there is none.
+    cursor_revision: i64,
+    /// The cursor, if it can be read.
+    cursor: Option<Cursor>,
+}
 
-/// The declaration and the cursor among these rows.
-fn read(found: &[Rule]) -> store::Result<Read> {
-    let of = |kind| found.iter().find(move |rule: &&Rule| rule.key.kind == kind);
-    let definition = of(RuleKind::Type).map(Definition::of).transpose()?;
-    let cursor = match of(RuleKind::Schedule) {
-        Some(rule) => Some((rule.revision, rule.read()?)),
-        None => None,
+impl Standing {
+    fn of(found: &[Rule]) -> Self {
+        let row = |kind| found.iter().find(move |rule: &&Rule| rule.key.kind == kind);
+        let revision = |kind| row(kind).map_or(0, |rule| rule.revision);
+        Self {
+            revision: revision(RuleKind::Type),
+            definition: row(RuleKind::Type).and_then(|rule| {
+                Definition::of(rule).inspect_err(|error| tell_unread(&rule.key, error)).ok()
+            }),
+            cursor_revision: revision(RuleKind::Schedule),
+            cursor: row(RuleKind::Schedule).and_then(readable),
+        }
+    }
+}
+
+/// What the quotas among these rows say, or what is known of those that cannot be read.
+fn quotas(found: &[Rule], known: &Rulebook) -> BTreeMap<QuotaName, QuotaSpec> {
+    let quotas = Rulebook::of_some(found, known).quotas.into_iter();
+    quotas.map(|(name, quota)| (name, quota.what)).collect()
+}
+
+/// Writes the rows of quotas that the type did not draw from, as they are: whoever takes one away in the same moment
+/// finds it changed.
+fn guards(before: Option<&Declared>, found: &[Rule]) -> impl Iterator<Item = RuleWrite> {
+    let is_new = move |rule: &&Rule| {
+        let drew = before.is_some_and(|before| {
+            before.spec.quota_costs.keys().any(|name| name.as_str() == rule.key.name)
+        });
+        rule.key.kind == RuleKind::Quota && !drew
     };
-    Ok((definition, cursor))
+    found.iter().filter(is_new).map(|rule| RuleWrite {
+        key: rule.key.clone(),
+        expected_revision: rule.revision,
+        body: Some(rule.body.clone()),
+    })
 }
 
 impl Engine {
@@ -152,25 +189,31 @@ impl Engine {
         let book = self.registry.book();
         let mut wrong = Violations::default();
         put.spec.validate("job_type.", &mut wrong);
-        let quotas: BTreeMap<_, _> =
-            book.quotas.iter().map(|(name, quota)| (name.clone(), quota.what.clone())).collect();
-        put.spec.validate_quotas(&quotas, "job_type.", &mut wrong);
-        wrong.into_result().map_err(Error::Invalid)?;
+        let costs = &put.spec.quota_costs;
+        if costs.len() > QUOTA_COSTS_MAX {
+            // As many are not looked up.
+            wrong.clone().into_result().map_err(Error::Invalid)?;
+        }
+        let mut keys = keys(&put.spec.job_type);
+        keys.extend(costs.keys().map(|name| RuleKey::new(RuleKind::Quota, name.as_str())));
         let job_type = put.spec.job_type.clone();
         let now = self.clock.now();
         let decide = |found: &[Rule]| {
-            let (held, cursor) = read(found)?;
-            let revision = held.as_ref().map_or(0, |held| held.revision);
+            let mut wrong = wrong.clone();
+            put.spec.validate_quotas(&quotas(found, &book), "job_type.", &mut wrong);
+            wrong.into_result().map_err(Error::Invalid)?;
+            let standing = Standing::of(found);
+            let (held, revision) = (&standing.definition, standing.revision);
             if put.revision != 0 && put.revision != revision {
                 let (job_type, held) = (job_type.clone(), revision);
                 return Err(Error::TypeChanged { job_type, held, presented: put.revision });
             }
-            if held.is_none() {
+            if revision == 0 {
                 self.check_room(&book, &job_type)?;
             }
             let before = held.as_ref().map(|held| &held.declared);
             let same = before.is_some_and(|it| it.spec == put.spec && it.payload == put.payload);
-            if let (Some(held), true) = (&held, same) {
+            if let (Some(held), true) = (held, same) {
                 return Ok((RuleChange::default(), (TypeInfo::declared(held, &book), false)));
             }
             let declared = Declared {
@@ -179,9 +222,10 @@ impl Engine {
                 create_time: before.map_or(now, |before| before.create_time),
                 update_time: now,
             };
-            let row = RuleWrite::put(keys(&job_type).swap_remove(0), revision, &declared)?;
+            let row = RuleWrite::put(keys[0].clone(), revision, &declared)?;
             let mut writes = vec![row];
-            writes.extend(cursor_write(before, &declared, cursor, now)?);
+            writes.extend(cursor_write(before, &declared, &standing, now)?);
+            writes.extend(guards(before, found));
             let schedule = None;
             let definition = Definition { revision: revision + 1, declared, schedule };
             let writes = if put.validate_only { Vec::new() } else { writes };
@@ -191,9 +235,9 @@ impl Engine {
             let subject = AuditSubject::Type(job_type.clone());
             let change = RuleChange::from(writes);
             let change = change.as_deed(&deed, subject, was.as_ref(), Some(&is), now);
-            Ok((change, (TypeInfo::declared(&definition, &book), held.is_none())))
+            Ok((change, (TypeInfo::declared(&definition, &book), revision == 0)))
         };
-        self.change_rules(keys(&put.spec.job_type), decide).await
+        self.change_rules(keys.clone(), decide).await
     }
 
     /// A new declaration counts against the bound on types, unless jobs of it did already.
@@ -217,7 +261,7 @@ impl Engine {
         let mut keys = keys(job_type);
         keys.push(RuleKey::new(RuleKind::Circuit, job_type.as_str()));
         let found = self.seen_rules(keys).await?;
-        let book = Rulebook::read(self.registry.book().defaults.clone(), &found)?;
+        let book = Rulebook::of_some(&found, &self.registry.book());
         if let Some(definition) = book.types.get(job_type) {
             let info = TypeInfo::declared(definition, &book);
             return Ok((info, Some(Arc::clone(definition))));
@@ -261,15 +305,14 @@ impl Engine {
         let keys = all.map(|kind| RuleKey::new(kind, job_type.as_str())).to_vec();
         let deleted = |found: &[Rule]| {
             let held = found.iter().find(|rule| rule.key.kind == RuleKind::Type);
-            let Some(declared) = held.map(Rule::read::<Declared>).transpose()? else {
-                return Ok((RuleChange::default(), false));
-            };
+            let Some(held) = held else { return Ok((RuleChange::default(), false)) };
+            let declared: Option<Declared> = readable(held);
             let gone = |rule: &Rule| RuleWrite::delete(rule.key.clone(), rule.revision);
             let writes: Vec<_> = found.iter().map(gone).collect();
             let deed = Deed::new(caller.principal(), AuditAction::DeleteJobType);
             let subject = AuditSubject::Type(job_type.clone());
             let change = RuleChange::from(writes);
-            let was = Some(Shown::of(&declared));
+            let was = declared.as_ref().map(Shown::of);
             Ok((change.as_deed(&deed, subject, was.as_ref(), None, self.clock.now()), true))
         };
         if self.change_rules(keys, deleted).await? {
@@ -315,13 +358,13 @@ impl Engine {
 fn cursor_write(
     before: Option<&Declared>,
     after: &Declared,
-    cursor: Option<(i64, Cursor)>,
+    standing: &Standing,
     now: Timestamp,
 ) -> Result<Option<RuleWrite>> {
     let key = RuleKey::new(RuleKind::Schedule, after.spec.job_type.as_str());
-    let (revision, held) = cursor.map_or((0, None), |(revision, cursor)| (revision, Some(cursor)));
+    let (revision, held) = (standing.cursor_revision, standing.cursor);
     let Some(schedule) = &after.spec.schedule else {
-        return Ok(held.map(|_| RuleWrite::delete(key, revision)));
+        return Ok((revision > 0).then(|| RuleWrite::delete(key, revision)));
     };
     let before = before.filter(|before| {
         // What falls into the time of a disabled type is not made up for, nor is what another kind of

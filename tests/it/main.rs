@@ -35,6 +35,7 @@ mod replicas_faults;
 mod replicas_model;
 mod requests;
 mod retry;
+mod rules;
 mod session;
 mod shutdown;
 mod small_frames;

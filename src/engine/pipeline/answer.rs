@@ -7,6 +7,7 @@ use crate::domain::{Job, JobId, JobSpec};
 use crate::store::{Appended, Batch, Committed, KeyKind, RuleWrite, Written};
 
 use super::super::error::Error;
+use super::super::registry::Rulebook;
 use super::desk::Desk;
 use super::fold::{Folded, RulesPart, Verdict};
 use super::unheard::lease_and_number;
@@ -14,8 +15,14 @@ use super::work::{Created, RuleChange, RulesChanged, Work};
 use super::writer::Writer;
 
 impl Writer {
-    /// Answers every piece of a committed batch, and repeats what missed.
-    pub(super) fn answer(&mut self, folded: Folded, committed: &Committed, times: &[usize]) {
+    /// Answers every piece of a batch that was committed since `book` was known, and repeats what missed.
+    pub(super) fn answer(
+        &mut self,
+        folded: Folded,
+        committed: &Committed,
+        times: &[usize],
+        book: &Rulebook,
+    ) {
         if !committed.missed_rules.is_empty() {
             self.answer_missed(folded, committed, times);
             return;
@@ -33,6 +40,10 @@ impl Writer {
         // Answers first: an attach is registered by its answer, so that what the same commit has to
         // tell it finds it there; and a cell that an answer opens is closed by what follows.
         for ((piece, verdict), times) in work.into_iter().zip(times) {
+            if let (Work::Rules { change, .. }, Verdict::OnRules(_)) = (&piece, &verdict) {
+                // Whoever asked for it may not wait any more: it is in force all the same.
+                self.parts.followers.wrote(&change.writes, book);
+            }
             self.answer_one(piece, verdict, *times, &fate, (&batch, committed));
         }
         for job_id in

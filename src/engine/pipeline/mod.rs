@@ -38,7 +38,7 @@ use crate::telemetry::Metrics;
 
 use super::error::{Error, Result};
 use super::health::Health;
-use super::registry::Registry;
+use super::registry::{Followers, Registry};
 
 use queue::Queue;
 
@@ -63,6 +63,8 @@ pub(super) struct Parts {
     /// Which events are told that are not worth a row unless somebody asks for them.
     pub(super) wanted: Wanted,
     pub(super) registry: Arc<Registry>,
+    /// Who goes by rules, told of what is written.
+    pub(super) followers: Arc<Followers>,
     /// Jobs that may wait in all, as this server was told; 0 = any number.
     pub(super) max_pending: u32,
 }

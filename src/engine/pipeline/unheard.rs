@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::domain::limits::LOOP_ROWS_MAX;
+use crate::domain::limits::{GUARD_REPEATS_MAX, LOOP_ROWS_MAX};
 use crate::domain::status::StateKind;
 use crate::domain::{BatchId, Job, JobId, LogBatch};
 use crate::store::{self, Appended, LogQuery, RuleKey, Store};
@@ -114,6 +114,15 @@ impl Writer {
             self.unheard = None;
             return Ok(Heard::default());
         }
+        if !unheard.rules.is_empty() {
+            for _ in 0..=GUARD_REPEATS_MAX {
+                let before = self.parts.registry.book();
+                let rules = self.parts.store.rules_by_key(&unheard.rules).await?;
+                if self.parts.followers.found(&unheard.rules, &rules, &before) {
+                    break;
+                }
+            }
+        }
         let (mut stand, found) = match unheard.standing(&*self.parts.store).await {
             Ok(standing) => standing,
             Err(error @ store::Error::Corrupt { .. }) => {
@@ -123,10 +132,6 @@ impl Writer {
             }
             Err(error) => return Err(error),
         };
-        if !unheard.rules.is_empty() {
-            let rules = self.parts.store.rules_by_key(&unheard.rules).await?;
-            self.parts.registry.note(&unheard.rules, &rules);
-        }
         let Some(unheard) = self.unheard.take() else { return Ok(Heard::default()) };
         let logs = unheard.kept(&stand, &found);
         for mut desk in unheard.writes {

@@ -214,7 +214,7 @@ impl Writer {
             if let Some(round) = round {
                 round.abandon().await;
             }
-            self.answer(folded, &Committed::default(), times);
+            self.answer(folded, &Committed::default(), times, &book);
             return Ok(Settled::Yes);
         }
         let started = Clock::monotonic();
@@ -232,7 +232,7 @@ impl Writer {
                 if took >= SLOW_COMMIT {
                     self.parts.health.trouble();
                 }
-                self.answer(folded, &committed, times);
+                self.answer(folded, &committed, times, &book);
                 Ok(Settled::Yes)
             }
             Err(error @ store::Error::OutcomeUnknown(_)) => {

@@ -125,18 +125,13 @@ impl Definition {
 }
 
 impl Rulebook {
-    /// What these rows say, beside what is known to hold for the whole server.
-    pub(in super::super) fn read(
-        defaults: Known<ServerDefaults>,
-        rules: &[Rule],
-    ) -> store::Result<Self> {
-        let mut book = Self { defaults, ..Self::default() };
-        rules.iter().try_for_each(|rule| book.take(rule))?;
-        Ok(book)
+    /// What these rows say, beside what is `known` to hold for the whole server.
+    pub(in super::super) fn of_some(rules: &[Rule], known: &Self) -> Self {
+        Self { defaults: known.defaults.clone(), ..Self::of_all(rules, known) }
     }
 
     /// What all rows say. Of those that cannot be read it is known what was known `before`.
-    pub(super) fn of_all(rules: &[Rule], before: &Self) -> Self {
+    pub(in super::super) fn of_all(rules: &[Rule], before: &Self) -> Self {
         let mut book = Self::default();
         for rule in rules {
             if let Err(error) = book.take(rule) {
@@ -331,6 +326,34 @@ impl Rulebook {
             | RuleKind::Retention
             | RuleKind::Bulk => {}
         }
+    }
+
+    /// Knows of rules that were known otherwise `before` what is known `now`, unless this is newer.
+    pub(super) fn keep_news(&mut self, now: &Self, before: &Self) {
+        for key in now.keys().chain(before.keys()) {
+            let known = now.revision(&key);
+            if known == before.revision(&key) {
+                continue;
+            }
+            match known {
+                Some(known) if self.revision(&key).is_none_or(|read| read < known) => {
+                    self.keep(&key, now);
+                }
+                Some(_) => {}
+                None => self.drop(&key),
+            }
+        }
+    }
+
+    /// The keys of all that is known.
+    fn keys(&self) -> impl Iterator<Item = RuleKey> {
+        let of = |kind| move |name: &str| RuleKey::new(kind, name);
+        let types = self.types.keys().map(JobType::as_str).chain([DEFAULTS]);
+        let queues = self.queues.keys().map(QueueName::as_str).map(of(RuleKind::Queue));
+        let quotas = self.quotas.keys().map(QuotaName::as_str).map(of(RuleKind::Quota));
+        let circuits = self.circuits.keys().map(JobType::as_str).map(of(RuleKind::Circuit));
+        let drains = self.drains.keys().map(String::as_str).map(of(RuleKind::Drain));
+        types.map(of(RuleKind::Type)).chain(queues).chain(quotas).chain(circuits).chain(drains)
     }
 
     /// Forgets a rule.

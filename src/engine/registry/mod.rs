@@ -2,13 +2,14 @@
 //!
 //! Owns: what this server knows of them ([`Rulebook`]), kept up by its own commits and by the change log.
 //! Does not own: what they mean (`domain`); when schedules fire (`schedule`).
-//! Entry: [`Registry::book`].
+//! Entry: [`Registry::book`]; [`Followers`], through which it becomes known how rules stand.
 //! Invariant: the rows are the authority. What is known here decides what a new job looks like; whatever
 //! refuses somebody, and whatever is written, goes by rows read for it, guarded by their revision. A row that
 //! was read before it changed may come in after what it became: it is not taken up. One that cannot be read is told
 //! of, and keeps nothing else from being known.
 
 mod book;
+mod followers;
 mod unread;
 
 use std::collections::BTreeSet;
@@ -19,13 +20,14 @@ use parking_lot::RwLock;
 use crate::domain::JobType;
 use crate::domain::circuit::CircuitState;
 use crate::domain::limits::GUARD_REPEATS_MAX;
-use crate::store::{self, Rule, RuleKey, RuleKind, RuleWrite};
+use crate::store::{self, Rule, RuleKey, RuleKind};
 
 use super::Engine;
 use super::error::{Error, Result};
 use super::pipeline::{RuleChange, RulesChanged, Work};
 
 pub use book::{Cursor, DEFAULTS, Declared, Definition, Known, Rulebook, smaller_bound};
+pub(super) use followers::Followers;
 pub(super) use unread::{readable, tell_unread};
 
 /// The kinds of rules that every server knows by heart.
@@ -77,12 +79,18 @@ impl Registry {
         held.take(found);
     }
 
-    /// The same as [`heed`](Self::heed), as the change log names them: they may have begun anew, from an older
-    /// revision on.
-    fn heed_anew(&self, keys: &[RuleKey], found: &[Rule]) {
+    /// Takes up how these rules stood in a read that began when `before` was known: they may have begun anew, from
+    /// an older revision on. `false` if some of them became known otherwise meanwhile: these are not settled by
+    /// what was read.
+    fn heed_anew(&self, keys: &[RuleKey], found: &[Rule], before: &Rulebook) -> bool {
         let mut held = self.0.write();
-        held.lose(keys, found);
-        held.take_each(found, Rulebook::take_anew);
+        let is_moved = |key: &RuleKey| held.book.revision(key) != before.revision(key);
+        let (moved, settled): (Vec<_>, Vec<_>) = keys.iter().cloned().partition(is_moved);
+        held.lose(&settled, found);
+        held.take_each(found, |book, rule| {
+            if moved.contains(&rule.key) { book.take(rule) } else { book.take_anew(rule) }
+        });
+        moved.is_empty()
     }
 
     /// How often rules went so far: asked for before a read that [`look`](Self::look) is told of.
@@ -91,12 +99,15 @@ impl Registry {
     }
 
     /// Takes up rows that somebody read for something else, as far as they are news. What was not there is no
-    /// news, for it may have come meanwhile, and neither is anything if rules went since the read began.
-    pub(super) fn look(&self, losses: u64, found: &[Rule]) {
+    /// news, for it may have come meanwhile, and neither is anything if rules went since the read began: then the
+    /// answer is `false`.
+    pub(super) fn look(&self, losses: u64, found: &[Rule]) -> bool {
         let mut held = self.0.write();
-        if held.losses == losses {
+        let is_news = held.losses == losses;
+        if is_news {
             held.take(found);
         }
+        is_news
     }
 
     /// Takes up how a commit left these rules whose answer was lost, by rows read after it.
@@ -124,10 +135,13 @@ impl Registry {
         }
     }
 
-    /// Knows what all rows say, and answers it.
-    fn replace(&self, rules: &[Rule]) -> Arc<Rulebook> {
+    /// Knows what all rows say that were read since `before` was known, and answers it. What became known meanwhile
+    /// may be newer, and stays.
+    fn replace(&self, rules: &[Rule], before: &Rulebook) -> Arc<Rulebook> {
         let mut held = self.0.write();
-        held.book = Arc::new(Rulebook::of_all(rules, &held.book));
+        let mut book = Rulebook::of_all(rules, &held.book);
+        book.keep_news(&held.book, before);
+        held.book = Arc::new(book);
         held.losses += 1;
         Arc::clone(&held.book)
     }
@@ -167,11 +181,12 @@ impl Engine {
     pub async fn load_rules(&self) -> Result<()> {
         let mut kinds = KNOWN.to_vec();
         kinds.push(RuleKind::Schedule);
+        let before = self.registry.book();
         let rules = self.loop_db.read(|store| async move { store.rules(&kinds).await }).await?;
-        let book = self.registry.replace(&rules);
+        let book = self.registry.replace(&rules, &before);
         self.agenda.plan_all(&book, &rules);
         self.line.reopen();
-        self.tell_all_drains();
+        self.followers.tell_drains();
         Ok(())
     }
 
@@ -202,11 +217,13 @@ impl Engine {
             return Ok(());
         }
         let keys: Vec<RuleKey> = keys.into_iter().collect();
-        let found = self.fresh_rules(keys.clone()).await?;
-        self.registry.heed_anew(&keys, &found);
-        self.line.reopen();
-        self.tell_drains(&keys);
-        self.agenda.heed(&self.registry.book(), &keys, &found);
+        for _ in 0..=GUARD_REPEATS_MAX {
+            let before = self.registry.book();
+            let found = self.fresh_rules(keys.clone()).await?;
+            if self.followers.found(&keys, &found, &before) {
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -231,11 +248,16 @@ impl Engine {
         decide: impl Fn(&[Rule]) -> Result<(C, T)> + Send + Sync,
     ) -> Result<T> {
         for _ in 0..=GUARD_REPEATS_MAX {
+            let losses = self.registry.losses();
             let found = self.fresh_rules(keys.clone()).await?;
             let (change, outcome) = decide(&found)?;
             let change: RuleChange = change.into();
             if change.writes.is_empty() {
-                return Ok(outcome);
+                // It may stand so by a commit that was not heard of here.
+                if self.followers.looked(losses, &keys, &found) {
+                    return Ok(outcome);
+                }
+                continue;
             }
             match self.write_rules(change).await? {
                 RulesChanged::Done { .. } => return Ok(outcome),
@@ -245,28 +267,10 @@ impl Engine {
         Err(Error::Overloaded)
     }
 
-    /// Writes rules with what hangs on them, and knows them from then on.
+    /// Writes rules with what hangs on them. Once that is durable it is in force here, whether or not anybody
+    /// waits for the answer.
     pub(super) async fn write_rules(&self, change: RuleChange) -> Result<RulesChanged> {
-        let (mut keys, mut rules, mut made) = (Vec::new(), Vec::new(), Vec::new());
-        for RuleWrite { key, expected_revision, body } in &change.writes {
-            keys.push(key.clone());
-            if *expected_revision == 0 {
-                made.push(key.clone());
-            }
-            if let Some(body) = body.clone() {
-                rules.push(Rule { key: key.clone(), revision: expected_revision + 1, body });
-            }
-        }
-        let before = self.registry.book();
-        let work = |reply| Work::Rules { change: Box::new(change), reply };
-        let answer = self.pipeline.ask(work).await?;
-        if matches!(answer, RulesChanged::Done { .. }) {
-            self.registry.heed_made(&keys, &rules, &made, &before);
-            self.line.reopen();
-            self.tell_drains(&keys);
-            self.agenda.heed(&self.registry.book(), &keys, &rules);
-        }
-        Ok(answer)
+        self.pipeline.ask(|reply| Work::Rules { change: Box::new(change), reply }).await
     }
 }
 

@@ -4,6 +4,8 @@ mod bounds;
 mod breakers;
 mod quotas;
 mod types;
+mod unreadable;
+mod unwaited;
 
 use std::collections::BTreeMap;
 

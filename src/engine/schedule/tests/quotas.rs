@@ -154,3 +154,62 @@ async fn a_start_whose_unique_key_is_taken_spends_nothing() {
     assert_eq!(used(&server, "api").await, (20, 80));
     assert_eq!(jobs_of(&store, "sync").await.len(), 2, "nothing was skipped");
 }
+
+#[tokio::test(start_paused = true)]
+async fn whether_a_quota_is_in_use_goes_by_what_is_declared_not_by_what_was_heard() {
+    let store = Arc::new(MemoryStore::new());
+    let (one, other) = (server(&store), server(&store));
+    put_quota(&one, "api", 100).await;
+    let drawing = || spec(r#"{"type": "sync", "quota_costs": {"api": 10}}"#);
+    assert!(put(&other, drawing()).await, "a quota that it has not heard of");
+    let refused = one.delete_quota(&Caller::anonymous(), &quota("api")).await;
+    assert!(matches!(refused, Err(Error::QuotaInUse { count: 1, .. })), "{refused:?}");
+    one.load_rules().await.expect("read");
+    put(&other, spec(r#"{"type": "sync"}"#)).await;
+    one.delete_quota(&Caller::anonymous(), &quota("api")).await.expect("nobody draws from it");
+    let asked = PutType {
+        spec: drawing(),
+        payload: None,
+        revision: 0,
+        validate_only: false,
+        reason: String::new(),
+    };
+    let refused = other.put_type(&Caller::anonymous(), asked).await;
+    assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_does_not_go_in_the_moment_in_which_a_type_begins_to_draw_from_it() {
+    for round in 0..20_u32 {
+        let store = Arc::new(MemoryStore::new());
+        let (one, other) = (server(&store), server(&store));
+        put_quota(&one, "api", 100).await;
+        let (caller, api) = (Caller::anonymous(), quota("api"));
+        let later = async |delay: u32| {
+            for _ in 0..delay {
+                tokio::task::yield_now().await;
+            }
+        };
+        let drawing = spec(r#"{"type": "sync", "quota_costs": {"api": 10}}"#);
+        let put = PutType {
+            spec: drawing,
+            payload: None,
+            revision: 0,
+            validate_only: false,
+            reason: String::new(),
+        };
+        let declare = async {
+            later(round).await;
+            other.put_type(&caller, put).await
+        };
+        let delete = async {
+            later(10).await;
+            one.delete_quota(&caller, &api).await
+        };
+        let (declared, deleted) = futures_util::future::join(declare, delete).await;
+        match (&declared, &deleted) {
+            (Ok(_), Err(Error::QuotaInUse { .. })) | (Err(Error::Invalid(_)), Ok(())) => {}
+            both => panic!("{both:?} with {round}"),
+        }
+    }
+}
