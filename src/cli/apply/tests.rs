@@ -247,3 +247,20 @@ fn choices_are_shown_as_files_write_them() {
     assert!(lines.contains(&"schedule.overlap_policy: allow".to_owned()), "{lines:?}");
     assert!(lines.iter().all(|line| !line.starts_with("type:")), "{lines:?}");
 }
+
+#[test]
+fn a_quota_is_raised_before_its_types_draw_more_and_lowered_after_they_draw_less() {
+    let file = |limit: u64, cost: u64| {
+        let text = format!(
+            "{{quotas: {{api: {{limit: {limit}}}}}, types: [{{type: sync, quota_costs: {{api: {cost}}}}}]}}"
+        );
+        read(&text).unwrap()
+    };
+    let held = after(&Plan::of(&file(10, 4), &Held::default(), false).unwrap());
+    let kinds = |plan: Plan| plan.steps.into_iter().map(|step| step.kind).collect::<Vec<_>>();
+    assert_eq!(kinds(Plan::of(&file(20, 15), &held, false).unwrap()), ["quota", "type"]);
+    assert_eq!(kinds(Plan::of(&file(3, 2), &held, false).unwrap()), ["type", "quota"]);
+    let alone = read("quotas: {api: {limit: 3}}").unwrap();
+    let Err(Failure::Usage { problem, .. }) = Plan::of(&alone, &held, false) else { panic!() };
+    assert!(problem.contains("quotas.api.limit") && problem.contains("at least 4"), "{problem}");
+}

@@ -154,3 +154,44 @@ async fn a_start_whose_unique_key_is_taken_spends_nothing() {
     assert_eq!(used(&server, "api").await, (20, 80));
     assert_eq!(jobs_of(&store, "sync").await.len(), 2, "nothing was skipped");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_is_not_set_below_what_a_start_of_a_type_draws() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    let caller = Caller::anonymous();
+    put_quota(&server, "api", 10).await;
+    put(&server, spec(r#"{"type": "big", "quota_costs": {"api": 4}}"#)).await;
+    put(&server, spec(r#"{"type": "sync", "quota_costs": {"api": 2}}"#)).await;
+    let lower = |limit| QuotaSpec { limit, ..QuotaSpec::default() };
+    let refused = server.put_quota(&caller, quota("api"), lower(3)).await;
+    let Err(Error::QuotaBelowCost { job_type, cost: 4, limit: 3, .. }) = &refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(job_type.as_str(), "big");
+    assert_eq!(used(&server, "api").await, (0, 10), "it stays as it was");
+    server.put_quota(&caller, quota("api"), lower(4)).await.expect("enough for one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_type_whose_costs_do_not_change_is_not_refused_for_them() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    put_quota(&server, "api", 10).await;
+    put(&server, spec(r#"{"type": "sync", "quota_costs": {"api": 4}}"#)).await;
+    // Two servers at once can come to this: one lowers the limit, the other raises the cost.
+    let key = RuleKey::new(RuleKind::Quota, "api");
+    let lower = QuotaSpec { limit: 2, ..QuotaSpec::default() };
+    let change = vec![RuleWrite::put(key, 1, &lower).expect("a row")];
+    server.write_rules(change.into()).await.expect("written");
+    let disabled = r#"{"type": "sync", "disabled": true, "quota_costs": {"api": 4}}"#;
+    put(&server, spec(disabled)).await;
+    let wish = PutType {
+        spec: spec(r#"{"type": "sync", "quota_costs": {"api": 3}}"#),
+        payload: None,
+        revision: 0,
+        validate_only: false,
+    };
+    let refused = server.put_type(&Caller::anonymous(), wish).await;
+    assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
+}
