@@ -341,7 +341,9 @@ impl Ruled {
             let (_, before) = self.before.quotas.get(name)?;
             let costs = self.rules.types.values().filter_map(|kind| kind.quota_costs.get(name));
             let least = costs.min().copied();
-            quota.runs_out(*before, *used, least, now).then(|| exhausted_event(name, quota, now))
+            let stands = (*used, least.unwrap_or_default());
+            let is_told = quota.runs_out(*before, *used, least, now);
+            is_told.then(|| exhausted_event(name, quota, stands, now))
         });
         quotas.collect()
     }
