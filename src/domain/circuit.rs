@@ -291,6 +291,13 @@ impl CircuitState {
         (self.followed_by(phase), Some(CircuitChange::Opened { next_probe_time }))
     }
 
+    /// The state after the breaker was taken away, if it remembers anything: put back it begins anew.
+    #[must_use]
+    pub fn forgotten(&self) -> Option<Self> {
+        let closed = CircuitPhase::Closed { failures: Vec::new() };
+        (self.phase != closed).then(|| self.followed_by(closed))
+    }
+
     fn followed_by(&self, phase: CircuitPhase) -> Self {
         Self { revision: self.revision + 1, phase }
     }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::auth::Caller;
 use crate::domain::audit::{AuditAction, AuditSubject, Deed};
 use crate::domain::circuit::{CircuitSpec, CircuitState};
+use crate::domain::job_type::gate::circuit_of;
 use crate::domain::job_type::{JobTypeSpec, TypeOrigin};
 use crate::domain::limits::TYPES_MAX;
 use crate::domain::schedule::{Nominal, Schedule, cursor_after_change};
@@ -16,10 +17,10 @@ use crate::domain::validate::Violations;
 use crate::domain::{Category, JobType, Timestamp};
 use crate::store::{self, Rule, RuleKey, RuleKind, RuleWrite};
 
-use super::Engine;
 use super::error::{Error, Result};
 use super::pipeline::RuleChange;
-use super::registry::{Cursor, Declared, Definition, Rulebook};
+use super::registry::{Cursor, Declared, Definition, Rulebook, readable};
+use super::{Engine, breakers};
 
 /// A wish to declare a type.
 #[derive(Debug, Clone)]
@@ -184,6 +185,9 @@ impl Engine {
             let row = RuleWrite::put(keys(&job_type).swap_remove(0), revision, &declared)?;
             let mut writes = vec![row];
             writes.extend(cursor_write(before, &declared, cursor, now)?);
+            let circuit = circuit_of(Some(&put.spec), &book.defaults.what.circuit);
+            let (forgotten, closed) = breakers::forgotten(found, &job_type, circuit, now)?;
+            writes.extend(forgotten);
             let schedule = None;
             let definition = Definition { revision: revision + 1, declared, schedule };
             let writes = if put.validate_only { Vec::new() } else { writes };
@@ -191,10 +195,13 @@ impl Engine {
             let (was, is) = (before.map(Shown::of), Shown::of(&definition.declared));
             let subject = AuditSubject::Type(job_type.clone());
             let change = RuleChange::from(writes);
-            let change = change.as_deed(&deed, subject, was.as_ref(), Some(&is), now);
+            let mut change = change.as_deed(&deed, subject, was.as_ref(), Some(&is), now);
+            change.events.extend(closed);
             Ok((change, (TypeInfo::declared(&definition, &book), held.is_none())))
         };
-        self.change_rules(keys(&put.spec.job_type), decide).await
+        let circuit = RuleKey::new(RuleKind::Circuit, put.spec.job_type.as_str());
+        let keys = [keys(&put.spec.job_type).as_slice(), &[circuit]].concat();
+        self.change_rules(keys, decide).await
     }
 
     /// A new declaration counts against the bound on types, unless jobs of it did already.
@@ -270,8 +277,12 @@ impl Engine {
             let deed = Deed::new(caller.principal(), AuditAction::DeleteJobType);
             let subject = AuditSubject::Type(job_type.clone());
             let change = RuleChange::from(writes);
-            let was = Some(Shown::of(&declared));
-            Ok((change.as_deed(&deed, subject, was.as_ref(), None, self.clock.now()), true))
+            let (was, now) = (Some(Shown::of(&declared)), self.clock.now());
+            let mut change = change.as_deed(&deed, subject, was.as_ref(), None, now);
+            let circuit = found.iter().find(|rule| rule.key.kind == RuleKind::Circuit);
+            let state: Option<CircuitState> = circuit.and_then(readable);
+            change.events.extend(state.and_then(|state| breakers::closed(&state, job_type, now)));
+            Ok((change, true))
         };
         if self.change_rules(keys, deleted).await? {
             return Ok(());
