@@ -25,8 +25,15 @@ fn skipped(reason: SkipReason, until: Option<Timestamp>, facts: &Facts) -> Reaso
         SkipReason::CircuitOpen => {
             "its type had failed too often, and its circuit breaker was open: this run is not made up for"
         }
+        SkipReason::Overlap if facts.replaced => {
+            let text = "it was replaced by a newer run of its schedule before it started";
+            return Reason::new(reason.as_str(), text).about(facts.successor);
+        }
         SkipReason::Overlap => "another run of its type was not over",
         SkipReason::TypeDisabled => "its type was disabled",
+        SkipReason::QuotaExhausted if facts.too_small_quota.is_some() => {
+            return Reason::new(reason.as_str(), never_fits(facts));
+        }
         SkipReason::QuotaExhausted => {
             return quota_exhausted(facts).until(until.or(facts.quota_reset_time));
         }
@@ -38,6 +45,14 @@ fn skipped(reason: SkipReason, until: Option<Timestamp>, facts: &Facts) -> Reaso
         SkipReason::Overlap => reason_now.about(&facts.holders),
         SkipReason::QuotaExhausted | SkipReason::TypeDisabled | SkipReason::Missed => reason_now,
     }
+}
+
+/// Said of a quota that no start of a type fits into.
+pub(super) fn never_fits(facts: &Facts) -> String {
+    let quota = facts.too_small_quota.as_ref().map_or("a quota", QuotaName::as_str);
+    format!(
+        "a start of its type draws more of the quota {quota} than a whole period has: it never fits"
+    )
 }
 
 fn quota_exhausted(facts: &Facts) -> Reason {

@@ -289,9 +289,21 @@ impl Ruled {
         let costs = &self.rules.types.get(job_type)?.quota_costs;
         let short = costs.iter().find_map(|(name, cost)| {
             let (quota, used) = self.rules.quotas.get(name)?;
-            (quota.remaining(*used, now) < *cost).then_some(quota)
+            (quota.remaining(*used, now) < *cost).then_some((quota, *cost))
         });
-        short.map(|quota| quota.reset_time(now))
+        // One that has less than it costs does not help by beginning anew.
+        let short = short.filter(|(quota, cost)| *cost <= quota.spec().limit);
+        short.map(|(quota, _)| quota.reset_time(now))
+    }
+
+    /// The quota of which a start of this type draws more than a whole period has.
+    pub(in super::super) fn too_small_quota(&self, job_type: &JobType) -> Option<QuotaName> {
+        let costs = &self.rules.types.get(job_type)?.quota_costs;
+        let mut costs = costs.iter();
+        costs.find_map(|(name, cost)| {
+            let (quota, _) = self.rules.quotas.get(name)?;
+            (*cost > quota.spec().limit).then(|| name.clone())
+        })
     }
 
     /// The quotas that a start of this type draws from.

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::schedule::expected::Expected;
 use crate::domain::schedule::Cron;
+use crate::domain::schedule::expected::Expected;
 use crate::domain::zone::Zone;
 
 const ZONES: [&str; 6] = [

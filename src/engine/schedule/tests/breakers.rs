@@ -5,10 +5,12 @@ use futures_util::future::join_all;
 use super::*;
 use crate::domain::circuit::{CircuitPhase, CircuitSpec, CircuitState};
 use crate::domain::definitions::ServerDefaults;
+use crate::domain::event::EventName;
 use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::status::JobError;
 use crate::engine::session::Outcome;
 use crate::engine::{Error, TriggerType};
+use crate::store::{EventQuery, EventsFrom};
 
 /// Longer than until a probe, by a clock that is slow because the wall clock stands still.
 const PROBE: Duration = Duration::from_secs(900);
@@ -223,9 +225,14 @@ async fn racing_failures_are_counted_once_each() {
 }
 
 async fn told_closed(store: &MemoryStore) -> Vec<String> {
-    let rows = store.events(&EventQuery::default()).await.expect("events");
-    let closed = rows.into_iter().filter(|event| event.facts == Facts::CircuitClosed);
-    closed.filter_map(|event| Some(event.job_type?.to_string())).collect()
+    let query = EventQuery {
+        names: vec![EventName::CircuitClosed],
+        types: Vec::new(),
+        from: EventsFrom::Oldest,
+        limit: 100,
+    };
+    let page = store.events(&query).await.expect("a read").expect("events");
+    page.events.into_iter().filter_map(|it| Some(it.event.job_type?.to_string())).collect()
 }
 
 #[tokio::test(start_paused = true)]
