@@ -37,6 +37,7 @@ fn after(plan: &Plan) -> Held {
 #[test]
 fn the_example_is_applied_once_and_then_changes_nothing() {
     let file = read(EXAMPLE).unwrap();
+    assert!(file.payloads.contains_key("video_sync"), "the one field that definitions do not know");
     let plan = Plan::of(&file, &Held::default(), false).unwrap();
     let kinds: Vec<&str> = plan.steps.iter().map(|step| step.kind).collect();
     assert_eq!(kinds, ["quota", "queue", "queue", "type", "type", "type"]);
