@@ -53,11 +53,10 @@ impl CircuitSpec {
             format!("must be from 0 to {CIRCUIT_FAILURES_MAX}, is {}", self.max_failures)
         });
         for (span, name) in [(self.window, "window"), (self.probe_after, "probe_after")] {
-            let good = span.is_none_or(|span| (TIMEOUT_MIN..=SPAN_MAX).contains(&span));
-            violations.check(good, &format!("{prefix}{name}"), || {
-                let [least, most] = [TIMEOUT_MIN, SPAN_MAX].map(humantime::format_duration);
-                format!("must be from {least} to {most}")
-            });
+            let range = TIMEOUT_MIN..=SPAN_MAX;
+            if let Some(span) = span.filter(|span| !range.contains(span)) {
+                violations.add(format!("{prefix}{name}"), written::out_of_range(span, &range));
+            }
         }
     }
 

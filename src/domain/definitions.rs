@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_ignored::Path;
+use serde_path_to_error::Track;
 
 use super::circuit::CircuitSpec;
 use super::ids::{QueueName, QuotaName};
@@ -63,14 +64,21 @@ impl Definitions {
     /// Reads a file and notes in `violations` each key that means nothing.
     ///
     /// # Errors
-    /// That of the format, if a value is not of the kind that belongs there.
+    /// That of the format, if a value is not of the kind that belongs there; its place is noted in `broken`.
     pub fn read<'de, D: Deserializer<'de>>(
         from: D,
         violations: &mut Violations,
+        broken: &mut String,
     ) -> Result<Self, D::Error> {
-        serde_ignored::deserialize(from, |path| {
+        let mut track = Track::new();
+        let from = serde_path_to_error::Deserializer::new(from, &mut track);
+        let read = serde_ignored::deserialize(from, |path| {
             violations.add(place(&path), "there is no such field");
-        })
+        });
+        if read.is_err() {
+            *broken = track.path().to_string();
+        }
+        read
     }
 
     /// Notes each field that is wrong.
@@ -99,6 +107,10 @@ impl Definitions {
             let at = format!("queues.{name}");
             violations.take(&at, QueueName::new(name.as_str()));
             queue.validate(&format!("{at}."), violations);
+            let explained = queue.paused || queue.pause_reason.is_empty();
+            violations.check(explained, &format!("{at}.pause_reason"), || {
+                "must be empty where paused is not true".to_owned()
+            });
         }
         let mut seen = BTreeSet::new();
         for (at, definition) in self.types.iter().enumerate() {

@@ -81,7 +81,7 @@ impl Engine {
         &self,
         caller: &Caller,
         name: &QueueName,
-        change: impl Fn(&mut QueueSettings) + Send + Sync,
+        change: impl Fn(&mut QueueSettings, &mut Violations) + Send + Sync,
     ) -> Result<Queue> {
         if !self.known.takes_queue(name) {
             let limit = QUEUES_MAX as u64;
@@ -92,11 +92,17 @@ impl Engine {
             let held = found.first();
             let before = held.map(Rule::read::<QueueSettings>).transpose()?;
             let mut settings = before.clone().unwrap_or_default();
-            change(&mut settings);
-            if !settings.paused {
-                settings.pause_reason.clear();
-            }
             let mut wrong = Violations::default();
+            change(&mut settings, &mut wrong);
+            if !settings.paused {
+                // That of the pause that ends goes with it.
+                let reason = std::mem::take(&mut settings.pause_reason);
+                let held = before.as_ref().map_or("", |before| before.pause_reason.as_str());
+                let is_said = !reason.is_empty() && reason != held;
+                wrong.check(!is_said, "queue.pause_reason", || {
+                    "must be empty where the queue is not paused".to_owned()
+                });
+            }
             settings.validate("queue.", &mut wrong);
             wrong.into_result().map_err(Error::Invalid)?;
             if before.as_ref() == Some(&settings) {

@@ -265,3 +265,17 @@ fn a_quota_is_raised_before_its_types_draw_more_and_lowered_after_they_draw_less
     let Err(Failure::Usage { problem, .. }) = Plan::of(&alone, &held, false) else { panic!() };
     assert!(problem.contains("quotas.api.limit") && problem.contains("at least 4"), "{problem}");
 }
+
+#[test]
+fn a_value_of_the_wrong_kind_is_told_with_its_field() {
+    for (text, field) in [
+        ("queues: {bulk: {max_running: -1}}", "queues.bulk.max_running: "),
+        ("types: [{type: a}, {type: b, max_concurrent: many}]", "types[1].max_concurrent: "),
+        ("types: [{type: a, schedule: {interval: soon}}]", "types[0].schedule.interval: "),
+    ] {
+        let Err(problem) = read(text) else { panic!("taken: {text}") };
+        assert!(problem.starts_with(field), "{problem}");
+    }
+    let Err(problem) = read("types: [") else { panic!("taken") };
+    assert!(!problem.starts_with('.') && !problem.starts_with(':'), "{problem}");
+}

@@ -12,7 +12,7 @@ const EXAMPLE: &str = include_str!("../../../docs/types.yaml");
 fn read(yaml: &str) -> (Result<Definitions, String>, Violations) {
     let mut violations = Violations::default();
     let definitions = serde_saphyr::with_deserializer_from_str(yaml, |from| {
-        Definitions::read(from, &mut violations)
+        Definitions::read(from, &mut violations, &mut String::new())
     });
     (definitions.map_err(|error| error.to_string()), violations)
 }
@@ -153,7 +153,8 @@ fn the_example_shows_every_field_there_is() {
     assert!(asked.contains(".types.retry_rules.change.queue"), "{asked:?}");
     let missing: Vec<_> = asked.difference(&shown).collect();
     // Queues by name show their fields between them.
-    let missing: Vec<_> = missing.into_iter().filter(|path| !path.starts_with(".queues.interactive.")).collect();
+    let missing: Vec<_> =
+        missing.into_iter().filter(|path| !path.starts_with(".queues.interactive.")).collect();
     assert!(missing.is_empty(), "docs/types.yaml shows no {missing:?}");
 }
 
@@ -162,7 +163,7 @@ fn what_the_example_says_is_written_and_read_again() {
     let definitions = example();
     let json = serde_json::to_value(&definitions).unwrap();
     let mut violations = Violations::default();
-    let again = Definitions::read(json.clone(), &mut violations).unwrap();
+    let again = Definitions::read(json.clone(), &mut violations, &mut String::new()).unwrap();
     assert_eq!((again, violations.is_empty()), (definitions, true));
     // Fields that are left out where they say nothing are in the file, too.
     let mut written = BTreeSet::new();
