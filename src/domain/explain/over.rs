@@ -78,7 +78,11 @@ fn failed(job: &Job) -> Vec<Reason> {
     } else if rule.is_some_and(|rule| !rule.retry) {
         ("RETRY_RULE", format!("a rule of its type makes no other attempt after {}", error.code))
     } else {
-        ("ATTEMPTS_USED", format!("all {} attempts are used", status.max_attempts))
+        let text = match status.max_attempts {
+            1 => "its only attempt is used".to_owned(),
+            most => format!("all {most} attempts are used"),
+        };
+        ("ATTEMPTS_USED", text)
     };
     reasons.push(Reason::new(code, text));
     reasons
