@@ -3,11 +3,12 @@
 //! Owns: the line ([`ready_key`]), the match of jobs and workers under all rules ([`admit`]): pauses, caps, start rates, weights, memory, breakers and quotas; and why a job waits
 //! ([`Hold`]).
 //! Does not own: where candidates and counters come from; who writes what a round changed.
-//! Invariants: no cap is passed and no token or unit taken twice within a round; whoever is not picked
-//! gets a reason.
+//! Invariants: no cap is passed and no token or unit taken twice within a round; whoever is asked about and not
+//! picked gets a reason; nobody goes before one who may stand in front of them and was not looked at ([`Horizons`]).
 
 mod admit;
 mod hold;
+mod horizon;
 mod left;
 mod rooms;
 mod rules;
@@ -15,8 +16,9 @@ mod share;
 
 use std::time::Duration;
 
-pub use admit::{Admission, Pick, Why, admit, why};
+pub use admit::{Admission, Pick, Why, admit, admit_within, why};
 pub use hold::Hold;
+pub use horizon::Horizons;
 pub use rooms::Room;
 pub use rules::{Candidate, QueueRules, Rules, TypeRules};
 pub use share::Shares;

@@ -86,7 +86,8 @@ impl Engine {
     async fn rules_of(&self, job: &Job) -> Result<Ruled> {
         let pair = (job.status.effective.queue.clone(), job.spec.job_type.clone());
         let pairs = std::iter::once(&pair);
-        let ruling = Ruling::new(self.registry.book(), self.starter.max_running(), pairs);
+        let bounds = (self.starter.max_running(), self.is_shared());
+        let ruling = Ruling::new(self.registry.book(), bounds, pairs);
         let mut claims = ruling.claims();
         claims.values.extend(ruling.value(&job.spec));
         let of = claims.clone();

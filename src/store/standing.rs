@@ -38,7 +38,7 @@ impl Claims {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Standing {
     /// The rules that exist.
-    pub rules: Vec<Rule>,
+    pub rules: BTreeMap<RuleKey, Rule>,
     /// RUNNING jobs in all.
     pub running: u64,
     /// RUNNING jobs by queue; none are left out.
@@ -53,6 +53,6 @@ impl Standing {
     /// A rule, if it exists.
     #[must_use]
     pub fn rule(&self, key: &RuleKey) -> Option<&Rule> {
-        self.rules.iter().find(|rule| rule.key == *key)
+        self.rules.get(key)
     }
 }

@@ -108,6 +108,40 @@ async fn a_look_passes_by_jobs_whose_value_is_full(store: &dyn Store) {
     assert_eq!(found(2, 9).await, ([2, 3, 4, 5].map(job_id).into(), Some(1)));
 }
 
+/// Any text may be the key of a label, however it would be read elsewhere.
+async fn a_look_finds_values_whatever_the_label_is_called(store: &dyn Store) {
+    let keys = ["a.b", "a\"b", "a\\b", "$.a", "[0]", "0", "ä b", "\u{1}", "a'b", "#", "\"", ""];
+    for (number, key) in (1..).step_by(2).zip(keys) {
+        let of_type = JobSpec { job_type: job_type(&format!("sync{number}")), ..spec() };
+        let with = |value: &str| JobSpec {
+            labels: [(key.to_owned(), value.to_owned()), ("b".to_owned(), "full".to_owned())]
+                .into(),
+            ..of_type.clone()
+        };
+        let jobs = [born(number, with("full"), at(0)), born(number + 1, with("free"), at(0))];
+        given(store, jobs.into()).await;
+        let first = store.load(&[job_id(number)]).await.expect("a read").remove(0);
+        let started = decide(&first, start(1), at(1)).expect("it may start");
+        let Ok(Applied::Changed(transition)) =
+            apply(&first.spec, &first.status, start(1), Now::at(at(1)))
+        else {
+            panic!("it may start")
+        };
+        let status = transition.keyed(Some("full".to_owned())).status;
+        let write = JobWrite { job: Job { status, ..started.job.clone() }, ..started };
+        commit(store, Batch { writes: vec![write], ..batch(at(1)) }).await;
+        given(store, vec![born(number + 100, with("full"), at(0))]).await;
+        let cap = Some(KeyCap { label: key.to_owned(), max: 1 });
+        let job_type = of_type.job_type.clone();
+        let mut round = store.begin_round(&Claims::default()).await.expect("a round");
+        let probe = Probe { cap, job_type, ..probe(9) };
+        round.look(&[probe], at(2)).await.expect("candidates");
+        let ids: Vec<_> = round.candidates().iter().map(|job| job.id).collect();
+        round.abandon().await;
+        assert_eq!(ids, [job_id(number + 1)], "by the label {key:?}");
+    }
+}
+
 /// Starts the first candidate.
 async fn start_one(mut round: Box<dyn Round>) {
     round.look(&[probe(1)], at(2)).await.expect("candidates");
@@ -161,6 +195,7 @@ async fn a_claimed_rule_waits_for_the_round(store: &dyn Store) {
 
 on_each_store!(
     rounds_count_what_runs,
+    a_look_finds_values_whatever_the_label_is_called,
     a_look_passes_by_jobs_whose_value_is_full,
     rounds_that_claim_the_same_take_turns,
     a_claimed_rule_waits_for_the_round,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::hold::Hold;
+use super::horizon::Horizons;
 use super::rooms::{Room, Rooms};
 use super::rules::{Candidate, Rules};
 use super::share::Flow;
@@ -25,7 +26,8 @@ pub struct Pick {
     pub probe: bool,
 }
 
-/// What a round came to. Each candidate is in one of the three.
+/// What a round came to. Each candidate is in one of the three, except for those that nobody was left to take
+/// when their turn came, and those beyond the horizon.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Admission {
     /// Those that start, in order.
@@ -34,6 +36,13 @@ pub struct Admission {
     pub skips: Vec<(usize, SkipReason)>,
     /// Those that wait on, and why.
     pub holds: Vec<(usize, Hold)>,
+}
+
+impl Admission {
+    /// How many candidates are in it.
+    pub(super) fn len(&self) -> usize {
+        self.picks.len() + self.skips.len() + self.holds.len()
+    }
 }
 
 /// What the rules say of one job now.
@@ -82,6 +91,18 @@ pub fn admit(
     rules: &mut Rules,
     now: Timestamp,
 ) -> Admission {
+    admit_within(candidates, &Horizons::default(), rooms, rules, now)
+}
+
+/// The same, where not all who wait are candidates.
+#[must_use]
+pub fn admit_within(
+    candidates: &[Candidate],
+    horizons: &Horizons,
+    rooms: &[Room],
+    rules: &mut Rules,
+    now: Timestamp,
+) -> Admission {
     let mut answer = Admission::default();
     let mut lines = lines(candidates, rules);
     let unweighted: BTreeSet<_> =
@@ -96,6 +117,11 @@ pub fn admit(
             continue;
         };
         let job = &candidates[at];
+        if horizons.hides(&flow, job) {
+            somebody_waits = true;
+            lines.remove(&flow);
+            continue;
+        }
         if let Some(hold) = rules.holds(job, now).into_iter().next() {
             answer.holds.push((at, hold));
             continue;
@@ -118,6 +144,10 @@ pub fn admit(
                 let weight = flow.as_ref().map_or(common_weight, |queue| rules.weight(queue));
                 rules.shares.charge(&flow, weight);
                 answer.picks.push(Pick { candidate: at, room, draws, probe });
+                if places.are_taken() {
+                    somebody_waits |= answer.len() < candidates.len();
+                    break;
+                }
             }
         }
     }
@@ -133,9 +163,7 @@ fn lines(candidates: &[Candidate], rules: &Rules) -> BTreeMap<Flow, VecDeque<usi
     order.sort_by_key(|at| candidates[*at].ready_key);
     let mut lines = BTreeMap::<Flow, VecDeque<usize>>::new();
     for at in order {
-        let queue = &candidates[at].queue;
-        let flow = (rules.weight(queue) > 0).then(|| queue.clone());
-        lines.entry(flow).or_default().push_back(at);
+        lines.entry(rules.flow(&candidates[at].queue)).or_default().push_back(at);
     }
     lines
 }

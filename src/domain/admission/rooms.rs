@@ -29,6 +29,8 @@ type Standing = (usize, Reverse<usize>);
 pub(super) struct Rooms<'a> {
     capacities: Vec<&'a Capacity>,
     free: Vec<usize>,
+    /// Of all of them.
+    places: usize,
     /// Which of them take a type from a queue.
     takers: HashMap<(QueueName, JobType), Takers>,
 }
@@ -74,13 +76,14 @@ impl Takers {
 impl<'a> Rooms<'a> {
     pub(super) fn new(capacities: impl Iterator<Item = &'a Capacity>) -> Self {
         let capacities: Vec<_> = capacities.collect();
-        let free = capacities.iter().map(|capacity| capacity.free).collect();
-        Self { capacities, free, takers: HashMap::new() }
+        let free: Vec<usize> = capacities.iter().map(|capacity| capacity.free).collect();
+        let places = free.iter().fold(0, |all: usize, free| all.saturating_add(*free));
+        Self { capacities, free, places, takers: HashMap::new() }
     }
 
     /// Those that take it, and what is left of everybody.
     fn takers(&mut self, queue: &QueueName, job_type: &JobType) -> (&mut Takers, &[usize]) {
-        let Self { capacities, free, takers } = self;
+        let Self { capacities, free, takers, .. } = self;
         let takers = takers.entry((queue.clone(), job_type.clone())).or_insert_with(|| {
             let all = capacities.iter().enumerate();
             let all = all.filter(|(_, capacity)| capacity.accepts(queue, job_type));
@@ -142,5 +145,11 @@ impl<'a> Rooms<'a> {
     /// Takes a place of a worker.
     pub(super) fn take(&mut self, index: usize) {
         self.free[index] = self.free[index].saturating_sub(1);
+        self.places = self.places.saturating_sub(1);
+    }
+
+    /// Whether nobody has a place left.
+    pub(super) const fn are_taken(&self) -> bool {
+        self.places == 0
     }
 }

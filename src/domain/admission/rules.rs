@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::hold::Hold;
-use super::share::Shares;
+use super::share::{Flow, Shares};
 use crate::domain::circuit::{CircuitSpec, CircuitState};
 use crate::domain::ids::{JobType, QueueName, QuotaName, WorkerName};
 use crate::domain::job::{Job, Trigger};
@@ -177,6 +177,11 @@ impl Rules {
     /// The weight of a queue; 0 if it stands in the common line.
     pub(super) fn weight(&self, queue: &QueueName) -> u32 {
         self.queues.get(queue).map_or(0, |queue| queue.settings.weight)
+    }
+
+    /// The line that jobs of a queue stand in.
+    pub(super) fn flow(&self, queue: &QueueName) -> Flow {
+        (self.weight(queue) > 0).then(|| queue.clone())
     }
 
     /// Every rule about numbers that keeps `job` waiting at `now`: pauses, caps and rates.

@@ -1,12 +1,12 @@
 //! The dispatcher: turns all waiting capacity into rounds of one transaction each.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::domain::admission::{Admission, Candidate, Room, Shares, admit};
+use crate::domain::admission::{Admission, Candidate, Room, Shares, admit_within};
 use crate::domain::event::{Wanted, of_change};
 use crate::domain::limits::DISPATCH_PAIRS_MAX;
 use crate::domain::machine::Effect;
@@ -176,36 +176,39 @@ impl Dispatcher {
     }
 
     async fn match_up(&self, market: &mut Market, memory: &mut Memory) -> store::Result<Round> {
-        let ruling = Ruling::new(self.registry.book(), self.max_running, market.pairs.iter());
+        let bounds = (self.max_running, self.store.is_shared());
+        let ruling = Ruling::new(self.registry.book(), bounds, market.pairs.iter());
         let claims = ruling.claims();
         self.line.listen();
         let mut round = self.store.begin_round(&claims).await?;
-        // It may have waited for other rounds.
+        // It may have waited for others.
+        if !ruling.is_current(&self.registry) {
+            round.abandon().await;
+            return Ok(self.once_more(market));
+        }
         market.now = self.clock.now();
         let market = &*market;
         let Market { pairs, takers, rooms, now } = market;
         let mut ruled = ruling.stand(&claims, round.standing(), memory.shares.clone());
-        let probes = self.probes(market, &ruled, &memory.depths);
-        if probes.is_empty() {
+        let looks = self.looks(market, &ruled, &memory.depths);
+        if looks.probes.is_empty() {
             round.abandon().await;
             return Ok(self.in_vain(pairs.len(), memory));
         }
-        let unread = round.look(&probes, *now).await?;
+        let unread = round.look(&looks.probes, *now).await?;
         ruled.learn(round.standing());
         let jobs = round.candidates();
         let candidates: Vec<Candidate> =
             jobs.iter().filter_map(|job| ruled.candidate(job)).collect();
         debug_assert_eq!(candidates.len(), jobs.len(), "a round offers PENDING jobs only");
-        let admission = admit(&candidates, rooms, &mut ruled.rules, *now);
         let found = (candidates.as_slice(), &unread);
-        let goes_deeper = self.mark_rest(&probes, found, &admission, (&mut memory.depths, *now));
+        let horizons = looks.horizons(found, &ruled);
+        let admission = admit_within(&candidates, &horizons, rooms, &mut ruled.rules, *now);
+        let goes_deeper = self.mark_rest(&looks, found, &admission, (&mut memory.depths, *now));
         let Some(decided) = self.decide(market, jobs, &candidates, admission, &ruled) else {
             // Who was to take one is gone, and what it drew is not to be lost: all of it once more.
             round.abandon().await;
-            for pair in pairs {
-                self.line.more(pair.clone());
-            }
-            return Ok(Round::Busy);
+            return Ok(self.once_more(market));
         };
         if decided.batch.writes.is_empty() {
             round.abandon().await;
@@ -217,6 +220,14 @@ impl Dispatcher {
         memory.in_vain = 0;
         memory.shares.clone_from(&ruled.rules.shares);
         self.commit(round, decided, &ruled, takers, &mut memory.unheard).await
+    }
+
+    /// Nothing is decided: the pairs keep their marks.
+    fn once_more(&self, market: &Market) -> Round {
+        for pair in &market.pairs {
+            self.line.more(pair.clone());
+        }
+        Round::Busy
     }
 
     /// Whether pairs are left that were not looked at since something last started.
@@ -290,8 +301,9 @@ impl Dispatcher {
         for event in ruled.exhausted(batch.now) {
             batch.tell(Cause::Batch, event);
         }
-        let befores: HashMap<JobId, Job> =
-            round.candidates().iter().map(|job| (job.id, job.clone())).collect();
+        let written: HashSet<JobId> = batch.writes.iter().map(|write| write.job.id).collect();
+        let decided = round.candidates().iter().filter(|job| written.contains(&job.id));
+        let befores: HashMap<JobId, Job> = decided.map(|job| (job.id, job.clone())).collect();
         let undo = || {
             for (taker, job) in &starts {
                 self.expect_no_more(job, takers.get(*taker));

@@ -11,7 +11,7 @@ use crate::domain::event::Event;
 use crate::domain::ids::QuotaName;
 use crate::domain::job_type::{JobTypeSpec, TypeState};
 use crate::domain::queue::QueueSettings;
-use crate::domain::quota::QuotaSpec;
+use crate::domain::quota::{Quota, QuotaState};
 use crate::domain::status::{Skip, SkipReason};
 use crate::domain::validate::Violations;
 use crate::domain::{Job, JobSpec, JobType, QueueName, Timestamp};
@@ -19,7 +19,7 @@ use crate::store::{self, Claims, KeyCap, RuleKey, RuleKind, RuleWrite, Standing}
 
 use super::super::pipeline::exhausted_event;
 use super::super::registry::{
-    DEFAULTS, Definition, Rulebook, readable, smaller_bound, tell_unread,
+    DEFAULTS, Definition, Registry, Rulebook, readable, smaller_bound, tell_unread,
 };
 use super::line::Pair;
 
@@ -28,6 +28,8 @@ pub(in super::super) struct Ruling {
     book: Arc<Rulebook>,
     /// Jobs that may run on all servers at once, as this one was told; 0 = no cap.
     max_running: u32,
+    /// Others write declarations, too: what is known of them here may be old.
+    is_shared: bool,
     queues: BTreeSet<QueueName>,
     types: BTreeSet<JobType>,
 }
@@ -54,11 +56,31 @@ fn starts_alone(spec: &JobTypeSpec) -> bool {
 impl Ruling {
     pub(in super::super) fn new<'a>(
         book: Arc<Rulebook>,
-        max_running: u32,
+        (max_running, is_shared): (u32, bool),
         pairs: impl Iterator<Item = &'a Pair>,
     ) -> Self {
         let (queues, types) = pairs.cloned().unzip();
-        Self { book, max_running, queues, types }
+        Self { book, max_running, is_shared, queues, types }
+    }
+
+    /// Whether declarations are what this server knows of them now; those that were to be read are as they
+    /// were read.
+    pub(in super::super) fn is_current(&self, registry: &Registry) -> bool {
+        if self.is_shared {
+            return true;
+        }
+        let (known, now) = (&self.book, &registry.book());
+        let definition = |book: &Rulebook, name| book.types.get(name).map(Arc::as_ptr);
+        let costs = |name| known.spec(name).into_iter().flat_map(|spec| spec.quota_costs.keys());
+        Arc::ptr_eq(known, now)
+            || known.defaults == now.defaults
+                && self.queues.iter().all(|name| known.queues.get(name) == now.queues.get(name))
+                && self.types.iter().all(|name| definition(known, name) == definition(now, name))
+                && self
+                    .types
+                    .iter()
+                    .flat_map(costs)
+                    .all(|name| known.quotas.get(name) == now.quotas.get(name))
     }
 
     /// What a round has to keep from others, and to know. Nothing, if starts from these pairs are free.
@@ -81,6 +103,10 @@ impl Ruling {
         }
         for job_type in &self.types {
             self.claim_type(job_type, &mut claims);
+        }
+        if !self.is_shared {
+            // Nobody else writes declarations: they stand as they are known.
+            claims.rules.clear();
         }
         claims
     }
@@ -128,7 +154,7 @@ impl Ruling {
         shares: Shares,
     ) -> Ruled {
         let mut rules = Rules {
-            server_max: smaller_bound(self.server_max(standing), self.max_running),
+            server_max: smaller_bound(self.server_max(claims, standing), self.max_running),
             server_running: standing.running,
             keys: standing.values.clone(),
             shares,
@@ -163,7 +189,10 @@ impl Ruling {
                 rules.types.insert(job_type.clone(), kind);
             }
             for quota in spec.into_iter().flat_map(|spec| spec.quota_costs.keys()) {
-                insert_quota(&mut rules, quota, standing);
+                if !rules.quotas.contains_key(quota) {
+                    let known = self.quota(quota, claims, standing);
+                    rules.quotas.extend(known.map(|known| (quota.clone(), known)));
+                }
             }
             definitions.extend(definition.map(|definition| (job_type.clone(), definition)));
         }
@@ -171,10 +200,33 @@ impl Ruling {
     }
 
     /// How many jobs may run in all by what was set up; as it is known, if it cannot be read.
-    fn server_max(&self, standing: &Standing) -> u32 {
-        let Some(rule) = standing.rule(&RuleKey::new(RuleKind::Type, DEFAULTS)) else { return 0 };
+    fn server_max(&self, claims: &Claims, standing: &Standing) -> u32 {
+        let key = RuleKey::new(RuleKind::Type, DEFAULTS);
+        let known = &self.book.defaults.what;
+        if !claims.rules.contains(&key) {
+            return known.max_running;
+        }
+        let Some(rule) = standing.rule(&key) else { return 0 };
         let defaults: Option<ServerDefaults> = readable(rule);
-        defaults.as_ref().unwrap_or(&self.book.defaults.what).max_running
+        defaults.as_ref().unwrap_or(known).max_running
+    }
+
+    /// A quota and what is used of it. One that cannot be read any more, or is gone, bounds nothing.
+    fn quota(
+        &self,
+        name: &QuotaName,
+        claims: &Claims,
+        standing: &Standing,
+    ) -> Option<(Quota, QuotaState)> {
+        let key = |kind| RuleKey::new(kind, name.as_str());
+        let spec = if claims.rules.contains(&key(RuleKind::Quota)) {
+            standing.rule(&key(RuleKind::Quota)).and_then(readable)
+        } else {
+            self.book.quotas.get(name).map(|known| known.what.clone())
+        };
+        let quota = spec?.compile("quota.", &mut Violations::default())?;
+        let used = standing.rule(&key(RuleKind::QuotaUse)).and_then(readable);
+        Some((quota, used.unwrap_or_default()))
     }
 
     fn queue_rules(
@@ -227,16 +279,6 @@ impl Ruling {
         let circuit = circuit.unwrap_or_default();
         TypeState { circuit, start_bucket, ..TypeState::default() }
     }
-}
-
-/// One that cannot be read any more, or is gone, bounds nothing.
-fn insert_quota(rules: &mut Rules, name: &QuotaName, standing: &Standing) {
-    let rule = |kind| standing.rule(&RuleKey::new(kind, name.as_str()));
-    let spec: Option<QuotaSpec> = rule(RuleKind::Quota).and_then(readable);
-    let quota = spec.and_then(|spec| spec.compile("quota.", &mut Violations::default()));
-    let Some(quota) = quota else { return };
-    let used = rule(RuleKind::QuotaUse).and_then(readable).unwrap_or_default();
-    rules.quotas.insert(name.clone(), (quota, used));
 }
 
 impl Ruled {

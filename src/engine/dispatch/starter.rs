@@ -109,7 +109,8 @@ impl Starter {
     /// Whether a rule concerns starts of this type from this queue.
     pub(in super::super) fn concerns(&self, queue: &QueueName, job_type: &JobType) -> bool {
         let pair = (queue.clone(), job_type.clone());
-        let ruling = Ruling::new(self.registry.book(), self.max_running, std::iter::once(&pair));
+        let bounds = (self.max_running, true);
+        let ruling = Ruling::new(self.registry.book(), bounds, std::iter::once(&pair));
         !ruling.claims().is_empty()
     }
 
@@ -222,11 +223,16 @@ impl Granting {
         };
         let pairs: Vec<Pair> = asked.iter().map(pair).collect();
         let book = self.parts.registry.book();
-        let ruling = Ruling::new(book, self.parts.max_running, pairs.iter());
+        let bounds = (self.parts.max_running, self.parts.store.is_shared());
+        let ruling = Ruling::new(book, bounds, pairs.iter());
         let mut claims = ruling.claims();
         let values = asked.iter().filter_map(|asked| ruling.value(&asked.wish.spec));
         claims.values = values.collect();
         let mut round = self.parts.store.begin_round(&claims).await?;
+        if !ruling.is_current(&self.parts.registry) {
+            round.abandon().await;
+            return Ok(None);
+        }
         let names: HashSet<KeyName> = asked.iter().flat_map(|asked| asked.wish.names()).collect();
         let names: Vec<KeyName> = names.into_iter().collect();
         let mut names = round.holders(&names).await?;

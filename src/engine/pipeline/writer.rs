@@ -194,7 +194,7 @@ impl Writer {
             }
             Err(error) => return Err((work, error)),
         };
-        let found = round.as_ref().map(|round| round.standing().rules.clone());
+        let found = round.as_ref().map(|round| round.standing().rules.values().cloned().collect());
         let (rules, waiting) = match self.around(&book, &keys, found, asks_for_room).await {
             Ok(around) => around,
             Err(error) => return Err((work, error)),

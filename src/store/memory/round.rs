@@ -119,8 +119,9 @@ impl Round for MemoryRound {
 impl Tables {
     pub(super) fn standing(&self, claims: &Claims) -> Standing {
         let Claims { keys, rules, running, queues, types, values } = claims;
+        let found = self.rules(|key| keys.contains(key) || rules.contains(key));
         let mut standing = Standing {
-            rules: self.rules(|key| keys.contains(key) || rules.contains(key)),
+            rules: found.into_iter().map(|rule| (rule.key.clone(), rule)).collect(),
             ..Standing::default()
         };
         for ((key, state), (stored, _)) in &self.counts {

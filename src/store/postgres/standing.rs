@@ -94,7 +94,8 @@ fn standing(rows: Vec<Row>) -> Result<Standing> {
             0 => {
                 let kind = RuleKind::of_code("rules.kind", kind.into())?;
                 let key = RuleKey { kind, name };
-                standing.rules.push(Rule { key, revision: number, body: body.unwrap_or_default() });
+                let rule = Rule { key, revision: number, body: body.unwrap_or_default() };
+                standing.rules.insert(rule.key.clone(), rule);
             }
             1 => standing.running = count,
             2 => {

@@ -37,8 +37,9 @@ pub(super) async fn write(
     batch: &Batch,
     seen: &[Job],
 ) -> Result<Committed> {
-    // Taken out: should this end half-way, nothing is known of the buckets.
+    // Taken out: should this end half-way, nothing is known of the buckets and rules.
     let mut tallies = std::mem::take(&mut writer.tallies);
+    let mut known = std::mem::take(&mut writer.rules);
     let mut sessions = openings(batch.creates.iter());
     sessions.extend(batch.sessions.iter().cloned());
     let (creates, writes, deletes) = (&batch.creates, &batch.writes, &batch.deletes);
@@ -49,7 +50,7 @@ pub(super) async fn write(
         holders: keys::ask(&mut script, &names::asked(batch)),
         buckets: figures::ask(&mut script, &all, &tallies),
         sessions: sessions::ask(&mut script, &sessions),
-        rules: rules::ask(&mut script, batch),
+        rules: rules::ask(&mut script, batch, &known),
         events: events::ask(&mut script, batch),
     };
     let mut answers = Answers::default();
@@ -66,16 +67,17 @@ pub(super) async fn write(
         let moved = quiet::moved(batch, answers.rows(place)?)?;
         misses.extend(moved.into_iter().filter_map(|place| i64::try_from(place).ok()));
     }
-    if let Some(place) = asked.rules {
-        let mut missed = rules::missed(batch, &answers.rows::<(i64,)>(place)?);
-        if missed.is_empty() {
-            missed = batch.rules_missed_by(&guarded(batch, &misses).writes);
-        }
-        if !missed.is_empty() {
-            writer.tallies = tallies;
-            writer.rollback().await;
-            return Ok(Committed::missed(batch, missed));
-        }
+    let mut missed = match asked.rules {
+        Some(place) => rules::missed(batch, &answers.rows::<(i64,)>(place)?),
+        None => known.missed(batch),
+    };
+    if missed.is_empty() && !batch.rules.is_empty() {
+        missed = batch.rules_missed_by(&guarded(batch, &misses).writes);
+    }
+    if !missed.is_empty() {
+        (writer.tallies, writer.rules) = (tallies, known);
+        writer.rollback().await;
+        return Ok(Committed::missed(batch, missed));
     }
     let written = prepare(&mut script, batch, all, (asked, &mut answers), &misses, &mut tallies);
     let (mut committed, place) = match written {
@@ -87,7 +89,8 @@ pub(super) async fn write(
     };
     let answers = writer.commit(script).await?;
     committed.position = answers.last_insert_rowid(place).map(Position::Sequence);
-    writer.tallies = tallies;
+    known.wrote(&batch.rules);
+    (writer.tallies, writer.rules) = (tallies, known);
     Ok(committed)
 }
 

@@ -160,10 +160,11 @@ impl SqliteStore {
         let version = version(&mut connection).await.map_err(failed)?;
         check_version(&version)?;
         migrator().run_direct(None, &mut connection, false).await.map_err(refused)?;
+        connection.close().await.map_err(failed)?;
         let reading = shared.read_only(true);
         let readers = pool(options.read_pool.max(1), reading.clone()).await.map_err(failed)?;
         let short_readers = pool(SHORT_READ_POOL, reading).await.map_err(failed)?;
-        let writer = Writer::new(writing, connection).await.map_err(failed)?;
+        let writer = Writer::open(writing).await.map_err(failed)?;
         Ok(Self {
             writer: Arc::new(tokio::sync::Mutex::new(writer)),
             readers,

@@ -1,6 +1,6 @@
 //! A dispatch round: the writer is held from the look at the rules to the commit.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
@@ -11,11 +11,11 @@ use crate::domain::{JobId, Timestamp};
 use crate::store::names;
 use crate::store::rows::JobRow;
 use crate::store::{
-    Batch, Claims, Committed, KeyCap, KeyName, Probe, Result, Round, Standing, Unread,
+    Batch, Claims, Committed, KeyCap, KeyName, Probe, Result, Round, RuleKey, Standing, Unread,
 };
 
 use super::read::{self, JobColumns};
-use super::script::Script;
+use super::script::{Place, Script};
 use super::standing;
 use super::writer::Writer;
 use super::{commit, keys};
@@ -31,24 +31,53 @@ const CANDIDATES: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, NU
     AND s.schedule_time <= ?4 AND (s.deadline IS NULL OR s.deadline > ?4) \
     ORDER BY s.ready_key, s.id LIMIT ?5 + 0";
 
-/// The front of a line past the jobs whose value of the label ?6 has ?7 running ones; with the value, and
-/// how many run under it.
-const UNDER_CAPS: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, \
-    (SELECT l.value FROM json_each(j.labels) AS l WHERE l.key = ?6), \
+/// The front of a line past the jobs whose value of the label at the path ?6 has ?7 running ones; with the
+/// value, and how many run under it.
+const UNDER_CAPS: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, j.labels ->> ?6, \
     (SELECT count(*) FROM job_status AS r INDEXED BY job_status_key WHERE r.state = 1 \
-    AND r.concurrency_key IS NOT NULL AND r.job_type = ?2 AND r.concurrency_key = \
-    (SELECT l.value FROM json_each(j.labels) AS l WHERE l.key = ?6)) \
+    AND r.concurrency_key IS NOT NULL AND r.job_type = ?2 AND r.concurrency_key = j.labels ->> ?6) \
     FROM job_status AS s CROSS JOIN jobs AS j ON j.id = s.id \
     WHERE s.state = 0 AND s.queue = ?1 AND s.job_type = ?2 AND s.ready_key <= ?3 \
     AND s.schedule_time <= ?4 AND (s.deadline IS NULL OR s.deadline > ?4) \
     AND (SELECT count(*) FROM job_status AS r INDEXED BY job_status_key WHERE r.state = 1 \
-    AND r.concurrency_key IS NOT NULL AND r.job_type = ?2 AND r.concurrency_key = \
-    (SELECT l.value FROM json_each(j.labels) AS l WHERE l.key = ?6)) < ?7 \
+    AND r.concurrency_key IS NOT NULL AND r.job_type = ?2 AND r.concurrency_key = j.labels ->> ?6) \
+    < ?7 \
     ORDER BY s.ready_key, s.id LIMIT ?5 + 0";
 
 /// Id, spec, payload, status, result, the label's value, jobs that run under it.
 type CappedColumns =
     (Vec<u8>, Vec<u8>, Option<Vec<u8>>, Vec<u8>, Option<Vec<u8>>, Option<String>, i64);
+
+/// The path of a label in the object of labels. Any text may be a key, and a path takes it as JSON does.
+fn path(label: &str) -> String {
+    format!("$.{}", serde_json::Value::from(label))
+}
+
+/// Looks at the fronts of these lines; answers where each look stands.
+fn ask<'p>(script: &mut Script, probes: &[&'p Probe], now: Timestamp) -> Vec<(&'p Probe, Place)> {
+    let mut add = |probe: &Probe, limit| {
+        let statement = if probe.cap.is_some() { UNDER_CAPS } else { CANDIDATES };
+        let place = script.add(statement);
+        script
+            .bind(probe.queue.to_string())
+            .bind(probe.job_type.to_string())
+            .bind(admission::latest_key(now).as_micros())
+            .bind(now.as_micros())
+            .bind(super::limit(limit));
+        if let Some(KeyCap { label, max }) = &probe.cap {
+            script.bind(path(label)).bind(i64::from(*max));
+        }
+        place
+    };
+    let places = probes.iter().map(|probe| (*probe, add(probe, probe.limit))).collect();
+    // Looks that find nothing: so there are few texts, not as many as there may be probes.
+    for _ in probes.len()..probes.len().next_power_of_two() {
+        if let Some(probe) = probes.first() {
+            add(probe, 0);
+        }
+    }
+    places
+}
 
 /// Dropping it leaves the transaction to whoever takes the writer next, who rolls it back first.
 pub(super) struct SqliteRound {
@@ -65,21 +94,28 @@ pub(super) async fn begin(
     claims: &Claims,
 ) -> Result<Box<dyn Round>> {
     let mut script = writer.begin().await?;
-    let (candidates, standing) = (Vec::new(), Standing::default());
-    if claims.is_empty() {
+    let candidates = Vec::new();
+    let rules: BTreeSet<&RuleKey> = claims.keys.union(&claims.rules).collect();
+    let unknown = writer.rules.unknown(&rules);
+    let before = script.len();
+    let asked = standing::ask(&mut script, claims, &unknown);
+    let (mut beginning, mut standing) = (None, Standing::default());
+    if script.len() == before {
         // The look for candidates begins it.
-        let beginning = Some(script);
-        return Ok(Box::new(SqliteRound { writer, beginning, standing, candidates }));
+        beginning = Some(script);
+    } else {
+        let mut answers = writer.run(script).await?;
+        standing = match standing::answer(&asked, &mut answers) {
+            Ok(standing) => standing,
+            Err(error) => {
+                writer.rollback().await;
+                return Err(error);
+            }
+        };
+        writer.rules.learn(&unknown, standing.rules.into_values().collect());
     }
-    let asked = standing::ask(&mut script, claims);
-    let mut answers = writer.run(script).await?;
-    match standing::answer(&asked, &mut answers) {
-        Ok(standing) => Ok(Box::new(SqliteRound { writer, beginning: None, standing, candidates })),
-        Err(error) => {
-            writer.rollback().await;
-            Err(error)
-        }
-    }
+    standing.rules = writer.rules.found(&rules);
+    Ok(Box::new(SqliteRound { writer, beginning, standing, candidates }))
 }
 
 impl SqliteRound {
@@ -91,33 +127,13 @@ impl SqliteRound {
     }
 
     async fn find(&mut self, probes: &[Probe], now: Timestamp) -> Result<Unread> {
-        let latest_key = admission::latest_key(now);
         let mut script = self.script()?;
-        let mut add = |statement, probe: Option<&Probe>| {
-            let place = script.add(statement);
-            script
-                .bind(probe.map_or("", |probe| probe.queue.as_str()).to_owned())
-                .bind(probe.map_or("", |probe| probe.job_type.as_str()).to_owned())
-                .bind(probe.map_or(0, |_| latest_key.as_micros()))
-                .bind(probe.map_or(0, |_| now.as_micros()))
-                .bind(probe.map_or(0, |probe| super::limit(probe.limit)));
-            if let Some(KeyCap { label, max }) = probe.and_then(|probe| probe.cap.as_ref()) {
-                script.bind(label.clone()).bind(i64::from(*max));
-            }
-            place
-        };
-        let free: Vec<&Probe> = probes.iter().filter(|probe| probe.cap.is_none()).collect();
-        let places: Vec<_> =
-            free.iter().map(|probe| (*probe, add(CANDIDATES, Some(probe)))).collect();
-        // Probes that find nothing: there are seven texts, not as many as there may be probes.
-        for _ in free.len()..free.len().next_power_of_two() {
-            add(CANDIDATES, None);
-        }
-        let capped = probes.iter().filter(|probe| probe.cap.is_some());
-        let capped: Vec<_> = capped.map(|probe| (probe, add(UNDER_CAPS, Some(probe)))).collect();
+        let (capped, free): (Vec<&Probe>, Vec<&Probe>) =
+            probes.iter().partition(|probe| probe.cap.is_some());
+        let (free, capped) = (ask(&mut script, &free, now), ask(&mut script, &capped, now));
         let mut answers = self.writer.run(script).await?;
         let mut unread = Unread::new();
-        for (probe, place) in places {
+        for (probe, place) in free {
             for row in answers.rows::<JobColumns>(place)? {
                 self.candidates.extend(read::row(row).candidate(probe, &mut unread));
             }

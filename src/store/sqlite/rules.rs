@@ -1,8 +1,11 @@
 //! Rules: reads, guards, writes.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
 use sqlx::SqlitePool;
 
 use crate::domain::Timestamp;
+use crate::domain::limits::RULES_KNOWN_MAX;
 use crate::store::{Batch, Result, Rule, RuleKey, RuleKind, RuleWrite};
 
 use super::error::from_sqlx;
@@ -30,6 +33,54 @@ const PUT: &str = "INSERT INTO rules (kind, name, revision, update_time, body) \
 
 const DELETE: &str = "DELETE FROM rules WHERE (kind, name) IN (\
     SELECT value ->> 0, value ->> 1 FROM jsonb_each(?1))";
+
+/// How rules stand that rounds go by again and again; those that do not exist stand there as none. One connection writes,
+/// so what it read or wrote last is what is on disk.
+#[derive(Default)]
+pub(super) struct KnownRules(HashMap<RuleKey, Option<Rule>>);
+
+impl KnownRules {
+    /// Those of these rules of which nothing is known: they are to be read, and learned.
+    pub(super) fn unknown<'a>(&mut self, keys: &BTreeSet<&'a RuleKey>) -> BTreeSet<&'a RuleKey> {
+        let unknown =
+            |known: &Self| keys.iter().copied().filter(|key| !known.0.contains_key(*key)).collect();
+        let some: BTreeSet<&RuleKey> = unknown(self);
+        if self.0.len() + some.len() <= RULES_KNOWN_MAX {
+            return some;
+        }
+        self.0.clear();
+        unknown(self)
+    }
+
+    /// Those of these rules that exist, as far as it is known.
+    pub(super) fn found(&self, keys: &BTreeSet<&RuleKey>) -> BTreeMap<RuleKey, Rule> {
+        let known = |key| self.0.get(key).cloned().flatten();
+        keys.iter().filter_map(|key| Some(((*key).clone(), known(*key)?))).collect()
+    }
+
+    /// Takes up how rules stand that were asked for.
+    pub(super) fn learn(&mut self, asked: &BTreeSet<&RuleKey>, found: Vec<Rule>) {
+        self.0.extend(asked.iter().map(|key| ((*key).clone(), None)));
+        self.0.extend(found.into_iter().map(|rule| (rule.key.clone(), Some(rule))));
+    }
+
+    /// The rules of a batch whose guard misses; all of them are known.
+    pub(super) fn missed(&self, batch: &Batch) -> Vec<RuleKey> {
+        let stands = |key| self.0.get(key).and_then(Option::as_ref).map_or(0, |rule| rule.revision);
+        let missed = batch.rules.iter().filter(|rule| stands(&rule.key) != rule.expected_revision);
+        missed.map(|write| write.key.clone()).collect()
+    }
+
+    /// Takes up what was written; what nobody asks for need not be known.
+    pub(super) fn wrote(&mut self, writes: &[RuleWrite]) {
+        for RuleWrite { key, expected_revision, body } in writes {
+            if let Some(known) = self.0.get_mut(key) {
+                let (key, revision) = (key.clone(), expected_revision + 1);
+                *known = body.clone().map(|body| Rule { key, revision, body });
+            }
+        }
+    }
+}
 
 pub(super) type RuleColumns = (i64, String, i64, Vec<u8>);
 
@@ -80,8 +131,11 @@ pub(super) fn found(rows: Vec<RuleColumns>) -> Result<Vec<Rule>> {
     rows.into_iter().map(rule).collect()
 }
 
-/// Asks for the places of those rules of a batch whose guard misses.
-pub(super) fn ask(script: &mut Script, batch: &Batch) -> Option<Place> {
+/// Asks for the places of those rules of a batch whose guard misses; nothing if it is known how all of them stand.
+pub(super) fn ask(script: &mut Script, batch: &Batch, known: &KnownRules) -> Option<Place> {
+    if batch.rules.iter().all(|write| known.0.contains_key(&write.key)) {
+        return None;
+    }
     let mut rows = Rows::default();
     for RuleWrite { key, expected_revision, .. } in &batch.rules {
         rows.row().int(key.kind.code()).text(&key.name).int(*expected_revision);

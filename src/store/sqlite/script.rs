@@ -20,8 +20,8 @@ use crate::store::{Error, Result};
 use super::error::from_sqlx;
 use super::input::Rows;
 
-/// How long the results of a script wait for its commit. Longer than all but large scripts run.
-const COMMITTING_WITHIN: Duration = Duration::from_millis(10);
+/// How long the results of a script wait for word that it is done. Longer than all but large scripts run.
+const TOLD_WITHIN: Duration = Duration::from_millis(10);
 
 /// Statements under way, each with its arguments.
 #[derive(Default)]
@@ -112,13 +112,13 @@ impl Script {
         self.statements
     }
 
-    /// Runs the statements in order, up to the first that fails. If the script ends in a commit, `committing`
-    /// says when SQLite comes to it: until then nobody is woken, for with each result that somebody waits for,
-    /// SQLite's thread stops in the middle of handing it over.
+    /// Runs the statements in order, up to the first that fails. If the script ends in a word to `told`, or in a
+    /// commit, which says one, nobody is woken before that: with each result that somebody waits for, SQLite's
+    /// thread stops in the middle of handing it over.
     pub(super) async fn run(
         self,
         connection: &mut SqliteConnection,
-        committing: Option<&Notify>,
+        told: Option<&Notify>,
     ) -> std::result::Result<Answers, Stopped> {
         if let Some(error) = self.broken {
             return Err(Stopped { done: 0, error });
@@ -129,11 +129,11 @@ impl Script {
         let mut answers = Vec::with_capacity(self.statements);
         let mut answer = Answer::default();
         let mut first = None;
-        if let Some(committing) = committing {
+        if let Some(told) = told {
             // Sends it off.
             first = results.try_next().now_or_never();
-            // A script that fails before never comes to its commit.
-            let _ = timeout(COMMITTING_WITHIN, committing.notified()).await;
+            // A script that fails before never comes to its last word.
+            let _ = timeout(TOLD_WITHIN, told.notified()).await;
         }
         loop {
             let result = match first.take() {

@@ -1,12 +1,12 @@
 //! How what a round claimed stands. Nothing has to be locked: there is one writer, and a round is its turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::SqlitePool;
 
 use crate::domain::{JobType, QueueName};
 use crate::store::rows::{job_type, queue};
-use crate::store::{Claims, Result, Standing};
+use crate::store::{Claims, Result, RuleKey, Standing};
 
 use super::error::from_sqlx;
 use super::input::Rows;
@@ -41,8 +41,8 @@ pub(super) struct Asked {
     values: Option<Place>,
 }
 
-/// Asks for what is claimed.
-pub(super) fn ask(script: &mut Script, claims: &Claims) -> Asked {
+/// Asks for what is claimed, and for these rules.
+pub(super) fn ask(script: &mut Script, claims: &Claims, rules: &BTreeSet<&RuleKey>) -> Asked {
     let names = |names: &mut dyn Iterator<Item = &str>| {
         let mut rows = Rows::default();
         for name in names {
@@ -57,7 +57,7 @@ pub(super) fn ask(script: &mut Script, claims: &Claims) -> Asked {
     let queues = names(&mut claims.queues.iter().map(QueueName::as_str));
     let types = names(&mut claims.types.iter().map(JobType::as_str));
     Asked {
-        rules: rules::ask_for(script, claims.keys.union(&claims.rules)),
+        rules: rules::ask_for(script, rules.iter().copied()),
         all: claims.running.then(|| script.add(ALL)),
         queues: script.add_rows(IN_QUEUES, queues),
         types: script.add_rows(OF_TYPES, types),
@@ -69,7 +69,8 @@ pub(super) fn ask(script: &mut Script, claims: &Claims) -> Asked {
 pub(super) fn answer(asked: &Asked, answers: &mut Answers) -> Result<Standing> {
     let mut standing = Standing::default();
     if let Some(place) = asked.rules {
-        standing.rules = rules::found(answers.rows(place)?)?;
+        let found = rules::found(answers.rows(place)?)?;
+        standing.rules = found.into_iter().map(|rule| (rule.key.clone(), rule)).collect();
     }
     if let Some(place) = asked.all {
         let sums: Vec<(i64,)> = answers.rows(place)?;
@@ -109,7 +110,8 @@ fn positive(sum: i64) -> u64 {
 /// The same beside the writer.
 pub(super) async fn read(readers: &SqlitePool, claims: &Claims) -> Result<Standing> {
     let mut script = Script::default();
-    let asked = ask(&mut script, claims);
+    let rules = claims.keys.union(&claims.rules).collect();
+    let asked = ask(&mut script, claims, &rules);
     if script.len() == 0 {
         return Ok(Standing::default());
     }

@@ -14,11 +14,17 @@ use crate::store::{Error, Result};
 
 use super::error::{closed, code, from_sqlx};
 use super::figures::Tallies;
+use super::rules::KnownRules;
 use super::script::{Answers, Script, Stopped};
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
 const COMMIT: &str = "COMMIT";
 const ROLLBACK: &str = "ROLLBACK";
+
+/// Comes last in a script that only reads: comparing by this collation tells that the rows are there. (The only word
+/// that SQLite's thread can be made to say in the middle of its work.)
+const TELL: &str = "SELECT '' < '' COLLATE told";
+const TOLD: &str = "told";
 
 /// What SQLite answers to a ROLLBACK when there is nothing to roll back.
 const NO_TRANSACTION: i32 = 1;
@@ -29,26 +35,34 @@ pub(super) struct Writer {
     connection: Option<SqliteConnection>,
     in_transaction: bool,
     closed: bool,
-    /// Told whenever SQLite is about to make a transaction durable.
-    committing: Arc<Notify>,
+    /// Told whenever SQLite is about to make a transaction durable, or has come to the end of a script that only reads.
+    told: Arc<Notify>,
     /// Buckets as they stand on disk; taken out for the time of a commit, put back when it is done.
     pub(super) tallies: Tallies,
+    /// Rules as they stand on disk; in the same way.
+    pub(super) rules: KnownRules,
 }
 
 impl Writer {
-    pub(super) async fn new(
-        options: SqliteConnectOptions,
-        mut connection: SqliteConnection,
-    ) -> sqlx::Result<Self> {
-        let committing = Arc::default();
-        listen(&mut connection, &committing).await?;
+    /// Opens a connection that writes.
+    pub(super) async fn open(options: SqliteConnectOptions) -> sqlx::Result<Self> {
+        let told: Arc<Notify> = Arc::default();
+        let options = options.collation(TOLD, {
+            let told = Arc::clone(&told);
+            move |one, other| {
+                told.notify_one();
+                one.cmp(other)
+            }
+        });
+        let connection = connect(&options, &told).await?;
         Ok(Self {
             options,
             connection: Some(connection),
             in_transaction: false,
             closed: false,
-            committing,
+            told,
             tallies: Tallies::new(),
+            rules: KnownRules::default(),
         })
     }
 
@@ -61,9 +75,7 @@ impl Writer {
             self.rollback().await;
         }
         if self.connection.is_none() {
-            let mut connection = self.options.connect().await.map_err(from_sqlx)?;
-            listen(&mut connection, &self.committing).await.map_err(from_sqlx)?;
-            self.connection = Some(connection);
+            self.connection = Some(connect(&self.options, &self.told).await.map_err(from_sqlx)?);
         }
         self.connection.as_mut().ok_or_else(closed)
     }
@@ -85,8 +97,9 @@ impl Writer {
     }
 
     /// Runs a script and leaves its transaction open; rolls back if it fails.
-    pub(super) async fn run(&mut self, script: Script) -> Result<Answers> {
-        match self.hand_over(script, false).await {
+    pub(super) async fn run(&mut self, mut script: Script) -> Result<Answers> {
+        script.add(TELL);
+        match self.hand_over(script).await {
             Ok(answers) => Ok(answers),
             Err(Stopped { error, .. }) => {
                 self.rollback().await;
@@ -99,7 +112,7 @@ impl Writer {
     pub(super) async fn commit(&mut self, mut script: Script) -> Result<Answers> {
         let before = script.len();
         script.add(COMMIT);
-        match self.hand_over(script, true).await {
+        match self.hand_over(script).await {
             Ok(answers) => {
                 self.in_transaction = false;
                 Ok(answers)
@@ -115,15 +128,11 @@ impl Writer {
         }
     }
 
-    async fn hand_over(
-        &mut self,
-        script: Script,
-        commits: bool,
-    ) -> std::result::Result<Answers, Stopped> {
+    async fn hand_over(&mut self, script: Script) -> std::result::Result<Answers, Stopped> {
         // Set before it is so: a future dropped in between leaves a transaction to roll back.
         self.in_transaction = true;
         match &mut self.connection {
-            Some(connection) => script.run(connection, commits.then_some(&*self.committing)).await,
+            Some(connection) => script.run(connection, Some(&*self.told)).await,
             None => Err(Stopped { done: 0, error: sqlx::Error::PoolClosed }),
         }
     }
@@ -169,14 +178,18 @@ impl Writer {
     }
 }
 
-/// Has `committing` told before each commit.
-async fn listen(connection: &mut SqliteConnection, committing: &Arc<Notify>) -> sqlx::Result<()> {
-    let committing = Arc::clone(committing);
+/// A connection that has `told` told before each commit.
+async fn connect(
+    options: &SqliteConnectOptions,
+    told: &Arc<Notify>,
+) -> sqlx::Result<SqliteConnection> {
+    let mut connection = options.connect().await?;
+    let told = Arc::clone(told);
     connection.lock_handle().await?.set_commit_hook(move || {
-        committing.notify_one();
+        told.notify_one();
         true
     });
-    Ok(())
+    Ok(connection)
 }
 
 #[cfg(test)]

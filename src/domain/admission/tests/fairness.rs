@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::limits::DISPATCH_BLUR;
 use crate::domain::{JobId, WorkerName};
 
 pub(super) fn candidate(
@@ -94,7 +95,7 @@ fn a_queue_that_paused_saves_nothing_up() {
 fn a_queue_that_nobody_serves_does_not_hold_up_the_others() {
     let mut rules = weighted(&[("a", 1), ("b", 9)]);
     let waiting = [candidate(1, "b", NOW, Priority::Urgent), candidate(2, "a", NOW, Priority::Low)];
-    let admission = admit(&waiting, &[worker("w", &["a"], 1)], &mut rules, NOW);
+    let admission = admit(&waiting, &[worker("w", &["a"], 2)], &mut rules, NOW);
     assert_eq!(admission.picks[0].candidate, 1);
     assert_eq!(admission.holds[0].1.code(), "NO_WORKER");
 }
@@ -133,5 +134,40 @@ fn under_endless_urgent_load_a_low_job_starts_within_90_minutes() {
         assert!(waited <= most, "{come} {at_first}: {waited:?}");
         // It is a LOW job: it does wait until the boosts are used up.
         assert!(waited >= Duration::from_secs(70 * 60), "{come} {at_first}: {waited:?}");
+    }
+}
+
+proptest! {
+    /// Of each type only the front is seen: whoever starts is not a moment younger than one who was not seen.
+    #[test]
+    fn nobody_goes_before_those_who_were_not_looked_at(
+        waits in prop::collection::vec((0_usize..4, 0_u64..600), 1..60),
+        (front, free, weight) in (1_usize..4, 1_usize..30, 0_u32..2),
+    ) {
+        let mut rules = weighted(&[("b", weight)]);
+        let job = |(number, (kind, ago)): (u128, (usize, u64))| Candidate {
+            job_type: job_type(["t0", "t1", "t2", "t3"][kind]),
+            ..candidate(number, ["a", "a", "b", "c"][kind], NOW.minus(Duration::from_secs(ago)), Priority::Normal)
+        };
+        let mut waiting: Vec<_> = (0..).zip(waits).map(job).collect();
+        waiting.sort_by_key(|job| (job.job_type.clone(), job.ready_key));
+        let (mut seen, mut unseen, mut horizons) = (vec![], vec![], Horizons::default());
+        for line in waiting.chunk_by(|one, other| one.job_type == other.job_type) {
+            let (shown, rest) = line.split_at(front.min(line.len()));
+            seen.extend_from_slice(shown);
+            unseen.extend_from_slice(rest);
+            if !rest.is_empty() {
+                horizons.end_at(shown.last().unwrap(), &rules);
+            }
+        }
+        let rooms = [worker("w", &["a", "b", "c"], free)];
+        let admission = admit_within(&seen, &horizons, &rooms, &mut rules, NOW);
+        prop_assert!(!admission.picks.is_empty(), "somebody stands at the very front");
+        for pick in &admission.picks {
+            let started = &seen[pick.candidate];
+            let in_front = unseen.iter().filter(|job| rules.flow(&job.queue) == rules.flow(&started.queue));
+            let first = in_front.map(|job| job.ready_key.plus(DISPATCH_BLUR)).min();
+            prop_assert!(first.is_none_or(|first| started.ready_key <= first));
+        }
     }
 }

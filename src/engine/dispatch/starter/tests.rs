@@ -35,7 +35,7 @@ fn wish(key: &str) -> Asked {
 fn a_job_that_was_refused_in_the_end_is_nobody_s_duplicate() {
     let asked = [wish("one"), wish("one"), wish("two")];
     let pairs: Vec<Pair> = vec![(QueueName::default(), asked[0].wish.spec.job_type.clone())];
-    let ruling = Ruling::new(Arc::new(Rulebook::default()), 0, pairs.iter());
+    let ruling = Ruling::new(Arc::new(Rulebook::default()), (0, true), pairs.iter());
     let now = Timestamp::default();
     let told = |written: [Written; 2]| {
         let mut ruled = ruling.stand(&Claims::default(), &Standing::default(), Shares::default());
