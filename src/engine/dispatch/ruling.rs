@@ -14,7 +14,7 @@ use crate::domain::job_type::{JobTypeSpec, TypeState};
 use crate::domain::queue::QueueSettings;
 use crate::domain::quota::{Quota, QuotaState};
 use crate::domain::validate::Violations;
-use crate::domain::{Job, JobSpec, JobType, QueueName, Timestamp};
+use crate::domain::{Job, JobSpec, JobType, QueueName};
 use crate::store::{self, Claims, KeyCap, RuleKey, RuleKind, RuleWrite, Standing};
 
 use super::super::registry::{

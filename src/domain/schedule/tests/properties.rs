@@ -126,7 +126,7 @@ proptest! {
         grace in (0_u32..22, 0_u64..1 << 22).prop_map(|(bits, n)| 1 + (n % (1 << bits)).min(2_591_999)),
         late in 0_u64..1_000_000,
         near in 0_u64..20,
-        cut in 0_u64..40,
+        cut in 0_u64..=31,
     ) {
         let schedule = compile(&every(period));
         let expected = Expected { grace_period: secs(grace) };

@@ -159,7 +159,9 @@ fn overlap_is_as_its_policy_says() {
 
 #[test]
 fn a_step_past_the_end_of_its_field_is_refused() {
-    for (text, step) in [("*/90 * * * *", "90"), ("0 0/25 * * *", "25"), ("*/61 * * * * *", "61")] {
+    for (text, step) in
+        [("*/90 * * * *", "90"), ("0 0-23/25 * * *", "25"), ("*/61 * * * * *", "61")]
+    {
         let error = Cron::parse(text).unwrap_err().to_string();
         assert!(error.contains(&format!("a step of {step} is longer")), "{text}: {error}");
     }
