@@ -165,6 +165,10 @@ impl Dispatcher {
         if pairs.is_empty() {
             return Ok(Round::Idle);
         }
+        // Whoever takes none of these is not asked: a round is over when nobody who is asked has a place left.
+        let takes = |room: &Room| pairs.iter().any(|pair| room.capacity.accepts(&pair.0, &pair.1));
+        let asked = takers.into_iter().zip(rooms).filter(|(_, room)| takes(room));
+        let (takers, rooms) = asked.unzip();
         let mut market = Market { pairs, takers, rooms, now };
         let answer = self.match_up(&mut market, memory).await;
         if answer.is_err() {
