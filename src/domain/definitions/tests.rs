@@ -155,10 +155,12 @@ fn the_example_shows_every_field_there_is() {
     let (mut shown, asked) = (BTreeSet::new(), asked.into_inner());
     keys(&tree, "", &mut shown);
     assert!(asked.contains(".types.retry_rules.change.queue"), "{asked:?}");
-    let missing: Vec<_> = asked.difference(&shown).collect();
-    // Queues by name show their fields between them.
-    let missing: Vec<_> =
-        missing.into_iter().filter(|path| !path.starts_with(".queues.interactive.")).collect();
+    // One queue shows the fields of all, and the breaker of a type those of the server's.
+    let alike = |path: &String| {
+        let path = path.replace(".queues.interactive.", ".queues.bulk.");
+        path.replace(".defaults.circuit.", ".types.circuit.")
+    };
+    let missing: Vec<_> = asked.iter().filter(|path| !shown.contains(&alike(path))).collect();
     assert!(missing.is_empty(), "docs/types.yaml shows no {missing:?}");
 }
 
