@@ -275,7 +275,12 @@ fn what(event: &Event) -> String {
         Facts::CircuitOpened(it) => format!("next probe {}", moment(&it.next_probe_time)),
         Facts::CircuitClosed(_) => String::new(),
         Facts::QuotaExhausted(it) => {
-            format!("all {} used until {}", format::count(it.limit), moment(&it.reset_time))
+            let (used, limit) = (format::count(it.used), format::count(it.limit));
+            let needs = match it.cost {
+                0 => String::new(),
+                cost => format!(", a start needs {}", format::count(cost)),
+            };
+            format!("{used} of {limit} used{needs}, until {}", moment(&it.reset_time))
         }
         Facts::QueueAge(it) => {
             format!("the oldest job has waited {}, over {}", span(&it.age), span(&it.threshold))

@@ -73,6 +73,11 @@ pub enum Failure {
         /// Where to look for what there is.
         next: String,
     },
+    /// The type is known from jobs alone, and what was asked for needs a declaration.
+    NotDeclared {
+        /// Which type.
+        job_type: String,
+    },
     /// Several jobs have such an id.
     Ambiguous {
         /// What was written.
@@ -139,6 +144,7 @@ impl Failure {
             Self::Unreachable { .. } | Self::Stranger { .. } | Self::Unreadable(_) => {
                 Exit::Unreachable
             }
+            Self::NotDeclared { .. } => Exit::Refused,
             Self::Refused(refusal) => refusal.exit,
             Self::TimedOut { .. } => Exit::TimedOut,
             Self::Output(_) | Self::Local { .. } => Exit::Io,
@@ -154,6 +160,7 @@ impl Failure {
             Self::Refused(refusal) => refusal.exit != Exit::Unreachable,
             Self::Usage { .. }
             | Self::Missing { .. }
+            | Self::NotDeclared { .. }
             | Self::Unreachable { .. }
             | Self::Stranger { .. }
             | Self::TimedOut { .. }
@@ -183,6 +190,10 @@ impl Failure {
             Self::Missing { what, next } => {
                 vec![format!("there is no {}", format::plain(what)), format!("next: {next}")]
             }
+            Self::NotDeclared { job_type } => vec![
+                format!("{} is not declared, only seen on jobs", format::plain(job_type)),
+                "next: declare it with `jobplane apply -f FILE`".to_owned(),
+            ],
             Self::Ambiguous { written, fits } => {
                 let mut lines = vec![format!("{written} may be any of several jobs:")];
                 lines.extend(fits.iter().map(|fit| format!("  {}", format::plain(fit))));

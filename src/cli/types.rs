@@ -231,7 +231,10 @@ async fn one(
             let shown = found.job_type.unwrap_or_default();
             let origin = JobTypeOrigin::try_from(shown.origin).unwrap_or_default();
             let origin = word::<JobTypeOrigin>(origin.into());
-            out.line(&format!("# {origin}, revision {}", shown.revision))?;
+            out.line(&match shown.revision {
+                0 => format!("# {origin}: only seen on jobs"),
+                revision => format!("# {origin}, revision {revision}"),
+            })?;
             out.lines(circuit_said(&shown, context.now()))?;
             out.lines(next_run(client, &shown, context.now()).await?)?;
             out.lines(text::of_type(&shown)?)?;
@@ -266,8 +269,7 @@ async fn set_disabled(
     let mut job_type = get(&client, &switch.job_type).await?.job_type.unwrap_or_default();
     let name = format::plain(&switch.job_type);
     if job_type.origin() != JobTypeOrigin::Declared {
-        let problem = format!("{name} is not declared: declare it with `jobplane apply` first");
-        return Err(Failure::usage("TYPE", problem));
+        return Err(Failure::NotDeclared { job_type: switch.job_type });
     }
     let verb = if disabled { "disable" } else { "enable" };
     let reason = switch.reason;

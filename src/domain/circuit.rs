@@ -53,11 +53,10 @@ impl CircuitSpec {
             format!("must be from 0 to {CIRCUIT_FAILURES_MAX}, is {}", self.max_failures)
         });
         for (span, name) in [(self.window, "window"), (self.probe_after, "probe_after")] {
-            let good = span.is_none_or(|span| (TIMEOUT_MIN..=SPAN_MAX).contains(&span));
-            violations.check(good, &format!("{prefix}{name}"), || {
-                let [least, most] = [TIMEOUT_MIN, SPAN_MAX].map(humantime::format_duration);
-                format!("must be from {least} to {most}")
-            });
+            let range = TIMEOUT_MIN..=SPAN_MAX;
+            if let Some(span) = span.filter(|span| !range.contains(span)) {
+                violations.add(format!("{prefix}{name}"), written::out_of_range(span, &range));
+            }
         }
     }
 
@@ -289,6 +288,13 @@ impl CircuitState {
         let next_probe_time = now.plus(spec.probe_after());
         let phase = CircuitPhase::Open { since: now, next_probe_time };
         (self.followed_by(phase), Some(CircuitChange::Opened { next_probe_time }))
+    }
+
+    /// The state after the breaker was taken away, if it remembers anything: put back it begins anew.
+    #[must_use]
+    pub fn forgotten(&self) -> Option<Self> {
+        let closed = CircuitPhase::Closed { failures: Vec::new() };
+        (self.phase != closed).then(|| self.followed_by(closed))
     }
 
     fn followed_by(&self, phase: CircuitPhase) -> Self {

@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_ignored::Path;
+use serde_path_to_error::Track;
 
 use super::circuit::CircuitSpec;
 use super::ids::{QueueName, QuotaName};
@@ -64,21 +64,21 @@ impl Definitions {
     /// Reads a file and notes in `violations` each key that means nothing.
     ///
     /// # Errors
-    /// That of the format behind the name of the field, if a value is not of the kind that belongs there.
+    /// That of the format, if a value is not of the kind that belongs there; its place is noted in `broken`.
     pub fn read<'de, D: Deserializer<'de>>(
         from: D,
         violations: &mut Violations,
+        broken: &mut String,
     ) -> Result<Self, D::Error> {
-        let mut track = serde_path_to_error::Track::new();
+        let mut track = Track::new();
         let from = serde_path_to_error::Deserializer::new(from, &mut track);
         let read = serde_ignored::deserialize(from, |path| {
             violations.add(place(&path), "there is no such field");
         });
-        read.map_err(|error| match track.path() {
-            // Not even a map.
-            whole if whole.iter().next().is_none() => error,
-            field => D::Error::custom(format!("{field}: {error}")),
-        })
+        if read.is_err() {
+            *broken = track.path().to_string();
+        }
+        read
     }
 
     /// Notes each field that is wrong.
@@ -107,6 +107,10 @@ impl Definitions {
             let at = format!("queues.{name}");
             violations.take(&at, QueueName::new(name.as_str()));
             queue.validate(&format!("{at}."), violations);
+            let explained = queue.paused || queue.pause_reason.is_empty();
+            violations.check(explained, &format!("{at}.pause_reason"), || {
+                "must be empty where paused is not true".to_owned()
+            });
         }
         let mut seen = BTreeSet::new();
         for (at, definition) in self.types.iter().enumerate() {

@@ -2,6 +2,7 @@
 
 mod command_line;
 mod database;
+mod dispatch;
 mod keeping;
 mod rules;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 pub use command_line::*;
 pub use database::*;
+pub use dispatch::*;
 pub use keeping::*;
 pub use rules::*;
 
@@ -247,28 +249,6 @@ pub const COMMIT_QUEUE_MAX: usize = 16_384;
 pub const COMMIT_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How often a command whose guard missed is loaded and decided again.
 pub const GUARD_REPEATS_MAX: usize = 5;
-/// (queue, type) pairs one dispatch round looks at.
-pub const DISPATCH_PAIRS_MAX: usize = 64;
-/// Jobs one dispatch round starts.
-pub const DISPATCH_JOBS_MAX: usize = 1_000;
-/// Jobs at the front of each pair that a round looks at, at least: twice what is needed on an even share is
-/// enough as long as jobs come about evenly.
-pub const DISPATCH_FRONT_MIN: usize = 4;
-/// Jobs that became ready so shortly after each other may start in any order where a round looks only at the
-/// fronts of their lines.
-pub const DISPATCH_BLUR: Duration = Duration::from_secs(1);
-/// Rules of which the one writer of a database remembers how they stand: rates, breakers and use of quotas of as many
-/// types and queues as there may be. With more it begins anew.
-pub const RULES_KNOWN_MAX: usize = 2 * (TYPES_MAX + QUEUES_MAX);
-/// Pairs that the dispatcher looks at deeply because those at the front are held; forgotten, they are found so
-/// again.
-pub const DISPATCH_DEEP_MAX: usize = 1_024;
-/// Names of what ended while a round reads; with more, the round looks again everywhere.
-pub const DISPATCH_FREED_MAX: usize = 64;
-/// Starts that workers ask for by themselves and that rules concern, in one commit.
-pub const STARTS_AT_ONCE_MAX: usize = 64;
-/// Such starts that wait; further ones are refused.
-pub const STARTS_WAITING_MAX: usize = 1_024;
 /// Reads of the store under way at once.
 pub const STORE_READS_MAX: usize = 64;
 /// Reads of the background loops and of session keeping under way at once, beside those of clients.

@@ -38,10 +38,9 @@ impl StartRate {
         violations.check(counted, &format!("{prefix}count"), || {
             format!("must be from 1 to {RATE_COUNT_MAX}, is {}", self.count)
         });
-        let spanned = (RATE_PERIOD_MIN..=RATE_PERIOD_MAX).contains(&self.period);
-        violations.check(spanned, &format!("{prefix}period"), || {
-            let [least, most] = [RATE_PERIOD_MIN, RATE_PERIOD_MAX].map(humantime::format_duration);
-            format!("must be from {least} to {most}")
+        let spans = RATE_PERIOD_MIN..=RATE_PERIOD_MAX;
+        violations.check(spans.contains(&self.period), &format!("{prefix}period"), || {
+            written::out_of_range(self.period, &spans)
         });
         violations.check(self.burst <= RATE_COUNT_MAX, &format!("{prefix}burst"), || {
             format!("must be from 0 to {RATE_COUNT_MAX}, is {}", self.burst)

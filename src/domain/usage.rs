@@ -17,6 +17,7 @@ use super::progress::ResourceUsage;
 use super::status::CancelCause;
 use super::time::Timestamp;
 use super::validate::Violations;
+use super::written;
 
 /// How limits are enforced, as the configuration has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ impl UsagePolicy {
             [("sustain", self.sustain, USAGE_SUSTAIN_MAX), ("grace", self.grace, CANCEL_GRACE_MAX)];
         for (name, span, most) in spans {
             violations.check(span <= most, &format!("{prefix}{name}"), || {
-                format!("must be at most {}", humantime::format_duration(most))
+                written::out_of_range(span, &(Duration::ZERO..=most))
             });
         }
     }

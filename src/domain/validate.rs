@@ -16,9 +16,13 @@ pub struct Violation {
 pub struct Violations(Vec<Violation>);
 
 impl Violations {
-    /// Notes that `field` is wrong.
+    /// Notes that `field` is wrong. What was noted of it first stays: a later check sees what the first one put
+    /// in the place of a value that it could not read.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        self.0.push(Violation { field: field.into(), description: description.into() });
+        let (field, description) = (field.into(), description.into());
+        if !self.0.iter().any(|known| known.field == field) {
+            self.0.push(Violation { field, description });
+        }
     }
 
     /// Notes that `field` is wrong unless `good`.
@@ -57,5 +61,24 @@ impl Violations {
     #[must_use]
     pub fn as_slice(&self) -> &[Violation] {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What is noted.
+
+    use super::*;
+
+    #[test]
+    fn a_field_is_named_once() {
+        let mut violations = Violations::default();
+        for (field, text) in [("cost", "must not be negative"), ("cost", "must be 1"), ("cap", "x")]
+        {
+            violations.add(field, text);
+        }
+        let told: Vec<_> =
+            violations.as_slice().iter().map(|one| one.description.as_str()).collect();
+        assert_eq!(told, ["must not be negative", "x"]);
     }
 }

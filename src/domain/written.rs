@@ -3,6 +3,7 @@
 //! bytes), moments as RFC 3339, choices by their short names in any case.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::de::{SeqAccess, Visitor};
@@ -122,8 +123,30 @@ impl<'de> serde::Deserialize<'de> for Span {
     }
 }
 
-fn span_text(span: Duration) -> String {
-    humantime::format_duration(span).to_string()
+/// A span as it is written: in whole days from a day on, for months and years are not whole numbers of them.
+#[must_use]
+pub fn span_text(span: Duration) -> String {
+    const DAY: u64 = 86_400;
+    let days = match span.as_secs() / DAY {
+        0 => return humantime::format_duration(span).to_string(),
+        1 => "1day".to_owned(),
+        days => format!("{days}days"),
+    };
+    match Duration::new(span.as_secs() % DAY, span.subsec_nanos()) {
+        Duration::ZERO => days,
+        rest => format!("{days} {}", humantime::format_duration(rest)),
+    }
+}
+
+/// Says that a span is out of its range.
+#[must_use]
+pub fn out_of_range(span: Duration, range: &RangeInclusive<Duration>) -> String {
+    let [least, most, is] = [*range.start(), *range.end(), span].map(span_text);
+    if range.start().is_zero() {
+        format!("must be at most {most}, is {is}")
+    } else {
+        format!("must be from {least} to {most}, is {is}")
+    }
 }
 
 /// `#[serde(with)]` for a span.

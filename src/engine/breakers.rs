@@ -1,13 +1,41 @@
-//! Breakers whose probe ended unheard.
+//! Breakers that nobody tells what happened: those whose probe ended unheard, and those that were taken away.
 
-use crate::domain::circuit::CircuitState;
+use crate::domain::circuit::{CircuitChange, CircuitSpec, CircuitState};
+use crate::domain::definitions::ServerDefaults;
+use crate::domain::event::Event;
+use crate::domain::job_type::gate::circuit_of;
 use crate::domain::limits::LOOP_ROWS_MAX;
-use crate::domain::{JobId, JobType, StateKind};
-use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
+use crate::domain::{JobId, JobType, StateKind, Timestamp};
+use crate::store::{self, Rule, RuleKey, RuleKind, RuleWrite};
 
 use super::Engine;
+use super::defaults;
 use super::error::Result;
-use super::registry::readable;
+use super::pipeline::{RuleChange, circuit_event};
+use super::registry::{Definition, readable};
+
+/// What closes a breaker for good among these rules, if it is taken away and remembers anything, and
+/// what is told of it.
+pub(super) fn forgotten(
+    found: &[Rule],
+    job_type: &JobType,
+    after: &CircuitSpec,
+    now: Timestamp,
+) -> store::Result<(Option<RuleWrite>, Option<Event>)> {
+    let rule = found.iter().find(|rule| rule.key.kind == RuleKind::Circuit);
+    let held = rule.and_then(|rule| Some((rule, readable::<CircuitState>(rule)?)));
+    let Some((rule, state)) = held.filter(|_| after.max_failures == 0) else {
+        return Ok((None, None));
+    };
+    let Some(next) = state.forgotten() else { return Ok((None, None)) };
+    let write = RuleWrite::put(rule.key.clone(), rule.revision, &next)?;
+    Ok((Some(write), closed(&state, job_type, now)))
+}
+
+/// What is told of a breaker that goes in this state.
+pub(super) fn closed(state: &CircuitState, job_type: &JobType, now: Timestamp) -> Option<Event> {
+    state.is_open().then(|| circuit_event(job_type, CircuitChange::Closed, now))
+}
 
 impl Engine {
     /// Lets the next job try where the one that tried does not run any more and nobody told the breaker,
@@ -50,5 +78,40 @@ impl Engine {
             tracing::info!(job.type = %job_type, job.id = %probe, "a probe ended unheard");
         }
         Ok(settled)
+    }
+    /// Lets the breakers that were taken away with the server's default, or at another server, forget what
+    /// they knew. Answers how many.
+    pub async fn forget_breakers(&self) -> Result<u64> {
+        let book = self.registry.book();
+        let taken = book.circuits.iter().filter(|(job_type, state)| {
+            book.circuit(job_type).max_failures == 0 && state.forgotten().is_some()
+        });
+        let taken: Vec<_> = taken.map(|(name, _)| name.clone()).take(LOOP_ROWS_MAX).collect();
+        let mut forgot = 0;
+        for job_type in taken {
+            forgot += u64::from(self.forget_breaker(&job_type).await?);
+        }
+        Ok(forgot)
+    }
+
+    /// What is known here may be old: whether it has a breaker is read with how that stands.
+    async fn forget_breaker(&self, job_type: &JobType) -> Result<bool> {
+        let of_type =
+            [RuleKind::Type, RuleKind::Circuit].map(|kind| RuleKey::new(kind, job_type.as_str()));
+        let keys = [of_type.to_vec(), vec![defaults::key()]].concat();
+        let decide = |found: &[Rule]| {
+            let of = |key: &RuleKey| found.iter().find(|rule| rule.key == *key);
+            let definition = of(&keys[0]).map(Definition::of).transpose()?;
+            let spec = definition.as_ref().map(|held| &held.declared.spec);
+            let default = of(&keys[2]).map(Rule::read::<ServerDefaults>).transpose()?;
+            let default = default.unwrap_or_default().circuit;
+            let circuit = circuit_of(spec, &default);
+            let (write, event) = forgotten(found, job_type, circuit, self.clock.now())?;
+            let done = write.is_some();
+            let mut change = RuleChange::from(Vec::from_iter(write));
+            change.events.extend(event);
+            Ok((change, done))
+        };
+        self.change_rules(keys.clone(), decide).await
     }
 }

@@ -11,7 +11,7 @@ use super::error::{Error, Result};
 use super::pipeline::RuleChange;
 use super::registry::{DEFAULTS, readable};
 
-fn key() -> RuleKey {
+pub(super) fn key() -> RuleKey {
     RuleKey::new(RuleKind::Type, DEFAULTS)
 }
 
@@ -45,6 +45,8 @@ impl Engine {
             Ok((change.as_deed(&deed, AuditSubject::Server, was, is, now), defaults))
         };
         let defaults = self.change_rules(vec![key()], decide).await?;
+        // Types without a breaker of their own may have lost theirs.
+        while self.forget_breakers().await? > 0 {}
         // What waited behind a bound may start.
         self.poll_line().await?;
         Ok(defaults)

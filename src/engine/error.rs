@@ -84,6 +84,18 @@ pub enum Error {
         /// How many types.
         count: usize,
     },
+    /// A start of a declared type draws more from the quota than it would have.
+    #[error("a start of {job_type} draws {cost} of the quota {quota}, which would have {limit}")]
+    QuotaBelowCost {
+        /// The quota.
+        quota: QuotaName,
+        /// The type that draws most.
+        job_type: JobType,
+        /// How much it draws.
+        cost: u64,
+        /// Units that a period was to have.
+        limit: u64,
+    },
     /// No such worker is there.
     #[error("there is no worker {0}")]
     WorkerNotFound(String),

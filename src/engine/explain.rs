@@ -1,10 +1,15 @@
 //! Why a job is as it is: what is known around it, gathered for the domain to tell.
 
+use std::time::Duration;
+
 use crate::auth::Caller;
 use crate::domain::admission::{Capacity, Hold, Room, Shares, Why, why};
 use crate::domain::explain::{Explanation, Facts, explain};
-use crate::domain::filter::JobFilter;
-use crate::domain::limits::{EXPLAIN_IDS_MAX, RECENT_RUNS_MAX};
+use crate::domain::filter::{JobFilter, TimeRange};
+use crate::domain::job::Trigger;
+use crate::domain::job_type::JobTypeSpec;
+use crate::domain::limits::{EXPLAIN_IDS_MAX, LOOP_ROWS_MAX, RECENT_RUNS_MAX};
+use crate::domain::schedule::OverlapPolicy;
 use crate::domain::status::{SkipReason, State};
 use crate::domain::{Job, JobId, StateKind};
 
@@ -15,6 +20,9 @@ use super::dispatch::{Ruled, Ruling};
 use super::error::{Error, Result};
 use super::summary::typical_run;
 use super::workers::{Worker, WorkerFilter, WorkerState};
+
+/// How far apart the times may stand that one commit writes.
+const AT_ONCE: Duration = Duration::from_secs(60);
 
 impl Engine {
     /// Explains a job.
@@ -41,10 +49,16 @@ impl Engine {
         let why = candidate
             .map_or_else(Why::default, |candidate| why(&candidate, &rooms, &ruled.rules, now));
         let book = self.registry.book();
-        let disabled = book.spec(&job.spec.job_type).map(|spec| spec.disabled_reason.as_str());
+        let spec = book.spec(&job.spec.job_type);
+        let disabled = spec.map(|spec| spec.disabled_reason.as_str());
+        let replaced = is_replaced(&job, spec);
         let facts = Facts {
             disabled_reason: disabled.filter(|reason| !reason.is_empty()).map(ToOwned::to_owned),
+            replaced,
+            successor: if replaced { self.successor(&job).await? } else { None },
+            too_small_quota: ruled.too_small_quota(&job.spec.job_type),
             holders: match job.status.state {
+                State::Skipped { reason: SkipReason::Overlap } if replaced => Vec::new(),
                 State::Skipped { reason: SkipReason::Overlap } => self.overlapped(&job).await?,
                 _ => self.holders(&job, &why).await?,
             },
@@ -109,6 +123,28 @@ impl Engine {
         Ok(runs.iter().filter(|run| is_run(run)).map(|run| run.id).take(EXPLAIN_IDS_MAX).collect())
     }
 
+    /// The run that a run made way for: the first of its schedule that was not itself replaced at once.
+    async fn successor(&self, job: &Job) -> Result<Option<JobId>> {
+        let Some(end) = job.status.end_time else { return Ok(None) };
+        let filter = JobFilter {
+            types: vec![job.spec.job_type.clone()],
+            triggers: vec![Trigger::Schedule],
+            // It was made by the commit that ended this one, by a clock that may have been a little behind.
+            create_time: TimeRange {
+                after: Some(end.minus(AT_ONCE)),
+                before: Some(end.plus(AT_ONCE)),
+            },
+            ..JobFilter::default()
+        };
+        let query = ListQuery { filter, before: None, limit: LOOP_ROWS_MAX, full: false };
+        let runs = self.db.read(|store| async move { store.list(&query).await }).await?;
+        let is_later =
+            |run: &&Job| run.id != job.id && run.spec.schedule_time > job.spec.schedule_time;
+        let was_made = |run: &&Job| run.status.end_time != Some(run.status.create_time);
+        let later = runs.iter().filter(is_later).filter(was_made);
+        Ok(later.min_by_key(|run| run.spec.schedule_time).map(|run| run.id))
+    }
+
     /// Some of those that run under the caps that hold a job.
     async fn holders(&self, job: &Job, why: &Why) -> Result<Vec<JobId>> {
         let mut filter = JobFilter { states: vec![StateKind::Running], ..JobFilter::default() };
@@ -134,6 +170,17 @@ impl Engine {
         let jobs = self.db.read(|store| async move { store.list(&query).await }).await?;
         Ok(jobs.into_iter().map(|job| job.id).collect())
     }
+}
+
+/// Whether a run made way for a newer one: while it waited, or as the older of two that were due at once.
+fn is_replaced(job: &Job, spec: Option<&JobTypeSpec>) -> bool {
+    if !matches!(job.status.state, State::Skipped { reason: SkipReason::Overlap }) {
+        return false;
+    }
+    let schedule = spec.and_then(|spec| spec.schedule.as_ref());
+    let makes_way = schedule.is_some_and(|it| it.overlap_policy == OverlapPolicy::CancelRunning);
+    let had_waited = job.status.end_time.is_some_and(|end| end > job.status.create_time);
+    had_waited || makes_way && job.status.trigger == Trigger::Schedule
 }
 
 fn room(worker: &Worker) -> Room {

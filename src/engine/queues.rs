@@ -81,7 +81,7 @@ impl Engine {
         &self,
         caller: &Caller,
         name: &QueueName,
-        change: impl Fn(&mut QueueSettings) + Send + Sync,
+        change: impl Fn(&mut QueueSettings, &mut Violations) + Send + Sync,
     ) -> Result<Queue> {
         if !self.known.takes_queue(name) {
             let limit = QUEUES_MAX as u64;
@@ -95,11 +95,16 @@ impl Engine {
             let known = held.and(book.queues.get(name)).map(|known| known.what.clone());
             let was = before.clone().or(known).unwrap_or_default();
             let mut settings = was.clone();
-            change(&mut settings);
-            if !settings.paused {
-                settings.pause_reason.clear();
-            }
             let mut wrong = Violations::default();
+            change(&mut settings, &mut wrong);
+            if !settings.paused {
+                // That of the pause that ends goes with it.
+                let reason = std::mem::take(&mut settings.pause_reason);
+                let is_said = !reason.is_empty() && reason != was.pause_reason;
+                wrong.check(!is_said, "queue.pause_reason", || {
+                    "must be empty where the queue is not paused".to_owned()
+                });
+            }
             settings.validate("queue.", &mut wrong);
             wrong.into_result().map_err(Error::Invalid)?;
             if before.as_ref() == Some(&settings) {

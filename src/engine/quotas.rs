@@ -69,6 +69,9 @@ impl Engine {
             if before.as_ref() == Some(&spec) {
                 return Ok((RuleChange::default(), false));
             }
+            if before.as_ref().is_none_or(|before| spec.limit < before.limit) {
+                self.check_costs(&name, spec.limit)?;
+            }
             let revision = held.map_or(0, |rule| rule.revision);
             let writes = vec![RuleWrite::put(key.clone(), revision, &spec)?];
             let deed = Deed::new(caller.principal(), AuditAction::PutQuota);
@@ -82,6 +85,22 @@ impl Engine {
         let key = RuleKey::new(RuleKind::QuotaUse, name.as_str());
         let used = self.fresh_rules(vec![key]).await?.first().and_then(readable);
         Ok((stands(name, &spec, used.unwrap_or_default(), self.clock.now()), created))
+    }
+
+    /// Whether each declared type that draws from the quota could start with such a limit.
+    fn check_costs(&self, quota: &QuotaName, limit: u64) -> Result<()> {
+        let book = self.registry.book();
+        let types = book.types.iter();
+        let costs = types.filter_map(|(job_type, held)| {
+            Some((*held.declared.spec.quota_costs.get(quota)?, job_type))
+        });
+        match costs.max() {
+            Some((cost, job_type)) if cost > limit => {
+                let (quota, job_type) = (quota.clone(), job_type.clone());
+                Err(Error::QuotaBelowCost { quota, job_type, cost, limit })
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Every quota, by name.

@@ -10,6 +10,7 @@ use crate::auth::Caller;
 use crate::domain::audit::{AuditAction, AuditSubject, Deed};
 use crate::domain::circuit::{CircuitSpec, CircuitState};
 use crate::domain::ids::QuotaName;
+use crate::domain::job_type::gate::circuit_of;
 use crate::domain::job_type::{JobTypeSpec, TypeOrigin};
 use crate::domain::limits::{QUOTA_COSTS_MAX, TYPES_MAX};
 use crate::domain::quota::QuotaSpec;
@@ -18,10 +19,10 @@ use crate::domain::validate::Violations;
 use crate::domain::{Category, JobType, Timestamp};
 use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
 
-use super::Engine;
 use super::error::{Error, Result};
 use super::pipeline::RuleChange;
 use super::registry::{Cursor, Declared, Definition, Rulebook, readable, tell_unread};
+use super::{Engine, breakers};
 
 /// A wish to declare a type.
 #[derive(Debug, Clone)]
@@ -196,14 +197,19 @@ impl Engine {
         }
         let mut keys = keys(&put.spec.job_type);
         keys.extend(costs.keys().map(|name| RuleKey::new(RuleKind::Quota, name.as_str())));
+        keys.push(RuleKey::new(RuleKind::Circuit, put.spec.job_type.as_str()));
         let job_type = put.spec.job_type.clone();
         let now = self.clock.now();
         let decide = |found: &[Rule]| {
-            let mut wrong = wrong.clone();
-            put.spec.validate_quotas(&quotas(found, &book), "job_type.", &mut wrong);
-            wrong.into_result().map_err(Error::Invalid)?;
             let standing = Standing::of(found);
             let (held, revision) = (&standing.definition, standing.revision);
+            let mut wrong = wrong.clone();
+            let draws = held.as_ref().map(|held| &held.declared.spec.quota_costs);
+            // What it draws already was checked when it was declared, and is no reason to keep it from being disabled.
+            if draws != Some(&put.spec.quota_costs) {
+                put.spec.validate_quotas(&quotas(found, &book), "job_type.", &mut wrong);
+            }
+            wrong.into_result().map_err(Error::Invalid)?;
             if put.revision != 0 && put.revision != revision {
                 let (job_type, held) = (job_type.clone(), revision);
                 return Err(Error::TypeChanged { job_type, held, presented: put.revision });
@@ -226,6 +232,9 @@ impl Engine {
             let mut writes = vec![row];
             writes.extend(cursor_write(before, &declared, &standing, now)?);
             writes.extend(guards(before, found));
+            let circuit = circuit_of(Some(&put.spec), &book.defaults.what.circuit);
+            let (forgotten, closed) = breakers::forgotten(found, &job_type, circuit, now)?;
+            writes.extend(forgotten);
             let schedule = None;
             let definition = Definition { revision: revision + 1, declared, schedule };
             let writes = if put.validate_only { Vec::new() } else { writes };
@@ -234,7 +243,8 @@ impl Engine {
             let (was, is) = (before.map(Shown::of), Shown::of(&definition.declared));
             let subject = AuditSubject::Type(job_type.clone());
             let change = RuleChange::from(writes);
-            let change = change.as_deed(&deed, subject, was.as_ref(), Some(&is), now);
+            let mut change = change.as_deed(&deed, subject, was.as_ref(), Some(&is), now);
+            change.events.extend(closed);
             Ok((change, (TypeInfo::declared(&definition, &book), revision == 0)))
         };
         self.change_rules(keys.clone(), decide).await
@@ -312,8 +322,12 @@ impl Engine {
             let deed = Deed::new(caller.principal(), AuditAction::DeleteJobType);
             let subject = AuditSubject::Type(job_type.clone());
             let change = RuleChange::from(writes);
-            let was = declared.as_ref().map(Shown::of);
-            Ok((change.as_deed(&deed, subject, was.as_ref(), None, self.clock.now()), true))
+            let (was, now) = (declared.as_ref().map(Shown::of), self.clock.now());
+            let mut change = change.as_deed(&deed, subject, was.as_ref(), None, now);
+            let circuit = found.iter().find(|rule| rule.key.kind == RuleKind::Circuit);
+            let state: Option<CircuitState> = circuit.and_then(readable);
+            change.events.extend(state.and_then(|state| breakers::closed(&state, job_type, now)));
+            Ok((change, true))
         };
         if self.change_rules(keys, deleted).await? {
             return Ok(());

@@ -123,7 +123,7 @@ impl AdminService for AdminApi {
         let mut wrong = Violations::default();
         let change = queue::from_proto(request.into_inner(), &mut wrong);
         let change = change.ok_or_else(|| invalid(wrong))?;
-        let apply = |settings: &mut _| change.apply(settings);
+        let apply = |settings: &mut _, wrong: &mut _| change.apply(settings, wrong);
         let updated = self.engine.update_queue(&caller, &change.name, apply).await;
         let queue = Some(shown(&updated.map_err(to_status)?));
         Ok(Response::new(v1::UpdateQueueResponse { queue }))

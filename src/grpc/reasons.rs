@@ -19,6 +19,7 @@ pub enum Reason {
     TypeNotFound,
     QuotaNotFound,
     QuotaInUse,
+    QuotaBelowCost,
     WorkerNotFound,
     WorkerDraining,
     TypeNotDeclared,
@@ -137,6 +138,15 @@ pub const ROWS: &[Row] = &[
         details: "metadata quota, type, count; PreconditionFailure",
         meaning: "Declared types draw from the quota (`quota_costs`): without it they would run without bound.",
         caller: "Declare the types without it first, or delete them.",
+        operator: "Nothing.",
+    },
+    Row {
+        reason: Reason::QuotaBelowCost,
+        name: "QUOTA_BELOW_COST",
+        code: Code::FailedPrecondition,
+        details: "metadata quota, type, cost, limit; PreconditionFailure",
+        meaning: "A start of a declared type draws more (`quota_costs`) than the quota would have: it would never run.",
+        caller: "Set a higher limit, or declare the type with a lower cost first.",
         operator: "Nothing.",
     },
     Row {

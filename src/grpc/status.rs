@@ -81,6 +81,14 @@ pub fn to_status(error: engine::Error) -> Status {
             .job_type(&job_type)
             .fact("count", count.to_string())
             .unmet("quota", &quota),
+        E::QuotaBelowCost { quota, job_type, cost, limit } => {
+            Answer::new(Reason::QuotaBelowCost, message)
+                .fact("quota", quota.as_str())
+                .job_type(&job_type)
+                .fact("cost", cost.to_string())
+                .fact("limit", limit.to_string())
+                .unmet("quota", &quota)
+        }
         E::WorkerNotFound(which) => {
             Answer::new(Reason::WorkerNotFound, message).fact("worker", which)
         }
@@ -344,6 +352,7 @@ fn log(error: &engine::Error) {
         | E::Held { .. }
         | E::QuotaNotFound(_)
         | E::QuotaInUse { .. }
+        | E::QuotaBelowCost { .. }
         | E::WorkerNotFound(_)
         | E::WorkerDraining { .. }
         | E::RequestIdReused { .. }

@@ -86,7 +86,7 @@ pub fn start(
     drive(
         "breaker_keeper",
         periods.poll,
-        step(engine, |e| async move { e.settle_probes().await }),
+        step(engine, |e| async move { Ok(e.settle_probes().await? + e.forget_breakers().await?) }),
         None,
     );
     drive("log_trimmer", periods.logs, step(engine, |e| async move { e.trim_logs().await }), None);

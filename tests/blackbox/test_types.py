@@ -332,3 +332,31 @@ def test_what_was_really_used_of_a_quota_is_shown(jobplane, worker):
     assert (usage["used"], usage["remaining"]) == ("40", "60")
     assert "api" in jobplane("quota", "api").stdout
     assert jobplane("quota", "nobody").returncode == NOT_FOUND
+
+
+def test_what_needs_a_declaration_is_refused_alike_where_there_is_none(jobplane):
+    assert jobplane("submit", "seen").returncode == OK
+    for command in (["types", "disable", "seen"], ["types", "enable", "seen"], ["trigger", "seen"]):
+        refused = jobplane(*command)
+        assert refused.returncode == REFUSED, (command, refused.stderr)
+        assert "not declared" in refused.stderr and "jobplane apply" in refused.stderr, refused.stderr
+    assert jobplane("types", "seen").stdout.startswith("# OBSERVED: only seen on jobs\n")
+
+
+def test_an_apply_without_changes_writes_no_line(jobplane):
+    definitions = json.dumps({"types": [{"type": "sync"}]})
+    assert len(jobplane("apply", "-f", "-", "-o", "jsonl", stdin=definitions).stdout.splitlines()) == 1
+    assert jobplane("apply", "-f", "-", "-o", "jsonl", stdin=definitions).stdout == ""
+
+
+def test_a_quota_stays_above_what_its_types_draw(jobplane):
+    both = {"quotas": {"api": {"limit": 10}}, "types": [{"type": "sync", "quota_costs": {"api": 4}}]}
+    apply(jobplane, both)
+    alone = json.dumps({"quotas": {"api": {"limit": 2}}})
+    refused = jobplane("apply", "-f", "-", stdin=alone)
+    assert refused.returncode == USAGE, refused.stderr
+    assert "quotas.api.limit" in refused.stderr and "at least 4" in refused.stderr, refused.stderr
+    both["quotas"]["api"]["limit"] = 2
+    both["types"][0]["quota_costs"]["api"] = 1
+    assert apply(jobplane, both) == [("change", "type", "sync"), ("change", "quota", "api")]
+    assert jobplane("types", "disable", "sync").returncode == OK

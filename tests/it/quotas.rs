@@ -134,6 +134,7 @@ async fn exhausted(client: &Client) -> Vec<(String, i64, i64)> {
         Some(Facts::QuotaExhausted(facts)) => {
             assert_eq!(event.severity, i32::from(v1::EventSeverity::Warning));
             let reset_time = facts.reset_time.expect("known");
+            assert!(facts.cost > 0 && facts.used + facts.cost > facts.limit, "{facts:?}");
             Some((facts.quota, facts.limit, reset_time.seconds))
         }
         _ => None,

@@ -107,8 +107,9 @@ fn days() -> u32 {
 fn definitions() -> Definitions {
     let mut wrong = Violations::default();
     let text = include_str!("year.yaml");
-    let read =
-        serde_saphyr::with_deserializer_from_str(text, |from| Definitions::read(from, &mut wrong));
+    let read = serde_saphyr::with_deserializer_from_str(text, |from| {
+        Definitions::read(from, &mut wrong, &mut String::new())
+    });
     let read = read.expect("YAML");
     read.validate(&mut wrong);
     assert!(wrong.is_empty(), "{wrong:?}");

@@ -60,14 +60,20 @@ fn all_of(path: &str, violations: &Violations) -> Failure {
 pub fn read(path: &str) -> Result<File, Failure> {
     let text = text(path)?;
     let mut wrong = Violations::default();
-    let broken = |error: serde_saphyr::Error| {
+    let broken = |error: serde_saphyr::Error, field: &str| {
         let said = error.without_snippet().render_with_formatter(&UserMessageFormatter);
-        Failure::usage(path, format!("{said}; docs/types.yaml shows how each field is written"))
+        // Nothing is known of the place of what is no YAML.
+        let field =
+            if field.is_empty() || field == "." { String::new() } else { format!("{field}: ") };
+        let hint = "docs/types.yaml shows how each field is written";
+        Failure::usage(path, format!("{field}{said}; {hint}"))
     };
-    let definitions =
-        serde_saphyr::with_deserializer_from_str(&text, |from| Definitions::read(from, &mut wrong));
-    let definitions = definitions.map_err(broken)?;
-    let tree: Value = serde_saphyr::from_str(&text).map_err(broken)?;
+    let mut field = String::new();
+    let definitions = serde_saphyr::with_deserializer_from_str(&text, |from| {
+        Definitions::read(from, &mut wrong, &mut field)
+    });
+    let definitions = definitions.map_err(|error| broken(error, &field))?;
+    let tree: Value = serde_saphyr::from_str(&text).map_err(|error| broken(error, ""))?;
     if tree.as_object().is_none_or(serde_json::Map::is_empty) {
         return Err(Failure::usage(path, "says nothing: docs/types.yaml shows every field"));
     }

@@ -98,6 +98,7 @@ impl Plan {
         if prune {
             plan.prune(definitions, held);
         }
+        plan.lower_quotas_last(held);
         Ok(plan)
     }
 
@@ -154,6 +155,23 @@ impl Plan {
             self.note(Action::PutQuota(quota), ("quota", name.as_str()), before.as_ref(), &after);
         }
         Ok(())
+    }
+
+    /// A quota has at least what any type draws: it is raised before types draw more, and lowered after they draw
+    /// less, or are gone.
+    fn lower_quotas_last(&mut self, held: &Held) {
+        let is_lower = |step: &Step| match &step.action {
+            Action::PutQuota(quota) => {
+                let held = held.quotas.iter().find(|held| held.name == quota.name);
+                held.is_some_and(|held| quota.limit < held.limit)
+            }
+            Action::UpdateDefaults(_)
+            | Action::UpdateQueue { .. }
+            | Action::PutType(_)
+            | Action::DeleteType(_)
+            | Action::DeleteQuota(_) => false,
+        };
+        self.steps.sort_by_key(is_lower);
     }
 
     fn queues(&mut self, file: &File, held: &Held) -> Result<(), Failure> {
@@ -262,6 +280,21 @@ fn check_quotas(file: &File, held: &Held, prune: bool) -> Result<(), Failure> {
     let mut wrong = Violations::default();
     for (place, spec) in definitions.types.iter().enumerate() {
         spec.validate_quotas(&quotas, &format!("types[{place}]."), &mut wrong);
+    }
+    if !prune {
+        let named: BTreeSet<&str> =
+            definitions.types.iter().map(|spec| spec.job_type.as_str()).collect();
+        let others = held.types.iter().filter(|held| !named.contains(held.r#type.as_str()));
+        for other in others {
+            for (name, cost) in &other.quota_costs {
+                let quota = definitions.quotas.iter().find(|(quota, _)| quota.as_str() == name);
+                let limit = quota.and_then(|(_, spec)| i64::try_from(spec.limit).ok());
+                let enough = limit.is_none_or(|limit| limit >= *cost);
+                wrong.check(enough, &format!("quotas.{name}.limit"), || {
+                    format!("must be at least {cost}, which a start of {} draws", other.r#type)
+                });
+            }
+        }
     }
     if prune && !wrong.is_empty() {
         wrong.add("--prune", "takes away the quotas that the file does not say");

@@ -37,6 +37,7 @@ fn after(plan: &Plan) -> Held {
 #[test]
 fn the_example_is_applied_once_and_then_changes_nothing() {
     let file = read(EXAMPLE).unwrap();
+    assert!(file.payloads.contains_key("video_sync"), "the one field that definitions do not know");
     let plan = Plan::of(&file, &Held::default(), false).unwrap();
     let kinds: Vec<&str> = plan.steps.iter().map(|step| step.kind).collect();
     assert_eq!(kinds, ["quota", "queue", "queue", "type", "type", "type"]);
@@ -315,4 +316,35 @@ fn choices_are_shown_as_files_write_them() {
     assert!(lines.contains(&"defaults.priority: high".to_owned()), "{lines:?}");
     assert!(lines.contains(&"schedule.overlap_policy: allow".to_owned()), "{lines:?}");
     assert!(lines.iter().all(|line| !line.starts_with("type:")), "{lines:?}");
+}
+
+#[test]
+fn a_quota_is_raised_before_its_types_draw_more_and_lowered_after_they_draw_less() {
+    let file = |limit: u64, cost: u64| {
+        let text = format!(
+            "{{quotas: {{api: {{limit: {limit}}}}}, types: [{{type: sync, quota_costs: {{api: {cost}}}}}]}}"
+        );
+        read(&text).unwrap()
+    };
+    let held = after(&Plan::of(&file(10, 4), &Held::default(), false).unwrap());
+    let kinds = |plan: Plan| plan.steps.into_iter().map(|step| step.kind).collect::<Vec<_>>();
+    assert_eq!(kinds(Plan::of(&file(20, 15), &held, false).unwrap()), ["quota", "type"]);
+    assert_eq!(kinds(Plan::of(&file(3, 2), &held, false).unwrap()), ["type", "quota"]);
+    let alone = read("quotas: {api: {limit: 3}}").unwrap();
+    let Err(Failure::Usage { problem, .. }) = Plan::of(&alone, &held, false) else { panic!() };
+    assert!(problem.contains("quotas.api.limit") && problem.contains("at least 4"), "{problem}");
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_told_with_its_field() {
+    for (text, field) in [
+        ("queues: {bulk: {max_running: -1}}", "queues.bulk.max_running: "),
+        ("types: [{type: a}, {type: b, max_concurrent: many}]", "types[1].max_concurrent: "),
+        ("types: [{type: a, schedule: {interval: soon}}]", "types[0].schedule.interval: "),
+    ] {
+        let Err(problem) = read(text) else { panic!("taken: {text}") };
+        assert!(problem.starts_with(field), "{problem}");
+    }
+    let Err(problem) = read("types: [") else { panic!("taken") };
+    assert!(!problem.starts_with('.') && !problem.starts_with(':'), "{problem}");
 }

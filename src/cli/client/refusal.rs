@@ -181,6 +181,10 @@ impl Refusal {
                 "see `jobplane types {}`, and declare it without that quota first",
                 format::plain(fact("type", "TYPE"))
             ),
+            ("QUOTA_BELOW_COST", _) => format!(
+                "see `jobplane types {}`, and declare it with a lower cost first",
+                format::plain(fact("type", "TYPE"))
+            ),
             ("TYPE_NOT_DECLARED", _) => {
                 "declare it with `jobplane apply -f FILE`, or make a job with `jobplane submit`"
                     .to_owned()
@@ -204,6 +208,11 @@ impl Refusal {
                  you repeat it (submit with --request-id can be repeated safely)"
                     .to_owned()
             }
+            ("DUPLICATE_JOB", _) if self.doing.starts_with("retry ") => format!(
+                "follow the job that holds the key with `jobplane watch {}`, and retry this one \
+                 when that one is over",
+                holder()
+            ),
             ("DUPLICATE_JOB", _) => format!(
                 "follow the job that holds the key with `jobplane watch {}`, or submit with \
                  --unique-policy return-existing",

@@ -29,6 +29,13 @@ fn an_event_is_told_in_a_few_words() {
         ["held no job", "held 1 job", "held 2 jobs"]
     );
     assert_eq!(about(&lost(0)), "w1");
+    let exhausted = |used, cost| {
+        let quota = "api".to_owned();
+        let facts = wire::QuotaExhausted { quota, limit: 10, reset_time: None, used, cost };
+        what(&event(Facts::QuotaExhausted(facts)))
+    };
+    assert_eq!(exhausted(8, 4), "8 of 10 used, a start needs 4, until ");
+    assert_eq!(exhausted(10, 0), "10 of 10 used, until ");
     assert_eq!(what(&Event::default()), "", "an event of a newer server");
 }
 

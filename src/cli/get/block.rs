@@ -7,7 +7,7 @@ use crate::cli::{describe, format, json};
 use crate::domain::Timestamp;
 use crate::proto::v1::{
     CancelCause, CancelRequest, ErrorOrigin, Job, JobError, JobSpec, JobState, JobStatus,
-    JobTrigger, Priority, Progress, ResourceUsage, SkipReason,
+    JobTrigger, Priority, Progress, ResourceLimits, ResourceUsage, SkipReason,
 };
 
 #[cfg(test)]
@@ -25,7 +25,7 @@ pub fn facts(job: &Job, now: Timestamp) -> Vec<Fact> {
         vec![("job", format::plain(&job.id)), ("type", kind(&spec, &status))];
     facts.push(("state", state(&status)));
     facts.push(("attempt", attempt(&status)));
-    facts.extend(place(&status));
+    facts.extend(place(&spec, &status));
     facts.extend(times(&spec, &status, now));
     if let Some(progress) = &status.progress {
         facts.extend(how_far(progress, describe::silence(&status, now)));
@@ -87,10 +87,26 @@ fn attempt(status: &JobStatus) -> String {
     }
 }
 
-fn place(status: &JobStatus) -> Vec<Fact> {
+/// Where it stands, and what it may use; what a retry rule changed with what was asked for.
+fn place(spec: &JobSpec, status: &JobStatus) -> Vec<Fact> {
     let Some(effective) = &status.effective else { return Vec::new() };
-    let priority = word::<Priority>(effective.priority);
-    vec![("queue", format::plain(&effective.queue)), ("priority", priority)]
+    let queue = match spec.queue.as_str() {
+        asked if asked.is_empty() || asked == effective.queue => effective.queue.clone(),
+        asked => format!("{} (asked for {asked})", effective.queue),
+    };
+    let memory = |limits: Option<&ResourceLimits>| limits.map_or(0, |limits| limits.memory_bytes);
+    let memory = match (memory(spec.limits.as_ref()), memory(effective.limits.as_ref())) {
+        (asked, is) if asked == is => String::new(),
+        (asked, is) => {
+            format!("at most {} (asked for {})", format::bytes(is), format::bytes(asked))
+        }
+    };
+    vec![
+        ("queue", format::plain(&queue)),
+        ("priority", word::<Priority>(effective.priority)),
+        ("memory", memory),
+        ("avoids", format::plain(&effective.avoid_worker)),
+    ]
 }
 
 fn times(spec: &JobSpec, status: &JobStatus, now: Timestamp) -> Vec<Fact> {

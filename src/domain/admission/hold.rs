@@ -228,6 +228,14 @@ impl Hold {
     }
 }
 
+fn jobs(count: u64) -> String {
+    if count == 1 { "1 job".to_owned() } else { format!("{count} jobs") }
+}
+
+const fn run(count: u64) -> &'static str {
+    if count == 1 { "runs" } else { "run" }
+}
+
 impl fmt::Display for Hold {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -236,16 +244,21 @@ impl fmt::Display for Hold {
             }
             Self::QueuePaused { queue, reason } => write!(f, "queue {queue} is paused: {reason}"),
             Self::ServerFull { running, max } => {
-                write!(f, "the server runs {running} jobs, at most {max} may run")
+                write!(f, "the server runs {}, at most {max} may run", jobs(*running))
             }
             Self::QueueFull { queue, running, max } => {
-                write!(f, "queue {queue} runs {running} jobs, at most {max} may run")
+                write!(f, "queue {queue} runs {}, at most {max} may run", jobs(*running))
             }
             Self::TypeFull { job_type, running, max } => {
-                write!(f, "{running} jobs of type {job_type} run, at most {max} may run")
+                let (jobs, run) = (jobs(*running), run(*running));
+                write!(f, "{jobs} of type {job_type} {run}, at most {max} may run")
             }
             Self::KeyFull { value, running, max } => {
-                write!(f, "{running} jobs of its type run for {value:?}, at most {max} may run")
+                let (jobs, run) = (jobs(*running), run(*running));
+                write!(f, "{jobs} of its type {run} for {value:?}, at most {max} may run")
+            }
+            Self::Overlap { running: 1 } => {
+                f.write_str("it starts alone, and 1 other job of its type runs")
             }
             Self::Overlap { running } => {
                 write!(f, "it starts alone, and {running} other jobs of its type run")

@@ -152,3 +152,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn one_job_is_told_as_one() {
+    let job_type = job_type("sync");
+    let full = |running| Hold::TypeFull { job_type: job_type.clone(), running, max: 1 }.to_string();
+    assert_eq!(full(1), "1 job of type sync runs, at most 1 may run");
+    assert_eq!(full(2), "2 jobs of type sync run, at most 1 may run");
+    let other = Hold::Overlap { running: 1 }.to_string();
+    assert_eq!(other, "it starts alone, and 1 other job of its type runs");
+}

@@ -94,6 +94,12 @@ pub enum Facts {
         quota: String,
         /// Units in a period.
         limit: u64,
+        /// Units used in this one.
+        #[serde(default)]
+        used: u64,
+        /// Units that the next start would draw; 0 if nobody knows.
+        #[serde(default)]
+        cost: u64,
         /// When the next period begins.
         reset_time: Timestamp,
     },

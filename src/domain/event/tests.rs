@@ -183,8 +183,8 @@ fn what_is_found_again_and_again_has_one_key() {
     };
     assert_eq!(slow(50), slow(90));
     let quota = |seconds, reset| {
-        let facts =
-            Facts::QuotaExhausted { quota: "api".to_owned(), limit: 5, reset_time: at(reset) };
+        let (quota, reset_time) = ("api".to_owned(), at(reset));
+        let facts = Facts::QuotaExhausted { quota, limit: 5, used: 4, cost: 2, reset_time };
         Event::plain(facts, at(seconds)).once().unwrap()
     };
     assert_eq!(quota(1, 3_600), quota(2, 3_600));

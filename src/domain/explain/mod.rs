@@ -7,6 +7,7 @@
 //! reason is given, the one that matters most first.
 
 mod actions;
+mod changed;
 mod over;
 mod running;
 mod waiting;
@@ -44,6 +45,12 @@ pub struct Facts {
     pub quotas: Vec<QuotaName>,
     /// When the quota that refused it begins anew.
     pub quota_reset_time: Option<Timestamp>,
+    /// A quota of which a start of its type draws more than a whole period has.
+    pub too_small_quota: Option<QuotaName>,
+    /// It made way for a newer run, though nobody may know for which.
+    pub replaced: bool,
+    /// The newer run.
+    pub successor: Option<JobId>,
 }
 
 /// A reason.

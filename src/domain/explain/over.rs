@@ -25,11 +25,18 @@ fn skipped(reason: SkipReason, until: Option<Timestamp>, facts: &Facts) -> Reaso
         SkipReason::CircuitOpen => {
             "its type had failed too often, and its circuit breaker was open: this run is not made up for"
         }
+        SkipReason::Overlap if facts.replaced => {
+            let text = "it was replaced by a newer run of its schedule before it started";
+            return Reason::new(reason.as_str(), text).about(facts.successor);
+        }
         SkipReason::Overlap => "another run of its type was not over",
         SkipReason::TypeDisabled => match &facts.disabled_reason {
             Some(reason) => &format!("its type was disabled, and is: {reason}"),
             None => "its type was disabled",
         },
+        SkipReason::QuotaExhausted if facts.too_small_quota.is_some() => {
+            return Reason::new(reason.as_str(), never_fits(facts));
+        }
         SkipReason::QuotaExhausted => {
             return quota_exhausted(facts).until(until.or(facts.quota_reset_time));
         }
@@ -41,6 +48,14 @@ fn skipped(reason: SkipReason, until: Option<Timestamp>, facts: &Facts) -> Reaso
         SkipReason::Overlap => reason_now.about(&facts.holders),
         SkipReason::QuotaExhausted | SkipReason::TypeDisabled | SkipReason::Missed => reason_now,
     }
+}
+
+/// Said of a quota that no start of a type fits into.
+pub(super) fn never_fits(facts: &Facts) -> String {
+    let quota = facts.too_small_quota.as_ref().map_or("a quota", QuotaName::as_str);
+    format!(
+        "a start of its type draws more of the quota {quota} than a whole period has: it never fits"
+    )
 }
 
 fn quota_exhausted(facts: &Facts) -> Reason {
@@ -66,7 +81,11 @@ fn failed(job: &Job) -> Vec<Reason> {
     } else if rule.is_some_and(|rule| !rule.retry) {
         ("RETRY_RULE", format!("a rule of its type makes no other attempt after {}", error.code))
     } else {
-        ("ATTEMPTS_USED", format!("all {} attempts are used", status.max_attempts))
+        let text = match status.max_attempts {
+            1 => "its only attempt is used".to_owned(),
+            most => format!("all {most} attempts are used"),
+        };
+        ("ATTEMPTS_USED", text)
     };
     reasons.push(Reason::new(code, text));
     reasons

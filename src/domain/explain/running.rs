@@ -1,6 +1,6 @@
 //! How a run goes.
 
-use super::{Facts, Reason, span};
+use super::{Facts, Reason, changed, span};
 use crate::domain::job::Job;
 use crate::domain::status::State;
 use crate::domain::time::Timestamp;
@@ -42,6 +42,7 @@ pub(super) fn reasons(job: &Job, facts: &Facts, now: Timestamp) -> Vec<Reason> {
         let text = format!("attempt {attempt} of {most} has run on {worker} for {ran}");
         reasons.push(Reason::new("RUNNING", text).about([worker]));
     }
+    reasons.extend(changed::reasons(job, now));
     if let State::Running { timeout_time: Some(time), .. } = status.state
         && status.cancel_request.is_none()
     {

@@ -160,6 +160,30 @@ fn waiting_jobs() {
         Hold::QuotaExhausted { quota, until: Some(later(86_400)) },
     ];
     check("held_by_the_clock", &plain(), &held(holds));
+    let quota = crate::domain::QuotaName::new("youtube").unwrap();
+    let job_type = JobType::new("sync").unwrap();
+    let holds = vec![
+        Hold::TypeRate { job_type: job_type.clone(), until: later(30) },
+        Hold::WorkersBusy { workers: 1 },
+        Hold::QuotaExhausted { quota: quota.clone(), until: Some(later(86_400)) },
+        Hold::TypeDisabled { job_type, reason: String::new() },
+    ];
+    check("held_by_much", &plain(), &held(holds));
+    let no_worker =
+        Hold::NoWorker { queue: QueueName::default(), job_type: JobType::new("sync").unwrap() };
+    let why = Why { holds: vec![no_worker], skip: Some(SkipReason::QuotaExhausted) };
+    let facts = Facts { why, too_small_quota: Some(quota), ..Facts::default() };
+    check("to_be_skipped_always", &plain(), &facts);
+    let ruled = Bench::new(|spec| {
+        spec.limits.memory_bytes = 100;
+        spec.retry_rules = serde_json::from_str(
+            r#"[{"codes": ["NET"], "change": {"memory_factor": 2.0, "queue": "roomy",
+                "priority": "URGENT", "avoid_worker": true}}]"#,
+        )
+        .unwrap();
+    });
+    let changed = ruled.started().failed("NET");
+    check("changed_by_a_rule", &changed, &Facts::default());
     let skip = Why { holds: Vec::new(), skip: Some(SkipReason::CircuitOpen) };
     let facts = Facts { why: skip, next_probe_time: Some(later(300)), ..Facts::default() };
     check("to_be_skipped", &plain(), &facts);
@@ -220,6 +244,11 @@ fn skipped_jobs() {
         let name = format!("skipped_{}", reason.as_str().to_lowercase());
         check(&name, &plain().skipped(reason), &facts);
     }
+    let replaced = Facts { replaced: true, successor: Some(id(9)), ..Facts::default() };
+    check("skipped_replaced", &plain().skipped(SkipReason::Overlap), &replaced);
+    let quota = crate::domain::QuotaName::new("youtube").unwrap();
+    let never = Facts { too_small_quota: Some(quota), ..facts };
+    check("skipped_quota_too_small", &plain().skipped(SkipReason::QuotaExhausted), &never);
 }
 
 #[test]

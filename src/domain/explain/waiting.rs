@@ -1,6 +1,6 @@
 //! Why a job waits.
 
-use super::{Facts, Reason, error_text, span};
+use super::{Facts, Reason, changed, error_text, over, span};
 use crate::domain::admission::Hold;
 use crate::domain::job::Job;
 use crate::domain::status::{JobStatus, Outcome, SkipReason};
@@ -12,10 +12,12 @@ pub(super) fn reasons(job: &Job, facts: &Facts, now: Timestamp) -> Vec<Reason> {
     if status.schedule_time > now {
         reasons.push(not_due(status, now));
     }
-    reasons.extend(facts.why.holds.iter().map(|hold| held(hold, facts)));
-    if let Some(reason) = facts.why.skip {
-        reasons.push(to_be_skipped(reason, facts));
-    }
+    let mut stops: Vec<_> =
+        facts.why.holds.iter().map(|hold| (weight(hold), held(hold, facts))).collect();
+    let skip = facts.why.skip.map(|reason| (Weight::Itself, to_be_skipped(reason, facts)));
+    stops.extend(skip);
+    stops.sort_by_key(|(weight, _)| *weight);
+    reasons.extend(stops.into_iter().map(|(_, reason)| reason));
     if reasons.is_empty() {
         let text = "it may start, and a worker that takes it has room";
         reasons.push(Reason::new("READY", text).about(&facts.workers));
@@ -25,11 +27,46 @@ pub(super) fn reasons(job: &Job, facts: &Facts, now: Timestamp) -> Vec<Reason> {
         let text = format!("attempt {attempt} of {most} failed with {}", error_text(job));
         reasons.push(Reason::new("ATTEMPT_FAILED", text));
     }
+    reasons.extend(changed::reasons(job, now));
     if let Some(expires) = status.deadline(job.spec.expire_time) {
         let text = "it fails if it has not started by its expire_time";
         reasons.push(Reason::new("EXPIRES", text).until(expires));
     }
     reasons
+}
+
+/// What has to happen for a reason to pass: the more, the earlier it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// Somebody decides otherwise.
+    People,
+    /// The work itself, or what it draws from, recovers.
+    Itself,
+    /// Other jobs end.
+    Others,
+    /// A moment passes.
+    Clock,
+    /// A worker comes, or has room: the rest would hold it all the same.
+    Workers,
+}
+
+const fn weight(hold: &Hold) -> Weight {
+    match hold {
+        Hold::QueuePaused { .. }
+        | Hold::TypeDisabled { .. }
+        | Hold::QuotaExhausted { until: None, .. } => Weight::People,
+        Hold::CircuitOpen { .. } | Hold::QuotaExhausted { until: Some(_), .. } => Weight::Itself,
+        Hold::ServerFull { .. }
+        | Hold::QueueFull { .. }
+        | Hold::TypeFull { .. }
+        | Hold::KeyFull { .. }
+        | Hold::Overlap { .. } => Weight::Others,
+        Hold::QueueRate { .. } | Hold::TypeRate { .. } => Weight::Clock,
+        Hold::NoWorker { .. }
+        | Hold::WorkersBusy { .. }
+        | Hold::NoMemory { .. }
+        | Hold::AvoidsWorker { .. } => Weight::Workers,
+    }
 }
 
 fn not_due(status: &JobStatus, now: Timestamp) -> Reason {
@@ -76,14 +113,15 @@ fn held(hold: &Hold, facts: &Facts) -> Reason {
 
 fn to_be_skipped(reason: SkipReason, facts: &Facts) -> Reason {
     let text = match reason {
-        SkipReason::CircuitOpen => "the circuit breaker of its type is open",
-        SkipReason::Overlap => "another run of its type is not over",
+        SkipReason::CircuitOpen => "the circuit breaker of its type is open".to_owned(),
+        SkipReason::Overlap => "another run of its type is not over".to_owned(),
         SkipReason::TypeDisabled => match &facts.disabled_reason {
-            Some(reason) => &format!("its type is disabled: {reason}"),
-            None => "its type is disabled",
+            Some(reason) => format!("its type is disabled: {reason}"),
+            None => "its type is disabled".to_owned(),
         },
-        SkipReason::QuotaExhausted => "too little is left of a quota that it draws from",
-        SkipReason::Missed => "its time has passed",
+        SkipReason::QuotaExhausted if facts.too_small_quota.is_some() => over::never_fits(facts),
+        SkipReason::QuotaExhausted => "too little is left of a quota that it draws from".to_owned(),
+        SkipReason::Missed => "its time has passed".to_owned(),
     };
     let until = match reason {
         SkipReason::CircuitOpen => facts.next_probe_time,

@@ -114,7 +114,6 @@ fn every_wrong_field_is_named_at_once() {
         "type",
         "category",
         "quota_costs[\"\"]",
-        "quota_costs[\"\"]",
         "display_name",
         "max_concurrent",
         "concurrency_key.max_running",
@@ -131,7 +130,8 @@ fn every_wrong_field_is_named_at_once() {
         "start_rate.count",
         "circuit.max_failures",
         "retry_rules[0].codes",
-        "retry_rules[1].retry",
+        "retry_rules[1].delays",
+        "retry_rules[1].change",
         "retry_rules[1].change.memory_factor",
     ];
     assert_eq!(wrong(&definition), fields.map(|field| format!("job_type.{field}")));

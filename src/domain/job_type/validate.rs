@@ -14,6 +14,7 @@ use crate::domain::limits::{
 use crate::domain::quota::QuotaSpec;
 use crate::domain::retry::RetryRule;
 use crate::domain::validate::Violations;
+use crate::domain::written;
 
 const TIMEOUT: RangeInclusive<Duration> = TIMEOUT_MIN..=SPAN_MAX;
 const GRACE: RangeInclusive<Duration> = TIMEOUT_MIN..=EXPECTED_GRACE_MAX;
@@ -37,10 +38,9 @@ impl Check<'_> {
     }
 
     fn span(&mut self, span: Option<Duration>, range: &RangeInclusive<Duration>, name: &str) {
-        self.that(span.is_none_or(|span| range.contains(&span)), name, || {
-            let [least, most] = [*range.start(), *range.end()].map(humantime::format_duration);
-            format!("must be from {least} to {most}")
-        });
+        if let Some(span) = span.filter(|span| !range.contains(span)) {
+            self.that(false, name, || written::out_of_range(span, range));
+        }
     }
 
     fn cap(&mut self, cap: u32, least: u32, name: &str) {

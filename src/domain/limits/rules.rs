@@ -20,7 +20,7 @@ pub const SCHEDULE_BATCH_MAX: usize = 100;
 pub const PREVIEW_TIMES_MAX: usize = 100;
 /// Schedules settled at the same time: their commits are shared.
 pub const SCHEDULES_AT_ONCE: usize = 64;
-/// A run that is expected elsewhere may come this much before its time: clocks differ.
+/// A run that is expected elsewhere may come this much before its time, and half a period at most: clocks differ.
 pub const EXPECTED_EARLY: Duration = Duration::from_secs(60);
 /// Longest grace of an expected run.
 pub const EXPECTED_GRACE_MAX: Duration = Duration::from_secs(30 * 24 * 3600);

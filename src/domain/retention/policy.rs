@@ -12,6 +12,7 @@ use crate::domain::limits::{
 };
 use crate::domain::time::Timestamp;
 use crate::domain::validate::Violations;
+use crate::domain::written::span_text;
 
 use super::purge::Terminal;
 
@@ -81,7 +82,7 @@ impl RetentionPolicy {
         for (name, span) in plain.into_iter().chain(states).chain(types) {
             let good = (RETENTION_MIN..=RETENTION_MAX).contains(&span);
             violations.check(good, &format!("{prefix}{name}"), || {
-                format!("must be from 1 to 365 days, is {}", humantime::format_duration(span))
+                format!("must be from 1 to 365 days, is {}", span_text(span))
             });
         }
     }

@@ -81,9 +81,10 @@ impl RetryPatch {
         for (span, name) in
             [(self.initial_backoff, "initial_backoff"), (self.max_backoff, "max_backoff")]
         {
-            violations.check(span.is_none_or(|span| span <= RETRY_DELAY_MAX), &field(name), || {
-                format!("must be at most {}", humantime::format_duration(RETRY_DELAY_MAX))
-            });
+            if let Some(span) = span.filter(|span| *span > RETRY_DELAY_MAX) {
+                let range = Duration::ZERO..=RETRY_DELAY_MAX;
+                violations.add(field(name), written::out_of_range(span, &range));
+            }
         }
         if let (Some(initial), Some(max)) = (self.initial_backoff, self.max_backoff) {
             violations.check(initial <= max, &field("max_backoff"), || {

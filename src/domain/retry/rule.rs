@@ -139,11 +139,11 @@ impl RetryRule {
         });
         check_delays(&self.delays, &format!("{prefix}delays"), violations);
         let change = &self.change;
-        violations.check(
-            self.retry || (self.delays.is_empty() && change.is_none()),
-            &format!("{prefix}retry"),
-            || "must be true where the rule has delays or a change".to_owned(),
-        );
+        for (is_empty, name) in [(self.delays.is_empty(), "delays"), (change.is_none(), "change")] {
+            violations.check(self.retry || is_empty, &format!("{prefix}{name}"), || {
+                "must not be set where the rule makes no other attempt".to_owned()
+            });
+        }
         let factor = change.memory_factor;
         violations.check(
             factor == 0.0 || (1.0..=MEMORY_FACTOR_MAX).contains(&factor),
@@ -161,9 +161,10 @@ pub(super) fn check_delays(delays: &[Duration], field: &str, violations: &mut Vi
     violations.check(delays.len() <= RETRY_DELAYS_MAX, field, || {
         format!("must have at most {RETRY_DELAYS_MAX} elements, has {}", delays.len())
     });
-    violations.check(delays.iter().all(|delay| *delay <= RETRY_DELAY_MAX), field, || {
-        format!("must be at most {} each", humantime::format_duration(RETRY_DELAY_MAX))
-    });
+    if let Some(delay) = delays.iter().find(|delay| **delay > RETRY_DELAY_MAX) {
+        let [most, is] = [RETRY_DELAY_MAX, *delay].map(written::span_text);
+        violations.add(field, format!("must be at most {most} each, one is {is}"));
+    }
 }
 
 /// Whether `text` is of the form `pattern`, in time proportional to the product of their lengths.

@@ -13,10 +13,20 @@ pub enum InvalidCron {
     TooLong(usize),
     /// Against the grammar.
     #[error(
-        "must be 5 fields (minute hour day month weekday), 6 with seconds first, or @hourly, @daily, \
-         @weekly, @monthly or @yearly: {0}"
+        "{0}; must be 5 fields (minute hour day month weekday), 6 with seconds first, or @hourly, \
+         @daily, @weekly, @monthly or @yearly"
     )]
     Malformed(String),
+    /// A step past the end of its field: `*/90` of minutes would be each full hour.
+    #[error("a step of {step} is longer than the field of {field}, which has {values}")]
+    LongStep {
+        /// The step.
+        step: u64,
+        /// Which field.
+        field: &'static str,
+        /// How many values it has.
+        values: u64,
+    },
     /// Well-formed, and no day fits.
     #[error("never comes: no date fits it")]
     Never,
@@ -41,6 +51,7 @@ impl Cron {
         let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed);
         let cron = parser.build().parse(&expanded(text));
         let cron = cron.map_err(|error| InvalidCron::Malformed(error.to_string()))?;
+        check_steps(text)?;
         let cron = Self(Box::new(cron));
         // February 30th is found out here and not by a schedule that never fires.
         let probe = cron.after(DateTime::constant(2000, 1, 1, 0, 0, 0, 0));
@@ -52,6 +63,27 @@ impl Cron {
     pub fn after(&self, local: DateTime) -> Option<DateTime> {
         self.0.find_next_occurrence(&local, false).ok()
     }
+}
+
+/// The fields from the right, and how many values each has.
+const FIELDS: [(&str, u64); 6] = [
+    ("weekdays", 7),
+    ("months", 12),
+    ("days", 31),
+    ("hours", 24),
+    ("minutes", 60),
+    ("seconds", 60),
+];
+
+/// The library takes a step of any length.
+fn check_steps(text: &str) -> Result<(), InvalidCron> {
+    for (part, (field, values)) in text.split_whitespace().rev().zip(FIELDS) {
+        let steps = part.split(',').filter_map(|range| range.split_once('/')?.1.parse().ok());
+        if let Some(step) = steps.max().filter(|step| *step > values) {
+            return Err(InvalidCron::LongStep { step, field, values });
+        }
+    }
+    Ok(())
 }
 
 /// The names that the library does not know.

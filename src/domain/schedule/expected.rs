@@ -9,6 +9,9 @@ use crate::domain::limits::{EXPECTED_EARLY, SCHEDULE_BATCH_MAX};
 use crate::domain::time::Timestamp;
 use crate::domain::written;
 
+/// The resolution of a moment.
+const INSTANT: Duration = Duration::from_micros(1);
+
 /// A type whose runs are started elsewhere: its schedule says when one must come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expected {
@@ -32,8 +35,9 @@ impl Expected {
     /// Judges the nominal times after the cursor `through` whose grace is over, by the moments at
     /// which runs came: `runs` is in order and complete from [`EXPECTED_EARLY`] before the cursor on.
     ///
-    /// A run answers for the last nominal time before it (its starter's clock may be a little
-    /// ahead), so each answers for one, whenever it is judged.
+    /// A run answers for each time whose grace it falls into. One that falls into none is early (its
+    /// starter's clock may be a little ahead) and answers for the next time, if that is at most
+    /// [`EXPECTED_EARLY`] away and nearer than the time before.
     #[must_use]
     pub fn missed(
         &self,
@@ -46,6 +50,9 @@ impl Expected {
         if schedule.spec().paused {
             return missed;
         }
+        // A cursor that is no nominal time is the moment of a change: nothing was due before it.
+        let is_nominal = schedule.next(through.minus(INSTANT)) == Some(through);
+        let mut before = is_nominal.then_some(through);
         let mut judged = 0;
         while let Some(time) = schedule.next(missed.through) {
             if time.plus(self.grace_period) >= now {
@@ -56,19 +63,33 @@ impl Expected {
                 break;
             }
             judged += 1;
-            if !self.came(schedule, runs, time) {
+            if !self.came(schedule, runs, before, time) {
                 missed.times.push(time);
             }
             missed.through = time;
+            before = Some(time);
         }
         missed
     }
 
-    fn came(&self, schedule: &Schedule, runs: &[Timestamp], time: Timestamp) -> bool {
-        let first = time.minus(EXPECTED_EARLY);
-        let last = time.plus(self.grace_period);
-        let until = schedule.next(time).map(|next| next.minus(EXPECTED_EARLY));
+    /// Whether a run answers for `time`, the first one after `before`.
+    fn came(
+        &self,
+        schedule: &Schedule,
+        runs: &[Timestamp],
+        before: Option<Timestamp>,
+        time: Timestamp,
+    ) -> bool {
+        let period = match before {
+            Some(before) => Some(time.since(before)),
+            None => schedule.next(time).map(|next| next.since(time)),
+        };
+        let early = period.map_or(EXPECTED_EARLY, |period| EXPECTED_EARLY.min(period / 2));
+        let first = time.minus(early);
+        // What still answers for the time before is not early for this one.
+        let first = before.map_or(first, |it| first.max(it.plus(self.grace_period + INSTANT)));
+        let first = first.min(time);
         let at = runs.partition_point(|run| *run < first);
-        runs.get(at).is_some_and(|run| *run <= last && until.is_none_or(|until| *run < until))
+        runs.get(at).is_some_and(|run| *run <= time.plus(self.grace_period))
     }
 }

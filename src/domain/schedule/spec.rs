@@ -60,11 +60,8 @@ impl ScheduleSpec {
         let field = |name: &str| format!("{prefix}{name}");
         let zone = violations.take(&field("time_zone"), Zone::named(&self.time_zone));
         let bounded = |span: Option<Duration>, name, range: std::ops::RangeInclusive<Duration>| {
-            span.filter(|span| !range.contains(span)).map(|_| {
-                let (least, most) = (*range.start(), *range.end());
-                let [least, most] = [least, most].map(humantime::format_duration);
-                (field(name), format!("must be from {least} to {most}"))
-            })
+            let wrong = span.filter(|span| !range.contains(span));
+            wrong.map(|span| (field(name), written::out_of_range(span, &range)))
         };
         let wrong = [
             bounded(self.interval, "interval", INTERVAL_MIN..=SPAN_MAX),

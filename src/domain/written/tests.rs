@@ -72,3 +72,18 @@ fn choices_are_named_in_any_case() {
         "must be one of SKIP, ALLOW, QUEUE_ONE, CANCEL_RUNNING, is \"sometimes\""
     );
 }
+
+#[test]
+fn long_spans_are_written_in_days_and_read_again() {
+    const DAY: u64 = 86_400;
+    for (seconds, text) in
+        [(365 * DAY, "365days"), (DAY, "1day"), (30 * DAY + 90, "30days 1m 30s"), (90, "1m 30s")]
+    {
+        let span = Duration::from_secs(seconds);
+        assert_eq!(span_text(span), text);
+        assert_eq!(humantime::parse_duration(text).unwrap(), span);
+    }
+    let range = Duration::from_secs(1)..=Duration::from_secs(365 * DAY);
+    let told = out_of_range(Duration::from_millis(500), &range);
+    assert_eq!(told, "must be from 1s to 365days, is 500ms");
+}

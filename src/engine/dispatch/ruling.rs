@@ -1,23 +1,22 @@
 //! The rules that starts go by: which concern some pairs of queue and type, how they stand in a round, and
 //! what a round changed of them.
 
+mod told;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::domain::admission::{Candidate, QueueRules, Rules, Shares, TypeRules};
-use crate::domain::circuit::{CircuitDecision, CircuitState};
+use crate::domain::circuit::CircuitState;
 use crate::domain::definitions::ServerDefaults;
-use crate::domain::event::Event;
 use crate::domain::ids::QuotaName;
 use crate::domain::job_type::{JobTypeSpec, TypeState};
 use crate::domain::queue::QueueSettings;
 use crate::domain::quota::{Quota, QuotaState};
-use crate::domain::status::{Skip, SkipReason};
 use crate::domain::validate::Violations;
-use crate::domain::{Job, JobSpec, JobType, QueueName, Timestamp};
+use crate::domain::{Job, JobSpec, JobType, QueueName};
 use crate::store::{self, Claims, KeyCap, RuleKey, RuleKind, RuleWrite, Standing};
 
-use super::super::pipeline::exhausted_event;
 use super::super::registry::{
     DEFAULTS, Definition, Registry, Rulebook, readable, smaller_bound, tell_unread,
 };
@@ -309,54 +308,6 @@ impl Ruled {
         self.rules.keys.clone_from(&standing.values);
     }
 
-    /// When the breaker of a type lets one try, if it is open.
-    pub(in super::super) fn next_probe_time(
-        &self,
-        job_type: &JobType,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        let kind = self.rules.types.get(job_type)?;
-        match kind.circuit_state.decide(&kind.circuit, now) {
-            CircuitDecision::Refuse { next_probe_time } => Some(next_probe_time),
-            CircuitDecision::Allow | CircuitDecision::Probe => None,
-        }
-    }
-
-    /// When the quota of which too little is left for a job of this type begins anew.
-    pub(in super::super) fn quota_reset_time(
-        &self,
-        job_type: &JobType,
-        now: Timestamp,
-    ) -> Option<Timestamp> {
-        let costs = &self.rules.types.get(job_type)?.quota_costs;
-        let short = costs.iter().find_map(|(name, cost)| {
-            let (quota, used) = self.rules.quotas.get(name)?;
-            (quota.remaining(*used, now) < *cost).then_some(quota)
-        });
-        short.map(|quota| quota.reset_time(now))
-    }
-
-    /// The quotas that a start of this type draws from.
-    pub(in super::super) fn quotas_of(&self, job_type: &JobType) -> Vec<QuotaName> {
-        let costs = self.rules.types.get(job_type).map(|kind| &kind.quota_costs);
-        costs.into_iter().flat_map(|costs| costs.keys().cloned()).collect()
-    }
-
-    /// A skip of a job of this type for this reason, with the moment from which one may be tried again.
-    pub(in super::super) fn skip(
-        &self,
-        job_type: &JobType,
-        reason: SkipReason,
-        now: Timestamp,
-    ) -> Skip {
-        let until = match reason {
-            SkipReason::CircuitOpen => self.next_probe_time(job_type, now),
-            SkipReason::QuotaExhausted => self.quota_reset_time(job_type, now),
-            SkipReason::Overlap | SkipReason::TypeDisabled | SkipReason::Missed => None,
-        };
-        Skip { reason, until }
-    }
-
     /// Whether starts changed anything that is to be written with them.
     pub(in super::super) fn is_changed(&self) -> bool {
         let buckets = |rules: &Rules| {
@@ -375,17 +326,6 @@ impl Ruled {
             let before = self.before.types.get(name)?;
             (before.circuit_state != kind.circuit_state).then_some((name, &kind.circuit_state))
         })
-    }
-
-    /// What is told of quotas that starts used up: too little is left for another one.
-    pub(in super::super) fn exhausted(&self, now: Timestamp) -> Vec<Event> {
-        let quotas = self.rules.quotas.iter().filter_map(|(name, (quota, used))| {
-            let (_, before) = self.before.quotas.get(name)?;
-            let costs = self.rules.types.values().filter_map(|kind| kind.quota_costs.get(name));
-            let least = costs.min().copied();
-            quota.runs_out(*before, *used, least, now).then(|| exhausted_event(name, quota, now))
-        });
-        quotas.collect()
     }
 
     /// What starts changed: to be written with them.

@@ -46,7 +46,7 @@ pub use after::After;
 pub(super) use answer::taken;
 pub(super) use cache::Cache;
 pub use lane::Lane;
-pub(super) use rule_desk::exhausted_event;
+pub(super) use rule_desk::{circuit_event, exhausted_event};
 pub(super) use unheard::is_its_write;
 pub(super) use waiting::Waiting;
 pub use work::{Adoption, Created, Opened, Reply, RuleChange, RulesChanged, Seen, Work};

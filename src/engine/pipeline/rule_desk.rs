@@ -42,7 +42,8 @@ struct Desk<Spec, State> {
 /// What operators are told of once it is durable.
 enum News {
     Circuit(JobType, CircuitChange),
-    Exhausted(QuotaName),
+    /// With what a start draws, as far as it is known.
+    Exhausted(QuotaName, u64),
 }
 
 /// Whether it names jobs without a word that may end a run.
@@ -217,7 +218,7 @@ impl RuleDesk {
             let state = desk.spec.settle(desk.state, was, *is, (began, now));
             if state != desk.state {
                 if desk.spec.runs_out(desk.state, state, Some(is.units), now) {
-                    self.news.push(News::Exhausted(name.clone()));
+                    self.news.push(News::Exhausted(name.clone(), is.units));
                 }
                 (desk.state, desk.changed) = (state, true);
                 self.jobs.insert(job.id);
@@ -263,9 +264,9 @@ impl RuleDesk {
     fn event(&self, news: &News, now: Timestamp) -> Option<Event> {
         match news {
             News::Circuit(job_type, change) => Some(circuit_event(job_type, *change, now)),
-            News::Exhausted(name) => {
+            News::Exhausted(name, cost) => {
                 let desk = self.quotas.get(name)?;
-                Some(exhausted_event(name, &desk.spec, now))
+                Some(exhausted_event(name, &desk.spec, (desk.state, *cost), now))
             }
         }
     }
@@ -277,7 +278,7 @@ impl RuleDesk {
         for news in &self.news {
             match news {
                 News::Circuit(job_type, change) => journal::circuit(job_type, *change),
-                News::Exhausted(quota) => journal::exhausted(quota),
+                News::Exhausted(quota, _) => journal::exhausted(quota),
             }
         }
     }
@@ -296,11 +297,19 @@ pub(in super::super) fn circuit_event(
     Event::of_type(job_type.clone(), facts, now)
 }
 
-/// What is told of a quota that is used up: once in a period, whoever finds it so.
-pub(in super::super) fn exhausted_event(name: &QuotaName, quota: &Quota, now: Timestamp) -> Event {
+/// What is told of a quota that stands so that too little is left for a start of this cost: once in a
+/// period, whoever finds it so.
+pub(in super::super) fn exhausted_event(
+    name: &QuotaName,
+    quota: &Quota,
+    (state, cost): (QuotaState, u64),
+    now: Timestamp,
+) -> Event {
     let facts = Facts::QuotaExhausted {
         quota: name.to_string(),
         limit: quota.spec().limit,
+        used: quota.current(state, now).used,
+        cost,
         reset_time: quota.reset_time(now),
     };
     Event::plain(facts, now)

@@ -24,7 +24,7 @@ use crate::engine::registry::Cursor;
 use crate::engine::{Access, CreateJob, Engine, PutType, Started, Stops, Waiter};
 use crate::runtime::{Clock, LoopBoard, Shutdown, Tasks};
 use crate::store::memory::MemoryStore;
-use crate::store::{ListQuery, RuleKey, RuleKind, Store};
+use crate::store::{ListQuery, RuleKey, RuleKind, RuleWrite, Store};
 use crate::telemetry::Metrics;
 use std::sync::Arc;
 use std::time::Duration;

@@ -97,10 +97,12 @@ fn facts(facts: &Facts) -> wire::Facts {
             wire::Facts::CircuitOpened(wire::CircuitOpened { next_probe_time })
         }
         Facts::CircuitClosed => wire::Facts::CircuitClosed(wire::CircuitClosed {}),
-        Facts::QuotaExhausted { quota, limit, reset_time } => {
+        Facts::QuotaExhausted { quota, limit, used, cost, reset_time } => {
             wire::Facts::QuotaExhausted(wire::QuotaExhausted {
                 quota: quota.clone(),
                 limit: large(*limit),
+                used: large(*used),
+                cost: large(*cost),
                 reset_time: Some(time::to_proto(*reset_time)),
             })
         }

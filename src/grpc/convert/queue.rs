@@ -1,6 +1,7 @@
 //! Queues: how they are treated.
 
 use crate::domain::QueueName;
+use crate::domain::limits::CAP_MAX;
 use crate::domain::queue::QueueSettings;
 use crate::domain::rate::StartRate;
 use crate::domain::validate::Violations;
@@ -43,8 +44,8 @@ pub struct QueueChange {
 }
 
 impl QueueChange {
-    /// Changes the fields that are meant.
-    pub fn apply(&self, settings: &mut QueueSettings) {
+    /// Changes the fields that are meant, and notes those that mean nothing by how the queue stands then.
+    pub fn apply(&self, settings: &mut QueueSettings, violations: &mut Violations) {
         let to = &self.to;
         for field in &self.fields {
             match field {
@@ -58,6 +59,10 @@ impl QueueChange {
                 }
             }
         }
+        let burst = if self.fields.contains(&Field::StartBurst) { self.burst } else { 0 };
+        violations.check(burst == 0 || settings.start_rate.is_some(), "queue.start_burst", || {
+            "must be 0 without a start_rate".to_owned()
+        });
     }
 
     /// The rate with as much of it changed as is meant.
@@ -93,7 +98,7 @@ pub fn from_proto(
         let at = at.field(name);
         let count = u32::try_from(value).ok();
         at.check(violations, count.is_some(), || {
-            format!("must be from 0 to {}, is {value}", u32::MAX)
+            format!("must be from 0 to {CAP_MAX}, is {value}")
         });
         count.unwrap_or_default()
     };
@@ -177,3 +182,6 @@ pub fn settings_to_proto(settings: &QueueSettings, queue: &mut v1::Queue) {
     queue.start_burst = settings.start_rate.as_ref().map_or(0, rate::burst);
     queue.weight = i32::try_from(settings.weight).unwrap_or(i32::MAX);
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,7 @@ pub fn to_proto(job: &Job, view: View, now: Timestamp) -> v1::JobStatus {
             queue: status.effective.queue.to_string(),
             priority: status.effective.priority.to_wire(),
             limits: usage::limits_to_proto(&status.effective.limits),
+            avoid_worker: avoided(status),
         }),
         worker_id: execution.map(|run| run.worker_id.to_string()).unwrap_or_default(),
         create_time: Some(time::to_proto(status.create_time)),
@@ -43,6 +44,13 @@ pub fn to_proto(job: &Job, view: View, now: Timestamp) -> v1::JobStatus {
         skip_reason: skip_reason(&status.state),
         skip_until: status.skip_until.map(time::to_proto),
     }
+}
+
+/// The worker that a waiting job keeps away from.
+fn avoided(status: &JobStatus) -> String {
+    let waits = matches!(status.state, State::Pending { .. });
+    let worker = status.effective.avoid_worker.as_ref().filter(|_| waits);
+    worker.map(ToString::to_string).unwrap_or_default()
 }
 
 /// The progress of the last execution; none if nothing was reported.

@@ -84,6 +84,15 @@ fn every_error() -> Vec<(engine::Error, &'static str)> {
             },
             "QUOTA_IN_USE",
         ),
+        (
+            E::QuotaBelowCost {
+                quota: QuotaName::new("api").expect("a name"),
+                job_type: job_type(),
+                cost: 3,
+                limit: 2,
+            },
+            "QUOTA_BELOW_COST",
+        ),
         (E::Invalid(violations(2)), "INVALID_FIELD"),
         (E::LimitExceeded { what: "types", limit: 10_000 }, "LIMIT_EXCEEDED"),
         (E::TooManyPending { queue: Some(queue()), full: full() }, "LIMIT_EXCEEDED"),

@@ -147,3 +147,12 @@ fn nothing_is_said_twice() {
     let lines = Refusal::of(&status, "trigger full", AT).lines();
     assert_eq!(lines[0], "cannot trigger full: 1 job of it runs already");
 }
+
+#[test]
+fn a_retry_is_not_told_of_flags_that_it_does_not_have() {
+    let details = ErrorDetails::with_error_info("DUPLICATE_JOB", "jobplane", HashMap::new());
+    let status = Status::with_error_details(Code::AlreadyExists, "taken", details);
+    let next = |doing| Refusal::of(&status, doing, AT).lines().pop().unwrap();
+    assert!(next("submit a job of type sync").contains("--unique-policy"));
+    assert!(!next("retry job 1").contains("--unique-policy"), "{}", next("retry job 1"));
+}

@@ -14,7 +14,7 @@ fn job() -> Job {
         labels: [("team".to_owned(), "a".to_owned())].into(),
         ..JobSpec::default()
     };
-    let effective = Effective { queue: "bulk".into(), priority: 2, limits: None };
+    let effective = Effective { queue: "bulk".into(), priority: 2, ..Effective::default() };
     let cancel = CancelRequest {
         cause: CancelCause::Caller.into(),
         time: Some(moment(50)),
@@ -55,6 +55,21 @@ fn facts_are_told_in_words_and_what_is_not_there_is_left_out() {
     ];
     let facts: Vec<_> = facts.iter().map(|(name, text)| (*name, text.as_str())).collect();
     assert_eq!(facts, expected);
+}
+
+#[test]
+fn what_a_retry_rule_changed_is_told_beside_what_was_asked_for() {
+    let mut job = job();
+    let limits = |memory_bytes| Some(ResourceLimits { memory_bytes, ..ResourceLimits::default() });
+    let spec = job.spec.as_mut().unwrap();
+    (spec.queue, spec.limits) = ("small".to_owned(), limits(1 << 30));
+    let effective = job.status.as_mut().unwrap().effective.as_mut().unwrap();
+    (effective.limits, effective.avoid_worker) = (limits(2 << 30), "w1".to_owned());
+    let facts = facts(&job, NOW);
+    let fact = |name| facts.iter().find(|(of, _)| *of == name).unwrap().1.as_str();
+    assert_eq!(fact("queue"), "bulk (asked for small)");
+    assert_eq!(fact("memory"), "at most 2.0 GiB (asked for 1.0 GiB)");
+    assert_eq!(fact("avoids"), "w1");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::schedule::Cron;
+use crate::domain::schedule::expected::Expected;
 use crate::domain::zone::Zone;
 
 const ZONES: [&str; 6] = [
@@ -112,5 +113,55 @@ proptest! {
                 prop_assert!(next > after);
             }
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_run_answers_for_its_time_and_with_a_grace_below_the_period_for_no_other(
+        // From a second to a month, each size as likely.
+        period in (0_u32..22, 0_u64..1 << 22).prop_map(|(bits, n)| 1 + (n % (1 << bits)).min(2_678_399)),
+        grace in (0_u32..22, 0_u64..1 << 22).prop_map(|(bits, n)| 1 + (n % (1 << bits)).min(2_591_999)),
+        late in 0_u64..1_000_000,
+        near in 0_u64..20,
+        cut in 0_u64..=31,
+    ) {
+        let schedule = compile(&every(period));
+        let expected = Expected { grace_period: secs(grace) };
+        let through = Timestamp::from_micros(0);
+        let nominal = |n: u64| through.plus(secs(n * period));
+        let now = nominal(30).plus(secs(grace + 1));
+        let micros = |span: u64| span * 1_000_000;
+        // Each run within the grace of its time.
+        let runs: Vec<_> = (1..=30)
+            .map(|n| {
+                let late = micros(grace) * (late * n % 1_000_001) / 1_000_000;
+                nominal(n).plus(std::time::Duration::from_micros(late))
+            })
+            .collect();
+        let mut sorted = runs.clone();
+        sorted.sort_unstable();
+        prop_assert_eq!(&expected.missed(&schedule, &sorted, through, now).times, &[]);
+        // One run alone, anywhere.
+        let run = nominal(near).plus(std::time::Duration::from_micros(micros(period) * late / 1_000_000));
+        let missed = expected.missed(&schedule, &[run], through, now).times;
+        let answered: Vec<_> = (1..=30).map(nominal).filter(|it| !missed.contains(it)).collect();
+        for time in (1..=30).map(nominal) {
+            let within = time <= run && run <= time.plus(secs(grace));
+            prop_assert!(!within || answered.contains(&time));
+            if answered.contains(&time) && !within {
+                prop_assert!(answered.len() == 1 && run < time && time.since(run) <= secs(60));
+                prop_assert!(time.since(run) * 2 <= secs(period));
+            }
+        }
+        if grace < period {
+            prop_assert!(answered.len() <= 1);
+        }
+        // Judged in two steps it is the same.
+        let first = expected.missed(&schedule, &[run], through, nominal(cut));
+        let second = expected.missed(&schedule, &[run], first.through, now);
+        prop_assert_eq!([first.times, second.times].concat(), missed);
     }
 }

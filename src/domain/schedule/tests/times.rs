@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::limits::JITTER_MAX;
+use crate::domain::schedule::Cron;
 use crate::domain::schedule::{Overlap, OverlapPolicy};
 
 fn wrong(spec: &ScheduleSpec) -> Vec<(String, String)> {
@@ -154,4 +155,23 @@ fn overlap_is_as_its_policy_says() {
     );
     let alone = OverlapPolicy::ALL.iter().filter(|policy| policy.starts_alone());
     assert_eq!(alone.count(), 2);
+}
+
+#[test]
+fn a_step_past_the_end_of_its_field_is_refused() {
+    for (text, step) in
+        [("*/90 * * * *", "90"), ("0 0-23/25 * * *", "25"), ("*/61 * * * * *", "61")]
+    {
+        let error = Cron::parse(text).unwrap_err().to_string();
+        assert!(error.contains(&format!("a step of {step} is longer")), "{text}: {error}");
+    }
+    for text in ["*/60 * * * *", "0 */24 * * *", "*/5 1-10/2 * * 1-5", "@daily"] {
+        assert!(Cron::parse(text).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_an_expression_is_told_first() {
+    let error = Cron::parse("99 * * * *").unwrap_err().to_string();
+    assert!(!error.starts_with("must") && error.contains("; must be 5 fields"), "{error}");
 }

@@ -14,7 +14,7 @@ fn in_queue(queue: &str) -> CreateJob {
 
 async fn bound(server: &Engine, queue: &str, max_pending: u32) {
     let queue = QueueName::new(queue).expect("a name");
-    let change = |settings: &mut crate::domain::queue::QueueSettings| {
+    let change = |settings: &mut crate::domain::queue::QueueSettings, _: &mut Violations| {
         settings.max_pending = max_pending;
     };
     server.update_queue(&Caller::anonymous(), &queue, change).await.expect("changed");

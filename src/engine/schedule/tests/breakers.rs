@@ -5,10 +5,12 @@ use futures_util::future::join_all;
 use super::*;
 use crate::domain::circuit::{CircuitPhase, CircuitSpec, CircuitState};
 use crate::domain::definitions::ServerDefaults;
+use crate::domain::event::EventName;
 use crate::domain::job_type::gate::TriggerRefusal;
 use crate::domain::status::JobError;
 use crate::engine::session::Outcome;
 use crate::engine::{Error, TriggerType};
+use crate::store::{EventQuery, EventsFrom};
 
 /// Longer than until a probe, by a clock that is slow because the wall clock stands still.
 const PROBE: Duration = Duration::from_secs(900);
@@ -135,10 +137,16 @@ async fn a_probe_that_ended_unheard_does_not_keep_its_breaker_half_open() {
     opened(&store, &server).await;
     let probe = started(&server, "sync").await;
     is_probe(&store, "sync", &probe).await;
-    // It has no breaker in the moment when the probe ends.
+    // Whoever wrote its end knew no breaker.
+    let (_, state) = circuit(&store, "sync").await;
     put(&server, spec(r#"{"type": "sync"}"#)).await;
     end(&server, &probe, failed()).await;
     put(&server, spec(THREE)).await;
+    let (held, now) = circuit(&store, "sync").await;
+    let state = CircuitState { revision: now.revision + 1, ..state };
+    let key = RuleKey::new(RuleKind::Circuit, "sync");
+    let change = vec![RuleWrite::put(key, held, &state).expect("a row")];
+    server.write_rules(change.into()).await.expect("written");
     assert_eq!(server.settle_probes().await.expect("a step"), 0, "not yet its time");
     tokio::time::sleep(PROBE).await;
     assert_eq!(server.settle_probes().await.expect("a step"), 1);
@@ -214,4 +222,67 @@ async fn racing_failures_are_counted_once_each() {
     let CircuitPhase::Closed { failures } = &state.phase else { panic!("{state:?}") };
     assert_eq!(failures.len(), 30);
     assert!(revision <= 30, "a commit counts all that it ends");
+}
+
+async fn told_closed(store: &MemoryStore) -> Vec<String> {
+    let query = EventQuery {
+        names: vec![EventName::CircuitClosed],
+        types: Vec::new(),
+        from: EventsFrom::Oldest,
+        limit: 100,
+    };
+    let page = store.events(&query).await.expect("a read").expect("events");
+    page.events.into_iter().filter_map(|it| Some(it.event.job_type?.to_string())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_breaker_that_is_taken_away_forgets_and_begins_anew() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    put(&server, spec(THREE)).await;
+    for _ in 0..3 {
+        let job = started(&server, "sync").await;
+        end(&server, &job, failed()).await;
+    }
+    assert_eq!(skipped(&create(&server, "sync").await), Some(SkipReason::CircuitOpen));
+    put(&server, spec(r#"{"type": "sync"}"#)).await;
+    assert_eq!(told_closed(&store).await, ["sync"]);
+    put(&server, spec(THREE)).await;
+    let (_, state) = circuit(&store, "sync").await;
+    assert_eq!(state.phase, CircuitPhase::Closed { failures: Vec::new() });
+    assert_eq!(create(&server, "sync").await.status.kind(), StateKind::Pending);
+    // Neither do failures from before count.
+    let job = started(&server, "sync").await;
+    end(&server, &job, failed()).await;
+    put(&server, spec(r#"{"type": "sync", "circuit": {"max_failures": 0}}"#)).await;
+    put(&server, spec(THREE)).await;
+    for _ in 0..2 {
+        let job = started(&server, "sync").await;
+        end(&server, &job, failed()).await;
+    }
+    assert!(!circuit(&store, "sync").await.1.is_open());
+    assert_eq!(told_closed(&store).await, ["sync"], "what was closed is not told of");
+}
+
+#[tokio::test(start_paused = true)]
+async fn breakers_that_go_with_the_default_forget_too() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    let caller = Caller::anonymous();
+    let default = |max_failures| CircuitSpec { max_failures, ..CircuitSpec::default() };
+    let set = async |max_failures| {
+        let change = move |held: &mut ServerDefaults| held.circuit = default(max_failures);
+        server.update_defaults(&caller, change).await.expect("changed");
+    };
+    set(1).await;
+    put(&server, spec(r#"{"type": "own", "circuit": {"max_failures": 1}}"#)).await;
+    for of in ["seen", "own"] {
+        let job = started(&server, of).await;
+        end(&server, &job, failed()).await;
+    }
+    set(0).await;
+    assert_eq!(told_closed(&store).await, ["seen"]);
+    set(1).await;
+    assert_eq!(create(&server, "seen").await.status.kind(), StateKind::Pending);
+    assert_eq!(skipped(&create(&server, "own").await), Some(SkipReason::CircuitOpen));
 }

@@ -12,13 +12,17 @@ fn quota(text: &str) -> QuotaName {
     QuotaName::new(text).expect("a name")
 }
 
-async fn put_quota(server: &Engine, named: &str, limit: u64) {
-    let spec = QuotaSpec {
+fn daily(limit: u64) -> QuotaSpec {
+    QuotaSpec {
         limit,
         period: Period::Day,
         time_zone: String::new(),
         on_exhausted: OnExhausted::Wait,
-    };
+    }
+}
+
+async fn put_quota(server: &Engine, named: &str, limit: u64) {
+    let spec = daily(limit);
     server.put_quota(&Caller::anonymous(), quota(named), spec).await.expect("set up");
 }
 
@@ -212,4 +216,44 @@ async fn a_quota_does_not_go_in_the_moment_in_which_a_type_begins_to_draw_from_i
             both => panic!("{both:?} with {round}"),
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quota_is_not_set_below_what_a_start_of_a_type_draws() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    let caller = Caller::anonymous();
+    put_quota(&server, "api", 10).await;
+    put(&server, spec(r#"{"type": "big", "quota_costs": {"api": 4}}"#)).await;
+    put(&server, spec(r#"{"type": "sync", "quota_costs": {"api": 2}}"#)).await;
+    let refused = server.put_quota(&caller, quota("api"), daily(3)).await;
+    let Err(Error::QuotaBelowCost { job_type, cost: 4, limit: 3, .. }) = &refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(job_type.as_str(), "big");
+    assert_eq!(used(&server, "api").await, (0, 10), "it stays as it was");
+    server.put_quota(&caller, quota("api"), daily(4)).await.expect("enough for one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_type_whose_costs_do_not_change_is_not_refused_for_them() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    put_quota(&server, "api", 10).await;
+    put(&server, spec(r#"{"type": "sync", "quota_costs": {"api": 4}}"#)).await;
+    // Two servers at once can come to this: one lowers the limit, the other raises the cost.
+    let key = RuleKey::new(RuleKind::Quota, "api");
+    let change = vec![RuleWrite::put(key, 1, &daily(2)).expect("a row")];
+    server.write_rules(change.into()).await.expect("written");
+    let disabled = r#"{"type": "sync", "disabled": true, "quota_costs": {"api": 4}}"#;
+    put(&server, spec(disabled)).await;
+    let wish = PutType {
+        spec: spec(r#"{"type": "sync", "quota_costs": {"api": 3}}"#),
+        payload: None,
+        revision: 0,
+        validate_only: false,
+        reason: String::new(),
+    };
+    let refused = server.put_type(&Caller::anonymous(), wish).await;
+    assert!(matches!(refused, Err(Error::Invalid(_))), "{refused:?}");
 }

@@ -4,6 +4,7 @@ use super::*;
 use crate::domain::BatchId;
 use crate::domain::job_type::TypeOrigin;
 use crate::domain::job_type::gate::TriggerRefusal;
+use crate::domain::queue::QueueSettings;
 use crate::engine::{Error, TriggerType};
 use crate::store::{Batch, RuleWrite};
 
@@ -70,13 +71,13 @@ async fn a_trigger_is_refused_where_the_job_could_not_run_and_takes_the_defaults
     assert_eq!(refusal, TriggerRefusal::AlreadyRunning { running: 1, max_concurrent: 1 });
     put(&server, spec(r#"{"type": "sync", "defaults": {"queue": "bulk"}}"#)).await;
     let bulk = QueueName::new("bulk").expect("a name");
-    server.update_queue(&caller, &bulk, |queue| queue.paused = true).await.expect("paused");
+    server.update_queue(&caller, &bulk, |queue, _| queue.paused = true).await.expect("paused");
     let refused = server.trigger_type(&caller, other.clone()).await;
     let Err(Error::CannotTrigger { refusal, .. }) = refused else { panic!("{refused:?}") };
     assert!(matches!(refusal, TriggerRefusal::QueuePaused { .. }));
     let refused = start(&server, "sync").await;
     assert!(matches!(refused, Err(Error::CannotTrigger { .. })), "{refused:?}");
-    server.update_queue(&caller, &bulk, |queue| queue.paused = false).await.expect("resumed");
+    server.update_queue(&caller, &bulk, |queue, _| queue.paused = false).await.expect("resumed");
     server.trigger_type(&caller, other).await.expect("triggered");
 }
 
@@ -155,4 +156,24 @@ async fn a_schedule_fires_beside_rows_that_cannot_be_read() {
     for (of, fired) in [("broken", 0), ("lost", 2), ("whole", 2)] {
         assert_eq!(jobs_of(&store, of).await.len(), fired, "{of}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reason_for_a_pause_needs_a_pause() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    let (caller, bulk) = (Caller::anonymous(), QueueName::new("bulk").expect("a name"));
+    let update = async |paused: bool, reason: &'static str| {
+        let change = move |queue: &mut QueueSettings, _: &mut Violations| {
+            (queue.paused, queue.pause_reason) = (paused, reason.to_owned());
+        };
+        server.update_queue(&caller, &bulk, change).await
+    };
+    let refused = update(false, "repairs").await;
+    let Err(Error::Invalid(wrong)) = refused else { panic!("{refused:?}") };
+    assert_eq!(wrong.as_slice()[0].field, "queue.pause_reason");
+    update(true, "repairs").await.expect("paused");
+    // Who ends the pause may leave the reason as it was read.
+    let resumed = update(false, "repairs").await.expect("resumed");
+    assert_eq!(resumed.settings.pause_reason, "");
 }

@@ -34,14 +34,14 @@ async fn a_queue_is_changed_from_what_was_known_of_it() {
     let store = Arc::new(MemoryStore::new());
     let (server, caller) = (server(&store), Caller::anonymous());
     let mail = QueueName::new("mail").expect("a name");
-    server.update_queue(&caller, &mail, |queue| queue.max_running = 7).await.expect("changed");
+    server.update_queue(&caller, &mail, |queue, _| queue.max_running = 7).await.expect("changed");
     spoil(&store, &server, RuleKind::Queue, "mail").await;
-    let queue = server.update_queue(&caller, &mail, |queue| queue.paused = true).await;
+    let queue = server.update_queue(&caller, &mail, |queue, _| queue.paused = true).await;
     let settings = queue.expect("changed").settings;
     assert_eq!((settings.paused, settings.max_running), (true, 7));
     assert!(is_mended(&store, RuleKind::Queue, "mail").await);
     spoil(&store, &server, RuleKind::Queue, "mail").await;
-    server.update_queue(&caller, &mail, |queue| queue.paused = true).await.expect("as it is");
+    server.update_queue(&caller, &mail, |queue, _| queue.paused = true).await.expect("as it is");
     assert!(is_mended(&store, RuleKind::Queue, "mail").await);
 }
 

@@ -10,7 +10,7 @@ fn mail() -> QueueName {
 }
 
 async fn pause(server: &Engine) -> Result<Queue, Error> {
-    server.update_queue(&Caller::anonymous(), &mail(), |queue| queue.paused = true).await
+    server.update_queue(&Caller::anonymous(), &mail(), |queue, _| queue.paused = true).await
 }
 
 fn hourly() -> JobTypeSpec {
