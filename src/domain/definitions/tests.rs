@@ -10,11 +10,11 @@ use super::*;
 const EXAMPLE: &str = include_str!("../../../docs/types.yaml");
 
 fn read(yaml: &str) -> (Result<Definitions, String>, Violations) {
-    let mut violations = Violations::default();
+    let (mut violations, mut field) = (Violations::default(), String::new());
     let definitions = serde_saphyr::with_deserializer_from_str(yaml, |from| {
-        Definitions::read(from, &mut violations, &mut String::new())
+        Definitions::read(from, &mut violations, &mut field)
     });
-    (definitions.map_err(|error| error.to_string()), violations)
+    (definitions.map_err(|error| format!("{field}: {error}")), violations)
 }
 
 fn example() -> Definitions {

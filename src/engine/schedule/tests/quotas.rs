@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use super::*;
 use crate::domain::ids::QuotaName;
 use crate::domain::quota::{OnExhausted, Period, QuotaSpec};
+use crate::engine::pipeline::RulesChanged;
 use crate::engine::session::Outcome;
 use crate::engine::{Error, JobReport};
 
@@ -243,8 +244,10 @@ async fn a_type_whose_costs_do_not_change_is_not_refused_for_them() {
     put(&server, spec(r#"{"type": "sync", "quota_costs": {"api": 4}}"#)).await;
     // Two servers at once can come to this: one lowers the limit, the other raises the cost.
     let key = RuleKey::new(RuleKind::Quota, "api");
-    let change = vec![RuleWrite::put(key, 1, &daily(2)).expect("a row")];
-    server.write_rules(change.into()).await.expect("written");
+    let row = server.fresh_rules(vec![key.clone()]).await.expect("read").remove(0);
+    let change = vec![RuleWrite::put(key, row.revision, &daily(2)).expect("a row")];
+    let written = server.write_rules(change.into()).await.expect("an answer");
+    assert!(matches!(written, RulesChanged::Done { .. }), "{written:?}");
     let disabled = r#"{"type": "sync", "disabled": true, "quota_costs": {"api": 4}}"#;
     put(&server, spec(disabled)).await;
     let wish = PutType {
