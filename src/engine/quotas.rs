@@ -44,6 +44,21 @@ fn stands(name: QuotaName, spec: &QuotaSpec, used: QuotaState, now: Timestamp) -
     Quota { name, spec: spec.clone(), used, remaining, reset_time }
 }
 
+/// Whether each declared type that draws from the quota could start with such a limit.
+fn check_costs(book: &Rulebook, quota: &QuotaName, limit: u64) -> Result<()> {
+    let types = book.types.iter();
+    let costs = types.filter_map(|(job_type, held)| {
+        Some((*held.declared.spec.quota_costs.get(quota)?, job_type))
+    });
+    match costs.max() {
+        Some((cost, job_type)) if cost > limit => {
+            let (quota, job_type) = (quota.clone(), job_type.clone());
+            Err(Error::QuotaBelowCost { quota, job_type, cost, limit })
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 impl Engine {
     /// Sets a quota up, or changes it; answers it as it stands, and whether it is new. What was used in
     /// this period stays used.
@@ -59,6 +74,8 @@ impl Engine {
         let key = RuleKey::new(RuleKind::Quota, name.as_str());
         let all = self.rules_of_kinds(&[RuleKind::Quota]).await?;
         let others = all.iter().filter(|rule| rule.key != key).count();
+        let types = self.rules_of_kinds(&[RuleKind::Type]).await?;
+        let types = Rulebook::of_all(&types, &self.registry.book());
         let decide = |found: &[Rule]| {
             let held = found.first();
             if held.is_none() && others >= QUOTAS_MAX {
@@ -70,7 +87,7 @@ impl Engine {
                 return Ok((RuleChange::default(), false));
             }
             if before.as_ref().is_none_or(|before| spec.limit < before.limit) {
-                self.check_costs(&name, spec.limit)?;
+                check_costs(&types, &name, spec.limit)?;
             }
             let revision = held.map_or(0, |rule| rule.revision);
             let writes = vec![RuleWrite::put(key.clone(), revision, &spec)?];
@@ -85,22 +102,6 @@ impl Engine {
         let key = RuleKey::new(RuleKind::QuotaUse, name.as_str());
         let used = self.fresh_rules(vec![key]).await?.first().and_then(readable);
         Ok((stands(name, &spec, used.unwrap_or_default(), self.clock.now()), created))
-    }
-
-    /// Whether each declared type that draws from the quota could start with such a limit.
-    fn check_costs(&self, quota: &QuotaName, limit: u64) -> Result<()> {
-        let book = self.registry.book();
-        let types = book.types.iter();
-        let costs = types.filter_map(|(job_type, held)| {
-            Some((*held.declared.spec.quota_costs.get(quota)?, job_type))
-        });
-        match costs.max() {
-            Some((cost, job_type)) if cost > limit => {
-                let (quota, job_type) = (quota.clone(), job_type.clone());
-                Err(Error::QuotaBelowCost { quota, job_type, cost, limit })
-            }
-            Some(_) | None => Ok(()),
-        }
     }
 
     /// Every quota, by name.

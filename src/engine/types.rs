@@ -167,14 +167,20 @@ fn quotas(found: &[Rule], known: &Rulebook) -> BTreeMap<QuotaName, QuotaSpec> {
     quotas.map(|(name, quota)| (name, quota.what)).collect()
 }
 
-/// Writes the rows of quotas that the type did not draw from, as they are: whoever takes one away in the same moment
-/// finds it changed.
-fn guards(before: Option<&Declared>, found: &[Rule]) -> impl Iterator<Item = RuleWrite> {
+/// Writes the rows of quotas that the type did not draw as much from, as they are: whoever takes one away or lowers it in
+/// the same moment finds it changed.
+fn guards(
+    before: Option<&Declared>,
+    after: &Declared,
+    found: &[Rule],
+) -> impl Iterator<Item = RuleWrite> {
+    let cost = |declared: Option<&Declared>, quota: &str| {
+        let costs = declared.map(|declared| &declared.spec.quota_costs);
+        costs.into_iter().flatten().find(|(name, _)| name.as_str() == quota).map(|(_, cost)| *cost)
+    };
     let is_new = move |rule: &&Rule| {
-        let drew = before.is_some_and(|before| {
-            before.spec.quota_costs.keys().any(|name| name.as_str() == rule.key.name)
-        });
-        rule.key.kind == RuleKind::Quota && !drew
+        let (was, is) = (cost(before, &rule.key.name), cost(Some(after), &rule.key.name));
+        rule.key.kind == RuleKind::Quota && is > was
     };
     found.iter().filter(is_new).map(|rule| RuleWrite {
         key: rule.key.clone(),
@@ -231,7 +237,7 @@ impl Engine {
             let row = RuleWrite::put(keys[0].clone(), revision, &declared)?;
             let mut writes = vec![row];
             writes.extend(cursor_write(before, &declared, &standing, now)?);
-            writes.extend(guards(before, found));
+            writes.extend(guards(before, &declared, found));
             let circuit = circuit_of(Some(&put.spec), &book.defaults.what.circuit);
             let (forgotten, closed) = breakers::forgotten(found, &job_type, circuit, now)?;
             writes.extend(forgotten);

@@ -234,6 +234,10 @@ async fn a_quota_is_not_set_below_what_a_start_of_a_type_draws() {
     assert_eq!(job_type.as_str(), "big");
     assert_eq!(used(&server, "api").await, (0, 10), "it stays as it was");
     server.put_quota(&caller, quota("api"), daily(4)).await.expect("enough for one");
+    // A server that has not heard of the types goes by what is stored.
+    let other = self::server(&store);
+    let refused = other.put_quota(&caller, quota("api"), daily(3)).await;
+    assert!(matches!(refused, Err(Error::QuotaBelowCost { .. })), "{refused:?}");
 }
 
 #[tokio::test(start_paused = true)]
