@@ -59,6 +59,11 @@ fn check_costs(book: &Rulebook, quota: &QuotaName, limit: u64) -> Result<()> {
     }
 }
 
+/// Of the first of these rules; 0 if there is none.
+fn revision(found: &[Rule]) -> i64 {
+    found.first().map_or(0, |rule| rule.revision)
+}
+
 impl Engine {
     /// Sets a quota up, or changes it; answers it as it stands, and whether it is new. What was used in
     /// this period stays used.
@@ -74,34 +79,43 @@ impl Engine {
         let key = RuleKey::new(RuleKind::Quota, name.as_str());
         let all = self.rules_of_kinds(&[RuleKind::Quota]).await?;
         let others = all.iter().filter(|rule| rule.key != key).count();
-        let types = self.rules_of_kinds(&[RuleKind::Type]).await?;
-        let types = Rulebook::of_all(&types, &self.registry.book());
-        let decide = |found: &[Rule]| {
-            let held = found.first();
-            if held.is_none() && others >= QUOTAS_MAX {
-                let limit = QUOTAS_MAX as u64;
-                return Err(Error::LimitExceeded { what: "the number of quotas", limit });
+        for _ in 0..=GUARD_REPEATS_MAX {
+            let seen = revision(&self.fresh_rules(vec![key.clone()]).await?);
+            // After the quota's row: a type whose cost rises from now on writes that row, too.
+            let types = self.rules_of_kinds(&[RuleKind::Type]).await?;
+            let types = Rulebook::of_all(&types, &self.registry.book());
+            let put = |found: &[Rule]| {
+                let held = found.first();
+                if revision(found) != seen {
+                    return Ok((RuleChange::default(), None));
+                }
+                if held.is_none() && others >= QUOTAS_MAX {
+                    let limit = QUOTAS_MAX as u64;
+                    return Err(Error::LimitExceeded { what: "the number of quotas", limit });
+                }
+                let before: Option<QuotaSpec> = held.and_then(readable);
+                if before.as_ref() == Some(&spec) {
+                    return Ok((RuleChange::default(), Some(false)));
+                }
+                if before.as_ref().is_none_or(|before| spec.limit < before.limit) {
+                    check_costs(&types, &name, spec.limit)?;
+                }
+                let writes = vec![RuleWrite::put(key.clone(), seen, &spec)?];
+                let deed = Deed::new(caller.principal(), AuditAction::PutQuota);
+                let subject = AuditSubject::Quota(name.to_string());
+                let change = RuleChange::from(writes);
+                let change =
+                    change.as_deed(&deed, subject, before.as_ref(), Some(&spec), self.clock.now());
+                Ok((change, Some(held.is_none())))
+            };
+            if let Some(created) = self.change_rules(vec![key.clone()], put).await? {
+                let key = RuleKey::new(RuleKind::QuotaUse, name.as_str());
+                let used = self.fresh_rules(vec![key]).await?.first().and_then(readable);
+                let now = self.clock.now();
+                return Ok((stands(name, &spec, used.unwrap_or_default(), now), created));
             }
-            let before: Option<QuotaSpec> = held.and_then(readable);
-            if before.as_ref() == Some(&spec) {
-                return Ok((RuleChange::default(), false));
-            }
-            if before.as_ref().is_none_or(|before| spec.limit < before.limit) {
-                check_costs(&types, &name, spec.limit)?;
-            }
-            let revision = held.map_or(0, |rule| rule.revision);
-            let writes = vec![RuleWrite::put(key.clone(), revision, &spec)?];
-            let deed = Deed::new(caller.principal(), AuditAction::PutQuota);
-            let subject = AuditSubject::Quota(name.to_string());
-            let change = RuleChange::from(writes);
-            let change =
-                change.as_deed(&deed, subject, before.as_ref(), Some(&spec), self.clock.now());
-            Ok((change, held.is_none()))
-        };
-        let created = self.change_rules(vec![key.clone()], decide).await?;
-        let key = RuleKey::new(RuleKind::QuotaUse, name.as_str());
-        let used = self.fresh_rules(vec![key]).await?.first().and_then(readable);
-        Ok((stands(name, &spec, used.unwrap_or_default(), self.clock.now()), created))
+        }
+        Err(Error::Overloaded)
     }
 
     /// Every quota, by name.
