@@ -4,7 +4,8 @@
 //! ([`Hold`]).
 //! Does not own: where candidates and counters come from; who writes what a round changed.
 //! Invariants: no cap is passed and no token or unit taken twice within a round; whoever is asked about and not
-//! picked gets a reason; nobody goes before one who may stand in front of them and was not looked at ([`Horizons`]).
+//! picked gets a reason; nobody goes before one who may stand in front of them, if that is said of their line
+//! ([`Horizons`]).
 
 mod admit;
 mod hold;

@@ -1,5 +1,6 @@
 //! What is checked at the door: every wrong field is named, all at once.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 
 /// A field and what is wrong with it.
@@ -13,15 +14,19 @@ pub struct Violation {
 
 /// Collects what is wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Violations(Vec<Violation>);
+pub struct Violations {
+    noted: Vec<Violation>,
+    /// Those that were noted.
+    fields: HashSet<String>,
+}
 
 impl Violations {
     /// Notes that `field` is wrong. What was noted of it first stays: a later check sees what the first one put
     /// in the place of a value that it could not read.
     pub fn add(&mut self, field: impl Into<String>, description: impl Into<String>) {
         let (field, description) = (field.into(), description.into());
-        if !self.0.iter().any(|known| known.field == field) {
-            self.0.push(Violation { field, description });
+        if self.fields.insert(field.clone()) {
+            self.noted.push(Violation { field, description });
         }
     }
 
@@ -48,19 +53,19 @@ impl Violations {
     /// # Errors
     /// Everything that was noted.
     pub fn into_result(self) -> Result<(), Self> {
-        if self.0.is_empty() { Ok(()) } else { Err(self) }
+        if self.noted.is_empty() { Ok(()) } else { Err(self) }
     }
 
     /// Whether nothing was noted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.noted.is_empty()
     }
 
     /// What was noted.
     #[must_use]
     pub fn as_slice(&self) -> &[Violation] {
-        &self.0
+        &self.noted
     }
 }
 

@@ -12,7 +12,7 @@ use super::Engine;
 use super::defaults;
 use super::error::Result;
 use super::pipeline::{RuleChange, circuit_event};
-use super::registry::{Definition, readable};
+use super::registry::{Declared, readable};
 
 /// What closes a breaker for good among these rules, if it is taken away and remembers anything, and
 /// what is told of it.
@@ -87,24 +87,32 @@ impl Engine {
             book.circuit(job_type).max_failures == 0 && state.forgotten().is_some()
         });
         let taken: Vec<_> = taken.map(|(name, _)| name.clone()).take(LOOP_ROWS_MAX).collect();
-        let mut forgot = 0;
+        let (mut forgot, mut failed) = (0, None);
         for job_type in taken {
-            forgot += u64::from(self.forget_breaker(&job_type).await?);
+            match self.forget_breaker(&job_type).await {
+                Ok(done) => forgot += u64::from(done),
+                // It keeps nobody from the others.
+                Err(error) => failed = failed.or(Some(error)),
+            }
         }
-        Ok(forgot)
+        failed.map_or(Ok(forgot), Err)
     }
 
-    /// What is known here may be old: whether it has a breaker is read with how that stands.
+    /// What is known here may be old: whether it has a breaker is read with how that stands. Where that cannot be read, it
+    /// keeps what it knows.
     async fn forget_breaker(&self, job_type: &JobType) -> Result<bool> {
         let of_type =
             [RuleKind::Type, RuleKind::Circuit].map(|kind| RuleKey::new(kind, job_type.as_str()));
         let keys = [of_type.to_vec(), vec![defaults::key()]].concat();
         let decide = |found: &[Rule]| {
             let of = |key: &RuleKey| found.iter().find(|rule| rule.key == *key);
-            let definition = of(&keys[0]).map(Definition::of).transpose()?;
-            let spec = definition.as_ref().map(|held| &held.declared.spec);
-            let default = of(&keys[2]).map(Rule::read::<ServerDefaults>).transpose()?;
-            let default = default.unwrap_or_default().circuit;
+            let declared: Option<Option<Declared>> = of(&keys[0]).map(readable);
+            let default: Option<Option<ServerDefaults>> = of(&keys[2]).map(readable);
+            if matches!(declared, Some(None)) || matches!(default, Some(None)) {
+                return Ok((RuleChange::default(), false));
+            }
+            let spec = declared.as_ref().and_then(Option::as_ref).map(|declared| &declared.spec);
+            let default = default.flatten().unwrap_or_default().circuit;
             let circuit = circuit_of(spec, &default);
             let (write, event) = forgotten(found, job_type, circuit, self.clock.now())?;
             let done = write.is_some();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::domain::limits::READABLE_AT_ONCE;
 use crate::domain::{Job, JobId};
 use crate::runtime::Unreadable;
 use crate::store::{ListQuery, Store};
@@ -19,15 +20,18 @@ pub(super) struct Readable {
     pub(super) unread: Vec<(JobId, Error)>,
 }
 
+/// A page of a list.
+#[derive(Debug, Default)]
+pub(super) struct ReadablePage {
+    /// What of it could be read, and still matches.
+    pub(super) found: Readable,
+    /// Where the next page begins; none if there was nothing.
+    pub(super) last: Option<JobId>,
+}
+
 impl Readable {
     pub(super) const fn is_empty(&self) -> bool {
         self.jobs.is_empty() && self.unread.is_empty()
-    }
-
-    /// Where the next page of a list begins; none if nothing was found.
-    pub(super) fn last(&self) -> Option<JobId> {
-        let unread = self.unread.iter().map(|(id, _)| *id);
-        self.jobs.iter().map(|job| job.id).chain(unread).min()
     }
 }
 
@@ -51,23 +55,42 @@ impl Engine {
     }
 
     /// A page of a list, as far as it can be read, newest first.
-    pub(super) async fn list_readable(&self, db: &Db, query: ListQuery) -> Result<Readable> {
+    pub(super) async fn list_readable(&self, db: &Db, query: ListQuery) -> Result<ReadablePage> {
         let query = Arc::new(query);
         let of = Arc::clone(&query);
         let list = |store: Arc<dyn Store>| async move { store.list(&of).await };
         match db.read(list).await {
             Err(error) if error.is_corrupt() => {}
-            answer => return Ok(Readable { jobs: answer?, unread: Vec::new() }),
+            answer => {
+                let jobs = answer?;
+                let last = jobs.iter().map(|job| job.id).min();
+                return Ok(ReadablePage { found: Readable { jobs, unread: Vec::new() }, last });
+            }
         }
         let of = Arc::clone(&query);
         let list = |store: Arc<dyn Store>| async move { store.list_ids(&of).await };
         let ids = db.read(list).await?;
-        let mut found = self.load_readable(db, &ids).await?;
-        // What moved on in between matches no more.
-        found.jobs.retain(|job| query.filter.matches(job));
+        let mut found = Readable::default();
+        // They come with all they have: so not many at once.
+        for some in ids.chunks(READABLE_AT_ONCE) {
+            let Readable { jobs, unread } = self.load_readable(db, some).await?;
+            // What moved on in between matches no more.
+            let jobs = jobs.into_iter().filter(|job| query.filter.matches(job));
+            found.jobs.extend(jobs.map(|job| if query.full { job } else { without_data(job) }));
+            found.unread.extend(unread);
+        }
         found.jobs.sort_by_key(|job| std::cmp::Reverse(job.id));
-        Ok(found)
+        Ok(ReadablePage { found, last: ids.into_iter().min() })
     }
+}
+
+/// A job as lists show it.
+fn without_data(mut job: Job) -> Job {
+    if job.spec.payload.is_some() {
+        Arc::make_mut(&mut job.spec).payload = None;
+    }
+    job.status.result = None;
+    job
 }
 
 /// Jobs that are read together, and by halves where one of them cannot be read: it keeps nobody from the others.

@@ -17,9 +17,9 @@ pub const DISPATCH_BLUR: Duration = Duration::from_secs(1);
 /// Rules of which the one writer of a database remembers how they stand: rates, breakers and use of quotas of as many
 /// types and queues as there may be. With more it begins anew.
 pub const RULES_KNOWN_MAX: usize = 2 * (TYPES_MAX + QUEUES_MAX);
-/// Pairs that the dispatcher looks at deeply because those at the front are held; forgotten, they are found so
-/// again.
-pub const DISPATCH_DEEP_MAX: usize = 1_024;
+/// Pairs that the dispatcher looks at more deeply because those at the front are held or not enough: as many as it knows of.
+/// With fewer it would forget them and find them again without an end.
+pub const DISPATCH_DEEP_MAX: usize = TYPES_MAX + QUEUES_MAX;
 /// Names of what ended while a round reads; with more, the round looks again everywhere.
 pub const DISPATCH_FREED_MAX: usize = 64;
 /// Starts that workers ask for by themselves and that rules concern, in one commit.

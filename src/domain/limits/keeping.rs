@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::TOTAL_SIZE_EXACT_MAX;
 
+/// Jobs with all they have that are read at once where a list cannot be read.
+pub const READABLE_AT_ONCE: usize = 32;
+
 /// Shortest period and threshold of the automatic sweep: below it a pause of a worker's garbage
 /// collector or network is taken for the end of its work.
 pub const SWEEP_AFTER_MIN: Duration = Duration::from_secs(60);

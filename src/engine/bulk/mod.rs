@@ -109,7 +109,8 @@ impl Engine {
             full: false,
         };
         let counted = self.db.read(move |store| async move { store.count(&filter, cap + 1).await });
-        let (count, sample) = (counted.await?, self.list_readable(&self.db, sought).await?.jobs);
+        let (count, sample) =
+            (counted.await?, self.list_readable(&self.db, sought).await?.found.jobs);
         let count_capped = count > cap;
         let count = count.min(cap);
         let mut start = BulkStart { count, count_capped, sample, job: None };

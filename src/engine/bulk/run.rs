@@ -13,7 +13,7 @@ use crate::domain::{Job, JobError, JobFilter, JobId, LogEntry, Progress, Timesta
 use crate::engine::Engine;
 use crate::engine::error::{Error, Result};
 use crate::engine::pipeline::{RuleChange, RulesChanged, Seen, Work};
-use crate::engine::readable::Readable;
+use crate::engine::readable::ReadablePage;
 use crate::engine::session::Outcome;
 use crate::engine::unary::JobReport;
 use crate::runtime::Clock;
@@ -50,6 +50,8 @@ pub(super) struct Run<'a> {
     reported: Option<Instant>,
     /// Lines for the log of the job that runs it.
     lines: Vec<LogEntry>,
+    /// A step of which nobody knows whether it was written, with its lines.
+    unsure: Option<(Row, Vec<LogEntry>)>,
 }
 
 impl Engine {
@@ -57,7 +59,7 @@ impl Engine {
     pub(super) async fn run_bulk_job(&self, job: Job) {
         let (job_id, lease_epoch) = (job.id, job.status.lease_epoch);
         let caller = Caller::server();
-        let mut lines = Vec::new();
+        let (mut lines, mut unsure) = (Vec::new(), None);
         loop {
             let row = match self.bulk_row(job_id).await {
                 Ok(Some((revision, row))) => (revision, row),
@@ -73,6 +75,12 @@ impl Engine {
                     continue;
                 }
             };
+            // What was not known to be written is, if the row says so.
+            if let Some((next, of_it)) = unsure.take()
+                && next == row.1
+            {
+                lines.extend(of_it);
+            }
             let mut run = Run {
                 engine: self,
                 caller: caller.clone(),
@@ -85,6 +93,7 @@ impl Engine {
                 pace: Pace::starting(self.clock.now()),
                 reported: None,
                 lines: std::mem::take(&mut lines),
+                unsure: None,
             };
             match run.go().await {
                 Ok(Some(outcome)) => {
@@ -103,7 +112,7 @@ impl Engine {
                     if self.give_up((job_id, lease_epoch), &error).await {
                         return;
                     }
-                    lines = run.lines;
+                    (lines, unsure) = (run.lines, run.unsure);
                 }
             }
         }
@@ -204,7 +213,7 @@ impl Run<'_> {
             BulkNext::Take(limit) => self.take(limit).await,
             BulkNext::Full => {
                 let one_more = self.page(1).await?;
-                let outcome = if one_more.is_empty() { self.done() } else { self.too_many() };
+                let outcome = if one_more.found.is_empty() { self.done() } else { self.too_many() };
                 Ok(Step::Over(Box::new(outcome)))
             }
         }
@@ -234,7 +243,7 @@ impl Run<'_> {
     }
 
     /// Jobs that match and come next.
-    async fn page(&self, limit: usize) -> Result<Readable> {
+    async fn page(&self, limit: usize) -> Result<ReadablePage> {
         let Row { spec, state, .. } = &self.row;
         let filter = JobFilter::clone(&spec.filter);
         let query = ListQuery { filter, before: state.cursor, limit, full: false };
@@ -243,8 +252,8 @@ impl Run<'_> {
 
     /// Takes the next jobs: what is done to them and how far that is, in one commit.
     async fn take(&mut self, limit: usize) -> Result<Step> {
-        let page = self.page(limit).await?;
-        if page.is_empty() {
+        let ReadablePage { found: page, last } = self.page(limit).await?;
+        if last.is_none() {
             return Ok(Step::Over(Box::new(self.done())));
         }
         let mut draft = Draft::of(self);
@@ -257,6 +266,7 @@ impl Run<'_> {
             let outcome = draft.refuse(job_id, CANNOT_BE_READ.to_owned());
             draft.next.state.record(job_id, outcome);
         }
+        draft.next.state.cursor = last;
         let step = self.write(draft).await?;
         self.pace.took(count);
         Ok(step)
@@ -285,12 +295,11 @@ impl Run<'_> {
         change.writes = vec![RuleWrite::put(key(self.job_id), self.revision, &next)?];
         let change = Box::new(change);
         let answer = self.engine.pipeline.ask(|reply| Work::Rules { change, reply }).await;
-        match answer.inspect_err(|error| {
-            // It may have happened: then the step is not taken again.
-            if matches!(error, Error::OutcomeUnknown) {
-                self.lines.extend_from_slice(&lines);
-            }
-        })? {
+        if matches!(answer, Err(Error::OutcomeUnknown)) {
+            self.unsure = Some((next, lines));
+            return Err(Error::OutcomeUnknown);
+        }
+        match answer? {
             RulesChanged::Done { missed, .. } => {
                 self.revision += 1;
                 self.row = next;

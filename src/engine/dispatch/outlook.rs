@@ -214,8 +214,9 @@ impl Looks {
         let seen = self.seen(candidates, unread);
         for (probe, _) in self.probes.iter().zip(&self.fronts).filter(|(_, is_front)| **is_front) {
             let seen = seen.get(&(probe.queue.clone(), probe.job_type.clone()));
-            let last =
-                seen.filter(|seen| seen.is_cut_off).and_then(|seen| candidates.get(seen.last));
+            let last = seen
+                .filter(|seen| seen.is_cut_off && seen.offered > 0)
+                .and_then(|seen| candidates.get(seen.last));
             if let Some(last) = last {
                 horizons.end_at(last, &ruled.rules);
             }

@@ -183,10 +183,11 @@ impl Dispatcher {
         let bounds = (self.max_running, self.store.is_shared());
         let ruling = Ruling::new(self.registry.book(), bounds, market.pairs.iter());
         let claims = ruling.claims();
+        let losses = self.registry.losses();
         self.line.listen();
         let mut round = self.store.begin_round(&claims).await?;
         // It may have waited for others.
-        if !ruling.is_current(&self.registry) {
+        if ruling.is_outdated(&self.registry, losses, (&claims, round.standing())) {
             round.abandon().await;
             return Ok(self.once_more(market));
         }
@@ -200,6 +201,11 @@ impl Dispatcher {
             return Ok(self.in_vain(pairs.len(), memory));
         }
         let unread = round.look(&looks.probes, *now).await?;
+        // A change that was committed before this round may be known only now.
+        if ruling.is_outdated(&self.registry, losses, (&claims, round.standing())) {
+            round.abandon().await;
+            return Ok(self.once_more(market));
+        }
         ruled.learn(round.standing());
         let jobs = round.candidates();
         let candidates: Vec<Candidate> =

@@ -15,7 +15,7 @@ use crate::domain::queue::QueueSettings;
 use crate::domain::quota::{Quota, QuotaState};
 use crate::domain::validate::Violations;
 use crate::domain::{Job, JobSpec, JobType, QueueName};
-use crate::store::{self, Claims, KeyCap, RuleKey, RuleKind, RuleWrite, Standing};
+use crate::store::{self, Claims, KeyCap, Rule, RuleKey, RuleKind, RuleWrite, Standing};
 
 use super::super::registry::{
     DEFAULTS, Definition, Registry, Rulebook, readable, smaller_bound, tell_unread,
@@ -62,29 +62,48 @@ impl Ruling {
         Self { book, max_running, is_shared, queues, types }
     }
 
-    /// Whether declarations are what this server knows of them now; those that were to be read are as they
-    /// were read.
-    pub(in super::super) fn is_current(&self, registry: &Registry) -> bool {
-        if self.is_shared {
-            return true;
+    /// Whether declarations stand otherwise than it goes by them, so that it is to begin anew. What was read of a
+    /// store that others write, too, is known from then on; elsewhere what is known is what stands.
+    pub(in super::super) fn is_outdated(
+        &self,
+        registry: &Registry,
+        losses: u64,
+        (claims, standing): (&Claims, &Standing),
+    ) -> bool {
+        if !self.is_shared {
+            return !self.is_current(registry);
         }
+        let is_news = |rule: &&Rule| self.book.revision(&rule.key) != Some(rule.revision);
+        let read = claims.rules.iter().filter_map(|key| standing.rule(key));
+        let news: Vec<Rule> = read.filter(is_news).cloned().collect();
+        if news.is_empty() {
+            return false;
+        }
+        let is_taken_up = registry.look(losses, &news);
+        let now = registry.book();
+        // What cannot be read is not taken up, and nothing starts by it.
+        !is_taken_up || news.iter().any(|rule| now.revision(&rule.key) == Some(rule.revision))
+    }
+
+    /// Whether declarations are what this server knows of them now.
+    fn is_current(&self, registry: &Registry) -> bool {
         let (known, now) = (&self.book, &registry.book());
         let definition = |book: &Rulebook, name| book.types.get(name).map(Arc::as_ptr);
         let costs = |name| known.spec(name).into_iter().flat_map(|spec| spec.quota_costs.keys());
+        let quota = |name| known.quotas.get(name) == now.quotas.get(name);
         Arc::ptr_eq(known, now)
             || known.defaults == now.defaults
                 && self.queues.iter().all(|name| known.queues.get(name) == now.queues.get(name))
                 && self.types.iter().all(|name| definition(known, name) == definition(now, name))
-                && self
-                    .types
-                    .iter()
-                    .flat_map(costs)
-                    .all(|name| known.quotas.get(name) == now.quotas.get(name))
+                && self.types.iter().flat_map(costs).all(quota)
     }
 
     /// What a round has to keep from others, and to know. Nothing, if starts from these pairs are free.
     pub(in super::super) fn claims(&self) -> Claims {
         let mut claims = Claims::default();
+        if self.book.defaults.revision > 0 {
+            claims.rules.insert(RuleKey::new(RuleKind::Type, DEFAULTS));
+        }
         if self.book.max_running_in_all(self.max_running) > 0 {
             claims.keys.insert(RuleKey::all_starts());
             claims.rules.insert(RuleKey::new(RuleKind::Type, DEFAULTS));
@@ -94,9 +113,9 @@ impl Ruling {
             let Some(QueueSettings { max_running, start_rate, .. }) = self.settings(queue) else {
                 continue;
             };
+            claims.rules.insert(RuleKey::new(RuleKind::Queue, queue.as_str()));
             if *max_running > 0 || start_rate.is_some() {
                 claims.keys.insert(RuleKey::starts_from(queue));
-                claims.rules.insert(RuleKey::new(RuleKind::Queue, queue.as_str()));
                 claims.queues.insert(queue.clone());
             }
         }
@@ -129,9 +148,7 @@ impl Ruling {
             claims.keys.insert(RuleKey::new(RuleKind::QuotaUse, quota.as_str()));
             claims.rules.insert(RuleKey::new(RuleKind::Quota, quota.as_str()));
         }
-        if races || !spec.quota_costs.is_empty() {
-            claims.rules.insert(RuleKey::new(RuleKind::Type, job_type.as_str()));
-        }
+        claims.rules.insert(RuleKey::new(RuleKind::Type, job_type.as_str()));
     }
 
     /// The type and value that a job counts under once it runs, if its type is capped by a label.

@@ -45,6 +45,7 @@ struct Asked {
 pub(in super::super) struct Starter {
     registry: Arc<Registry>,
     max_running: u32,
+    is_shared: bool,
     timeout: Duration,
     wishes: mpsc::Sender<Asked>,
 }
@@ -97,7 +98,8 @@ impl Starter {
     fn new(parts: Parts, timeout: Duration) -> (Self, Granting) {
         let (sender, wishes) = mpsc::channel(STARTS_WAITING_MAX);
         let registry = Arc::clone(&parts.registry);
-        let starter = Self { registry, max_running: parts.max_running, timeout, wishes: sender };
+        let (max_running, is_shared) = (parts.max_running, parts.store.is_shared());
+        let starter = Self { registry, max_running, is_shared, timeout, wishes: sender };
         (starter, Granting { parts, wishes })
     }
 
@@ -109,7 +111,7 @@ impl Starter {
     /// Whether a rule concerns starts of this type from this queue.
     pub(in super::super) fn concerns(&self, queue: &QueueName, job_type: &JobType) -> bool {
         let pair = (queue.clone(), job_type.clone());
-        let bounds = (self.max_running, true);
+        let bounds = (self.max_running, self.is_shared);
         let ruling = Ruling::new(self.registry.book(), bounds, std::iter::once(&pair));
         !ruling.claims().is_empty()
     }
@@ -228,14 +230,15 @@ impl Granting {
         let mut claims = ruling.claims();
         let values = asked.iter().filter_map(|asked| ruling.value(&asked.wish.spec));
         claims.values = values.collect();
+        let losses = self.parts.registry.losses();
         let mut round = self.parts.store.begin_round(&claims).await?;
-        if !ruling.is_current(&self.parts.registry) {
-            round.abandon().await;
-            return Ok(None);
-        }
         let names: HashSet<KeyName> = asked.iter().flat_map(|asked| asked.wish.names()).collect();
         let names: Vec<KeyName> = names.into_iter().collect();
         let mut names = round.holders(&names).await?;
+        if ruling.is_outdated(&self.parts.registry, losses, (&claims, round.standing())) {
+            round.abandon().await;
+            return Ok(None);
+        }
         let now = self.parts.clock.now();
         let mut ruled = ruling.stand(&claims, round.standing(), Shares::default());
         let grants: Vec<Grant> =

@@ -1,5 +1,5 @@
-//! The rules that a batch is decided on: read, kept from others where others were faster, and waited for by nothing
-//! that does not go by them.
+//! The rules that a batch is decided on: read, kept from others where others were faster; where they are kept for too
+//! long, what does not go by them is decided without them.
 
 use crate::domain::Job;
 use crate::store::{self, Claims, Round, Rule, RuleKey};

@@ -284,7 +284,7 @@ impl Rulebook {
     }
 
     /// The revision of what is known under a key, if anything is.
-    pub(super) fn revision(&self, key: &RuleKey) -> Option<i64> {
+    pub(in super::super) fn revision(&self, key: &RuleKey) -> Option<i64> {
         let name = key.name.as_str();
         match key.kind {
             RuleKind::Type if name == DEFAULTS => {
@@ -335,8 +335,10 @@ impl Rulebook {
             if known == before.revision(&key) {
                 continue;
             }
+            // One that went and came again begins with a lower revision.
+            let is_anew = known < before.revision(&key);
             match known {
-                Some(known) if self.revision(&key).is_none_or(|read| read < known) => {
+                Some(known) if is_anew || self.revision(&key).is_none_or(|read| read < known) => {
                     self.keep(&key, now);
                 }
                 Some(_) => {}

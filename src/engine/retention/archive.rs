@@ -99,10 +99,7 @@ impl Archive {
                 return Ok(None);
             }
             match self.read(engine, seen, text).await {
-                Ok(is_kept) => {
-                    left.went_on();
-                    kept.extend(is_kept.then_some(seen));
-                }
+                Ok(is_kept) => kept.extend(is_kept.then_some(seen)),
                 Err(error @ Error::Archive(_)) => return Err(error),
                 Err(error) => left.leave(seen.0, error)?,
             }

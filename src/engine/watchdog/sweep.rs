@@ -16,6 +16,7 @@ use crate::store::ListQuery;
 use super::super::Engine;
 use super::super::error::{Error, Result};
 use super::super::pipeline::Work;
+use super::super::readable::ReadablePage;
 
 /// A wish for a sweep.
 #[derive(Debug, Clone)]
@@ -83,15 +84,12 @@ impl Engine {
         let mut failed = None;
         for state in states {
             let mut before = None;
-            while let Some((jobs, last, unread)) = self
+            while let Some((jobs, last)) = self
                 .page(state, &sweep.types, swept.cutoff_time, before)
                 .await
                 .unwrap_or_else(|error| first(&mut failed, error))
             {
                 before = Some(last);
-                if let Some(error) = unread {
-                    failed.get_or_insert(error);
-                }
                 let found = jobs
                     .iter()
                     .filter(|job| is_work(job))
@@ -136,7 +134,7 @@ impl Engine {
         let watch = Watch::new(&self.watchdogs.house.sweep);
         let (mut count, mut before, mut failed) = (0, None, None);
         // What cannot be read was told of, and can be judged as little the next time.
-        while let Some((jobs, last, _)) = self
+        while let Some((jobs, last)) = self
             .page(StateKind::Running, &[], now, before)
             .await
             .unwrap_or_else(|error| first(&mut failed, error))
@@ -170,14 +168,14 @@ impl Engine {
     }
 
     /// Jobs in a state that were there at `cutoff`, with their newest progress, and where the next page begins; none
-    /// after the last. Jobs that cannot be read are left out, with the first error.
+    /// after the last. Jobs that cannot be read are left out; the log names them.
     async fn page(
         &self,
         state: StateKind,
         types: &[JobType],
         cutoff: Timestamp,
         before: Option<JobId>,
-    ) -> Result<Option<(Vec<Job>, JobId, Option<Error>)>> {
+    ) -> Result<Option<(Vec<Job>, JobId)>> {
         // Up to the moment itself: ranges end before their bound.
         let until = Timestamp::from_micros(cutoff.as_micros().saturating_add(1));
         let filter = JobFilter {
@@ -187,13 +185,12 @@ impl Engine {
             ..JobFilter::default()
         };
         let query = ListQuery { filter, before, limit: LOOP_ROWS_MAX, full: false };
-        let mut page = self.list_readable(&self.loop_db, query).await?;
-        for job in &mut page.jobs {
+        let ReadablePage { found, last } = self.list_readable(&self.loop_db, query).await?;
+        let mut jobs = found.jobs;
+        for job in &mut jobs {
             self.live.overlay(job);
         }
-        let last = page.last();
-        let unread = page.unread.into_iter().next().map(|(_, error)| error);
-        Ok(last.map(|last| (page.jobs, last, unread)))
+        Ok(last.map(|last| (jobs, last)))
     }
 
     /// Does what is to be done with jobs that were found; answers those that it was done with. The first failure

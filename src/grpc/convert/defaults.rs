@@ -84,6 +84,10 @@ fn fields(mask: Option<&prost_types::FieldMask>, violations: &mut Violations) ->
         return FIELDS.iter().map(|(_, field)| *field).collect();
     }
     let at = Path::root("update_mask.paths");
+    if paths.len() > FIELDS.len() {
+        at.wrong(violations, format!("must have at most {} elements", FIELDS.len()));
+        return Vec::new();
+    }
     let mut fields = Vec::with_capacity(paths.len());
     for (place, path) in paths.iter().enumerate() {
         if let Some((_, field)) = FIELDS.iter().find(|(name, _)| name == path) {

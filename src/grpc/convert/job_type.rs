@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::domain::circuit::{CircuitCounts, CircuitPhase, CircuitSpec, CircuitState};
 use crate::domain::ids::QuotaName;
 use crate::domain::job_type::{ConcurrencyKey, JobDefaults, JobTypeSpec};
-use crate::domain::limits::PAYLOAD_BYTES_MAX;
+use crate::domain::limits::{PAYLOAD_BYTES_MAX, QUOTA_COSTS_MAX, RETRY_RULES_MAX};
 use crate::domain::retry::{Change, RetryRule};
 use crate::domain::validate::Violations;
 use crate::domain::{Category, JobType, QueueName};
@@ -62,7 +62,10 @@ fn spec(given: v1::JobType, at: Path<'_>, violations: &mut Violations) -> Option
     });
     let mut quota_costs = BTreeMap::new();
     let costs = at.field("quota_costs");
-    for (quota, cost) in &given.quota_costs {
+    costs.check(violations, given.quota_costs.len() <= QUOTA_COSTS_MAX, || {
+        format!("must have at most {QUOTA_COSTS_MAX} elements, has {}", given.quota_costs.len())
+    });
+    for (quota, cost) in given.quota_costs.iter().take(QUOTA_COSTS_MAX) {
         let at = costs.key(quota);
         let cost = number::unsigned(*cost, at, violations);
         if let Some(quota) = at.take(violations, QuotaName::new(quota)) {
@@ -71,7 +74,10 @@ fn spec(given: v1::JobType, at: Path<'_>, violations: &mut Violations) -> Option
     }
     let circuit = given.circuit.map(|given| circuit(&given, at.field("circuit"), violations));
     let rules = at.field("retry_rules");
-    let retry_rules = given.retry_rules.into_iter().enumerate();
+    rules.check(violations, given.retry_rules.len() <= RETRY_RULES_MAX, || {
+        format!("must have at most {RETRY_RULES_MAX} elements, has {}", given.retry_rules.len())
+    });
+    let retry_rules = given.retry_rules.into_iter().take(RETRY_RULES_MAX).enumerate();
     let retry_rules =
         retry_rules.map(|(place, given)| rule(given, rules.index(place), violations)).collect();
     Some(JobTypeSpec {

@@ -143,6 +143,10 @@ fn fields(mask: Option<&prost_types::FieldMask>, violations: &mut Violations) ->
     }
     let mut fields = Vec::with_capacity(paths.len());
     let at = Path::root("update_mask.paths");
+    if paths.len() > FIELDS.len() {
+        at.wrong(violations, format!("must have at most {} elements", FIELDS.len()));
+        return Vec::new();
+    }
     for (place, path) in paths.iter().enumerate() {
         if let Some((_, field)) = FIELDS.iter().find(|(name, _)| name == path) {
             fields.push(*field);

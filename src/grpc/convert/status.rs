@@ -1,5 +1,6 @@
 //! How a job stands.
 
+use crate::domain::limits::AVOID_WORKER_FOR;
 use crate::domain::{Job, JobStatus, SkipReason, State, Timestamp};
 use crate::proto::v1;
 
@@ -26,7 +27,7 @@ pub fn to_proto(job: &Job, view: View, now: Timestamp) -> v1::JobStatus {
             queue: status.effective.queue.to_string(),
             priority: status.effective.priority.to_wire(),
             limits: usage::limits_to_proto(&status.effective.limits),
-            avoid_worker: avoided(status),
+            avoid_worker: avoided(status, now),
         }),
         worker_id: execution.map(|run| run.worker_id.to_string()).unwrap_or_default(),
         create_time: Some(time::to_proto(status.create_time)),
@@ -47,8 +48,9 @@ pub fn to_proto(job: &Job, view: View, now: Timestamp) -> v1::JobStatus {
 }
 
 /// The worker that a waiting job keeps away from.
-fn avoided(status: &JobStatus) -> String {
-    let waits = matches!(status.state, State::Pending { .. });
+fn avoided(status: &JobStatus, now: Timestamp) -> String {
+    let waits = matches!(status.state, State::Pending { .. })
+        && now < status.schedule_time.plus(AVOID_WORKER_FOR);
     let worker = status.effective.avoid_worker.as_ref().filter(|_| waits);
     worker.map(ToString::to_string).unwrap_or_default()
 }

@@ -98,6 +98,19 @@ fn of<'a>(probes: &[&'a Probe], place: i64) -> Result<&'a Probe> {
     at.copied().ok_or_else(|| corrupt("candidates", format!("no probe is at {place}")))
 }
 
+/// What a round failed with that carried a word to other servers, if it did. What it kept is let go of, so it
+/// cannot be made again here: it may be asked for once more, and then carries none.
+fn without_word(lanes: &Lanes, error: Error, had_word: bool) -> Error {
+    if !had_word || !is_refusal(&error) {
+        return error;
+    }
+    lanes.news.hush();
+    match error {
+        Error::Rejected(source) => Error::Unavailable(source),
+        error => error,
+    }
+}
+
 impl PostgresRound {
     async fn free(
         &mut self,
@@ -186,7 +199,8 @@ impl Round for PostgresRound {
             self.link.rollback().await;
             return Ok(Committed::default());
         }
-        let word = self.lanes.word_of(&batch);
+        let lanes = Arc::clone(&self.lanes);
+        let word = lanes.word_of(&batch);
         let writing =
             commit::write_within(&mut self.link, self.lanes.clock, &batch, word.as_deref());
         match commit::settled(&self.lanes.pool, writing).await {
@@ -195,24 +209,18 @@ impl Round for PostgresRound {
                 Ok(committed)
             }
             Ok(committed) => {
-                let made = self.link.commit().await;
-                // What it kept is let go of, so it cannot be made again here; the next round has no word.
-                if made.as_ref().is_err_and(|error| word.is_some() && is_refusal(error)) {
-                    self.lanes.news.hush();
+                if let Err(error) = self.link.commit().await {
+                    return Err(without_word(&lanes, error, word.is_some()));
                 }
-                made?;
                 self.lanes.own.note(&committed);
                 Ok(committed)
             }
             Err(failed) => {
-                let refused = matches!(&failed, Failed::Other(error) if is_refusal(error));
-                if word.is_some() && refused {
-                    self.lanes.news.hush();
-                }
                 if matches!(failed, Failed::Unnumbered(_)) {
                     changes::enumerate(&self.lanes.pool).await?;
                 }
-                Err(Error::from(failed))
+                let is_other = matches!(failed, Failed::Other(_));
+                Err(without_word(&lanes, Error::from(failed), is_other && word.is_some()))
             }
         }
     }
