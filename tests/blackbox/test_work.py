@@ -197,10 +197,11 @@ def test_what_a_command_says_it_used_of_a_quota_takes_the_place_of_what_its_star
 ):
     stub.call("AdminService/PutQuota", {"quota": {"name": queue, "limit": 1000, "period": "QUOTA_PERIOD_MONTH"}})
     stub.call("JobTypeService/PutJobType", {"job_type": {"type": queue, "quota_costs": {queue: 100}}})
-    for _ in range(2):
-        create(stub, queue, type=queue)
+    jobs = [create(stub, queue, type=queue) for _ in range(2)]
     echo = f"""[ "$JOBPLANE_ATTEMPT" = 1 ] && echo '{{"quota_use": {{"{queue}": 7}}}}'; exit 0"""
-    work("--queue", queue, *command(echo)).until("ended", 2)
+    work("--queue", queue, *command(echo))
+    for job in jobs:
+        finished(stub, job.id)
     quotas = stub.call("AdminService/ListQuotas").quotas
     assert [quota.usage.used for quota in quotas if quota.name == queue] == [14]
 
