@@ -236,7 +236,7 @@ async fn commit_that_cannot_tell_is_made_all_the_same() {
         let write = decide(&round.candidates()[0], start(1), at(1)).expect("it is due");
         made.push(round.commit(Batch { writes: vec![write], ..batch(at(1)) }).await);
     }
-    assert!(matches!(made[0], Err(Error::Rejected(_))), "{made:?}");
+    assert!(matches!(made[0], Err(Error::Unavailable(_))), "{made:?}");
     assert_eq!(made[1].as_ref().expect("a commit").writes, [Written::Done]);
     // Nobody is told by a commit until somebody can be told.
     let changes = News { changes: true, progress: false };
