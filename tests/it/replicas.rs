@@ -8,7 +8,7 @@ use tonic::Code;
 
 use crate::harness::{
     JobFacts as _, JobsWatcher, Refusal, SOON, Server, Shared, Watcher, done, eventually, lines,
-    percent, spec,
+    percent, seconds, spec,
 };
 
 /// Some servers over one store of this kind.
@@ -42,6 +42,7 @@ crate::on_each_shared_store! {
     a_call_that_waits_for_a_job_gets_what_another_server_made
     every_server_lists_every_worker
     what_a_server_did_itself_is_not_read_again
+    what_is_set_up_otherwise_on_one_server_holds_for_starts_on_another_that_did_not_hear
 }
 
 async fn a_job_made_on_one_server_is_run_on_another_and_watched_on_a_third(store: Shared) {
@@ -311,5 +312,48 @@ async fn what_a_server_did_itself_is_not_read_again(store: Shared) {
     assert_eq!(a.faults.loads(&own), own_before, "it was there when it was written");
     assert!(a.faults.loads(&other) > other_before, "what another one did is read");
     drop((worker, held));
+    stop(vec![a, b]).await;
+}
+
+async fn what_is_set_up_otherwise_on_one_server_holds_for_starts_on_another_that_did_not_hear(
+    store: Shared,
+) {
+    let [a, b] = servers(store).await;
+    let queue = async |paused| {
+        let queue = v1::Queue { name: "mail".to_owned(), weight: 3, paused, ..Default::default() };
+        let request = v1::UpdateQueueRequest { queue: Some(queue), update_mask: None };
+        a.client().admin.update_queue(request).await.expect("set up");
+    };
+    let declare = async |max_concurrent, disabled| {
+        let r#type = "sync".to_owned();
+        let job_type = v1::JobType { r#type, max_concurrent, disabled, ..Default::default() };
+        let request = v1::PutJobTypeRequest { job_type: Some(job_type), ..Default::default() };
+        a.client().types.put_job_type(request).await.expect("declared");
+    };
+    queue(false).await;
+    declare(0, false).await;
+    // So the other one knows of both.
+    b.client().types.list_job_types(v1::ListJobTypesRequest::default()).await.expect("a list");
+    b.faults.lose_hints();
+    for _ in 0..4 {
+        b.client().create(spec("sync")).await;
+        b.client().create(v1::JobSpec { queue: "mail".to_owned(), ..spec("other") }).await;
+    }
+    let start = async |queue: &str, wait| {
+        let request = v1::AcquireJobsRequest {
+            worker_id: "w1".to_owned(),
+            queues: vec![queue.to_owned()],
+            max_jobs: 4,
+            wait: seconds(wait),
+            ..Default::default()
+        };
+        b.client().acquire(request).await.expect("an answer").len()
+    };
+    declare(1, false).await;
+    queue(true).await;
+    assert_eq!(start("default", 30.0).await, 1, "one at once");
+    assert_eq!((start("default", 0.3).await, start("mail", 0.3).await), (0, 0), "full; paused");
+    declare(0, true).await;
+    assert_eq!(start("default", 0.3).await, 0, "disabled");
     stop(vec![a, b]).await;
 }
