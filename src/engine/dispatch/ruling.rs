@@ -12,7 +12,7 @@ use crate::domain::definitions::ServerDefaults;
 use crate::domain::ids::QuotaName;
 use crate::domain::job_type::{JobTypeSpec, TypeState};
 use crate::domain::queue::QueueSettings;
-use crate::domain::quota::{Quota, QuotaState};
+use crate::domain::quota::{Quota, QuotaSpec, QuotaState};
 use crate::domain::validate::Violations;
 use crate::domain::{Job, JobSpec, JobType, QueueName};
 use crate::store::{self, Claims, KeyCap, Rule, RuleKey, RuleKind, RuleWrite, Standing};
@@ -205,9 +205,15 @@ impl Ruling {
                 rules.types.insert(job_type.clone(), kind);
             }
             for quota in spec.into_iter().flat_map(|spec| spec.quota_costs.keys()) {
-                if !rules.quotas.contains_key(quota) {
-                    let known = self.quota(quota, claims, standing);
-                    rules.quotas.extend(known.map(|known| (quota.clone(), known)));
+                if rules.quotas.contains_key(quota) {
+                    continue;
+                }
+                match self.quota(quota, claims, standing) {
+                    Ok(found) => rules.quotas.extend(found.map(|found| (quota.clone(), found))),
+                    Err(error) => {
+                        tell_unread(&RuleKey::new(RuleKind::Quota, quota.as_str()), &error);
+                        unread.types.insert(job_type.clone(), error);
+                    }
                 }
             }
             definitions.extend(definition.map(|definition| (job_type.clone(), definition)));
@@ -227,22 +233,24 @@ impl Ruling {
         defaults.as_ref().unwrap_or(known).max_running
     }
 
-    /// A quota and what is used of it. One that cannot be read any more, or is gone, bounds nothing.
+    /// A quota and what is used of it. One that is gone bounds nothing; one that cannot be read is as it is known, and if
+    /// it is not, nothing that draws from it starts.
     fn quota(
         &self,
         name: &QuotaName,
         claims: &Claims,
         standing: &Standing,
-    ) -> Option<(Quota, QuotaState)> {
+    ) -> store::Result<Option<(Quota, QuotaState)>> {
         let key = |kind| RuleKey::new(kind, name.as_str());
-        let spec = if claims.rules.contains(&key(RuleKind::Quota)) {
-            standing.rule(&key(RuleKind::Quota)).and_then(readable)
-        } else {
-            self.book.quotas.get(name).map(|known| known.what.clone())
+        let known = || self.book.quotas.get(name).map(|known| known.what.clone());
+        let spec: Option<QuotaSpec> = match standing.rule(&key(RuleKind::Quota)) {
+            Some(rule) => Some(rule.read().or_else(|error| known().ok_or(error))?),
+            None if claims.rules.contains(&key(RuleKind::Quota)) => None,
+            None => known(),
         };
-        let quota = spec?.compile("quota.", &mut Violations::default())?;
+        let quota = spec.and_then(|spec| spec.compile("quota.", &mut Violations::default()));
         let used = standing.rule(&key(RuleKind::QuotaUse)).and_then(readable);
-        Some((quota, used.unwrap_or_default()))
+        Ok(quota.map(|quota| (quota, used.unwrap_or_default())))
     }
 
     fn queue_rules(
@@ -377,3 +385,6 @@ impl Ruled {
         Ok(writes)
     }
 }
+
+#[cfg(test)]
+mod tests;
