@@ -136,11 +136,10 @@ impl Dispatcher {
     pub(super) fn mark_rest(
         &self,
         looks: &Looks,
-        (candidates, unread): (&[Candidate], &Unread),
+        (candidates, mut seen): (&[Candidate], HashMap<Pair, Seen>),
         admission: &Admission,
         (depths, now): (&mut Depths, Timestamp),
     ) -> bool {
-        let mut seen = looks.seen(candidates, unread);
         let of = |seen: &mut HashMap<Pair, Seen>, at: usize, note: &dyn Fn(&mut Seen)| {
             let job = candidates.get(at)?;
             let pair = (job.queue.clone(), job.job_type.clone());
@@ -204,14 +203,10 @@ impl Looks {
     /// How far the lines are known of which only the fronts were seen.
     pub(super) fn horizons(
         &self,
-        (candidates, unread): (&[Candidate], &Unread),
+        (candidates, seen): (&[Candidate], &HashMap<Pair, Seen>),
         ruled: &Ruled,
     ) -> Horizons {
         let mut horizons = Horizons::default();
-        if !self.fronts.contains(&true) {
-            return horizons;
-        }
-        let seen = self.seen(candidates, unread);
         for (probe, _) in self.probes.iter().zip(&self.fronts).filter(|(_, is_front)| **is_front) {
             let seen = seen.get(&(probe.queue.clone(), probe.job_type.clone()));
             let last = seen
@@ -225,7 +220,7 @@ impl Looks {
     }
 
     /// What was found of each pair.
-    fn seen(&self, candidates: &[Candidate], unread: &Unread) -> HashMap<Pair, Seen> {
+    pub(super) fn seen(&self, candidates: &[Candidate], unread: &Unread) -> HashMap<Pair, Seen> {
         let mut all: HashMap<Pair, Seen> = HashMap::with_capacity(self.probes.len());
         let mut at = 0;
         // Those of one look come one after the other, in the order of their line.
@@ -252,7 +247,7 @@ impl Looks {
 
 /// What became of the candidates of a pair.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     offered: usize,
     /// The place of the last one.
     last: usize,

@@ -211,9 +211,10 @@ impl Dispatcher {
         let candidates: Vec<Candidate> =
             jobs.iter().filter_map(|job| ruled.candidate(job)).collect();
         debug_assert_eq!(candidates.len(), jobs.len(), "a round offers PENDING jobs only");
-        let found = (candidates.as_slice(), &unread);
-        let horizons = looks.horizons(found, &ruled);
+        let seen = looks.seen(&candidates, &unread);
+        let horizons = looks.horizons((&candidates, &seen), &ruled);
         let admission = admit_within(&candidates, &horizons, rooms, &mut ruled.rules, *now);
+        let found = (candidates.as_slice(), seen);
         let goes_deeper = self.mark_rest(&looks, found, &admission, (&mut memory.depths, *now));
         let Some(decided) = self.decide(market, jobs, &candidates, admission, &ruled) else {
             // Who was to take one is gone, and what it drew is not to be lost: all of it once more.
