@@ -49,7 +49,7 @@ async fn a_job_that_cannot_be_read_stays_and_keeps_no_other() {
     server.set_clock(days(3));
     server.restart().await;
     let spoilt = jobs.remove(2);
-    server.spoil_jobs(std::slice::from_ref(&spoilt));
+    server.spoil_jobs(std::slice::from_ref(&spoilt)).await;
     assert_eq!(purge(&server).await, Err(Code::Internal), "one is left");
     for id in &jobs {
         let gone = server.client().try_get(id).await.expect_err("gone");

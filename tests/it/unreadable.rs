@@ -48,7 +48,7 @@ async fn jobs_at_the_front_that_cannot_be_read_hold_up_none_behind_them() {
     for _ in 0..12 {
         ids.push(client.create(spec("sync")).await.id);
     }
-    server.spoil_jobs(&ids[..9]);
+    server.spoil_jobs(&ids[..9]).await;
     let worker = server.worker("w1").slots(1).connect().await;
     for id in &ids[9..] {
         let held = worker.expect_assignment().await;
@@ -126,7 +126,7 @@ async fn a_running_job_that_cannot_be_read_hides_no_stuck_one() {
     }
     let four: [Held; 4] = held.try_into().ok().expect("four");
     let [by_hand, spoilt, other, by_itself] = four;
-    server.spoil_jobs(std::slice::from_ref(&spoilt.id));
+    server.spoil_jobs(std::slice::from_ref(&spoilt.id)).await;
     by_itself.succeed().await.expect("taken");
     let sweep = Sweep { threshold, basis: Basis::Start, include_pending: false, types: Vec::new() };
     let query = SweepQuery { sweep, validate_only: false, reason: String::new() };
@@ -153,7 +153,7 @@ async fn a_bulk_command_leaves_a_job_that_cannot_be_read_and_says_so() {
         ids.push(client.create(spec("sync")).await.id);
     }
     let spoilt = ids.remove(1);
-    server.spoil_jobs(std::slice::from_ref(&spoilt));
+    server.spoil_jobs(std::slice::from_ref(&spoilt)).await;
     let request = v1::BulkCancelJobsRequest {
         filter: Some(v1::JobFilter { types: vec!["sync".to_owned()], ..Default::default() }),
         expected_max: 3,
@@ -199,7 +199,7 @@ async fn a_bulk_command_that_cannot_be_read_keeps_no_purge_from_its_end() {
     let ran = async || server.logged("purge: ") > 0;
     eventually(SOON, "a purge that can read all", ran).await;
     let before = server.logged("purge: ");
-    server.spoil_jobs(&[bulk]);
+    server.spoil_jobs(&[bulk]).await;
     server.set_clock(Clock::ahead_by(4 * 86_400 * 1_000_000));
     server.restart().await;
     eventually(SOON, "it comes to its end", async || server.logged("purge: ") > before).await;

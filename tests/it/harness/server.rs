@@ -308,14 +308,19 @@ impl Server {
     }
 
     /// Writes nonsense into the rows of these jobs, behind the back of the server. It is on SQLite.
-    pub fn spoil_jobs(&self, ids: &[String]) {
+    /// Not on this thread: the server may be in the middle of a transaction, and goes on here.
+    pub async fn spoil_jobs(&self, ids: &[String]) {
         let Place::Folder(folder) = &self.place else { panic!("it is not on SQLite") };
-        let file = rusqlite::Connection::open(folder.path().join("jobs.db")).expect("a database");
-        for id in ids {
-            let id = uuid::Uuid::parse_str(id).expect("an id").into_bytes();
-            let spoilt = file.execute("UPDATE job_status SET status = x'c1' WHERE id = ?1", [id]);
-            assert_eq!(spoilt.expect("written"), 1);
-        }
+        let (path, ids) = (folder.path().join("jobs.db"), ids.to_vec());
+        let spoil = move || {
+            let file = rusqlite::Connection::open(path).expect("a database");
+            for id in ids {
+                let id = uuid::Uuid::parse_str(&id).expect("an id").into_bytes();
+                let spoil = "UPDATE job_status SET status = x'c1' WHERE id = ?1";
+                assert_eq!(file.execute(spoil, [id]).expect("written"), 1);
+            }
+        };
+        tokio::task::spawn_blocking(spoil).await.expect("spoilt");
     }
 
     /// A worker that may attach.
