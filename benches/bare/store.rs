@@ -15,7 +15,9 @@ use jobplane::domain::stats::Changes;
 use jobplane::domain::{BatchId, Job, JobError, JobId, SessionId, WorkerName};
 use jobplane::store::postgres::{self, PostgresStore};
 use jobplane::store::sqlite::{self, SqliteStore};
-use jobplane::store::{Batch, Cause, JobWrite, KeyChange, NewJob, Store, Written, is_shared};
+use jobplane::store::{
+    Batch, Cause, Counted, JobWrite, KeyChange, NewJob, Store, Written, is_shared,
+};
 
 use super::life::{Life, Step};
 use super::orders::{Order, Ran, now, obey};
@@ -179,8 +181,7 @@ impl Line {
             expected_revision: before.revision,
             expected_epoch: before.lease_epoch,
             quiet_since: None,
-            state_before: before.kind(),
-            queue_before: before.effective.queue.clone(),
+            before: Counted::of(&before),
             job: job.clone(),
             superseded: transition.superseded.into_iter().collect(),
             key: KeyChange::None,

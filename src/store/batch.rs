@@ -10,7 +10,7 @@ use crate::domain::logs::LogBatch;
 use crate::domain::progress::{Progress, ResourceUsage};
 use crate::domain::session::{EndReason, Session};
 use crate::domain::stats::{Changes, FacetPolicy};
-use crate::domain::status::{Attempt, StateKind};
+use crate::domain::status::{Attempt, JobStatus, StateKind};
 use crate::domain::usage::UsageWatch;
 use crate::domain::{BatchId, JobId, Position, QueueName, SessionId, Timestamp};
 
@@ -94,6 +94,26 @@ pub enum KeyChange {
     Release,
 }
 
+/// What a job counts as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counted {
+    /// Its state.
+    pub state: StateKind,
+    /// Its effective queue.
+    pub queue: QueueName,
+    /// The label's value it runs under, if its type was capped by one when it started.
+    pub value: Option<String>,
+}
+
+impl Counted {
+    /// What a job of this status counts as.
+    #[must_use]
+    pub fn of(status: &JobStatus) -> Self {
+        let value = status.concurrency_key().map(str::to_owned);
+        Self { state: status.kind(), queue: status.effective.queue.clone(), value }
+    }
+}
+
 /// A changed status, guarded by the revision and epoch it was decided on.
 #[derive(Debug, Clone)]
 pub struct JobWrite {
@@ -103,10 +123,8 @@ pub struct JobWrite {
     pub expected_epoch: i64,
     /// Its flushed progress must show no activity after this moment.
     pub quiet_since: Option<Timestamp>,
-    /// The state it has then (for the counters).
-    pub state_before: StateKind,
-    /// The effective queue it has then (for the counters).
-    pub queue_before: QueueName,
+    /// What it counts as then.
+    pub before: Counted,
     /// The job after the change.
     pub job: Job,
     /// Executions that the status forgets by it.

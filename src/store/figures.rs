@@ -60,7 +60,7 @@ impl<'a> Figures<'a> {
 
     /// Counts a changed status.
     pub(super) fn write(&mut self, write: &JobWrite) {
-        self.delta(key(&write.job, Some(&write.queue_before)), write.state_before).stored -= 1;
+        self.delta(key(&write.job, Some(&write.before.queue)), write.before.state).stored -= 1;
         self.delta(key(&write.job, None), write.job.status.kind()).stored += 1;
         self.changes(&write.job, &write.changes);
     }

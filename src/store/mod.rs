@@ -50,7 +50,7 @@ use crate::domain::{
 use haul::Haul;
 
 pub use batch::{
-    Appended, Batch, Committed, Fire, JobDelete, JobWrite, KeyChange, KeyKind, KeyName,
+    Appended, Batch, Committed, Counted, Fire, JobDelete, JobWrite, KeyChange, KeyKind, KeyName,
     KnownRequest, NewJob, ProgressWrite, RequestKey, SessionWrite, Written,
 };
 pub use error::{Error, Result};

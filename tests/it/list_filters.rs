@@ -104,6 +104,8 @@ async fn population(server: &Server) -> Vec<v1::Job> {
         let request = v1::StartJobRequest {
             worker_id: format!("w{}", number % 2),
             spec: Some(of),
+            // What runs is to run to the end of the test, however slow the machine is.
+            lease_ttl: Some(prost_types::Duration { seconds: 3_600, nanos: 0 }),
             ..v1::StartJobRequest::default()
         };
         let started = client.workers.clone().start_job(request).await.expect("started");

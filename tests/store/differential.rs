@@ -19,20 +19,22 @@ use jobplane::store::memory::MemoryStore;
 use jobplane::store::postgres::{Options, PostgresStore};
 use jobplane::store::{
     AuditQuery, Batch, Cause, ChangesSince, Claims, Committed, EndedLine, EndedQuery, EventQuery,
-    EventsFrom, Fire, JobWrite, ListQuery, LogQuery, NewJob, Probe, Prune, PurgeBatch, RuleKey,
-    RuleKind, RuleWrite, SessionWrite, Standing, Store,
+    EventsFrom, Fire, JobWrite, KeyCap, ListQuery, LogQuery, NewJob, Probe, Prune, PurgeBatch,
+    RuleKey, RuleKind, RuleWrite, SessionWrite, Standing, Store,
 };
 use proptest::prelude::*;
 
 use crate::cluster;
 use crate::world::{
-    at, batch, born, cancel, database, decide, delete, fail, job_id, job_type, lines, load,
+    at, batch, born, cancel, database, decide, delete, fail, job_id, job_type, keyed, lines, load,
     options, process, progress, queue, request, retry, session, session_id, spec, sqlite, start,
     succeed,
 };
 
 const TYPES: [&str; 2] = ["sync", "backup"];
 const QUEUES: [&str; 2] = ["default", "bulk"];
+/// The label under whose values running jobs count.
+const CAPPED_BY: &str = "kind";
 const INSTANCES: [&str; 3] = ["", "i", "j"];
 const RULES: [(RuleKind, &str); 3] =
     [(RuleKind::Type, "sync"), (RuleKind::Type, "backup"), (RuleKind::Queue, "sync")];
@@ -180,7 +182,7 @@ impl World<'_> {
             queue: queue(QUEUES[kind / 2 % 2]),
             priority: [Priority::Normal, Priority::High][kind / 4],
             payload: kind.is_multiple_of(3).then(|| Bytes::from(vec![1; kind])),
-            labels: [("kind".to_owned(), kind.to_string())].into(),
+            labels: [(CAPPED_BY.to_owned(), kind.to_string())].into(),
             owner: ["", "me"][kind % 2].to_owned(),
             schedule_time: (delay > 0).then(|| now.plus(Duration::from_secs(delay))),
             timeout: kind.is_multiple_of(2).then(|| Duration::from_secs(15)),
@@ -214,7 +216,11 @@ impl World<'_> {
             },
             _ => retry(),
         };
+        let starts = matches!(command, Command::Start { .. });
         let mut write = decide(job, command, self.now())?;
+        if starts {
+            write = keyed(write, CAPPED_BY);
+        }
         match stale {
             0 => write.expected_revision -= 1,
             1 => write.expected_epoch += 1,
@@ -442,7 +448,7 @@ impl World<'_> {
                 queue: queue(QUEUES[line]),
                 job_type: job_type(TYPES[kind]),
                 limit,
-                cap: None,
+                cap: (limit > 2).then(|| KeyCap { label: CAPPED_BY.to_owned(), max: 1 }),
             })
             .collect();
         let now = self.now();
@@ -451,6 +457,7 @@ impl World<'_> {
             running: true,
             queues: probes.iter().map(|probe| probe.queue.clone()).collect(),
             types: probes.iter().map(|probe| probe.job_type.clone()).collect(),
+            values: (0..8).map(|kind| (job_type(TYPES[kind % 2]), kind.to_string())).collect(),
             ..Claims::default()
         };
         let mut want = self.model.begin_round(&claims).await.expect("a round");
@@ -468,7 +475,10 @@ impl World<'_> {
             _ => {
                 let mut picked = BTreeMap::new();
                 for job in want.candidates() {
-                    picked.insert(job.id, decide(job, start(3), now).expect("it is due"));
+                    picked.insert(
+                        job.id,
+                        keyed(decide(job, start(3), now).expect("it is due"), CAPPED_BY),
+                    );
                 }
                 let batch = Batch {
                     writes: picked.into_values().collect(),
@@ -724,6 +734,7 @@ fn some(standing: &Standing) -> Standing {
     let mut some = standing.clone();
     some.queues.retain(|_, running| *running > 0);
     some.types.retain(|_, running| *running > 0);
+    some.values.retain(|_, running| *running > 0);
     some
 }
 

@@ -2,16 +2,18 @@
 
 use std::path::Path;
 use std::str::FromStr as _;
+use std::task::Poll;
 
 use jobplane::domain::JobSpec;
 use jobplane::domain::limits::CATCH_UP_BYTES_MAX;
 use jobplane::store::sqlite::{OpenError, Options, SqliteStore, statements};
-use jobplane::store::{Batch, ChangesSince, Error, Store as _};
+use jobplane::store::{Batch, ChangesSince, Claims, Error, Standing, Store as _};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, SqlSafeStr as _};
 
 use crate::world::{
-    at, batch, born, command, commit, given, lines, load, progress, spec, sqlite, start, succeed,
+    at, batch, born, command, commit, decide, given, job_type, keyed, lines, load, progress, queue,
+    spec, sqlite, start, succeed,
 };
 
 async fn raw(folder: &Path) -> SqliteConnection {
@@ -282,4 +284,48 @@ async fn commit_dropped_half_way_is_rolled_back_or_whole() {
         }
     }
     given(&store, vec![born(1_000, JobSpec { owner: "me".to_owned(), ..spec() }, at(0))]).await;
+}
+
+/// How all that runs is counted: in a round, as the writer remembers it, and on disk.
+async fn counted(store: &SqliteStore) -> (Standing, Standing) {
+    let claims = Claims {
+        running: true,
+        queues: [queue("default")].into(),
+        types: [job_type("sync")].into(),
+        values: (0..8).map(|job| (job_type("sync"), job.to_string())).collect(),
+        ..Claims::default()
+    };
+    let round = store.begin_round(&claims).await.expect("a round");
+    let known = round.standing().clone();
+    round.abandon().await;
+    (known, store.standing(&claims).await.expect("a read"))
+}
+
+#[tokio::test]
+async fn what_runs_is_counted_right_after_commits_that_were_left_half_way() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = sqlite(folder.path()).await;
+    let of =
+        |job: u64| JobSpec { labels: [("tenant".to_owned(), job.to_string())].into(), ..spec() };
+    given(&store, (0..8).map(|job| born(job, of(job), at(0))).collect()).await;
+    assert_eq!(counted(&store).await.0, Standing::default());
+    for job in 0..8 {
+        let waiting = load(&store, job).await.expect("it is there");
+        let write = keyed(decide(&waiting, start(1), at(1)).expect("it may start"), "tenant");
+        let mut committing = store.commit(Batch { writes: vec![write], ..batch(at(1)) });
+        // Whoever waited for it is gone after so many steps of it.
+        for _ in 0..=job {
+            let step =
+                std::future::poll_fn(|context| Poll::Ready(committing.as_mut().poll(context)));
+            if step.await.is_ready() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        drop(committing);
+        let (known, on_disk) = counted(&store).await;
+        assert_eq!(known, on_disk, "after {job} steps");
+    }
+    commit(&store, batch(at(2))).await;
+    store.close().await;
 }

@@ -36,14 +36,7 @@ fn labelled(value: &str) -> JobSpec {
 
 /// The start of a job that counts under the value of its label.
 fn keyed(job: &Job) -> JobWrite {
-    let Ok(Applied::Changed(transition)) = apply(&job.spec, &job.status, start(1), Now::at(at(1)))
-    else {
-        panic!("it may start")
-    };
-    let key = job.spec.labels.get("tenant").cloned();
-    let mut write = decide(job, start(1), at(1)).expect("it may start");
-    write.job.status = transition.keyed(key).status;
-    write
+    crate::world::keyed(decide(job, start(1), at(1)).expect("it may start"), "tenant")
 }
 
 async fn stand(store: &dyn Store) -> Standing {

@@ -17,8 +17,8 @@ use jobplane::domain::{
 use jobplane::store::postgres::{self, LeaseClock, Listen, PostgresStore};
 use jobplane::store::sqlite::{Options, SqliteStore};
 use jobplane::store::{
-    Batch, Claims, Committed, JobDelete, JobWrite, KeyChange, NewJob, Probe, ProgressWrite,
-    RequestKey, Round, SessionWrite, Store, Written,
+    Batch, Claims, Committed, Counted, JobDelete, JobWrite, KeyChange, NewJob, Probe,
+    ProgressWrite, RequestKey, Round, SessionWrite, Store, Written,
 };
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -144,13 +144,19 @@ pub fn decide(job: &Job, command: Command, now: Timestamp) -> Option<JobWrite> {
         expected_revision: job.status.revision,
         expected_epoch: job.status.lease_epoch,
         quiet_since: transition.effects.iter().filter_map(Effect::quiet_since).min(),
-        state_before: job.status.kind(),
-        queue_before: job.status.effective.queue.clone(),
+        before: Counted::of(&job.status),
         job: Job { status: transition.status, ..job.clone() },
         superseded: transition.superseded.into_iter().collect(),
         key,
         changes,
     })
+}
+
+/// The same start of a job that counts under the value of this label.
+pub fn keyed(mut write: JobWrite, label: &str) -> JobWrite {
+    let value = write.job.spec.labels.get(label).cloned();
+    write.job.status.execution.as_mut().expect("it starts").concurrency_key = value;
+    write
 }
 
 pub fn start(session: u64) -> Command {

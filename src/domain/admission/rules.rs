@@ -62,24 +62,20 @@ impl TypeRules {
         running: u64,
     ) -> Self {
         let circuit = crate::domain::job_type::gate::circuit_of(definition, default_circuit);
-        let said = definition.cloned();
+        let key = definition.and_then(|said| said.concurrency_key.as_ref());
         Self {
-            disabled: said.as_ref().is_some_and(|said| said.disabled),
-            disabled_reason: said
-                .as_ref()
+            disabled: definition.is_some_and(|said| said.disabled),
+            disabled_reason: definition
                 .map(|said| said.disabled_reason.clone())
                 .unwrap_or_default(),
-            max_concurrent: said.as_ref().map_or(0, |said| said.max_concurrent),
-            key_max: said
-                .as_ref()
-                .and_then(|said| said.concurrency_key.as_ref())
-                .map_or(0, |key| key.max_running),
+            max_concurrent: definition.map_or(0, |said| said.max_concurrent),
+            key_max: key.map_or(0, |key| key.max_running),
             running,
-            start_rate: said.as_ref().and_then(|said| said.start_rate),
+            start_rate: definition.and_then(|said| said.start_rate),
             bucket: state.start_bucket,
             circuit: circuit.clone(),
             circuit_state: state.circuit.clone(),
-            quota_costs: said.map(|said| said.quota_costs).unwrap_or_default(),
+            quota_costs: definition.map(|said| said.quota_costs.clone()).unwrap_or_default(),
         }
     }
 }

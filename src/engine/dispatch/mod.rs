@@ -9,6 +9,7 @@
 //! is released at once; a hint that is lost is made good by the poll; nothing starts past a rule, for
 //! what a rule counts stands still while a round holds it.
 
+mod depths;
 mod hand_out;
 mod line;
 mod outlook;

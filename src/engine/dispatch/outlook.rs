@@ -1,87 +1,22 @@
 //! Where a round looks, and what its line is told of what it found there.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use crate::domain::Timestamp;
-use crate::domain::admission::{Admission, Candidate, Horizons};
-use crate::domain::limits::{
-    DISPATCH_DEEP_MAX, DISPATCH_FRONT_MIN, DISPATCH_JOBS_MAX, DISPATCH_UNREAD_MAX,
-};
+use crate::domain::admission::{Admission, Candidate, Horizons, Rules};
 use crate::store::{Probe, Unread};
 
+use super::depths::{Depth, Depths, Share, Turnout};
 use super::line::Pair;
 use super::round::{Dispatcher, Market};
 use super::ruling::Ruled;
-
-/// How far lines are looked at, as the looks before taught.
-#[derive(Default)]
-pub(super) struct Depths {
-    /// Pairs of which more came up than stood at their front: they are looked at for all that may start.
-    busy: BTreeSet<Pair>,
-    /// Pairs at whose front stand jobs that are held each for itself: others may stand behind them.
-    deep: BTreeSet<Pair>,
-    /// Pairs at whose front stand jobs that cannot be read, and how many more rows are asked for.
-    unread: Unread,
-}
 
 /// The looks of a round.
 pub(super) struct Looks {
     pub(super) probes: Vec<Probe>,
     /// Which of them see only the front of those that may start.
     fronts: Vec<bool>,
-    /// For how many jobs these look.
-    front: usize,
-}
-
-/// How many jobs are looked at in a pair.
-struct Portions {
-    /// At its front.
-    front: usize,
-    /// If all pairs were looked at alike.
-    even: usize,
-    /// If it is one of those that are looked at for all that may start.
-    all: usize,
-}
-
-impl Depths {
-    /// So many jobs at the front of a pair could not be read. Answers whether more rows are asked for from now on:
-    /// twice as many as were found, so that a few looks get past them; the pairs where it is so share a bound.
-    fn learn(&mut self, pair: &Pair, unread: usize) -> bool {
-        if unread == 0 {
-            self.unread.remove(pair);
-            return false;
-        }
-        let more = (2 * unread).min(DISPATCH_UNREAD_MAX);
-        let before = self.unread.insert(pair.clone(), more);
-        before.is_none_or(|before| before < more)
-    }
-
-    fn is_front(&self, pair: &Pair) -> bool {
-        !self.busy.contains(pair) && !self.deep.contains(pair)
-    }
-
-    /// How the jobs that a round looks at are shared by these pairs, if so many could be taken.
-    fn portions(&self, pairs: &[Pair], room: usize) -> Portions {
-        let even = (DISPATCH_JOBS_MAX / pairs.len().max(1)).max(1);
-        let needed = 2 * room.min(DISPATCH_JOBS_MAX) / pairs.len().max(1);
-        let front = needed.max(DISPATCH_FRONT_MIN).min(even);
-        let fronts = pairs.iter().filter(|pair| self.is_front(pair)).count();
-        let left = DISPATCH_JOBS_MAX.saturating_sub(front * fronts);
-        let all = (left / (pairs.len() - fronts).max(1)).max(even);
-        Portions { front, even, all }
-    }
-
-    /// Forgotten, they are found so again.
-    fn bound(&mut self) {
-        for pairs in [&mut self.busy, &mut self.deep] {
-            if pairs.len() > DISPATCH_DEEP_MAX {
-                pairs.clear();
-            }
-        }
-        if self.unread.len() > DISPATCH_DEEP_MAX {
-            self.unread.clear();
-        }
-    }
+    share: Share,
 }
 
 impl Dispatcher {
@@ -91,8 +26,6 @@ impl Dispatcher {
     pub(super) fn looks(&self, market: &Market, ruled: &Ruled, depths: &Depths) -> Looks {
         let places: usize = market.rooms.iter().map(|room| room.capacity.free).sum();
         let portions = depths.portions(&market.pairs, places);
-        let unread = market.pairs.iter().filter(|pair| depths.unread.contains_key(*pair)).count();
-        let share_unread = (DISPATCH_UNREAD_MAX / unread.max(1)).max(1);
         let mut probes = Vec::with_capacity(market.pairs.len());
         let mut fronts = Vec::with_capacity(market.pairs.len());
         for pair in &market.pairs {
@@ -112,23 +45,16 @@ impl Dispatcher {
                 }
             };
             let wanted = room.min(left);
-            let limit = if depths.deep.contains(pair) {
-                portions.all
-            } else if depths.busy.contains(pair) {
-                wanted.min(portions.all)
-            } else {
-                wanted.min(portions.front)
-            };
-            let unread = depths.unread.get(pair).copied().unwrap_or(0);
-            fronts.push(depths.is_front(pair) && limit < wanted.min(portions.even));
+            let Depth { limit, is_front } = depths.of(pair, wanted, &portions);
+            fronts.push(is_front);
             probes.push(Probe {
                 queue: queue.clone(),
                 job_type: job_type.clone(),
-                limit: limit + unread.min(share_unread),
+                limit,
                 cap: ruled.cap(job_type),
             });
         }
-        Looks { probes, fronts, front: portions.front }
+        Looks { probes, fronts, share: portions.share }
     }
 
     /// Pairs that were cut off, or whose jobs found no room, keep their mark; what is held otherwise is
@@ -137,7 +63,7 @@ impl Dispatcher {
         &self,
         looks: &Looks,
         (candidates, mut seen): (&[Candidate], HashMap<Pair, Seen>),
-        admission: &Admission,
+        (admission, rules): (&Admission, &Rules),
         (depths, now): (&mut Depths, Timestamp),
     ) -> bool {
         let of = |seen: &mut HashMap<Pair, Seen>, at: usize, note: &dyn Fn(&mut Seen)| {
@@ -164,27 +90,32 @@ impl Dispatcher {
         for (probe, is_front) in looks.probes.iter().zip(&looks.fronts) {
             let pair = (probe.queue.clone(), probe.job_type.clone());
             let seen = seen.remove(&pair).unwrap_or_default();
-            if depths.learn(&pair, seen.unread) && seen.is_cut_off {
+            if depths.unread(&pair, seen.unread) && seen.is_cut_off {
                 goes_deeper = true;
                 self.line.more(pair);
                 continue;
             }
             let Seen { offered, settled, held, held_alone, for_workers, is_cut_off, .. } = seen;
             if held_alone == 0 {
-                depths.deep.remove(&pair);
-            } else if held_alone == offered && is_cut_off && depths.deep.insert(pair.clone()) {
+                depths.none_held_alone(&pair);
+            } else if held_alone == offered && is_cut_off && depths.all_held_alone(&pair) {
                 goes_deeper = true;
                 self.line.more(pair);
                 continue;
             }
-            // All at its front came up, whether they start or not: those behind them may be next.
-            if *is_front && is_cut_off && settled + held == offered {
-                goes_deeper |= depths.busy.insert(pair.clone());
-                self.line.more(pair);
-                continue;
-            }
-            if settled + held <= looks.front {
-                depths.busy.remove(&pair);
+            if is_cut_off {
+                let turnout = Turnout {
+                    offered,
+                    came_up: settled + held,
+                    is_front: *is_front,
+                    is_hidden: admission.is_hidden(&pair.0, rules),
+                    is_full: admission.is_full,
+                };
+                if depths.learn(&pair, turnout, looks.share) {
+                    goes_deeper = true;
+                    self.line.more(pair);
+                    continue;
+                }
             }
             // Some were held by what holds all of the pair, or were not even looked at.
             let waits = offered > settled + held_alone;

@@ -8,9 +8,9 @@ use crate::domain::ids::QuotaName;
 use crate::domain::machine::{self, Applied, Command, Effect, Now, Transition};
 use crate::domain::quota::QuotaDraw;
 use crate::domain::stats::Changes;
-use crate::domain::status::{Skip, StateKind};
+use crate::domain::status::Skip;
 use crate::domain::{Job, Session, SessionId, Timestamp, WorkerName};
-use crate::store::{JobWrite, KeyChange};
+use crate::store::{Counted, JobWrite, KeyChange};
 
 use super::super::session::Attach;
 use super::waiter::Waiting;
@@ -77,8 +77,7 @@ fn write(job: &Job, transition: Transition, key: KeyChange) -> JobWrite {
         expected_revision: job.status.revision,
         expected_epoch: job.status.lease_epoch,
         quiet_since: None,
-        state_before: StateKind::Pending,
-        queue_before: job.status.effective.queue.clone(),
+        before: Counted::of(&job.status),
         job: Job { id: job.id, spec: Arc::clone(&job.spec), status: transition.status },
         superseded: transition.superseded.into_iter().collect(),
         key,

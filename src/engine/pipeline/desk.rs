@@ -6,7 +6,7 @@ use crate::domain::event::{Event, Wanted, of_change};
 use crate::domain::machine::{self, Effect};
 use crate::domain::stats::Changes;
 use crate::domain::status::Attempt;
-use crate::store::{JobWrite, KeyChange, holds_key};
+use crate::store::{Counted, JobWrite, KeyChange, holds_key};
 
 use super::rule_desk::RuleDesk;
 
@@ -71,8 +71,7 @@ pub(super) fn write_of(desk: &mut Desk) -> JobWrite {
         expected_revision: base.revision,
         expected_epoch: base.lease_epoch,
         quiet_since: desk.effects.iter().filter_map(Effect::quiet_since).min(),
-        state_before: base.kind(),
-        queue_before: base.effective.queue.clone(),
+        before: Counted::of(base),
         job: desk.job.clone(),
         superseded: std::mem::take(&mut desk.superseded),
         key,

@@ -37,9 +37,10 @@ pub(super) async fn write(
     batch: &Batch,
     seen: &[Job],
 ) -> Result<Committed> {
-    // Taken out: should this end half-way, nothing is known of the buckets and rules.
+    // Taken out: should this end half-way, nothing is known of them.
     let mut tallies = std::mem::take(&mut writer.tallies);
     let mut known = std::mem::take(&mut writer.rules);
+    let mut running = std::mem::take(&mut writer.running);
     let mut sessions = openings(batch.creates.iter());
     sessions.extend(batch.sessions.iter().cloned());
     let (creates, writes, deletes) = (&batch.creates, &batch.writes, &batch.deletes);
@@ -75,7 +76,7 @@ pub(super) async fn write(
         missed = batch.rules_missed_by(&guarded(batch, &misses).writes);
     }
     if !missed.is_empty() {
-        (writer.tallies, writer.rules) = (tallies, known);
+        (writer.tallies, writer.rules, writer.running) = (tallies, known, running);
         writer.rollback().await;
         return Ok(Committed::missed(batch, missed));
     }
@@ -90,7 +91,8 @@ pub(super) async fn write(
     let answers = writer.commit(script).await?;
     committed.position = answers.last_insert_rowid(place).map(Position::Sequence);
     known.wrote(&batch.rules);
-    (writer.tallies, writer.rules) = (tallies, known);
+    running.moved(&Passed { batch, committed: &committed });
+    (writer.tallies, writer.rules, writer.running) = (tallies, known, running);
     Ok(committed)
 }
 

@@ -129,7 +129,7 @@ pub(super) fn write_statuses(script: &mut Script, passed: &Passed<'_>) -> Result
     // Progress belongs to a lease: it goes when the lease does.
     let closed = passed.writes().filter(|write| {
         let status = &write.job.status;
-        write.state_before == StateKind::Running
+        write.before.state == StateKind::Running
             && (status.kind() != StateKind::Running || status.lease_epoch != write.expected_epoch)
     });
     script.add_ids(DELETE_PROGRESS, ids(closed.map(|write| &write.job.id.0)));

@@ -23,6 +23,7 @@ mod purge;
 mod read;
 mod round;
 mod rules;
+mod running;
 mod script;
 mod sessions;
 mod standing;
@@ -93,6 +94,7 @@ pub fn statements() -> impl Iterator<Item = &'static str> {
         read::STATEMENTS,
         round::STATEMENTS,
         rules::STATEMENTS,
+        running::STATEMENTS,
         sessions::STATEMENTS,
         standing::STATEMENTS,
     ]

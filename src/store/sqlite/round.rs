@@ -9,16 +9,14 @@ use crate::domain::admission;
 use crate::domain::job::Job;
 use crate::domain::{JobId, Timestamp};
 use crate::store::names;
-use crate::store::rows::JobRow;
 use crate::store::{
     Batch, Claims, Committed, KeyCap, KeyName, Probe, Result, Round, RuleKey, Standing, Unread,
 };
 
 use super::read::{self, JobColumns};
-use super::script::{Place, Script};
-use super::standing;
+use super::script::{Answers, Place, Script};
 use super::writer::Writer;
-use super::{commit, keys};
+use super::{commit, keys, rules, running};
 
 pub(super) const STATEMENTS: &[&str] = &[CANDIDATES, UNDER_CAPS];
 
@@ -31,12 +29,8 @@ const CANDIDATES: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, NU
     AND s.schedule_time <= ?4 AND (s.deadline IS NULL OR s.deadline > ?4) \
     ORDER BY s.ready_key, s.id LIMIT ?5 + 0";
 
-/// The front of a line past the jobs whose value of the label at the path ?6 has ?7 running ones; with the
-/// value, and how many run under it.
-const UNDER_CAPS: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, j.labels ->> ?6, \
-    (SELECT count(*) FROM job_status AS r INDEXED BY job_status_key WHERE r.state = 1 \
-    AND r.concurrency_key IS NOT NULL AND r.job_type = ?2 AND r.concurrency_key = j.labels ->> ?6) \
-    FROM job_status AS s CROSS JOIN jobs AS j ON j.id = s.id \
+/// The front of a line past the jobs whose value of the label at the path ?6 has ?7 running ones.
+const UNDER_CAPS: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, NULL FROM job_status AS s CROSS JOIN jobs AS j ON j.id = s.id \
     WHERE s.state = 0 AND s.queue = ?1 AND s.job_type = ?2 AND s.ready_key <= ?3 \
     AND s.schedule_time <= ?4 AND (s.deadline IS NULL OR s.deadline > ?4) \
     AND (SELECT count(*) FROM job_status AS r INDEXED BY job_status_key WHERE r.state = 1 \
@@ -44,27 +38,28 @@ const UNDER_CAPS: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, j.
     < ?7 \
     ORDER BY s.ready_key, s.id LIMIT ?5 + 0";
 
-/// Id, spec, payload, status, result, the label's value, jobs that run under it.
-type CappedColumns =
-    (Vec<u8>, Vec<u8>, Option<Vec<u8>>, Vec<u8>, Option<Vec<u8>>, Option<String>, i64);
-
 /// The path of a label in the object of labels. Any text may be a key, and a path takes it as JSON does.
 fn path(label: &str) -> String {
     format!("$.{}", serde_json::Value::from(label))
 }
 
-/// Looks at the fronts of these lines; answers where each look stands.
-fn ask<'p>(script: &mut Script, probes: &[&'p Probe], now: Timestamp) -> Vec<(&'p Probe, Place)> {
+/// Looks at the fronts of these lines, past what is full under its cap if `by_caps`; answers where each look stands.
+fn ask<'p>(
+    script: &mut Script,
+    probes: &[&'p Probe],
+    by_caps: bool,
+    now: Timestamp,
+) -> Vec<(&'p Probe, Place)> {
     let mut add = |probe: &Probe, limit| {
-        let statement = if probe.cap.is_some() { UNDER_CAPS } else { CANDIDATES };
-        let place = script.add(statement);
+        let cap = probe.cap.as_ref().filter(|_| by_caps);
+        let place = script.add(if cap.is_some() { UNDER_CAPS } else { CANDIDATES });
         script
             .bind(probe.queue.to_string())
             .bind(probe.job_type.to_string())
             .bind(admission::latest_key(now).as_micros())
             .bind(now.as_micros())
             .bind(super::limit(limit));
-        if let Some(KeyCap { label, max }) = &probe.cap {
+        if let Some(KeyCap { label, max }) = cap {
             script.bind(path(label)).bind(i64::from(*max));
         }
         place
@@ -97,25 +92,40 @@ pub(super) async fn begin(
     let candidates = Vec::new();
     let rules: BTreeSet<&RuleKey> = claims.keys.union(&claims.rules).collect();
     let unknown = writer.rules.unknown(&rules);
-    let before = script.len();
-    let asked = standing::ask(&mut script, claims, &unknown);
-    let (mut beginning, mut standing) = (None, Standing::default());
-    if script.len() == before {
+    let asked_rules = rules::ask_for(&mut script, unknown.iter().copied());
+    let asked_running =
+        running::is_asked(claims).then(|| writer.running.ask(&mut script)).flatten();
+    let mut beginning = None;
+    if asked_rules.is_none() && asked_running.is_none() {
         // The look for candidates begins it.
         beginning = Some(script);
     } else {
         let mut answers = writer.run(script).await?;
-        standing = match standing::answer(&asked, &mut answers) {
-            Ok(standing) => standing,
-            Err(error) => {
-                writer.rollback().await;
-                return Err(error);
-            }
-        };
-        writer.rules.learn(&unknown, standing.rules.into_values().collect());
+        let learned = learn(&mut writer, (&unknown, asked_rules), asked_running, &mut answers);
+        if let Err(error) = learned {
+            writer.rollback().await;
+            return Err(error);
+        }
     }
-    standing.rules = writer.rules.found(&rules);
+    let mut standing = Standing { rules: writer.rules.found(&rules), ..Standing::default() };
+    writer.running.tell(claims, &mut standing);
     Ok(Box::new(SqliteRound { writer, beginning, standing, candidates }))
+}
+
+/// Takes up what was not known.
+fn learn(
+    writer: &mut Writer,
+    (unknown, rules): (&BTreeSet<&RuleKey>, Option<Place>),
+    running: Option<running::Asked>,
+    answers: &mut Answers,
+) -> Result<()> {
+    if let Some(place) = rules {
+        writer.rules.learn(unknown, rules::found(answers.rows(place)?)?);
+    }
+    match running {
+        Some(asked) => writer.running.learn(asked, answers),
+        None => Ok(()),
+    }
 }
 
 impl SqliteRound {
@@ -126,27 +136,41 @@ impl SqliteRound {
         }
     }
 
+    /// Whether any of these are to be passed by because as many run under their value as may.
+    fn is_some_full(&self, probes: &[Probe]) -> bool {
+        let mut caps = BTreeSet::new();
+        let mut known =
+            probes.iter().filter_map(|probe| Some((&probe.job_type, probe.cap.as_ref()?)));
+        known.any(|(job_type, cap)| {
+            caps.insert((job_type, cap.max)) && self.writer.running.is_some_full(job_type, cap.max)
+        })
+    }
+
     async fn find(&mut self, probes: &[Probe], now: Timestamp) -> Result<Unread> {
         let mut script = self.script()?;
+        if probes.iter().any(|probe| probe.cap.is_some())
+            && let Some(asked) = self.writer.running.ask(&mut script)
+        {
+            let mut answers = self.writer.run(script).await?;
+            self.writer.running.learn(asked, &mut answers)?;
+            script = self.writer.resume()?;
+        }
+        let by_caps = self.is_some_full(probes);
         let (capped, free): (Vec<&Probe>, Vec<&Probe>) =
-            probes.iter().partition(|probe| probe.cap.is_some());
-        let (free, capped) = (ask(&mut script, &free, now), ask(&mut script, &capped, now));
+            probes.iter().partition(|probe| by_caps && probe.cap.is_some());
+        let mut places = ask(&mut script, &free, by_caps, now);
+        places.extend(ask(&mut script, &capped, by_caps, now));
         let mut answers = self.writer.run(script).await?;
         let mut unread = Unread::new();
-        for (probe, place) in free {
+        for (probe, place) in places {
             for row in answers.rows::<JobColumns>(place)? {
-                self.candidates.extend(read::row(row).candidate(probe, &mut unread));
-            }
-        }
-        for (probe, place) in capped {
-            for row in answers.rows::<CappedColumns>(place)? {
-                let (id, spec, payload, status, result, value, running) = row;
-                let row = JobRow { id, spec, payload, status, result, flushed: None };
-                self.candidates.extend(row.candidate(probe, &mut unread));
+                let Some(job) = read::row(row).candidate(probe, &mut unread) else { continue };
+                let value = probe.cap.as_ref().and_then(|cap| job.spec.labels.get(&cap.label));
                 if let Some(value) = value {
-                    let key = (probe.job_type.clone(), value);
-                    self.standing.values.insert(key, u64::try_from(running).unwrap_or(0));
+                    let running = self.writer.running.under(&probe.job_type, value);
+                    self.standing.values.insert((probe.job_type.clone(), value.clone()), running);
                 }
+                self.candidates.push(job);
             }
         }
         Ok(unread)

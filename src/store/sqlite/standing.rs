@@ -1,12 +1,12 @@
-//! How what a round claimed stands. Nothing has to be locked: there is one writer, and a round is its turn.
+//! How what is claimed stands, read beside the writer.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sqlx::SqlitePool;
 
 use crate::domain::{JobType, QueueName};
 use crate::store::rows::{job_type, queue};
-use crate::store::{Claims, Result, RuleKey, Standing};
+use crate::store::{Claims, Result, Standing};
 
 use super::error::from_sqlx;
 use super::input::Rows;
@@ -33,7 +33,7 @@ const UNDER: &str = "SELECT e.value ->> 0, e.value ->> 1, (SELECT count(*) FROM 
 
 /// Where the answers stand in a script.
 #[derive(Default)]
-pub(super) struct Asked {
+struct Asked {
     rules: Option<Place>,
     all: Option<Place>,
     queues: Option<Place>,
@@ -41,8 +41,8 @@ pub(super) struct Asked {
     values: Option<Place>,
 }
 
-/// Asks for what is claimed, and for these rules.
-pub(super) fn ask(script: &mut Script, claims: &Claims, rules: &BTreeSet<&RuleKey>) -> Asked {
+/// Asks for what is claimed.
+fn ask(script: &mut Script, claims: &Claims) -> Asked {
     let names = |names: &mut dyn Iterator<Item = &str>| {
         let mut rows = Rows::default();
         for name in names {
@@ -57,7 +57,7 @@ pub(super) fn ask(script: &mut Script, claims: &Claims, rules: &BTreeSet<&RuleKe
     let queues = names(&mut claims.queues.iter().map(QueueName::as_str));
     let types = names(&mut claims.types.iter().map(JobType::as_str));
     Asked {
-        rules: rules::ask_for(script, rules.iter().copied()),
+        rules: rules::ask_for(script, claims.keys.union(&claims.rules)),
         all: claims.running.then(|| script.add(ALL)),
         queues: script.add_rows(IN_QUEUES, queues),
         types: script.add_rows(OF_TYPES, types),
@@ -66,7 +66,7 @@ pub(super) fn ask(script: &mut Script, claims: &Claims, rules: &BTreeSet<&RuleKe
 }
 
 /// What was asked for.
-pub(super) fn answer(asked: &Asked, answers: &mut Answers) -> Result<Standing> {
+fn answer(asked: &Asked, answers: &mut Answers) -> Result<Standing> {
     let mut standing = Standing::default();
     if let Some(place) = asked.rules {
         let found = rules::found(answers.rows(place)?)?;
@@ -107,11 +107,10 @@ fn positive(sum: i64) -> u64 {
     u64::try_from(sum).unwrap_or(0)
 }
 
-/// The same beside the writer.
+/// How what is claimed stands.
 pub(super) async fn read(readers: &SqlitePool, claims: &Claims) -> Result<Standing> {
     let mut script = Script::default();
-    let rules = claims.keys.union(&claims.rules).collect();
-    let asked = ask(&mut script, claims, &rules);
+    let asked = ask(&mut script, claims);
     if script.len() == 0 {
         return Ok(Standing::default());
     }

@@ -15,6 +15,7 @@ use crate::store::{Error, Result};
 use super::error::{closed, code, from_sqlx};
 use super::figures::Tallies;
 use super::rules::KnownRules;
+use super::running::KnownRunning;
 use super::script::{Answers, Script, Stopped};
 
 const BEGIN: &str = "BEGIN IMMEDIATE";
@@ -41,6 +42,8 @@ pub(super) struct Writer {
     pub(super) tallies: Tallies,
     /// Rules as they stand on disk; in the same way.
     pub(super) rules: KnownRules,
+    /// How many jobs run by what is on disk; in the same way.
+    pub(super) running: KnownRunning,
 }
 
 impl Writer {
@@ -63,6 +66,7 @@ impl Writer {
             told,
             tallies: Tallies::new(),
             rules: KnownRules::default(),
+            running: KnownRunning::default(),
         })
     }
 

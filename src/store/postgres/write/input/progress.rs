@@ -65,7 +65,7 @@ impl Progress {
         }
         // Progress belongs to a lease: it goes when the lease does.
         let closed = passed.writes().filter(|write| {
-            write.state_before == StateKind::Running && !runs(&write.job, write.expected_epoch)
+            write.before.state == StateKind::Running && !runs(&write.job, write.expected_epoch)
         });
         let closed = closed.map(|write| write.job.id).filter(|id| !kept.contains(id));
         columns.closed = closed.chain(gone.iter().copied()).map(|id| id.0).collect();
