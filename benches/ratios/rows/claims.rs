@@ -43,11 +43,21 @@ pub async fn history(setting: Setting) -> Result<Figure> {
     compare(setting, many, none, async |_, _| Ok(())).await
 }
 
-/// With caps, rates, weights and a quota on everything; with none.
+/// With caps, rates, weights and a quota on everything; with none. Of weights that differ, some queues get ahead of others:
+/// jobs start in another order than without.
 pub async fn ruled(setting: Setting) -> Result<Figure> {
+    with_weights(setting, |number| 1 + number % 3).await
+}
+
+/// The same with all weights alike: jobs start in much the same order as without.
+pub async fn ruled_evenly(setting: Setting) -> Result<Figure> {
+    with_weights(setting, |_| 1).await
+}
+
+async fn with_weights(setting: Setting, weight: fn(i32) -> i32) -> Result<Figure> {
     let ruled = waiting(setting, history::finished(0).await?).await?;
     let free = waiting(setting, history::finished(0).await?).await?;
-    compare(setting, ruled, free, rule).await
+    compare(setting, ruled, free, async |channel, _| rule(channel, weight).await).await
 }
 
 async fn compare(
@@ -131,7 +141,7 @@ fn born(life: Life, queue: QueueName) -> NewJob {
 }
 
 /// Sets up rules that hold nothing, on everything there is.
-async fn rule(channel: &Channel, _: &Server) -> Result<()> {
+async fn rule(channel: &Channel, weight: fn(i32) -> i32) -> Result<()> {
     let period = v1::QuotaPeriod::Day.into();
     let quota =
         v1::Quota { name: "bench".to_owned(), limit: 1 << 50, period, ..Default::default() };
@@ -143,7 +153,7 @@ async fn rule(channel: &Channel, _: &Server) -> Result<()> {
             name: format!("queue_{number}"),
             max_running: PLENTY,
             start_rate: rate.per_second,
-            weight: 1 + i32::try_from(number % 3)?,
+            weight: weight(i32::try_from(number)?),
             ..Default::default()
         };
         let request = v1::UpdateQueueRequest { queue: Some(queue), update_mask: None };

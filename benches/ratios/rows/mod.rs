@@ -78,6 +78,8 @@ rows! {
         "jobs/s", Target::AtLeast(0.9), claims::history;
     "claims_ruled", "the same with caps, rates, weights, breakers and a quota on everything; with no rules",
         "jobs/s", Target::AtLeast(0.85), claims::ruled;
+    "claims_ruled_evenly", "the same with all weights alike; with no rules",
+        "jobs/s", Target::AtLeast(0.85), claims::ruled_evenly;
     "goodput_3x", "jobs created in time at three times the load it can take; at its peak",
         "jobs/s", Target::AtLeast(0.9), overload::goodput;
 }
