@@ -77,9 +77,10 @@ pub enum UniquePolicy {
 #[serde(default)]
 pub struct ResourceLimits {
     /// Resident memory in bytes.
-    #[serde(with = "written::size")]
+    #[serde(with = "written::size", skip_serializing_if = "is_default")]
     pub memory_bytes: u64,
     /// Processor time in percent of one core.
+    #[serde(skip_serializing_if = "is_default")]
     pub cpu_percent: f64,
 }
 

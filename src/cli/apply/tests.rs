@@ -62,6 +62,17 @@ fn a_change_is_told_field_by_field() {
 }
 
 #[test]
+fn what_a_file_does_not_say_of_limits_is_not_told() {
+    let lines = |limits: &str| {
+        let text = format!("types: [{{type: sync, defaults: {{limits: {{{limits}}}}}}}]");
+        let plan = Plan::of(&read(&text).unwrap(), &Held::default(), false).unwrap();
+        plan.steps[0].lines.clone()
+    };
+    assert_eq!(lines("memory_bytes: 512Mi"), ["defaults.limits.memory_bytes: 512Mi"]);
+    assert_eq!(lines("cpu_percent: 50"), ["defaults.limits.cpu_percent: 50.0"]);
+}
+
+#[test]
 fn what_holds_for_the_whole_server_is_changed_like_all_else() {
     let said = "defaults: {max_pending: 100, circuit: {max_failures: 3, window: 1h}}";
     let plan = Plan::of(&read(said).unwrap(), &Held::default(), false).unwrap();

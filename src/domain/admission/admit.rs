@@ -8,7 +8,7 @@ use super::rooms::{Room, Rooms};
 use super::rules::{Candidate, Rules};
 use super::share::Flow;
 use crate::domain::circuit::CircuitDecision;
-use crate::domain::ids::{QueueName, QuotaName};
+use crate::domain::ids::QuotaName;
 use crate::domain::quota::{Drawn, OnExhausted, QuotaDraw};
 use crate::domain::status::SkipReason;
 use crate::domain::time::Timestamp;
@@ -36,20 +36,9 @@ pub struct Admission {
     pub skips: Vec<(usize, SkipReason)>,
     /// Those that wait on, and why.
     pub holds: Vec<(usize, Hold)>,
-    /// Nobody has a place left.
-    pub is_full: bool,
-    /// Lines that ended at their horizon while there were places.
-    pub(super) hidden: BTreeSet<Flow>,
 }
 
 impl Admission {
-    /// Whether places were left when the line that jobs of a queue stand in ended at its horizon: more of it might have
-    /// started if more had been looked at.
-    #[must_use]
-    pub fn is_hidden(&self, queue: &QueueName, rules: &Rules) -> bool {
-        self.hidden.contains(&rules.flow(queue))
-    }
-
     /// How many candidates are in it.
     pub(super) fn len(&self) -> usize {
         self.picks.len() + self.skips.len() + self.holds.len()
@@ -131,7 +120,6 @@ pub fn admit_within(
         if horizons.hides(&flow, job) {
             somebody_waits = true;
             lines.remove(&flow);
-            answer.hidden.insert(flow);
             continue;
         }
         if let Some(hold) = rules.holds(job, now).into_iter().next() {
@@ -166,7 +154,6 @@ pub fn admit_within(
     if !somebody_waits {
         rules.shares.settle();
     }
-    answer.is_full = places.are_taken();
     answer
 }
 

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use crate::domain::Timestamp;
-use crate::domain::admission::{Admission, Candidate, Horizons, Rules};
+use crate::domain::admission::{Admission, Candidate, Horizons};
 use crate::store::{Probe, Unread};
 
-use super::depths::{Depth, Depths, Share, Turnout};
+use super::depths::{Depth, Depths, Portions};
 use super::line::Pair;
 use super::round::{Dispatcher, Market};
 use super::ruling::Ruled;
@@ -16,7 +16,7 @@ pub(super) struct Looks {
     pub(super) probes: Vec<Probe>,
     /// Which of them see only the front of those that may start.
     fronts: Vec<bool>,
-    share: Share,
+    portions: Portions,
 }
 
 impl Dispatcher {
@@ -54,7 +54,7 @@ impl Dispatcher {
                 cap: ruled.cap(job_type),
             });
         }
-        Looks { probes, fronts, share: portions.share }
+        Looks { probes, fronts, portions }
     }
 
     /// Pairs that were cut off, or whose jobs found no room, keep their mark; what is held otherwise is
@@ -63,7 +63,7 @@ impl Dispatcher {
         &self,
         looks: &Looks,
         (candidates, mut seen): (&[Candidate], HashMap<Pair, Seen>),
-        (admission, rules): (&Admission, &Rules),
+        admission: &Admission,
         (depths, now): (&mut Depths, Timestamp),
     ) -> bool {
         let of = |seen: &mut HashMap<Pair, Seen>, at: usize, note: &dyn Fn(&mut Seen)| {
@@ -103,20 +103,13 @@ impl Dispatcher {
                 self.line.more(pair);
                 continue;
             }
-            if is_cut_off {
-                let turnout = Turnout {
-                    offered,
-                    came_up: settled + held,
-                    is_front: *is_front,
-                    is_hidden: admission.is_hidden(&pair.0, rules),
-                    is_full: admission.is_full,
-                };
-                if depths.learn(&pair, turnout, looks.share) {
-                    goes_deeper = true;
-                    self.line.more(pair);
-                    continue;
-                }
+            // All at its front came up, whether they start or not: those behind them may be next.
+            if *is_front && is_cut_off && settled + held == offered {
+                goes_deeper |= depths.all_came_up(&pair);
+                self.line.more(pair);
+                continue;
             }
+            depths.some_came_up(&pair, settled + held, &looks.portions);
             // Some were held by what holds all of the pair, or were not even looked at.
             let waits = offered > settled + held_alone;
             if waits || for_workers || is_cut_off && settled > 0 {

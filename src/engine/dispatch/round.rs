@@ -215,8 +215,7 @@ impl Dispatcher {
         let horizons = looks.horizons((&candidates, &seen), &ruled);
         let admission = admit_within(&candidates, &horizons, rooms, &mut ruled.rules, *now);
         let found = (candidates.as_slice(), seen);
-        let came_to = (&admission, &ruled.rules);
-        let goes_deeper = self.mark_rest(&looks, found, came_to, (&mut memory.depths, *now));
+        let goes_deeper = self.mark_rest(&looks, found, &admission, (&mut memory.depths, *now));
         let Some(decided) = self.decide(market, jobs, &candidates, admission, &ruled) else {
             // Who was to take one is gone, and what it drew is not to be lost: all of it once more.
             round.abandon().await;

@@ -314,8 +314,7 @@ fn decide(wish: &Wish, ruled: &mut Ruled, now: Timestamp) -> Grant {
     let key = candidate.key.clone();
     let capacity = Capacity { queues: vec![wish.spec.queue.clone()], types: Vec::new(), free: 1 };
     let room = Room { capacity, worker_id: wish.waiter.worker_id.clone(), memory_free: None };
-    let Admission { mut picks, skips, holds, .. } =
-        admit(&[candidate], &[room], &mut ruled.rules, now);
+    let Admission { mut picks, skips, holds } = admit(&[candidate], &[room], &mut ruled.rules, now);
     if let Some(pick) = picks.pop() {
         let session = wish.waiter.session(now);
         let command = Command::Start { session: session.id, worker_id: session.worker_id.clone() };

@@ -30,7 +30,8 @@ const CANDIDATES: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, NU
     ORDER BY s.ready_key, s.id LIMIT ?5 + 0";
 
 /// The front of a line past the jobs whose value of the label at the path ?6 has ?7 running ones.
-const UNDER_CAPS: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, NULL FROM job_status AS s CROSS JOIN jobs AS j ON j.id = s.id \
+const UNDER_CAPS: &str = "SELECT j.id, j.spec, j.payload, s.status, s.result, NULL \
+    FROM job_status AS s CROSS JOIN jobs AS j ON j.id = s.id \
     WHERE s.state = 0 AND s.queue = ?1 AND s.job_type = ?2 AND s.ready_key <= ?3 \
     AND s.schedule_time <= ?4 AND (s.deadline IS NULL OR s.deadline > ?4) \
     AND (SELECT count(*) FROM job_status AS r INDEXED BY job_status_key WHERE r.state = 1 \

@@ -1,5 +1,6 @@
 //! How many jobs run, as it stands on disk: counted when it is first asked for, and from then on by what each commit
-//! moves. One connection writes, so nothing else moves it. It is as large as there are names under which jobs run.
+//! moves. One connection writes, so nothing else moves it. It has an entry for each queue, type and value of a label that
+//! a job runs under: not more than jobs that run.
 
 use std::collections::HashMap;
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jobplane::runtime::Clock;
 
-/// The bound for what is promised at once or within a second: wide, for a machine may be busy with other things.
-pub const SOON: Duration = Duration::from_secs(30);
+/// The bound for what is promised at once or within a second.
+pub const SOON: Duration = Duration::from_secs(10);
 /// Pause between two looks at a condition.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 

@@ -3,11 +3,13 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::domain::admission::{Candidate, Capacity, Horizons, Room, Rules, admit_within};
-use crate::domain::limits::{DISPATCH_JOBS_MAX, DISPATCH_PAIRS_MAX, DISPATCH_UNREAD_MAX};
+use crate::domain::limits::{
+    DISPATCH_FRONT_MIN, DISPATCH_JOBS_MAX, DISPATCH_PAIRS_MAX, DISPATCH_UNREAD_MAX,
+};
 use crate::domain::{JobId, JobType, QueueName, Timestamp, WorkerName};
 
 use super::super::line::Pair;
-use super::{Depth, Depths, Turnout};
+use super::{Depth, Depths};
 
 fn queue() -> QueueName {
     QueueName::new("default").expect("a name")
@@ -84,14 +86,11 @@ impl Backlog {
             came_up[of[pick.candidate]] += 1;
         }
         for (number, (offered, is_front)) in fronts.into_iter().enumerate() {
-            let turnout = Turnout {
-                offered,
-                came_up: came_up[number],
-                is_front,
-                is_hidden: admission.is_hidden(&queue(), &rules),
-                is_full: admission.is_full,
-            };
-            self.depths.learn(&self.pairs[number], turnout, portions.share);
+            if is_front && came_up[number] == offered {
+                self.depths.all_came_up(&self.pairs[number]);
+            } else {
+                self.depths.some_came_up(&self.pairs[number], came_up[number], &portions);
+            }
             self.started[number] += came_up[number];
         }
         (admission.picks.len(), candidates.len())
@@ -117,11 +116,30 @@ fn one_line_is_looked_at_for_all_that_can_be_taken() {
 }
 
 #[test]
-fn of_many_lines_that_wait_alike_all_places_are_filled_with_few_looks_in_vain() {
+fn of_many_lines_that_wait_alike_all_places_are_filled() {
     let mut backlog = Backlog::new(DISPATCH_PAIRS_MAX, Duration::from_millis(1));
     let (starts, looks) = backlog.rounds(50, 100);
     assert_eq!(starts, 5_000);
-    assert!(looks < 3 * starts, "{looks} looks");
+    assert!(looks <= 50 * DISPATCH_FRONT_MIN * DISPATCH_PAIRS_MAX, "{looks} looks");
+}
+
+#[test]
+fn a_line_of_which_somewhat_more_come_up_is_looked_at_for_twice_as_many() {
+    let (mut depths, pairs) = (Depths::default(), pairs(DISPATCH_PAIRS_MAX));
+    let portions = depths.portions(&pairs, 100);
+    let look = |depths: &Depths| depths.of(&pairs[0], 100, &depths.portions(&pairs, 100));
+    assert_eq!(look(&depths), Depth { limit: DISPATCH_FRONT_MIN, is_front: true });
+    assert!(depths.all_came_up(&pairs[0]));
+    assert_eq!(look(&depths), Depth { limit: 2 * DISPATCH_FRONT_MIN, is_front: true });
+    depths.some_came_up(&pairs[0], DISPATCH_FRONT_MIN + 1, &portions);
+    assert_eq!(look(&depths).limit, 2 * DISPATCH_FRONT_MIN);
+    assert!(depths.all_came_up(&pairs[0]));
+    assert_eq!(look(&depths), Depth { limit: 100, is_front: false });
+    assert!(!depths.all_came_up(&pairs[0]), "there is nothing deeper");
+    depths.some_came_up(&pairs[0], 2 * DISPATCH_FRONT_MIN, &portions);
+    assert_eq!(look(&depths).limit, 2 * DISPATCH_FRONT_MIN);
+    depths.some_came_up(&pairs[0], DISPATCH_FRONT_MIN, &portions);
+    assert_eq!(look(&depths).limit, DISPATCH_FRONT_MIN);
 }
 
 #[test]
@@ -129,11 +147,10 @@ fn a_backlog_of_long_is_taken_by_large_rounds_too() {
     for (count, spacing, room) in
         [(64, 1, 100), (64, 1, 20), (64, 1, 500), (16, 1, 100), (8, 5, 100), (64, 60, 100)]
     {
-        let mut backlog = Backlog::new(count, Duration::from_secs(spacing));
         // What few places taught is not to hold for many.
         for few in [0, 200] {
+            let mut backlog = Backlog::new(count, Duration::from_secs(spacing));
             backlog.rounds(few, 1);
-            backlog.rounds(10, room);
             let (starts, looks) = backlog.rounds(40, room);
             let what =
                 format!("{starts} starts, {looks} looks: {count} lines, {spacing} s, {room}");
@@ -144,38 +161,12 @@ fn a_backlog_of_long_is_taken_by_large_rounds_too() {
 }
 
 #[test]
-fn a_line_that_has_the_oldest_jobs_alone_is_looked_at_for_more_and_more() {
+fn a_line_that_has_the_oldest_jobs_alone_is_looked_at_for_all_of_them() {
     let mut backlog = Backlog::new(DISPATCH_PAIRS_MAX, Duration::from_secs(1));
     backlog.started = vec![10_000; DISPATCH_PAIRS_MAX];
     backlog.started[7] = 0;
-    backlog.rounds(10, 500);
+    backlog.rounds(3, 500);
     assert_eq!(backlog.round(500).0, 500);
-}
-
-#[test]
-fn what_a_small_cap_taught_is_forgotten_when_it_is_lifted() {
-    let (mut depths, pairs) = (Depths::default(), pairs(1));
-    for _ in 0..100 {
-        let portions = depths.portions(&pairs, 1_000);
-        let Depth { limit, is_front } = depths.of(&pairs[0], 5, &portions);
-        let turnout =
-            Turnout { offered: limit, came_up: 5, is_front, is_hidden: false, is_full: false };
-        depths.learn(&pairs[0], turnout, portions.share);
-        assert_eq!(limit, 5);
-    }
-    assert_eq!(limit(&depths, &pairs, 0, 1_000), 1_000);
-    // Nor does it stay with nothing.
-    for _ in 0..100 {
-        let portions = depths.portions(&pairs, 1_000);
-        let turnout =
-            Turnout { offered: 10, came_up: 0, is_front: true, is_hidden: false, is_full: true };
-        depths.learn(&pairs[0], turnout, portions.share);
-    }
-    let mut backlog = Backlog::new(1, Duration::from_secs(1));
-    backlog.depths = depths;
-    backlog.pairs = pairs;
-    backlog.rounds(4, 1_000);
-    assert_eq!(backlog.round(1_000).0, 1_000);
 }
 
 #[test]
@@ -187,15 +178,6 @@ fn a_round_looks_at_no_more_than_it_may() {
             assert!(looks <= DISPATCH_JOBS_MAX + DISPATCH_PAIRS_MAX, "{looks}");
         }
     }
-}
-
-#[test]
-fn one_place_for_many_lines_is_one_job_of_most() {
-    let mut backlog = Backlog::new(DISPATCH_PAIRS_MAX, Duration::from_millis(1));
-    backlog.rounds(200, 1);
-    let (starts, looks) = backlog.rounds(100, 1);
-    assert_eq!(starts, 100);
-    assert!(looks < 100 * 2 * DISPATCH_PAIRS_MAX, "{looks}");
 }
 
 #[test]
