@@ -103,13 +103,17 @@ impl Dispatcher {
                 self.line.more(pair);
                 continue;
             }
-            // All at its front came up, whether they start or not: those behind them may be next.
-            if *is_front && is_cut_off && settled + held == offered {
+            let all_came_up = is_cut_off && settled + held == offered;
+            // Whether they start or not: those behind them may be next.
+            if all_came_up && *is_front {
                 goes_deeper |= depths.all_came_up(&pair);
                 self.line.more(pair);
                 continue;
             }
-            depths.some_came_up(&pair, settled + held, &looks.portions);
+            // That few came up of a look that was for few says nothing.
+            if !all_came_up {
+                depths.some_came_up(&pair, settled + held, &looks.portions);
+            }
             // Some were held by what holds all of the pair, or were not even looked at.
             let waits = offered > settled + held_alone;
             if waits || for_workers || is_cut_off && settled > 0 {

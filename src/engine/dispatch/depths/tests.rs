@@ -86,10 +86,14 @@ impl Backlog {
             came_up[of[pick.candidate]] += 1;
         }
         for (number, (offered, is_front)) in fronts.into_iter().enumerate() {
-            if is_front && came_up[number] == offered {
-                self.depths.all_came_up(&self.pairs[number]);
-            } else {
-                self.depths.some_came_up(&self.pairs[number], came_up[number], &portions);
+            match (came_up[number] == offered, is_front) {
+                (true, true) => {
+                    self.depths.all_came_up(&self.pairs[number]);
+                }
+                (true, false) => {}
+                (false, _) => {
+                    self.depths.some_came_up(&self.pairs[number], came_up[number], &portions);
+                }
             }
             self.started[number] += came_up[number];
         }
@@ -167,6 +171,24 @@ fn a_line_that_has_the_oldest_jobs_alone_is_looked_at_for_all_of_them() {
     backlog.started[7] = 0;
     backlog.rounds(3, 500);
     assert_eq!(backlog.round(500).0, 500);
+}
+
+#[test]
+fn few_places_are_filled_by_one_round_each_from_a_line_that_has_the_oldest_jobs() {
+    for room in 5..=20 {
+        let mut backlog = Backlog::new(DISPATCH_PAIRS_MAX, Duration::from_secs(1));
+        backlog.started = vec![10_000; DISPATCH_PAIRS_MAX];
+        backlog.started[7] = 0;
+        let mut rounds = 0;
+        for _ in 0..40 {
+            let mut left = room;
+            while left > 0 {
+                left -= backlog.round(left).0;
+                rounds += 1;
+            }
+        }
+        assert!(rounds <= 44, "{rounds} rounds for 40 times {room} places");
+    }
 }
 
 #[test]
