@@ -68,7 +68,7 @@ fn what_a_file_does_not_say_of_limits_is_not_told() {
         let plan = Plan::of(&read(&text).unwrap(), &Held::default(), false).unwrap();
         plan.steps[0].lines.clone()
     };
-    assert_eq!(lines("memory_bytes: 512Mi"), ["defaults.limits.memory_bytes: 512Mi"]);
+    assert_eq!(lines("memory_bytes: 512Mi"), ["defaults.limits.memory_bytes: \"512Mi\""]);
     assert_eq!(lines("cpu_percent: 50"), ["defaults.limits.cpu_percent: 50.0"]);
 }
 
