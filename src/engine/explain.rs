@@ -1,5 +1,6 @@
 //! Why a job is as it is: what is known around it, gathered for the domain to tell.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::auth::Caller;
@@ -57,10 +58,12 @@ impl Engine {
             replaced,
             successor: if replaced { self.successor(&job).await? } else { None },
             too_small_quota: ruled.too_small_quota(&job.spec.job_type),
-            holders: match job.status.state {
-                State::Skipped { reason: SkipReason::Overlap } if replaced => Vec::new(),
-                State::Skipped { reason: SkipReason::Overlap } => self.overlapped(&job).await?,
-                _ => self.holders(&job, &why).await?,
+            holders: self.holders(&job, &why).await?,
+            overlapped: match job.status.state {
+                State::Skipped { reason: SkipReason::Overlap } if !replaced => {
+                    self.overlapped(&job).await?
+                }
+                _ => Vec::new(),
             },
             quotas: ruled.quotas_of(&job.spec.job_type),
             next_probe_time: ruled.next_probe_time(&job.spec.job_type, now),
@@ -145,30 +148,35 @@ impl Engine {
         Ok(later.min_by_key(|run| run.spec.schedule_time).map(|run| run.id))
     }
 
-    /// Some of those that run under the caps that hold a job.
-    async fn holders(&self, job: &Job, why: &Why) -> Result<Vec<JobId>> {
-        let mut filter = JobFilter { states: vec![StateKind::Running], ..JobFilter::default() };
-        let full = why.holds.iter().find(|hold| hold.is_of_others());
-        match full {
-            None => return Ok(Vec::new()),
-            Some(Hold::QueueFull { queue, .. }) => filter.queues.push(queue.clone()),
-            Some(Hold::TypeFull { .. } | Hold::Overlap { .. } | Hold::KeyFull { .. }) => {
+    /// Some of those that run under each of the caps that hold a job, by the code of the hold.
+    async fn holders(&self, job: &Job, why: &Why) -> Result<BTreeMap<&'static str, Vec<JobId>>> {
+        let mut holders = BTreeMap::new();
+        for hold in why.holds.iter().filter(|hold| hold.is_of_others()) {
+            let filter = JobFilter { states: vec![StateKind::Running], ..self.under(hold, job) };
+            let query = ListQuery { filter, before: None, limit: EXPLAIN_IDS_MAX, full: false };
+            let jobs = self.db.read(|store| async move { store.list(&query).await }).await?;
+            holders.insert(hold.code(), jobs.into_iter().map(|job| job.id).collect());
+        }
+        Ok(holders)
+    }
+
+    /// The jobs that count under what holds a job.
+    fn under(&self, hold: &Hold, job: &Job) -> JobFilter {
+        let mut filter = JobFilter::default();
+        match hold {
+            Hold::QueueFull { queue, .. } => filter.queues.push(queue.clone()),
+            Hold::TypeFull { .. } | Hold::Overlap { .. } | Hold::KeyFull { .. } => {
                 filter.types.push(job.spec.job_type.clone());
             }
-            Some(_) => {}
+            _ => {}
         }
-        let value = full.and_then(|hold| match hold {
-            Hold::KeyFull { value, .. } => Some(value.clone()),
-            _ => None,
-        });
-        if let (Some(value), Some(spec)) = (value, self.registry.book().spec(&job.spec.job_type))
+        if let (Hold::KeyFull { value, .. }, Some(spec)) =
+            (hold, self.registry.book().spec(&job.spec.job_type))
             && let Some(key) = &spec.concurrency_key
         {
-            filter.labels.insert(key.label.clone(), value);
+            filter.labels.insert(key.label.clone(), value.clone());
         }
-        let query = ListQuery { filter, before: None, limit: EXPLAIN_IDS_MAX, full: false };
-        let jobs = self.db.read(|store| async move { store.list(&query).await }).await?;
-        Ok(jobs.into_iter().map(|job| job.id).collect())
+        filter
     }
 }
 

@@ -471,3 +471,30 @@ async fn a_full_cap_is_explained_with_those_that_fill_it() {
     assert_eq!(next.id, id);
     server.abandon().await;
 }
+
+#[tokio::test]
+async fn each_of_several_full_caps_is_explained_with_those_that_fill_it() {
+    let server = Server::start().await;
+    let client = server.client();
+    let key = v1::ConcurrencyKey { label: "tenant".to_owned(), max_running: 1 };
+    let two = v1::JobType { max_concurrent: 2, concurrency_key: Some(key), ..named("two") };
+    declare(&server, two).await;
+    let worker = server.worker("w1").slots(5).connect().await;
+    let mut running = Vec::new();
+    for of in ["a", "b"] {
+        running.push(client.create(tenant("two", of)).await.id);
+        worker.expect_assignment().await;
+    }
+    let job_id = client.create(tenant("two", "b")).await.id;
+    let request = v1::ExplainJobRequest { job_id };
+    let told = client.jobs.clone().explain_job(request).await.expect("told").into_inner();
+    let of = |code: &str| {
+        let mut reasons = told.reasons.iter().filter(|reason| reason.code == code);
+        let mut ids = reasons.next().expect("it is told").ids.clone();
+        ids.sort();
+        ids
+    };
+    assert_eq!(of("TYPE_FULL"), running);
+    assert_eq!(of("CONCURRENCY_KEY_FULL"), running[1..]);
+    server.abandon().await;
+}

@@ -12,6 +12,7 @@ mod over;
 mod running;
 mod waiting;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::admission::Why;
@@ -28,9 +29,11 @@ pub use actions::Action;
 pub struct Facts {
     /// What the rules say of it, if it waits.
     pub why: Why,
-    /// Jobs that are in its way: those that run in its place under a cap, of its type, or with its
-    /// label's value.
-    pub holders: Vec<JobId>,
+    /// Some of those that run in its place, by the code of what holds it: under a cap, of its type, or with its label's
+    /// value.
+    pub holders: BTreeMap<&'static str, Vec<JobId>>,
+    /// Some of the runs of its type that were not over when it was skipped for them.
+    pub overlapped: Vec<JobId>,
     /// Workers that take its type from its queue.
     pub workers: Vec<WorkerName>,
     /// The live job that holds its unique key, if that is another one.

@@ -45,7 +45,7 @@ fn skipped(reason: SkipReason, until: Option<Timestamp>, facts: &Facts) -> Reaso
     let reason_now = Reason::new(reason.as_str(), text);
     match reason {
         SkipReason::CircuitOpen => reason_now.until(until.or(facts.next_probe_time)),
-        SkipReason::Overlap => reason_now.about(&facts.holders),
+        SkipReason::Overlap => reason_now.about(&facts.overlapped),
         SkipReason::QuotaExhausted | SkipReason::TypeDisabled | SkipReason::Missed => reason_now,
     }
 }

@@ -93,12 +93,8 @@ fn plain() -> Bench {
 }
 
 fn held(holds: Vec<Hold>) -> Facts {
-    Facts {
-        why: Why { holds, skip: None },
-        holders: vec![id(7), id(8)],
-        workers: vec![worker()],
-        ..Facts::default()
-    }
+    let holders = holds.iter().map(|hold| (hold.code(), vec![id(7), id(8)])).collect();
+    Facts { why: Why { holds, skip: None }, holders, workers: vec![worker()], ..Facts::default() }
 }
 
 fn render(explanation: &Explanation) -> String {
@@ -228,7 +224,7 @@ fn jobs_that_are_over() {
 #[test]
 fn skipped_jobs() {
     let facts = Facts {
-        holders: vec![id(7)],
+        overlapped: vec![id(7)],
         next_probe_time: Some(later(300)),
         quotas: vec![crate::domain::QuotaName::new("youtube").unwrap()],
         quota_reset_time: Some(later(86_400)),

@@ -98,7 +98,9 @@ fn held(hold: &Hold, facts: &Facts) -> Reason {
         | Hold::QueueFull { .. }
         | Hold::TypeFull { .. }
         | Hold::KeyFull { .. }
-        | Hold::Overlap { .. } => reason.about(&facts.holders),
+        | Hold::Overlap { .. } => {
+            reason.about(facts.holders.get(hold.code()).into_iter().flatten())
+        }
         Hold::WorkersBusy { .. } | Hold::NoMemory { .. } => reason.about(&facts.workers),
         Hold::AvoidsWorker { worker_id, .. } => reason.about([worker_id]),
         Hold::QueuePaused { .. }
