@@ -14,6 +14,9 @@ use crate::cli::worker::{self, Closed, Handle, Lease};
 use crate::cli::{Context, each, format, names};
 use crate::proto::v1::{CancelCause, LogLevel};
 
+/// A terminal tells the command and us at once: its end may be seen this much before the signal that it ended by.
+const SIGNAL_LATE_MAX: Duration = Duration::from_secs(2);
+
 /// Passes on what the command says, and what the server asks.
 pub(super) struct Follow<'a> {
     args: &'a Args,
@@ -198,7 +201,8 @@ impl<'a> Follow<'a> {
             .logs(&self.lease, [relay::note(LogLevel::Warning, format!("jobplane: {what}"))]);
     }
 
-    /// Waits until the server has all there is, at most for the time allowed; a signal ends the wait.
+    /// Waits until the server has all there is, at most for the time allowed; a signal ends the wait, unless it is the
+    /// one that the command ended by.
     async fn close(&mut self, signals: &mut Option<Signals>) {
         if self.given_up {
             self.handle.close(Duration::ZERO).await;
@@ -215,12 +219,19 @@ impl<'a> Follow<'a> {
         // No Goodbye with the job in hand: the server would give it to another, although its work was done.
         let mut closing = std::pin::pin!(handle.close(Duration::MAX));
         let mut over = std::pin::pin!(tokio::time::sleep(within));
+        let mut late = std::pin::pin!(tokio::time::sleep(SIGNAL_LATE_MAX));
+        let mut may_be_late = self.told.signal.is_none();
         loop {
             tokio::select! {
                 _ = &mut closing => break,
                 () = &mut over => break,
                 Some(event) = self.events.next() => self.server_says(event, None),
-                _ = next(signals) => break,
+                () = &mut late, if may_be_late => may_be_late = false,
+                _ = next(signals) => {
+                    if !std::mem::take(&mut may_be_late) {
+                        break;
+                    }
+                }
             }
         }
         self.tell_undelivered(self.handle.open());
