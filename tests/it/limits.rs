@@ -424,6 +424,39 @@ async fn queues_share_starts_by_their_weights() {
 }
 
 #[tokio::test]
+async fn queues_share_starts_by_their_weights_however_many_types_wait_in_them() {
+    let server = Server::setup().in_memory().start().await;
+    let client = server.client();
+    queue(&client, "three", |queue| queue.weight = 3).await;
+    queue(&client, "one", |queue| queue.weight = 1).await;
+    // As many as a round looks at, in each.
+    for name in ["one", "three"] {
+        let request = |kind: usize| v1::CreateJobRequest {
+            spec: Some(v1::JobSpec { queue: name.to_owned(), ..spec(&format!("t{}", kind % 64)) }),
+            ..Default::default()
+        };
+        let batch = v1::BatchCreateJobsRequest { requests: (0..400).map(request).collect() };
+        client.jobs.clone().batch_create_jobs(batch).await.expect("created");
+    }
+    let mut served = BTreeMap::<String, u32>::new();
+    while served.values().sum::<u32>() < 400 {
+        let request = v1::AcquireJobsRequest {
+            worker_id: "w1".to_owned(),
+            queues: vec!["one".to_owned(), "three".to_owned()],
+            max_jobs: 1,
+            ..v1::AcquireJobsRequest::default()
+        };
+        for assignment in client.acquire(request).await.expect("an answer") {
+            let job = v1::Job::decode(assignment.job.expect("a job")).expect("a job");
+            *served.entry(job.spec.expect("a spec").queue).or_default() += 1;
+        }
+    }
+    let share = f64::from(served["three"]) / f64::from(served["one"]);
+    assert!((2.7..=3.3).contains(&share), "{served:?}");
+    server.abandon().await;
+}
+
+#[tokio::test]
 async fn a_paused_queue_starts_nothing_until_it_is_resumed() {
     let server = Server::start().await;
     let client = server.client();

@@ -19,13 +19,23 @@ use self::closed::{Again, Closed};
 /// A queue and a type: where a job waits.
 pub(super) type Pair = (QueueName, JobType);
 
+/// The types of a queue that have or had jobs waiting.
+#[derive(Default)]
+struct Types {
+    /// Whether they may have due jobs.
+    ready: BTreeMap<JobType, bool>,
+    /// Where the last look ended, so that all types get their turn.
+    turn: Option<JobType>,
+}
+
 #[derive(Default)]
 struct State {
-    /// Pairs that may have due jobs.
-    ready: BTreeMap<Pair, bool>,
+    queues: BTreeMap<QueueName, Types>,
+    /// How many pairs they have.
+    pairs: usize,
     timers: BinaryHeap<Reverse<(Timestamp, Pair)>>,
-    /// Where the last look ended, so that all pairs get their turn.
-    turn: Option<Pair>,
+    /// Where the last look ended, so that all queues get their turn.
+    turn: Option<QueueName>,
     /// What need not be looked at although jobs wait there.
     closed: Closed,
 }
@@ -119,25 +129,42 @@ impl Line {
     }
 
     /// Takes up to `limit` pairs that may have due jobs and that `wanted` wants; they count as empty
-    /// until somebody says otherwise.
+    /// until somebody says otherwise. All queues have a part in them, however many types wait in some: queues
+    /// share by their weights only what they are looked at together for.
     pub(super) fn take(&self, limit: usize, wanted: impl Fn(&Pair) -> bool) -> Vec<Pair> {
         let mut state = self.state.lock();
-        let after = state.turn.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-        let until = state.turn.as_ref().map_or(Bound::Unbounded, Bound::Included);
-        let late = state.ready.range((after, Bound::Unbounded));
-        // Without a turn all were late.
-        let early = state.ready.range((Bound::Unbounded, until)).filter(|_| state.turn.is_some());
-        let open =
-            |(pair, ready): &(&Pair, &bool)| **ready && !state.closed.holds(pair) && wanted(pair);
-        let taken = late.chain(early).filter(open).map(|(pair, _)| pair.clone());
-        let taken: Vec<Pair> = taken.take(limit).collect();
-        for pair in &taken {
-            if let Some(ready) = state.ready.get_mut(pair) {
-                *ready = false;
+        let mut taken: Vec<Pair> = Vec::new();
+        let mut more = Vec::new();
+        let open = |pair: &Pair| !state.closed.holds(pair) && wanted(pair);
+        for (queue, types) in from(&state.queues, state.turn.as_ref()) {
+            if taken.len() == limit {
+                break;
+            }
+            let ready = from(&types.ready, types.turn.as_ref()).filter(|(_, ready)| **ready);
+            let pairs = ready.map(move |(job_type, _)| (queue.clone(), job_type.clone()));
+            let mut pairs = pairs.filter(open);
+            if let Some(pair) = pairs.next() {
+                taken.push(pair);
+                more.push(pairs);
             }
         }
-        if !taken.is_empty() {
-            state.turn = taken.last().cloned();
+        while taken.len() < limit && !more.is_empty() {
+            more.retain_mut(|pairs| {
+                let next = if taken.len() < limit { pairs.next() } else { None };
+                let is_some = next.is_some();
+                taken.extend(next);
+                is_some
+            });
+        }
+        drop(more);
+        for (queue, job_type) in &taken {
+            if let Some(types) = state.queues.get_mut(queue) {
+                types.ready.insert(job_type.clone(), false);
+                types.turn = Some(job_type.clone());
+            }
+        }
+        if let Some((queue, _)) = taken.last() {
+            state.turn = Some(queue.clone());
         }
         taken
     }
@@ -149,7 +176,7 @@ impl Line {
 
     /// How many pairs are known, marked or not.
     pub(super) fn len(&self) -> usize {
-        self.state.lock().ready.len()
+        self.state.lock().pairs
     }
 
     /// A round begins to read what holds its pairs: what is freed from now on is not closed by it.
@@ -184,14 +211,22 @@ impl Line {
 }
 
 impl State {
-    fn mark(&mut self, pair: Pair) {
-        if self.ready.len() < TYPES_MAX + QUEUES_MAX || self.ready.contains_key(&pair) {
-            self.ready.insert(pair, true);
-        } else {
-            // As many pairs as this come from types and queues combined freely: forget idle ones.
-            self.ready.retain(|_, ready| *ready);
-            self.ready.insert(pair, true);
+    fn mark(&mut self, (queue, job_type): Pair) {
+        let known = self.queues.get_mut(&queue).and_then(|types| types.ready.get_mut(&job_type));
+        if let Some(ready) = known {
+            *ready = true;
+            return;
         }
+        if self.pairs >= TYPES_MAX + QUEUES_MAX {
+            // As many pairs as this come from types and queues combined freely: forget idle ones.
+            self.queues.retain(|_, types| {
+                types.ready.retain(|_, ready| *ready);
+                !types.ready.is_empty()
+            });
+            self.pairs = self.queues.values().map(|types| types.ready.len()).sum();
+        }
+        self.queues.entry(queue).or_default().ready.insert(job_type, true);
+        self.pairs += 1;
     }
 
     fn remind(&mut self, at: Timestamp, pair: Pair) {
@@ -199,6 +234,19 @@ impl State {
             self.timers.push(Reverse((at, pair)));
         }
     }
+}
+
+/// All of these, those after `turn` first.
+fn from<'a, K: Ord, V>(
+    all: &'a BTreeMap<K, V>,
+    turn: Option<&'a K>,
+) -> impl Iterator<Item = (&'a K, &'a V)> {
+    let after = turn.map_or(Bound::Unbounded, Bound::Excluded);
+    let until = turn.map_or(Bound::Unbounded, Bound::Included);
+    let late = all.range((after, Bound::Unbounded));
+    // Without a turn all were late.
+    let early = all.range((Bound::Unbounded, until)).filter(move |_| turn.is_some());
+    late.chain(early)
 }
 
 #[cfg(test)]

@@ -47,6 +47,28 @@ fn every_pair_gets_its_turn() {
     assert_eq!(line.take(2, |_| true), [pair("c"), pair("a")]);
 }
 
+#[test]
+fn every_queue_has_a_part_however_many_types_wait_in_one() {
+    let line = Line::default();
+    let mark = |queue: &str, kind: usize| {
+        let job_type = JobType::new(&format!("t{kind}")).expect("a name");
+        line.ready(&pair(queue).0, &job_type, moment(0), moment(0));
+    };
+    (0..9).for_each(|kind| mark("a", kind));
+    (0..9).for_each(|kind| mark("b", kind));
+    mark("c", 0);
+    let told = |pairs: Vec<Pair>| -> String {
+        let words = pairs.iter().map(|(queue, job_type)| format!("{queue}/{job_type}"));
+        words.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(told(line.take(6, |_| true)), "a/t0 b/t0 c/t0 a/t1 b/t1 a/t2");
+    // From where it ended, each queue by itself.
+    assert_eq!(told(line.take(4, |_| true)), "b/t2 a/t3 b/t3 a/t4");
+    mark("a", 0);
+    assert_eq!(told(line.take(20, |_| true)), "b/t4 a/t5 b/t5 a/t6 b/t6 a/t7 b/t7 a/t8 b/t8 a/t0");
+    assert_eq!((line.len(), line.take(9, |_| true)), (19, vec![]));
+}
+
 fn kind() -> JobType {
     JobType::new("sync").expect("a name")
 }
