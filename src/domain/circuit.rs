@@ -46,6 +46,10 @@ pub struct CircuitSpec {
 }
 
 impl CircuitSpec {
+    /// No breaker.
+    pub const NEVER: Self =
+        Self { max_failures: 0, window: None, probe_after: None, counts: CircuitCounts::Final };
+
     /// Notes each field that is wrong, named after `prefix` (`job_type.circuit.`).
     pub fn validate(&self, prefix: &str, violations: &mut Violations) {
         let most = self.max_failures <= CIRCUIT_FAILURES_MAX;

@@ -94,6 +94,30 @@ async fn every_job_that_matches_is_cancelled_and_no_other() {
 }
 
 #[tokio::test]
+async fn a_full_server_is_no_hindrance_and_none_of_its_places_is_taken() {
+    let server = Server::setup().in_memory().with(|config| config.max_running = 1).start().await;
+    let client = server.client();
+    made(&client, "sync", 2).await;
+    let worker = server.worker("w1").slots(2).connect().await;
+    let held = worker.expect_assignment().await;
+    // The one that runs has its grace; the command is not held up by it.
+    let begun = cancel(&client, cancel_of("sync", 2)).await;
+    assert_eq!(counted(&ended(&client, begun.job).await), (2, 2, 0));
+    worker.expect_cancel().await;
+    held.cancelled().await.expect("taken");
+    // One that takes long leaves the place to others.
+    made(&client, "sync", 30).await;
+    let held = worker.expect_assignment().await;
+    let slow = v1::BulkCancelJobsRequest { rate: 1.0, ..cancel_of("sync", 30) };
+    let slow = cancel(&client, slow).await.job.expect("the job that does it");
+    client.until(&slow.id, |job| job.state() == JobState::Running).await;
+    held.succeed().await.expect("taken");
+    worker.expect_assignment().await;
+    assert_eq!(client.get(&slow.id).await.state(), JobState::Running);
+    server.abandon().await;
+}
+
+#[tokio::test]
 async fn a_command_for_one_job_is_counted_too() {
     let server = Server::setup().in_memory().start().await;
     let client = server.client();

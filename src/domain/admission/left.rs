@@ -17,7 +17,8 @@ impl Rules {
         if let Some(hold) = holds.into_iter().next() {
             return Err(hold);
         }
-        let mut left = room(self.server_running, self.server_max);
+        let server_max = if job_type.is_reserved() { 0 } else { self.server_max };
+        let mut left = room(self.server_running, server_max);
         if let Some(queue) = self.queues.get(queue) {
             left = left.min(room(queue.running, queue.settings.max_running));
             left = left.min(tokens(queue.settings.start_rate.as_ref(), queue.bucket, now));

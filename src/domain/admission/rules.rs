@@ -83,9 +83,9 @@ impl TypeRules {
 /// All rules that a round of starts goes by. A queue, type, key or quota that is not in it has none.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rules {
-    /// Jobs that run on the whole server at once; 0 = no cap.
+    /// Jobs that run on the whole server at once, but its own; 0 = no cap.
     pub server_max: u32,
-    /// Jobs that run; counted only with such a cap.
+    /// Jobs that run, but those of the server's own types; counted only with such a cap.
     pub server_running: u64,
     /// Queues.
     pub queues: BTreeMap<QueueName, QueueRules>,
@@ -214,7 +214,8 @@ impl Rules {
             let reason = queue.settings.pause_reason.clone();
             holds.push(Hold::QueuePaused { queue: name.clone(), reason });
         }
-        if is_full(self.server_running, self.server_max) {
+        // Of what is told to all jobs at once some may be what ends those that fill the server.
+        if is_full(self.server_running, self.server_max) && !job_type.is_reserved() {
             holds.push(Hold::ServerFull { running: self.server_running, max: self.server_max });
         }
         if let Some(queue) = queue {
@@ -255,7 +256,7 @@ impl Rules {
 
     /// Counts a job that starts.
     pub(super) fn started(&mut self, job: &Candidate, now: Timestamp) {
-        self.server_running += 1;
+        self.server_running += u64::from(!job.job_type.is_reserved());
         if let Some(queue) = self.queues.get_mut(&job.queue) {
             queue.running += 1;
             taken(queue.settings.start_rate.as_ref(), &mut queue.bucket, now);

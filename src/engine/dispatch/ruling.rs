@@ -108,6 +108,8 @@ impl Ruling {
             claims.keys.insert(RuleKey::all_starts());
             claims.rules.insert(RuleKey::new(RuleKind::Type, DEFAULTS));
             claims.running = true;
+            // Those of the server's own type are not counted.
+            claims.types.insert(JobType::bulk());
         }
         for queue in &self.queues {
             let Some(QueueSettings { max_running, start_rate, .. }) = self.settings(queue) else {
@@ -169,9 +171,10 @@ impl Ruling {
         standing: &Standing,
         shares: Shares,
     ) -> Ruled {
+        let own = standing.types.get(&JobType::bulk()).copied().unwrap_or(0);
         let mut rules = Rules {
             server_max: smaller_bound(self.server_max(claims, standing), self.max_running),
-            server_running: standing.running,
+            server_running: standing.running.saturating_sub(own),
             keys: standing.values.clone(),
             shares,
             ..Rules::default()
@@ -198,7 +201,7 @@ impl Ruling {
             };
             let state = self.state(job_type, claims, standing);
             let spec = definition.as_ref().map(|definition| &definition.declared.spec);
-            let breaker = &self.book.defaults.what.circuit;
+            let breaker = self.book.default_circuit(job_type);
             if spec.is_some() || breaker.max_failures > 0 {
                 let running = standing.types.get(job_type).copied().unwrap_or(0);
                 let kind = TypeRules::new(spec, breaker, &state, running);

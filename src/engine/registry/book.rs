@@ -151,7 +151,13 @@ impl Rulebook {
     /// The breaker of a type: its own, else that of all types without one.
     #[must_use]
     pub fn circuit(&self, job_type: &JobType) -> &CircuitSpec {
-        circuit_of(self.spec(job_type), &self.defaults.what.circuit)
+        circuit_of(self.spec(job_type), self.default_circuit(job_type))
+    }
+
+    /// The breaker of all types without one; the server's own have none.
+    #[must_use]
+    pub fn default_circuit(&self, job_type: &JobType) -> &CircuitSpec {
+        if job_type.is_reserved() { &CircuitSpec::NEVER } else { &self.defaults.what.circuit }
     }
 
     /// How the breakers that are in force stand, as far as they have something to remember.

@@ -60,7 +60,9 @@ fn pairs(parked: BTreeMap<JobType, BTreeSet<QueueName>>) -> Vec<Pair> {
 impl Closed {
     /// Whether nothing can start from this pair, as far as is known.
     pub(super) fn holds(&self, (queue, job_type): &Pair) -> bool {
-        self.server || self.queues.contains_key(queue) || self.types.contains_key(job_type)
+        self.server && !job_type.is_reserved()
+            || self.queues.contains_key(queue)
+            || self.types.contains_key(job_type)
     }
 
     pub(super) fn listen(&mut self) {
