@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use crate::domain::JobId;
 use crate::domain::job::Job;
+use crate::domain::{JobId, StateKind, Timestamp, UniquePolicy};
 
 use super::{Batch, Committed, JobWrite, KeyChange, KeyKind, KeyName, NewJob, Written, holds_key};
 
@@ -26,14 +26,25 @@ pub(super) fn owned(holders: HashMap<Name<'_>, JobId>) -> HashMap<KeyName, JobId
 /// A job that gets a name.
 pub(super) struct Claim<'a> {
     pub name: Name<'a>,
-    pub job: &'a Job,
+    pub job_id: JobId,
     pub fingerprint: Option<&'a [u8; 32]>,
+    /// When it was asked for.
+    pub time: Timestamp,
 }
 
 fn unique(job: &Job) -> Option<Name<'_>> {
     let spec = &job.spec;
     (!spec.unique_key.is_empty())
         .then(|| (KeyKind::Unique, spec.job_type.as_str(), spec.unique_key.as_str()))
+}
+
+/// Whether a request whose job was not made, its name of this kind being another's, is answered with that other one
+/// from now on: sent again, it makes no job when that one is over.
+pub(super) fn remembers_holder(new: &NewJob, kind: KeyKind) -> bool {
+    kind == KeyKind::Unique
+        && new.request.is_some()
+        && new.job.spec.unique_policy == UniquePolicy::ReturnExisting
+        && new.job.status.kind() == StateKind::Pending
 }
 
 fn of_create(new: &NewJob) -> impl Iterator<Item = (Name<'_>, Option<&[u8; 32]>)> {
@@ -71,13 +82,17 @@ pub(super) fn give<'a>(
     let mut claims: Vec<Claim<'a>> = Vec::new();
     for (new, written) in batch.creates.iter().zip(&mut committed.creates) {
         let taken = of_create(new).find_map(|(name, _)| Some((name.0, *holders.get(&name)?)));
-        if let Some((kind, holder)) = taken {
-            *written = Written::KeyTaken { kind, holder };
-            continue;
-        }
-        for (name, fingerprint) in of_create(new) {
-            holders.insert(name, new.job.id);
-            claims.push(Claim { name, job: &new.job, fingerprint });
+        let (job_id, asked): (JobId, usize) = match taken {
+            None => (new.job.id, usize::MAX),
+            Some((kind, holder)) => {
+                *written = Written::KeyTaken { kind, holder };
+                (holder, usize::from(remembers_holder(new, kind)))
+            }
+        };
+        // The id of the request comes first.
+        for (name, fingerprint) in of_create(new).take(asked) {
+            holders.insert(name, job_id);
+            claims.push(Claim { name, job_id, fingerprint, time: new.job.status.create_time });
         }
     }
     for (write, written) in batch.writes.iter().zip(&mut committed.writes) {
@@ -92,7 +107,8 @@ pub(super) fn give<'a>(
             Some(_) => {}
             None => {
                 holders.insert(name, write.job.id);
-                claims.push(Claim { name, job: &write.job, fingerprint: None });
+                let time = write.job.status.create_time;
+                claims.push(Claim { name, job_id: write.job.id, fingerprint: None, time });
             }
         }
     }

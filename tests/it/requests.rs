@@ -142,6 +142,26 @@ async fn a_unique_key_has_one_live_job_whoever_races() {
 }
 
 #[tokio::test]
+async fn who_was_answered_with_another_job_by_its_key_is_answered_so_again() {
+    let server = Server::start().await;
+    let client = server.client();
+    let holder = client.create(keyed("k", UniquePolicy::Reject)).await.id;
+    let keyed = || keyed("k", UniquePolicy::ReturnExisting);
+    let first = client.request("r1", keyed()).await.expect("there is one");
+    assert_eq!((id_of(&first), first.existing), (holder.as_str(), true));
+    client.cancel(&holder, None).await.expect("cancelled");
+    // Its answer was lost: nothing is made, although the key is free.
+    let again = client.request("r1", keyed()).await.expect("known");
+    assert_eq!((id_of(&again), again.existing), (holder.as_str(), true));
+    let other = client.request("r1", spec("backup")).await.refusal();
+    assert_eq!(other.reason, "REQUEST_ID_REUSED");
+    assert_eq!(jobs(&client).await, 1);
+    let next = client.request("r2", keyed()).await.expect("made");
+    assert!(!next.existing && id_of(&next) != holder);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_unique_key_is_free_when_its_job_is_over_and_bars_its_retry_when_taken() {
     let server = Server::start().await;
     let client = server.client();

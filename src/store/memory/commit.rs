@@ -10,6 +10,7 @@ use crate::domain::status::State;
 use crate::domain::{JobId, Timestamp};
 use crate::store::figures::Figures;
 use crate::store::leases;
+use crate::store::names::remembers_holder;
 use crate::store::{
     Appended, Batch, Committed, Error, JobDelete, JobWrite, KeyChange, KeyKind, NewJob,
     ProgressWrite, Result, SessionWrite, Written, holds_key,
@@ -129,13 +130,16 @@ impl Tables {
         let unique = unique_key(job).filter(|_| holds_key(&job.status.state));
         let fire = fire_key(new);
         for name in request.iter().chain(&unique).chain(&fire) {
-            if let Some(key) = self.keys.get(name) {
-                return Written::KeyTaken { kind: name.0, holder: key.holder };
+            let Some(holder) = self.keys.get(name).map(|key| key.holder) else { continue };
+            if let Some(request) = new.request.as_ref().filter(|_| remembers_holder(new, name.0)) {
+                let name = (KeyKind::Request, request.caller.clone(), request.request_id.clone());
+                self.take(name, (holder, job.status.create_time), request.fingerprint);
             }
+            return Written::KeyTaken { kind: name.0, holder };
         }
         let fingerprint = new.request.as_ref().map_or([0; 32], |request| request.fingerprint);
         for name in request.into_iter().chain(unique).chain(fire) {
-            self.take(name, job, fingerprint);
+            self.take(name, (job.id, job.status.create_time), fingerprint);
         }
         self.jobs.insert(job.id, job.clone());
         figures.create(new);
@@ -169,7 +173,7 @@ impl Tables {
                 Some(key) if key.holder != job.id => {
                     return Written::KeyTaken { kind: KeyKind::Unique, holder: key.holder };
                 }
-                _ => self.take(name, job, [0; 32]),
+                _ => self.take(name, (job.id, job.status.create_time), [0; 32]),
             },
             (KeyChange::Release, Some(name)) => released.push((name, job.id)),
             (KeyChange::None, _) | (_, None) => {}
@@ -233,9 +237,13 @@ impl Tables {
         }
     }
 
-    fn take(&mut self, name: KeyName, job: &Job, fingerprint: [u8; 32]) {
-        let create_time = job.status.create_time;
-        self.keys.insert(name, Key { holder: job.id, fingerprint, create_time });
+    fn take(
+        &mut self,
+        name: KeyName,
+        (holder, create_time): (JobId, Timestamp),
+        fingerprint: [u8; 32],
+    ) {
+        self.keys.insert(name, Key { holder, fingerprint, create_time });
     }
 
     fn release(&mut self, name: &KeyName, holder: JobId) {

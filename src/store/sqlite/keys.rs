@@ -77,9 +77,9 @@ pub(super) fn take<'a>(
             .int(key_code(kind))
             .text(scope)
             .text(key)
-            .hex(claim.job.id.0.as_bytes())
+            .hex(claim.job_id.0.as_bytes())
             .maybe_hex(claim.fingerprint.map(<[u8; 32]>::as_slice))
-            .int(claim.job.status.create_time.as_micros());
+            .int(claim.time.as_micros());
     }
     script.add_rows(TAKE, rows);
 }

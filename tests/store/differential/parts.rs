@@ -8,7 +8,7 @@ use jobplane::domain::audit::{AuditAction, AuditEvent, AuditSubject, Deed, Field
 use jobplane::domain::event::{Event, Facts};
 use jobplane::domain::machine::{Command, ReleaseReason};
 use jobplane::domain::stats::FacetPolicy;
-use jobplane::domain::{EndReason, Job, JobSpec, Priority};
+use jobplane::domain::{EndReason, Job, JobSpec, Priority, UniquePolicy};
 use jobplane::store::{
     Batch, Cause, Fire, JobWrite, NewJob, RuleKey, RuleWrite, SessionWrite, Store as _,
 };
@@ -41,6 +41,7 @@ impl World<'_> {
             expire_time: (kind == 5).then(|| now.plus(Duration::from_secs(60))),
             retention: (kind == 3).then(|| Duration::from_secs(86_400)),
             unique_key: keys.1.map(|key| format!("key {key}")).unwrap_or_default(),
+            unique_policy: [UniquePolicy::Reject, UniquePolicy::ReturnExisting][kind / 2 % 2],
             ..spec()
         };
         let mut new = born(self.born, spec, now);

@@ -90,9 +90,9 @@ impl<'a> Names<'a> {
             names.kinds.push(small(key_code(kind)));
             names.scopes.push(scope);
             names.keys.push(key);
-            names.job_ids.push(claim.job.id.0);
+            names.job_ids.push(claim.job_id.0);
             names.fingerprints.push(claim.fingerprint.map(<[u8; 32]>::as_slice));
-            names.create_times.push(claim.job.status.create_time.as_micros());
+            names.create_times.push(claim.time.as_micros());
         }
         names
     }
