@@ -56,6 +56,8 @@ pub struct Step {
     pub verb: &'static str,
     /// What becomes otherwise, a line each.
     pub lines: Vec<String>,
+    /// It was new when the server was looked at, and somebody else declared it before this did.
+    pub was_declared: bool,
 }
 
 /// What the server has.
@@ -125,7 +127,14 @@ impl Plan {
                 && (before.is_some() || !line.starts_with("type: ") && line != OVERLAP_USUAL)
         };
         let lines = lines.into_iter().filter(told).collect();
-        self.steps.push(Step { action, kind, name: name.to_owned(), verb, lines });
+        self.steps.push(Step {
+            action,
+            kind,
+            name: name.to_owned(),
+            verb,
+            lines,
+            was_declared: false,
+        });
     }
 
     fn defaults(&mut self, definitions: &Definitions, held: &Held) -> Result<(), Failure> {
@@ -252,7 +261,8 @@ impl Plan {
     fn prune(&mut self, definitions: &Definitions, held: &Held) {
         let mut gone = |action, kind, name: &str| {
             let (name, lines) = (name.to_owned(), Vec::new());
-            self.steps.push(Step { action, kind, name, verb: "delete", lines });
+            let verb = "delete";
+            self.steps.push(Step { action, kind, name, verb, lines, was_declared: false });
         };
         let types: BTreeSet<&str> =
             definitions.types.iter().map(|spec| spec.job_type.as_str()).collect();
@@ -306,6 +316,12 @@ impl Step {
     /// For programs.
     #[must_use]
     pub fn value(&self) -> Value {
-        json!({"action": self.verb, "kind": self.kind, "name": self.name, "changes": self.lines})
+        let (verb, lines) = (self.verb, &self.lines);
+        let mut value =
+            json!({"action": verb, "kind": self.kind, "name": self.name, "changes": lines});
+        if self.was_declared {
+            value["declared_meanwhile"] = true.into();
+        }
+        value
     }
 }

@@ -3,9 +3,12 @@
 use serde_json::json;
 
 use super::file::File;
+use super::plan::Action;
 use super::*;
 use crate::grpc::convert;
 use crate::proto::v1::{JobType, Queue, Quota};
+
+mod made;
 
 const EXAMPLE: &str = include_str!("../../../docs/types.yaml");
 
