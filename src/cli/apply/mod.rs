@@ -18,7 +18,7 @@ mod tests;
 use super::client::{Client, Limit};
 use super::exit::{Exit, Failure};
 use super::output::Out;
-use super::{Context, confirm};
+use super::{Context, confirm, format};
 use crate::proto::v1::{
     GetDefaultsRequest, JobTypeOrigin, ListJobTypesRequest, ListQueuesRequest, ListQuotasRequest,
 };
@@ -27,6 +27,8 @@ use plan::{Held, Plan, Step};
 
 /// More types and quotas than this are asked for before they go.
 const ASKED_ABOVE: usize = 10;
+/// So many of them are listed above the question: it stays in sight.
+const LISTED_MAX: usize = 20;
 
 /// Which file, and how.
 #[derive(Debug, clap::Args)]
@@ -40,7 +42,7 @@ pub struct Args {
     /// Also take back types and quotas that the file does not say
     #[arg(long)]
     prune: bool,
-    /// Do not ask before --prune takes back more than 10 things, or all there are
+    /// Do not ask before --prune takes back more than 10 things, or every type or quota there is
     #[arg(long, short = 'y')]
     yes: bool,
     #[command(flatten)]
@@ -52,7 +54,7 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     let file = file::read(&args.file)?;
     let client = context.connect(args.time.timeout).await?;
     let mut plan = Plan::of(&file, &held(&client).await?, args.prune)?;
-    if !args.dry_run && !args.yes && !agreed(&plan, &file)? {
+    if !args.dry_run && !args.yes && !agreed(&plan, out)? {
         out.note("jobplane: nothing was done")?;
         return Ok(Exit::Ok);
     }
@@ -65,21 +67,27 @@ pub async fn run(args: Args, context: &Context, out: &mut Out) -> Result<Exit, F
     Ok(Exit::Ok)
 }
 
-/// Whether so much may be taken back.
-fn agreed(plan: &Plan, file: &file::File) -> Result<bool, Failure> {
+/// Whether so much may be taken back; what it is stands above the question.
+fn agreed(plan: &Plan, out: &mut Out) -> Result<bool, Failure> {
     let gone: Vec<&Step> = plan.steps.iter().filter(|step| step.verb == "delete").collect();
-    let definitions = &file.definitions;
-    let is_all = definitions.types.is_empty() && definitions.quotas.is_empty();
-    if gone.is_empty() || gone.len() <= ASKED_ABOVE && !is_all {
+    if gone.len() <= ASKED_ABOVE && !plan.takes_all {
         return Ok(true);
     }
     let of = |kind| gone.iter().filter(|step| step.kind == kind).count();
-    let many = |count: usize, one: &str| match count {
-        1 => format!("1 {one}"),
-        count => format!("{count} {one}s"),
-    };
-    let gone = format!("{} and {}", many(of("type"), "type"), many(of("quota"), "quota"));
-    confirm::agreed(&format!("delete {gone}"), &format!("{gone} would go"), "delete")
+    let many = [(of("type"), "type"), (of("quota"), "quota")].map(|(count, one)| match count {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        count => Some(format!("{count} {one}s")),
+    });
+    let many = many.into_iter().flatten().collect::<Vec<_>>().join(" and ");
+    out.note("jobplane: these would go, which the file does not say:")?;
+    for step in gone.iter().take(LISTED_MAX) {
+        out.note(&format!("  - {} {}", step.kind, format::plain(&step.name)))?;
+    }
+    if let Some(more) = gone.len().checked_sub(LISTED_MAX).filter(|more| *more > 0) {
+        out.note(&format!("  … and {more} more, see all with --dry-run"))?;
+    }
+    confirm::agreed(&format!("delete {many}"), &format!("{many} would go"), "delete")
 }
 
 /// What the server has.

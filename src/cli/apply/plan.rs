@@ -80,6 +80,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Things that are as the file says already.
     pub unchanged: usize,
+    /// No type that was declared stays, or no quota that was set up.
+    pub takes_all: bool,
 }
 
 impl Plan {
@@ -273,6 +275,11 @@ impl Plan {
         for held in held.quotas.iter().filter(|held| !quotas.contains(held.name.as_str())) {
             gone(Action::DeleteQuota(held.name.clone()), "quota", &held.name);
         }
+        let stays = |held: &JobType| types.contains(held.r#type.as_str());
+        let no_type_stays = !held.types.is_empty() && !held.types.iter().any(stays);
+        let stays = |held: &Quota| quotas.contains(held.name.as_str());
+        let no_quota_stays = !held.quotas.is_empty() && !held.quotas.iter().any(stays);
+        self.takes_all = no_type_stays || no_quota_stays;
     }
 }
 

@@ -1,0 +1,89 @@
+//! Files that are not taken, and what is told of them.
+
+use super::*;
+
+#[test]
+fn all_that_is_wrong_is_told_at_once() {
+    let wrong = read(
+        "types:\n  - {type: sync, schedule: {cron: '99 * * * *'}, colour: red}\n  \
+         - {type: sync, defaults: {payload: 7}}\nqueues: {bulk: {weight: 5000}}\n",
+    );
+    let Err(problem) = wrong else { panic!("taken") };
+    for field in [
+        "types[0].colour",
+        "types[0].schedule.cron",
+        "types[1].type",
+        "types[1].defaults.payload",
+        "queues.bulk.weight",
+    ] {
+        assert!(problem.contains(field), "{field}: {problem}");
+    }
+    assert!(read("types: [").is_err());
+    let Err(problem) = read("defaults: {max_pending: 99999999, circuit: {max_failures: 999}}")
+    else {
+        panic!("taken")
+    };
+    for field in ["defaults.max_pending", "defaults.circuit.max_failures"] {
+        assert!(problem.contains(field), "{field}: {problem}");
+    }
+}
+
+#[test]
+fn a_file_that_says_nothing_is_none() {
+    for text in ["", "# nothing\n", "{}"] {
+        assert!(read(text).is_err(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_value_of_another_kind_is_told_with_its_field() {
+    for (text, field, wanted) in [
+        (
+            "types: [{type: a, defaults: {limits: {memory_bytes: 5 quarts}}}]",
+            "types[0].defaults.limits.memory_bytes",
+            "512Mi",
+        ),
+        (
+            "types: [{type: a, retry_rules: [{codes: [X], change: {memory_bytes_max: -4}}]}]",
+            "types[0].retry_rules[0].change.memory_bytes_max",
+            "negative",
+        ),
+        ("types: [{type: a, start_rate: often}]", "types[0].start_rate", "10/s, 5/min, 100/h"),
+        ("queues: {q: {start_rate: 7}}", "queues.q.start_rate", "10/s"),
+        (
+            "queues: {q: {start_rate: {count: 7, period: soon}}}",
+            "queues.q.start_rate.period",
+            "soon",
+        ),
+        ("queues: {q: {start_rate: {count: 7}}}", "queues.q.start_rate", "period"),
+        (
+            "types: [{type: a, defaults: {timeout: [1]}}]",
+            "types[0].defaults.timeout",
+            "span like 30s",
+        ),
+    ] {
+        let Err(said) = read(text) else { panic!("taken: {text}") };
+        assert!(said.starts_with(&format!("{field}: ")) && said.contains(wanted), "{text}: {said}");
+        assert!(said.contains("line 1"), "{said}");
+    }
+    let Err(said) = read("queues: {q: {start_rate: 0/s}}") else { panic!("taken") };
+    assert!(said.contains("queues.q.start_rate.count"), "{said}");
+    let Err(said) = read("queues: {q: {start_rate: {count: 1, period: 1s, brust: 2}}}") else {
+        panic!("taken")
+    };
+    assert!(said.contains("queues.q.start_rate.brust: there is no such field"), "{said}");
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_told_with_its_field() {
+    for (text, field) in [
+        ("queues: {bulk: {max_running: -1}}", "queues.bulk.max_running: "),
+        ("types: [{type: a}, {type: b, max_concurrent: many}]", "types[1].max_concurrent: "),
+        ("types: [{type: a, schedule: {interval: soon}}]", "types[0].schedule.interval: "),
+    ] {
+        let Err(problem) = read(text) else { panic!("taken: {text}") };
+        assert!(problem.starts_with(field), "{problem}");
+    }
+    let Err(problem) = read("types: [") else { panic!("taken") };
+    assert!(!problem.starts_with('.') && !problem.starts_with(':'), "{problem}");
+}
