@@ -10,8 +10,9 @@ use serde_saphyr::UserMessageFormatter;
 use crate::cli::exit::Failure;
 use crate::cli::json;
 use crate::domain::definitions::Definitions;
-use crate::domain::limits::MESSAGE_BYTES_MAX;
+use crate::domain::limits::{MESSAGE_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use crate::domain::validate::Violations;
+use crate::grpc::convert::opaque;
 
 /// What a file says.
 pub struct File {
@@ -124,8 +125,10 @@ fn payloads(tree: &Value, wrong: &mut Violations) -> HashMap<String, Bytes> {
             Value::Null => continue,
             _ => Err("must be an object".to_owned()),
         };
-        let name = of.get("type").and_then(Value::as_str);
-        if let (Some(encoded), Some(name)) = (wrong.take(&field, encoded), name) {
+        let Some(encoded) = wrong.take(&field, encoded) else { continue };
+        // As the server does.
+        opaque::check(&encoded, PAYLOAD_BYTES_MAX, &field, wrong);
+        if let Some(name) = of.get("type").and_then(Value::as_str) {
             found.insert(name.to_owned(), encoded);
         }
     }

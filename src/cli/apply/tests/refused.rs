@@ -3,6 +3,25 @@
 use super::*;
 
 #[test]
+fn a_payload_that_no_server_takes_is_wrong_in_the_file() {
+    let payload = |payload: &str| {
+        read(&format!("types: [{{type: a}}, {{type: b, defaults: {{payload: {payload}}}}}]"))
+            .map(drop)
+    };
+    let letters = |count: usize| format!("{{x: {}}}", "y".repeat(count));
+    let levels = |count: usize| format!("{}7{}", "{x: ".repeat(count), "}".repeat(count));
+    for (good, wrong, said) in [
+        (letters(262_000), letters(262_200), "must have at most 262144 bytes encoded"),
+        (levels(32), levels(33), "must have at most 32 levels"),
+    ] {
+        assert_eq!(payload(&good), Ok(()));
+        let said = format!("types[1].defaults.payload: {said}");
+        let problem = payload(&wrong).unwrap_err();
+        assert!(problem.starts_with(&said), "{problem}");
+    }
+}
+
+#[test]
 fn all_that_is_wrong_is_told_at_once() {
     let wrong = read(
         "types:\n  - {type: sync, schedule: {cron: '99 * * * *'}, colour: red}\n  \
