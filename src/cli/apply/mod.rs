@@ -11,6 +11,7 @@ mod make;
 mod plan;
 mod tell;
 pub mod text;
+mod words;
 
 #[cfg(test)]
 mod tests;

@@ -89,8 +89,8 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// A type that draws from a quota that would not be there, or an answer of the server that this version cannot
-    /// read.
+    /// A type that draws from a quota that would not be there, or that says why it is disabled and would not be, or an
+    /// answer of the server that this version cannot read.
     pub fn of(file: &File, held: &Held, prune: bool) -> Result<Self, Failure> {
         let mut plan = Self::default();
         let definitions = &file.definitions;
@@ -219,6 +219,7 @@ impl Plan {
     fn types(&mut self, file: &File, held: &Held) -> Result<(), Failure> {
         let held: BTreeMap<&str, &JobType> =
             held.types.iter().map(|held| (held.r#type.as_str(), held)).collect();
+        let mut wrong = Violations::default();
         for (place, spec) in file.definitions.types.iter().enumerate() {
             let name = spec.job_type.as_str();
             let before = held.get(name);
@@ -230,7 +231,11 @@ impl Plan {
                     spec.disabled_reason.clone_from(&held.disabled_reason);
                 }
             }
-            spec = spec.tidied();
+            wrong.check(
+                spec.disabled || spec.disabled_reason.is_empty(),
+                &format!("types[{place}].disabled_reason"),
+                || "must be empty where disabled is not true".to_owned(),
+            );
             let paused = before.and_then(|held| held.schedule.as_ref()).map(|held| held.paused);
             if let (Some(schedule), Some(paused), false) =
                 (&mut spec.schedule, paused, file.names_of_type(place, "/schedule/paused"))
@@ -257,7 +262,7 @@ impl Plan {
             let after = tree(&wire)?;
             self.note(Action::PutType(Box::new(wire)), ("type", name), before.as_ref(), &after);
         }
-        Ok(())
+        if wrong.is_empty() { Ok(()) } else { Err(file.wrong(&wrong)) }
     }
 
     fn prune(&mut self, definitions: &Definitions, held: &Held) {

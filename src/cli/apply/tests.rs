@@ -10,6 +10,7 @@ use crate::proto::v1::{JobType, Queue, Quota};
 
 mod made;
 mod refused;
+mod shown;
 
 const EXAMPLE: &str = include_str!("../../../docs/types.yaml");
 
@@ -18,7 +19,7 @@ fn read(text: &str) -> Result<File, String> {
     let path = folder.path().join("types.yaml");
     std::fs::write(&path, text).unwrap();
     file::read(path.to_str().unwrap()).map_err(|failure| match failure {
-        Failure::Usage { problem, .. } => problem,
+        Failure::File { problem, .. } => problem,
         other => panic!("{other:?}"),
     })
 }
@@ -125,13 +126,16 @@ fn a_prune_that_leaves_no_type_or_no_quota_is_known_as_one_that_takes_all() {
 
 #[test]
 fn a_payload_stands_in_the_defaults_and_reaches_the_server() {
-    let file = read("types: [{type: sync, defaults: {payload: {path: /data, n: 3}}}]").unwrap();
+    let file = read("types: [{type: sync, defaults: {payload: {path: /data, max: 3}}}]").unwrap();
     let plan = Plan::of(&file, &Held::default(), false).unwrap();
     let Action::PutType(put) = &plan.steps[0].action else { panic!("{plan:?}") };
     let payload = put.defaults.clone().unwrap().payload.unwrap();
-    assert_eq!(crate::cli::json::of_struct(&payload), json!({"path": "/data", "n": 3}));
+    assert_eq!(crate::cli::json::of_struct(&payload), json!({"path": "/data", "max": 3}));
     let lines = text::of_type(put).unwrap();
-    assert_eq!(lines, ["defaults:", "  payload:", "    n: 3", "    path: \"/data\"", "type: sync"]);
+    assert_eq!(
+        lines,
+        ["defaults:", "  payload:", "    max: 3", "    path: \"/data\"", "type: sync"]
+    );
 }
 
 #[test]
@@ -219,7 +223,7 @@ fn a_quota_that_would_not_be_there_is_told_before_anything_is_done() {
     let text = "types: [{type: sync, quota_costs: {api: 3}}]";
     let file = read(text).unwrap();
     let problem = |held: &Held, prune| match Plan::of(&file, held, prune) {
-        Err(Failure::Usage { problem, .. }) => Some(problem),
+        Err(Failure::File { problem, .. }) => Some(problem),
         Err(other) => panic!("{other:?}"),
         Ok(_) => None,
     };
@@ -294,6 +298,6 @@ fn a_quota_is_raised_before_its_types_draw_more_and_lowered_after_they_draw_less
     assert_eq!(kinds(Plan::of(&file(20, 15), &held, false).unwrap()), ["quota", "type"]);
     assert_eq!(kinds(Plan::of(&file(3, 2), &held, false).unwrap()), ["type", "quota"]);
     let alone = read("quotas: {api: {limit: 3}}").unwrap();
-    let Err(Failure::Usage { problem, .. }) = Plan::of(&alone, &held, false) else { panic!() };
+    let Err(Failure::File { problem, .. }) = Plan::of(&alone, &held, false) else { panic!() };
     assert!(problem.contains("quotas.api.limit") && problem.contains("at least 4"), "{problem}");
 }

@@ -106,3 +106,54 @@ fn a_value_of_the_wrong_kind_is_told_with_its_field() {
     let Err(problem) = read("types: [") else { panic!("taken") };
     assert!(!problem.starts_with('.') && !problem.starts_with(':'), "{problem}");
 }
+
+#[test]
+fn what_belongs_in_a_field_is_told_in_the_words_of_files() {
+    let number = "must be a whole number from 0 to 4294967295 (line 1, column 35)";
+    for (text, said) in [
+        ("types: [{type: a, max_concurrent: -1}]", number),
+        ("types: [{type: a, max_concurrent: 1.5}]", number),
+        ("types: [{type: a, max_concurrent: 99999999999}]", number),
+        ("types: [{type: a, disabled: yes}]", "types[0].disabled: must be true or false"),
+        ("types: {a: {}}", "types: must be a list (line 1"),
+        ("types: [a]", "types[0]: must be a mapping, NAME: VALUE (line 1"),
+        ("types: [{type: a, type: b}]", "types[0]: duplicate mapping key"),
+        ("types: [{type: [a]}]", "types[0].type: must be a text (line 1"),
+    ] {
+        let problem = read(text).map(drop).unwrap_err();
+        assert!(problem.contains(said), "{text}: {problem}");
+    }
+}
+
+#[test]
+fn a_time_zone_beside_an_interval_is_wrong() {
+    let schedule =
+        |fields: &str| read(&format!("types: [{{type: a, schedule: {{{fields}}}}}]")).map(drop);
+    let problem = schedule("interval: 15m, time_zone: Europe/Berlin").unwrap_err();
+    assert!(problem.starts_with("types[0].schedule.time_zone: must be left out"), "{problem}");
+    assert_eq!(schedule("cron: '@daily', time_zone: Europe/Berlin"), Ok(()));
+    assert_eq!(schedule("interval: 15m"), Ok(()));
+}
+
+#[test]
+fn a_reason_to_be_disabled_without_being_so_is_wrong() {
+    let disabled =
+        JobType { r#type: "a".to_owned(), disabled: true, revision: 1, ..JobType::default() };
+    let plan = |fields: &str, job_type: JobType| {
+        let file = read(&format!("types: [{{type: a, {fields}}}]")).unwrap();
+        let held = Held { types: vec![job_type], ..Held::default() };
+        match Plan::of(&file, &held, false) {
+            Ok(plan) => Ok(plan.steps.into_iter().flat_map(|step| step.lines).collect::<Vec<_>>()),
+            Err(Failure::File { problem, .. }) => Err(problem),
+            Err(other) => panic!("{other:?}"),
+        }
+    };
+    let reason = "disabled_reason: no licence";
+    let wrong =
+        Err("types[0].disabled_reason: must be empty where disabled is not true".to_owned());
+    let enabled = JobType { disabled: false, ..disabled.clone() };
+    assert_eq!(plan(reason, enabled), wrong);
+    assert_eq!(plan(&format!("disabled: false, {reason}"), disabled.clone()), wrong);
+    let told = vec!["disabled_reason: \"no licence\"".to_owned()];
+    assert_eq!(plan(reason, disabled), Ok(told), "somebody switched it off, the file says why");
+}
