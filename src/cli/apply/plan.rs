@@ -11,9 +11,9 @@ use crate::domain::definitions::Definitions;
 use crate::domain::ids::QuotaName;
 use crate::domain::job_type::TypeOrigin;
 use crate::domain::validate::Violations;
-use crate::engine::TypeInfo;
+use crate::engine::{PutType, TypeInfo};
 use crate::grpc::convert;
-use crate::proto::v1::{Defaults, JobType, Queue, Quota};
+use crate::proto::v1::{Defaults, JobType, Queue, Quota, UpdateQueueRequest};
 
 /// What a file says of a queue besides whether it is paused.
 const LIMITS: [&str; 5] = ["max_running", "max_pending", "start_rate", "start_burst", "weight"];
@@ -89,16 +89,20 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// A type that draws from a quota that would not be there, or that says why it is disabled and would not be, or an
-    /// answer of the server that this version cannot read.
+    /// A type that draws from a quota that would not be there, or that says why it is disabled and would not be; what the
+    /// server would refuse; an answer of the server that this version cannot read.
     pub fn of(file: &File, held: &Held, prune: bool) -> Result<Self, Failure> {
         let mut plan = Self::default();
         let definitions = &file.definitions;
         check_quotas(file, held, prune)?;
         plan.defaults(definitions, held)?;
         plan.quotas(definitions, held)?;
-        plan.queues(file, held)?;
-        plan.types(file, held)?;
+        let mut wrong = Violations::default();
+        plan.queues(file, held, &mut wrong)?;
+        plan.types(file, held, &mut wrong)?;
+        if !wrong.is_empty() {
+            return Err(file.wrong(&wrong));
+        }
         if prune {
             plan.prune(definitions, held);
         }
@@ -185,7 +189,7 @@ impl Plan {
         self.steps.sort_by_key(is_lower);
     }
 
-    fn queues(&mut self, file: &File, held: &Held) -> Result<(), Failure> {
+    fn queues(&mut self, file: &File, held: &Held, wrong: &mut Violations) -> Result<(), Failure> {
         for (name, settings) in &file.definitions.queues {
             let mut queue = Queue { name: name.to_string(), ..Queue::default() };
             convert::queue::settings_to_proto(settings, &mut queue);
@@ -202,6 +206,10 @@ impl Plan {
             if queue.paused && !names("pause_reason") {
                 queue.pause_reason = held.pause_reason;
             }
+            let mut refused = Violations::default();
+            let request = UpdateQueueRequest { queue: Some(queue.clone()), update_mask: None };
+            convert::queue::from_proto(request, &mut refused);
+            place(&refused, "queue", &format!("queues.{name}"), wrong);
             let tree = |queue: &Queue| text::tree(&convert::queue::settings(queue));
             let before = before.map(tree).transpose()?;
             // As the server will show it.
@@ -216,29 +224,28 @@ impl Plan {
         Ok(())
     }
 
-    fn types(&mut self, file: &File, held: &Held) -> Result<(), Failure> {
+    fn types(&mut self, file: &File, held: &Held, wrong: &mut Violations) -> Result<(), Failure> {
         let held: BTreeMap<&str, &JobType> =
             held.types.iter().map(|held| (held.r#type.as_str(), held)).collect();
-        let mut wrong = Violations::default();
-        for (place, spec) in file.definitions.types.iter().enumerate() {
+        for (index, spec) in file.definitions.types.iter().enumerate() {
             let name = spec.job_type.as_str();
             let before = held.get(name);
             let mut spec = spec.clone();
             // As with queues: what somebody switched off stays so unless the file speaks of it.
-            if let (Some(held), false) = (before, file.names_of_type(place, "/disabled")) {
+            if let (Some(held), false) = (before, file.names_of_type(index, "/disabled")) {
                 spec.disabled = held.disabled;
-                if !file.names_of_type(place, "/disabled_reason") {
+                if !file.names_of_type(index, "/disabled_reason") {
                     spec.disabled_reason.clone_from(&held.disabled_reason);
                 }
             }
             wrong.check(
                 spec.disabled || spec.disabled_reason.is_empty(),
-                &format!("types[{place}].disabled_reason"),
+                &format!("types[{index}].disabled_reason"),
                 || "must be empty where disabled is not true".to_owned(),
             );
             let paused = before.and_then(|held| held.schedule.as_ref()).map(|held| held.paused);
             if let (Some(schedule), Some(paused), false) =
-                (&mut spec.schedule, paused, file.names_of_type(place, "/schedule/paused"))
+                (&mut spec.schedule, paused, file.names_of_type(index, "/schedule/paused"))
             {
                 schedule.paused = paused;
             }
@@ -253,16 +260,17 @@ impl Plan {
                 default_circuit: None,
             };
             let wire = convert::job_type::to_proto(&info);
-            let tree = |wire: &JobType| {
-                let put = text::declared(wire)?;
-                text::type_tree(&put.spec, put.payload.as_ref())
-            };
-            let before = before.map(|held| tree(held)).transpose()?;
+            let mut refused = Violations::default();
+            let put = convert::job_type::from_proto(Some(wire.clone()), true, &mut refused);
+            place(&refused, "job_type", &format!("types[{index}]"), wrong);
+            let Some(put) = put else { continue };
+            let tree = |put: &PutType| text::type_tree(&put.spec, put.payload.as_ref());
+            let before = before.map(|held| tree(&text::declared(held)?)).transpose()?;
             // As the server will show it.
-            let after = tree(&wire)?;
+            let after = tree(&put)?;
             self.note(Action::PutType(Box::new(wire)), ("type", name), before.as_ref(), &after);
         }
-        if wrong.is_empty() { Ok(()) } else { Err(file.wrong(&wrong)) }
+        Ok(())
     }
 
     fn prune(&mut self, definitions: &Definitions, held: &Held) {
@@ -285,6 +293,14 @@ impl Plan {
         let stays = |held: &Quota| quotas.contains(held.name.as_str());
         let no_quota_stays = !held.quotas.is_empty() && !held.quotas.iter().any(stays);
         self.takes_all = no_type_stays || no_quota_stays;
+    }
+}
+
+/// Notes what the server would refuse of a message, at its place in the file.
+fn place(refused: &Violations, message: &str, place: &str, wrong: &mut Violations) {
+    for one in refused.as_slice() {
+        let field = one.field.strip_prefix(message).unwrap_or(&one.field);
+        wrong.add(format!("{place}{field}"), &one.description);
     }
 }
 

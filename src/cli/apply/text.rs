@@ -133,7 +133,7 @@ fn is_block(value: &Value) -> bool {
     }
 }
 
-/// Words that YAML has for something else, in any case; most readers have them still, though the one here does not.
+/// Words that some reader of YAML takes for something else, in any case.
 const TAKEN: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
 
 /// Quoted as JSON does, which YAML reads too, unless it can be taken for nothing else.

@@ -157,3 +157,16 @@ fn a_reason_to_be_disabled_without_being_so_is_wrong() {
     let told = vec!["disabled_reason: \"no licence\"".to_owned()];
     assert_eq!(plan(reason, disabled), Ok(told), "somebody switched it off, the file says why");
 }
+
+#[test]
+fn a_rate_beyond_what_the_server_takes_is_wrong_in_the_file() {
+    let rate = "start_rate: {count: 1000000, period: 1ms}";
+    for (text, place) in [
+        (format!("types: [{{type: a}}, {{type: b, {rate}}}]"), "types[1].start_rate.per_second"),
+        (format!("queues: {{q: {{{rate}}}}}"), "queues.q.start_rate"),
+    ] {
+        let wrong = Plan::of(&read(&text).unwrap(), &Held::default(), false).map(drop);
+        let Err(Failure::File { problem, .. }) = wrong else { panic!("{text}: {wrong:?}") };
+        assert!(problem.starts_with(&format!("{place}: must be from ")), "{problem}");
+    }
+}
