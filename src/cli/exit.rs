@@ -61,6 +61,13 @@ pub enum Failure {
         /// What is wrong with it.
         problem: String,
     },
+    /// What a file of definitions says cannot be.
+    File {
+        /// Which file.
+        path: String,
+        /// What is wrong with it, a line each.
+        problem: String,
+    },
     /// No job has such an id.
     NoSuchJob {
         /// What was written.
@@ -139,7 +146,7 @@ impl Failure {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } | Self::Ambiguous { .. } => Exit::Usage,
+            Self::Usage { .. } | Self::File { .. } | Self::Ambiguous { .. } => Exit::Usage,
             Self::NoSuchJob { .. } | Self::Missing { .. } => Exit::NotFound,
             Self::Unreachable { .. } | Self::Stranger { .. } | Self::Unreadable(_) => {
                 Exit::Unreachable
@@ -159,6 +166,7 @@ impl Failure {
             Self::NoSuchJob { .. } | Self::Ambiguous { .. } => true,
             Self::Refused(refusal) => refusal.exit != Exit::Unreachable,
             Self::Usage { .. }
+            | Self::File { .. }
             | Self::Missing { .. }
             | Self::NotDeclared { .. }
             | Self::Unreachable { .. }
@@ -179,6 +187,10 @@ impl Failure {
             Self::Usage { field, problem } => vec![
                 format!("{field}: {problem}"),
                 "next: see `jobplane help` and the command's --help".to_owned(),
+            ],
+            Self::File { path, problem } => vec![
+                format!("{path}: {problem}"),
+                "next: docs/types.yaml shows every field and how it is written".to_owned(),
             ],
             Self::NoSuchJob { written } => vec![
                 format!("no job has an id that begins or ends with {written}"),

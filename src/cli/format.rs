@@ -144,7 +144,8 @@ pub fn share(percent: f64) -> String {
     format!("{:.1}", if percent < 100.0 { nearest.min(99.9) } else { nearest })
 }
 
-/// A rate per second: `1,234/s`, `12.3/s`, `0.45/s`; slow ones by the minute. `None` if nothing moves.
+/// A rate per second: `1,234/s`, `12.3/s`, `0.45/s`; slow ones by the minute, the hour or the day. `None` if nothing
+/// moves.
 #[must_use]
 pub fn rate(per_second: f64) -> Option<String> {
     if !per_second.is_finite() || per_second <= 0.0 {
@@ -154,7 +155,9 @@ pub fn rate(per_second: f64) -> Option<String> {
         fast if fast >= 100.0 => format!("{}/s", count(whole(fast))),
         fast if fast >= 10.0 => format!("{fast:.1}/s"),
         slow if slow >= 0.1 => format!("{slow:.2}/s"),
-        crawling => format!("{:.2}/min", crawling * 60.0),
+        slower if slower * 60.0 >= 0.1 => format!("{:.2}/min", slower * 60.0),
+        crawling if crawling * 3_600.0 >= 0.1 => format!("{:.2}/h", crawling * 3_600.0),
+        creeping => format!("{:.2}/day", creeping * 86_400.0),
     })
 }
 

@@ -161,15 +161,14 @@ impl Out {
         Ok(())
     }
 
-    /// Says something beside the answer, on stderr.
+    /// Says something beside the answer, on stderr, also where the answer cannot be written.
     pub fn note(&mut self, note: &str) -> Result<(), Failure> {
-        self.undraw()?;
-        self.flush()?;
+        let written = self.undraw().and_then(|()| self.flush());
         match &mut self.notes {
             Some(notes) => notes(note),
             None => warn(note),
         }
-        Ok(())
+        written
     }
 
     /// Hands everything written so far to the reader.

@@ -154,22 +154,32 @@ pub fn size(text: &str) -> Result<u64, String> {
     Ok(bytes)
 }
 
+/// How many start in how long.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Rate {
+    /// So many a second; nothing is said of how many at once.
+    PerSecond(f64),
+    /// As files write it: so many at once, too, as in its period.
+    Word(StartRate),
+}
+
 /// A rate as files write it, `100/h`, or how many a second.
 ///
 /// # Errors
 ///
 /// A text that is neither, or a negative rate.
-pub fn rate(text: &str) -> Result<f64, String> {
+pub fn rate(text: &str) -> Result<Rate, String> {
     if let Ok(per_second) = text.trim().parse::<f64>() {
         let good = per_second.is_finite() && per_second >= 0.0;
-        return good.then_some(per_second).ok_or_else(|| "must not be negative".to_owned());
+        let rate = good.then_some(Rate::PerSecond(per_second));
+        return rate.ok_or_else(|| "must not be negative".to_owned());
     }
     let rate: StartRate = text.parse().map_err(|error: NoRate| error.to_string())?;
     let mut wrong = Violations::default();
     rate.validate("", &mut wrong);
     match wrong.as_slice().first() {
         Some(wrong) => Err(format!("{} {}", wrong.field, wrong.description)),
-        None => Ok(f64::from(rate.count) / rate.period.as_secs_f64()),
+        None => Ok(Rate::Word(rate)),
     }
 }
 

@@ -3,9 +3,15 @@
 use super::client::{Client, Limit};
 use super::exit::{Exit, Failure};
 use super::output::{Format, Out};
-use super::{Context, format, parse};
+use super::parse::{self, Rate};
+use super::{Context, format};
 use crate::domain::limits::WEIGHT_MAX;
+use crate::domain::rate::StartRate;
+use crate::grpc::convert;
 use crate::proto::v1::{ListQueuesRequest, Queue, UpdateQueueRequest};
+
+#[cfg(test)]
+mod tests;
 
 /// What to do with which queue.
 #[derive(Debug, clap::Args)]
@@ -51,8 +57,9 @@ struct Set {
     max_pending: Option<u32>,
     /// Starts on average, for instance 10/s, 5/min or 100/h; a bare number is per second, 0 = no limit
     #[arg(long, value_name = "RATE", group = "limits", value_parser = parse::rate)]
-    start_rate: Option<f64>,
-    /// Starts at once after a pause; 0 = as many as in a second
+    start_rate: Option<Rate>,
+    /// Starts at once after a pause, 0 = as many as in a second; if it is not named, as many as in the period of
+    /// --start-rate (100/h: 100), and beside a bare number as it was
     #[arg(long, value_name = "N", group = "limits")]
     start_burst: Option<u32>,
     /// Its share of the workers against other queues, 1 to 1000; 0 = none: in one line with all queues without
@@ -129,24 +136,43 @@ async fn held(client: &Client, name: &str) -> Result<Option<Queue>, Failure> {
 impl Set {
     /// What is to be set, and only that.
     fn wire(&self) -> (Queue, Vec<&'static str>) {
+        let mut bursts = self.start_burst.is_some();
+        let mut queue = Queue {
+            name: self.queue.clone(),
+            max_running: self.max_running.unwrap_or_default().into(),
+            max_pending: self.max_pending.unwrap_or_default().into(),
+            weight: self.weight.unwrap_or_default().into(),
+            ..Queue::default()
+        };
+        match self.start_rate {
+            Some(Rate::Word(rate)) => {
+                // As many at once as a file that says the same.
+                (queue.start_rate, queue.start_burst) = convert::queue::paced(&rate);
+                bursts = true;
+            }
+            Some(Rate::PerSecond(per_second)) => queue.start_rate = per_second,
+            None => {}
+        }
+        if let Some(burst) = self.start_burst {
+            queue.start_burst = burst.into();
+        }
         let named = [
             ("max_running", self.max_running.is_some()),
             ("max_pending", self.max_pending.is_some()),
             ("start_rate", self.start_rate.is_some()),
-            ("start_burst", self.start_burst.is_some()),
+            ("start_burst", bursts),
             ("weight", self.weight.is_some()),
         ];
-        let queue = Queue {
-            name: self.queue.clone(),
-            max_running: self.max_running.unwrap_or_default().into(),
-            max_pending: self.max_pending.unwrap_or_default().into(),
-            start_rate: self.start_rate.unwrap_or_default(),
-            start_burst: self.start_burst.unwrap_or_default().into(),
-            weight: self.weight.unwrap_or_default().into(),
-            ..Queue::default()
-        };
         (queue, named.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect())
     }
+}
+
+/// How fast jobs of a queue start, as files and flags say it.
+pub fn start_rate(queue: &Queue) -> Option<String> {
+    let rate = convert::queue::settings(queue).start_rate?;
+    let word = StartRate { burst: 0, ..rate }.word();
+    // One of a period that nobody would say is shown by the second.
+    word.filter(|word| !word.contains(' ')).or_else(|| format::rate(queue.start_rate))
 }
 
 /// How a queue stands, in a line.
@@ -159,7 +185,7 @@ fn said(queue: &Queue) -> String {
     if queue.max_pending > 0 {
         facts.push(format!("at most {} waiting", queue.max_pending));
     }
-    facts.extend(format::rate(queue.start_rate).map(|rate| format!("starts {rate}")));
+    facts.extend(start_rate(queue).map(|rate| format!("starts {rate}")));
     if queue.start_burst > 0 {
         facts.push(format!("up to {} at once", queue.start_burst));
     }
@@ -173,25 +199,4 @@ fn said(queue: &Queue) -> String {
     let state = if queue.paused { format!("paused{why}") } else { "open".to_owned() };
     let facts: Vec<String> = std::iter::once(state).chain(facts).collect();
     format!("queue {name} is {}", facts.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn everything_that_can_be_set_is_confirmed() {
-        let queue = Queue {
-            name: "bulk".to_owned(),
-            max_running: 3,
-            start_rate: 2.0,
-            start_burst: 4,
-            weight: 5,
-            ..Queue::default()
-        };
-        let text =
-            "queue bulk is open, at most 3 running, starts 2.00/s, up to 4 at once, weight 5";
-        assert_eq!(said(&queue), text);
-        assert_eq!(said(&Queue { name: "q".to_owned(), ..Queue::default() }), "queue q is open");
-    }
 }

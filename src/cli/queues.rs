@@ -4,6 +4,7 @@ use super::client::Limit;
 use super::exit::{Exit, Failure};
 use super::output::{Format, Out};
 use super::paint::Paint;
+use super::queue::start_rate;
 use super::table::{Cell, Table};
 use super::{Context, format, stats};
 use crate::proto::v1::{JobState, ListQueuesRequest, Queue};
@@ -67,7 +68,7 @@ fn row(queue: &Queue) -> Vec<Cell> {
         Cell::from(format::span_or_nothing(queue.oldest_pending_age.as_ref())),
         Cell::from(bound(queue.max_running)),
         Cell::from(bound(queue.max_pending)),
-        Cell::from(format::rate(queue.start_rate).unwrap_or_default()),
+        Cell::from(start_rate(queue).unwrap_or_default()),
         Cell::from(bound(queue.weight.into())),
         Cell::from(stats::counted(&finished)),
         Cell::from(&queue.pause_reason),

@@ -17,8 +17,11 @@ use crate::proto::v1::schedule::Times;
 use crate::proto::v1::{
     Circuit, CircuitState, GetJobTypeRequest, GetJobTypeResponse, GetSummaryRequest, JobFilter,
     JobType, JobTypeOrigin, ListJobTypesRequest, ListJobsRequest, PreviewScheduleRequest,
-    PutJobTypeRequest,
+    PutJobTypeRequest, Schedule,
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Runs that are shown of a type.
 const RUNS: usize = 20;
@@ -138,8 +141,8 @@ async fn next_run(
     now: Timestamp,
 ) -> Result<Option<String>, Failure> {
     let Some(schedule) = &job_type.schedule else { return Ok(None) };
-    if schedule.paused {
-        return Ok(Some("# no next run: the schedule is paused".to_owned()));
+    if let Some(why) = rests(job_type, schedule) {
+        return Ok(Some(format!("# no next run: {why}")));
     }
     let of = Some(Of::Type(job_type.r#type.clone()));
     let request = client.request(PreviewScheduleRequest { of, after_time: None, count: 1 });
@@ -151,6 +154,17 @@ async fn next_run(
         }
         None => "# no next run: the schedule is over".to_owned(),
     }))
+}
+
+/// Why a schedule makes no run for now, if somebody saw to that.
+fn rests(job_type: &JobType, schedule: &Schedule) -> Option<String> {
+    let reason = format::plain(&job_type.disabled_reason);
+    match (job_type.disabled, schedule.paused) {
+        (true, _) if reason.is_empty() => Some("the type is disabled".to_owned()),
+        (true, _) => Some(format!("the type is disabled ({reason})")),
+        (false, true) => Some("the schedule is paused".to_owned()),
+        (false, false) => None,
+    }
 }
 
 fn row(job_type: &JobType, next: Option<String>) -> Vec<Cell> {

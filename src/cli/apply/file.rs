@@ -5,13 +5,14 @@ use std::io::Read as _;
 
 use bytes::Bytes;
 use serde_json::Value;
-use serde_saphyr::UserMessageFormatter;
 
+use super::words;
 use crate::cli::exit::Failure;
 use crate::cli::json;
 use crate::domain::definitions::Definitions;
-use crate::domain::limits::MESSAGE_BYTES_MAX;
+use crate::domain::limits::{MESSAGE_BYTES_MAX, PAYLOAD_BYTES_MAX};
 use crate::domain::validate::Violations;
+use crate::grpc::convert::opaque;
 
 /// What a file says.
 pub struct File {
@@ -49,7 +50,16 @@ impl File {
 fn all_of(path: &str, violations: &Violations) -> Failure {
     let lines = violations.as_slice().iter().map(|of| format!("{}: {}", of.field, of.description));
     let lines: Vec<String> = lines.collect();
-    Failure::usage(path, lines.join("\n  "))
+    wrong(path, lines.join("\n  "))
+}
+
+fn wrong(path: &str, problem: impl Into<String>) -> Failure {
+    Failure::File { path: path.to_owned(), problem: problem.into() }
+}
+
+/// `NO` is Norway and `y` a letter: `true` and `false` alone are no texts.
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! { strict_booleans: true }
 }
 
 /// Reads `path`, or stdin if it is `-`, and checks all of it.
@@ -59,27 +69,28 @@ fn all_of(path: &str, violations: &Violations) -> Failure {
 /// Everything that is wrong with it, a line each.
 pub fn read(path: &str) -> Result<File, Failure> {
     let text = text(path)?;
-    let mut wrong = Violations::default();
+    let mut unknown = Violations::default();
     let broken = |error: serde_saphyr::Error, field: &str| {
-        let said = error.without_snippet().render_with_formatter(&UserMessageFormatter);
-        // Nothing is known of the place of what is no YAML.
+        // Nothing is known of the place of what is no YAML, and of that of a key only what is above it.
+        let field = field.trim_end_matches(".?");
         let field =
             if field.is_empty() || field == "." { String::new() } else { format!("{field}: ") };
-        let hint = "docs/types.yaml shows how each field is written";
-        Failure::usage(path, format!("{field}{said}; {hint}"))
+        wrong(path, format!("{field}{}", words::said(&error)))
     };
     let mut field = String::new();
-    let definitions = serde_saphyr::with_deserializer_from_str(&text, |from| {
-        Definitions::read(from, &mut wrong, &mut field)
-    });
+    let definitions =
+        serde_saphyr::with_deserializer_from_str_with_options(&text, options(), |from| {
+            Definitions::read(from, &mut unknown, &mut field)
+        });
     let definitions = definitions.map_err(|error| broken(error, &field))?;
-    let tree: Value = serde_saphyr::from_str(&text).map_err(|error| broken(error, ""))?;
+    let tree = serde_saphyr::from_str_with_options::<Value>(&text, options());
+    let tree = tree.map_err(|error| broken(error, ""))?;
     if tree.as_object().is_none_or(serde_json::Map::is_empty) {
-        return Err(Failure::usage(path, "says nothing: docs/types.yaml shows every field"));
+        return Err(wrong(path, "says nothing"));
     }
     let mut noted = Violations::default();
     let payloads = payloads(&tree, &mut noted);
-    for one in wrong.as_slice() {
+    for one in unknown.as_slice() {
         // It is opaque, so the definitions do not know it.
         let is_payload =
             one.field.starts_with("types[") && one.field.ends_with("].defaults.payload");
@@ -88,6 +99,13 @@ pub fn read(path: &str) -> Result<File, Failure> {
         }
     }
     definitions.validate(&mut noted);
+    for (place, spec) in definitions.types.iter().enumerate() {
+        let zoned = spec.schedule.as_ref().filter(|it| it.interval.is_some() && it.cron.is_empty());
+        let alone = zoned.is_none_or(|schedule| schedule.time_zone.is_empty());
+        noted.check(alone, &format!("types[{place}].schedule.time_zone"), || {
+            "must be left out beside interval: it is the clock of a cron".to_owned()
+        });
+    }
     if noted.is_empty() {
         return Ok(File { definitions, payloads, path: path.to_owned(), tree });
     }
@@ -124,8 +142,10 @@ fn payloads(tree: &Value, wrong: &mut Violations) -> HashMap<String, Bytes> {
             Value::Null => continue,
             _ => Err("must be an object".to_owned()),
         };
-        let name = of.get("type").and_then(Value::as_str);
-        if let (Some(encoded), Some(name)) = (wrong.take(&field, encoded), name) {
+        let Some(encoded) = wrong.take(&field, encoded) else { continue };
+        // As the server does.
+        opaque::check(&encoded, PAYLOAD_BYTES_MAX, &field, wrong);
+        if let Some(name) = of.get("type").and_then(Value::as_str) {
             found.insert(name.to_owned(), encoded);
         }
     }

@@ -11,9 +11,9 @@ use crate::domain::definitions::Definitions;
 use crate::domain::ids::QuotaName;
 use crate::domain::job_type::TypeOrigin;
 use crate::domain::validate::Violations;
-use crate::engine::TypeInfo;
+use crate::engine::{PutType, TypeInfo};
 use crate::grpc::convert;
-use crate::proto::v1::{Defaults, JobType, Queue, Quota};
+use crate::proto::v1::{Defaults, JobType, Queue, Quota, UpdateQueueRequest};
 
 /// What a file says of a queue besides whether it is paused.
 const LIMITS: [&str; 5] = ["max_running", "max_pending", "start_rate", "start_burst", "weight"];
@@ -56,6 +56,8 @@ pub struct Step {
     pub verb: &'static str,
     /// What becomes otherwise, a line each.
     pub lines: Vec<String>,
+    /// It was new when the server was looked at, and somebody else declared it before this did.
+    pub was_declared: bool,
 }
 
 /// What the server has.
@@ -78,6 +80,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Things that are as the file says already.
     pub unchanged: usize,
+    /// No type that was declared stays, or no quota that was set up.
+    pub takes_all: bool,
 }
 
 impl Plan {
@@ -85,16 +89,20 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// A type that draws from a quota that would not be there, or an answer of the server that this version cannot
-    /// read.
+    /// A type that draws from a quota that would not be there, or that says why it is disabled and would not be; what the
+    /// server would refuse; an answer of the server that this version cannot read.
     pub fn of(file: &File, held: &Held, prune: bool) -> Result<Self, Failure> {
         let mut plan = Self::default();
         let definitions = &file.definitions;
         check_quotas(file, held, prune)?;
         plan.defaults(definitions, held)?;
         plan.quotas(definitions, held)?;
-        plan.queues(file, held)?;
-        plan.types(file, held)?;
+        let mut wrong = Violations::default();
+        plan.queues(file, held, &mut wrong)?;
+        plan.types(file, held, &mut wrong)?;
+        if !wrong.is_empty() {
+            return Err(file.wrong(&wrong));
+        }
         if prune {
             plan.prune(definitions, held);
         }
@@ -125,7 +133,14 @@ impl Plan {
                 && (before.is_some() || !line.starts_with("type: ") && line != OVERLAP_USUAL)
         };
         let lines = lines.into_iter().filter(told).collect();
-        self.steps.push(Step { action, kind, name: name.to_owned(), verb, lines });
+        self.steps.push(Step {
+            action,
+            kind,
+            name: name.to_owned(),
+            verb,
+            lines,
+            was_declared: false,
+        });
     }
 
     fn defaults(&mut self, definitions: &Definitions, held: &Held) -> Result<(), Failure> {
@@ -174,7 +189,7 @@ impl Plan {
         self.steps.sort_by_key(is_lower);
     }
 
-    fn queues(&mut self, file: &File, held: &Held) -> Result<(), Failure> {
+    fn queues(&mut self, file: &File, held: &Held, wrong: &mut Violations) -> Result<(), Failure> {
         for (name, settings) in &file.definitions.queues {
             let mut queue = Queue { name: name.to_string(), ..Queue::default() };
             convert::queue::settings_to_proto(settings, &mut queue);
@@ -191,6 +206,10 @@ impl Plan {
             if queue.paused && !names("pause_reason") {
                 queue.pause_reason = held.pause_reason;
             }
+            let mut refused = Violations::default();
+            let request = UpdateQueueRequest { queue: Some(queue.clone()), update_mask: None };
+            convert::queue::from_proto(request, &mut refused);
+            place(&refused, "queue", &format!("queues.{name}"), wrong);
             let tree = |queue: &Queue| text::tree(&convert::queue::settings(queue));
             let before = before.map(tree).transpose()?;
             // As the server will show it.
@@ -205,24 +224,28 @@ impl Plan {
         Ok(())
     }
 
-    fn types(&mut self, file: &File, held: &Held) -> Result<(), Failure> {
+    fn types(&mut self, file: &File, held: &Held, wrong: &mut Violations) -> Result<(), Failure> {
         let held: BTreeMap<&str, &JobType> =
             held.types.iter().map(|held| (held.r#type.as_str(), held)).collect();
-        for (place, spec) in file.definitions.types.iter().enumerate() {
+        for (index, spec) in file.definitions.types.iter().enumerate() {
             let name = spec.job_type.as_str();
             let before = held.get(name);
             let mut spec = spec.clone();
             // As with queues: what somebody switched off stays so unless the file speaks of it.
-            if let (Some(held), false) = (before, file.names_of_type(place, "/disabled")) {
+            if let (Some(held), false) = (before, file.names_of_type(index, "/disabled")) {
                 spec.disabled = held.disabled;
-                if !file.names_of_type(place, "/disabled_reason") {
+                if !file.names_of_type(index, "/disabled_reason") {
                     spec.disabled_reason.clone_from(&held.disabled_reason);
                 }
             }
-            spec = spec.tidied();
+            wrong.check(
+                spec.disabled || spec.disabled_reason.is_empty(),
+                &format!("types[{index}].disabled_reason"),
+                || "must be empty where disabled is not true".to_owned(),
+            );
             let paused = before.and_then(|held| held.schedule.as_ref()).map(|held| held.paused);
             if let (Some(schedule), Some(paused), false) =
-                (&mut spec.schedule, paused, file.names_of_type(place, "/schedule/paused"))
+                (&mut spec.schedule, paused, file.names_of_type(index, "/schedule/paused"))
             {
                 schedule.paused = paused;
             }
@@ -237,13 +260,14 @@ impl Plan {
                 default_circuit: None,
             };
             let wire = convert::job_type::to_proto(&info);
-            let tree = |wire: &JobType| {
-                let put = text::declared(wire)?;
-                text::type_tree(&put.spec, put.payload.as_ref())
-            };
-            let before = before.map(|held| tree(held)).transpose()?;
+            let mut refused = Violations::default();
+            let put = convert::job_type::from_proto(Some(wire.clone()), true, &mut refused);
+            place(&refused, "job_type", &format!("types[{index}]"), wrong);
+            let Some(put) = put else { continue };
+            let tree = |put: &PutType| text::type_tree(&put.spec, put.payload.as_ref());
+            let before = before.map(|held| tree(&text::declared(held)?)).transpose()?;
             // As the server will show it.
-            let after = tree(&wire)?;
+            let after = tree(&put)?;
             self.note(Action::PutType(Box::new(wire)), ("type", name), before.as_ref(), &after);
         }
         Ok(())
@@ -252,7 +276,8 @@ impl Plan {
     fn prune(&mut self, definitions: &Definitions, held: &Held) {
         let mut gone = |action, kind, name: &str| {
             let (name, lines) = (name.to_owned(), Vec::new());
-            self.steps.push(Step { action, kind, name, verb: "delete", lines });
+            let verb = "delete";
+            self.steps.push(Step { action, kind, name, verb, lines, was_declared: false });
         };
         let types: BTreeSet<&str> =
             definitions.types.iter().map(|spec| spec.job_type.as_str()).collect();
@@ -263,6 +288,19 @@ impl Plan {
         for held in held.quotas.iter().filter(|held| !quotas.contains(held.name.as_str())) {
             gone(Action::DeleteQuota(held.name.clone()), "quota", &held.name);
         }
+        let stays = |held: &JobType| types.contains(held.r#type.as_str());
+        let no_type_stays = !held.types.is_empty() && !held.types.iter().any(stays);
+        let stays = |held: &Quota| quotas.contains(held.name.as_str());
+        let no_quota_stays = !held.quotas.is_empty() && !held.quotas.iter().any(stays);
+        self.takes_all = no_type_stays || no_quota_stays;
+    }
+}
+
+/// Notes what the server would refuse of a message, at its place in the file.
+fn place(refused: &Violations, message: &str, place: &str, wrong: &mut Violations) {
+    for one in refused.as_slice() {
+        let field = one.field.strip_prefix(message).unwrap_or(&one.field);
+        wrong.add(format!("{place}{field}"), &one.description);
     }
 }
 
@@ -306,6 +344,12 @@ impl Step {
     /// For programs.
     #[must_use]
     pub fn value(&self) -> Value {
-        json!({"action": self.verb, "kind": self.kind, "name": self.name, "changes": self.lines})
+        let (verb, lines) = (self.verb, &self.lines);
+        let mut value =
+            json!({"action": verb, "kind": self.kind, "name": self.name, "changes": lines});
+        if self.was_declared {
+            value["declared_meanwhile"] = true.into();
+        }
+        value
     }
 }

@@ -3,9 +3,14 @@
 use serde_json::json;
 
 use super::file::File;
+use super::plan::Action;
 use super::*;
 use crate::grpc::convert;
 use crate::proto::v1::{JobType, Queue, Quota};
+
+mod made;
+mod refused;
+mod shown;
 
 const EXAMPLE: &str = include_str!("../../../docs/types.yaml");
 
@@ -14,7 +19,7 @@ fn read(text: &str) -> Result<File, String> {
     let path = folder.path().join("types.yaml");
     std::fs::write(&path, text).unwrap();
     file::read(path.to_str().unwrap()).map_err(|failure| match failure {
-        Failure::Usage { problem, .. } => problem,
+        Failure::File { problem, .. } => problem,
         other => panic!("{other:?}"),
     })
 }
@@ -100,46 +105,43 @@ fn only_prune_takes_back_what_the_file_does_not_say() {
 }
 
 #[test]
+fn a_prune_that_leaves_no_type_or_no_quota_is_known_as_one_that_takes_all() {
+    let named = |name: &str| JobType { r#type: name.to_owned(), revision: 1, ..JobType::default() };
+    let held = Held {
+        types: vec![named("a"), named("b")],
+        quotas: vec![Quota { name: "api".to_owned(), limit: 1, period: 1, ..Quota::default() }],
+        ..Held::default()
+    };
+    let types_only = Held { types: held.types.clone(), ..Held::default() };
+    let takes_all = |text: &str, held: &Held, prune| {
+        Plan::of(&read(text).unwrap(), held, prune).unwrap().takes_all
+    };
+    assert!(takes_all("types: [{type: new}]", &types_only, true), "nothing of what there was");
+    assert!(!takes_all("types: [{type: new}]", &types_only, false), "nothing goes");
+    assert!(!takes_all("types: [{type: a}]", &types_only, true), "one stays");
+    assert!(takes_all("types: [{type: a}]", &held, true), "the one quota goes");
+    assert!(!takes_all("{types: [{type: a}], quotas: {api: {limit: 1}}}", &held, true));
+    assert!(!takes_all("types: [{type: a}]", &Held::default(), true), "there was nothing");
+}
+
+#[test]
 fn a_payload_stands_in_the_defaults_and_reaches_the_server() {
-    let file = read("types: [{type: sync, defaults: {payload: {path: /data, n: 3}}}]").unwrap();
+    let file = read("types: [{type: sync, defaults: {payload: {path: /data, max: 3}}}]").unwrap();
     let plan = Plan::of(&file, &Held::default(), false).unwrap();
     let Action::PutType(put) = &plan.steps[0].action else { panic!("{plan:?}") };
     let payload = put.defaults.clone().unwrap().payload.unwrap();
-    assert_eq!(crate::cli::json::of_struct(&payload), json!({"path": "/data", "n": 3}));
+    assert_eq!(crate::cli::json::of_struct(&payload), json!({"path": "/data", "max": 3}));
     let lines = text::of_type(put).unwrap();
-    assert_eq!(lines, ["defaults:", "  payload:", "    n: 3", "    path: \"/data\"", "type: sync"]);
+    assert_eq!(
+        lines,
+        ["defaults:", "  payload:", "    max: 3", "    path: \"/data\"", "type: sync"]
+    );
 }
 
 #[test]
 fn json_is_taken_too() {
     let file = read(r#"{"types": [{"type": "sync", "schedule": {"interval": "15m"}}]}"#).unwrap();
     assert_eq!(file.definitions.types.len(), 1);
-}
-
-#[test]
-fn all_that_is_wrong_is_told_at_once() {
-    let wrong = read(
-        "types:\n  - {type: sync, schedule: {cron: '99 * * * *'}, colour: red}\n  \
-         - {type: sync, defaults: {payload: 7}}\nqueues: {bulk: {weight: 5000}}\n",
-    );
-    let Err(problem) = wrong else { panic!("taken") };
-    for field in [
-        "types[0].colour",
-        "types[0].schedule.cron",
-        "types[1].type",
-        "types[1].defaults.payload",
-        "queues.bulk.weight",
-    ] {
-        assert!(problem.contains(field), "{field}: {problem}");
-    }
-    assert!(read("types: [").is_err());
-    let Err(problem) = read("defaults: {max_pending: 99999999, circuit: {max_failures: 999}}")
-    else {
-        panic!("taken")
-    };
-    for field in ["defaults.max_pending", "defaults.circuit.max_failures"] {
-        assert!(problem.contains(field), "{field}: {problem}");
-    }
 }
 
 #[test]
@@ -221,7 +223,7 @@ fn a_quota_that_would_not_be_there_is_told_before_anything_is_done() {
     let text = "types: [{type: sync, quota_costs: {api: 3}}]";
     let file = read(text).unwrap();
     let problem = |held: &Held, prune| match Plan::of(&file, held, prune) {
-        Err(Failure::Usage { problem, .. }) => Some(problem),
+        Err(Failure::File { problem, .. }) => Some(problem),
         Err(other) => panic!("{other:?}"),
         Ok(_) => None,
     };
@@ -236,13 +238,6 @@ fn a_quota_that_would_not_be_there_is_told_before_anything_is_done() {
 }
 
 #[test]
-fn a_file_that_says_nothing_is_none() {
-    for text in ["", "# nothing\n", "{}"] {
-        assert!(read(text).is_err(), "{text:?}");
-    }
-}
-
-#[test]
 fn a_rate_comes_back_as_the_file_says_it() {
     for text in ["{count: 7, period: 1h}", "7/h", "7/60m"] {
         let file = read(&format!("queues: {{q: {{start_rate: {text}}}}}")).unwrap();
@@ -253,45 +248,6 @@ fn a_rate_comes_back_as_the_file_says_it() {
     let plan = Plan::of(&read(burst).unwrap(), &Held::default(), false).unwrap();
     let lines = ["start_rate.burst: 3", "start_rate.count: 7", "start_rate.period: \"1h\""];
     assert_eq!(plan.steps[0].lines, lines, "with a burst of its own there is no word for it");
-}
-
-#[test]
-fn a_value_of_another_kind_is_told_with_its_field() {
-    for (text, field, wanted) in [
-        (
-            "types: [{type: a, defaults: {limits: {memory_bytes: 5 quarts}}}]",
-            "types[0].defaults.limits.memory_bytes",
-            "512Mi",
-        ),
-        (
-            "types: [{type: a, retry_rules: [{codes: [X], change: {memory_bytes_max: -4}}]}]",
-            "types[0].retry_rules[0].change.memory_bytes_max",
-            "negative",
-        ),
-        ("types: [{type: a, start_rate: often}]", "types[0].start_rate", "10/s, 5/min, 100/h"),
-        ("queues: {q: {start_rate: 7}}", "queues.q.start_rate", "10/s"),
-        (
-            "queues: {q: {start_rate: {count: 7, period: soon}}}",
-            "queues.q.start_rate.period",
-            "soon",
-        ),
-        ("queues: {q: {start_rate: {count: 7}}}", "queues.q.start_rate", "period"),
-        (
-            "types: [{type: a, defaults: {timeout: [1]}}]",
-            "types[0].defaults.timeout",
-            "span like 30s",
-        ),
-    ] {
-        let Err(said) = read(text) else { panic!("taken: {text}") };
-        assert!(said.starts_with(&format!("{field}: ")) && said.contains(wanted), "{text}: {said}");
-        assert!(said.contains("line 1"), "{said}");
-    }
-    let Err(said) = read("queues: {q: {start_rate: 0/s}}") else { panic!("taken") };
-    assert!(said.contains("queues.q.start_rate.count"), "{said}");
-    let Err(said) = read("queues: {q: {start_rate: {count: 1, period: 1s, brust: 2}}}") else {
-        panic!("taken")
-    };
-    assert!(said.contains("queues.q.start_rate.brust: there is no such field"), "{said}");
 }
 
 proptest::proptest! {
@@ -342,20 +298,6 @@ fn a_quota_is_raised_before_its_types_draw_more_and_lowered_after_they_draw_less
     assert_eq!(kinds(Plan::of(&file(20, 15), &held, false).unwrap()), ["quota", "type"]);
     assert_eq!(kinds(Plan::of(&file(3, 2), &held, false).unwrap()), ["type", "quota"]);
     let alone = read("quotas: {api: {limit: 3}}").unwrap();
-    let Err(Failure::Usage { problem, .. }) = Plan::of(&alone, &held, false) else { panic!() };
+    let Err(Failure::File { problem, .. }) = Plan::of(&alone, &held, false) else { panic!() };
     assert!(problem.contains("quotas.api.limit") && problem.contains("at least 4"), "{problem}");
-}
-
-#[test]
-fn a_value_of_the_wrong_kind_is_told_with_its_field() {
-    for (text, field) in [
-        ("queues: {bulk: {max_running: -1}}", "queues.bulk.max_running: "),
-        ("types: [{type: a}, {type: b, max_concurrent: many}]", "types[1].max_concurrent: "),
-        ("types: [{type: a, schedule: {interval: soon}}]", "types[0].schedule.interval: "),
-    ] {
-        let Err(problem) = read(text) else { panic!("taken: {text}") };
-        assert!(problem.starts_with(field), "{problem}");
-    }
-    let Err(problem) = read("types: [") else { panic!("taken") };
-    assert!(!problem.starts_with('.') && !problem.starts_with(':'), "{problem}");
 }

@@ -102,7 +102,7 @@ pub(super) fn write(value: &Value, depth: usize, lines: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
             for (name, value) in fields {
-                let name = format::plain(name);
+                let name = key(name);
                 if is_block(value) {
                     lines.push(format!("{indent}{name}:"));
                     write(value, depth + 1, lines);
@@ -133,19 +133,29 @@ fn is_block(value: &Value) -> bool {
     }
 }
 
+/// Words that some reader of YAML takes for something else, in any case.
+const TAKEN: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+
 /// Quoted as JSON does, which YAML reads too, unless it can be taken for nothing else.
 fn scalar(value: &Value) -> String {
-    let is_plain = |text: &str| {
-        text.starts_with(|first: char| first.is_ascii_alphabetic())
-            && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'))
-            && !["true", "false", "null", "yes", "no", "on", "off"]
-                .iter()
-                .any(|word| text.eq_ignore_ascii_case(word))
-    };
     match value {
         Value::String(text) if is_plain(text) => text.clone(),
         value => format::plain(&value.to_string()),
     }
+}
+
+fn is_plain(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/'))
+        && !TAKEN.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// A key, quoted as its value would be, and where a dot in it would look like the next one.
+fn key(name: &str) -> String {
+    if is_plain(name) && !name.contains('.') {
+        return name.to_owned();
+    }
+    format::plain(&Value::from(name).to_string())
 }
 
 /// What differs, a line each: `schedule.cron: "0 4 * * *" → "0 5 * * *"`.
@@ -156,14 +166,11 @@ pub fn differences(before: &Value, after: &Value) -> Vec<String> {
     flatten(after, "", &mut new);
     let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let changed = names.into_iter().filter(|name| old.get(*name) != new.get(*name));
-    let line = |name: &String| {
-        let shown = format::plain(name);
-        match (old.get(name), new.get(name)) {
-            (Some(old), Some(new)) => format!("{shown}: {old} → {new}"),
-            (None, Some(new)) => format!("{shown}: {new}"),
-            (Some(old), None) => format!("{shown}: {old} → (unset)"),
-            (None, None) => shown,
-        }
+    let line = |name: &String| match (old.get(name), new.get(name)) {
+        (Some(old), Some(new)) => format!("{name}: {old} → {new}"),
+        (None, Some(new)) => format!("{name}: {new}"),
+        (Some(old), None) => format!("{name}: {old} → (unset)"),
+        (None, None) => name.clone(),
     };
     changed.map(line).collect()
 }
@@ -172,7 +179,8 @@ fn flatten(value: &Value, path: &str, found: &mut BTreeMap<String, String>) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {
             for (name, value) in fields {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let name = key(name);
+                let path = if path.is_empty() { name } else { format!("{path}.{name}") };
                 flatten(value, &path, found);
             }
         }

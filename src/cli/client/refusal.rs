@@ -193,6 +193,10 @@ impl Refusal {
                 "`jobplane types enable {}`, once what it was disabled for is over",
                 format::plain(fact("type", "TYPE"))
             ),
+            ("TYPE_CHANGED", _) => format!(
+                "somebody changed it meanwhile: look with `jobplane types {}`, then repeat the command",
+                format::plain(fact("type", "TYPE"))
+            ),
             ("ALREADY_RUNNING", _) => {
                 "wait until one is over, see `jobplane active`, or cancel it".to_owned()
             }

@@ -53,6 +53,7 @@ fn every_failure_says_what_to_do_next() {
     let text = || "x".to_owned();
     let failures = [
         Failure::usage("--type", "wrong"),
+        Failure::File { path: text(), problem: text() },
         Failure::NoSuchJob { written: text() },
         Failure::Ambiguous { written: text(), fits: vec![text()] },
         Failure::Unreachable { address: text(), cause: text() },

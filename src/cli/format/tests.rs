@@ -54,9 +54,14 @@ fn a_share_is_never_rounded_up_to_the_whole() {
 
 #[test]
 fn rates_keep_their_weight() {
-    for (figure, text) in
-        [(1_234.4, "1,234/s"), (12.34, "12.3/s"), (0.456, "0.46/s"), (0.02, "1.20/min")]
-    {
+    for (figure, text) in [
+        (1_234.4, "1,234/s"),
+        (12.34, "12.3/s"),
+        (0.456, "0.46/s"),
+        (0.02, "1.20/min"),
+        (0.001, "3.60/h"),
+        (1.0 / 86_400.0, "1.00/day"),
+    ] {
         assert_eq!(rate(figure).as_deref(), Some(text));
     }
     for nothing in [0.0, -1.0, f64::NAN, f64::INFINITY] {

@@ -43,11 +43,12 @@ pub fn captured_as(choice: Choice) -> (Out, Written) {
     (Out { choice, terminal: false, colour: false, drawn: false, sink, notes: None }, written)
 }
 
-struct Gone;
+/// A sink that takes nothing.
+struct Gone(io::ErrorKind);
 
 impl Write for Gone {
     fn write(&mut self, _: &[u8]) -> io::Result<usize> {
-        Err(io::ErrorKind::BrokenPipe.into())
+        Err(self.0.into())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -55,20 +56,36 @@ impl Write for Gone {
     }
 }
 
-#[test]
-fn a_reader_that_left_ends_the_command_quietly() {
-    let mut out = Out {
+/// An output that cannot be written, and the notes beside it.
+pub fn gone(why: io::ErrorKind) -> (Out, Rc<RefCell<Vec<String>>>) {
+    let notes = Rc::new(RefCell::new(Vec::new()));
+    let noted = notes.clone();
+    let out = Out {
         choice: Choice::Table,
         terminal: false,
         colour: false,
         drawn: false,
-        sink: Box::new(Gone),
-        notes: None,
+        sink: Box::new(Gone(why)),
+        notes: Some(Box::new(move |note| noted.borrow_mut().push(note.to_owned()))),
     };
+    (out, notes)
+}
+
+#[test]
+fn a_reader_that_left_ends_the_command_quietly() {
+    let (mut out, _) = gone(io::ErrorKind::BrokenPipe);
     let failure = out.line("more").unwrap_err();
     assert!(matches!(failure, Failure::Closed));
     assert_eq!(failure.exit(), crate::cli::exit::Exit::Ok);
     assert!(failure.lines().is_empty());
+}
+
+#[test]
+fn a_note_is_told_beside_an_answer_that_cannot_be_written() {
+    let (mut out, notes) = gone(io::ErrorKind::StorageFull);
+    out.drawn = true;
+    assert!(matches!(out.note("half of it is done"), Err(Failure::Output(_))));
+    assert_eq!(*notes.borrow(), ["half of it is done"]);
 }
 
 #[test]

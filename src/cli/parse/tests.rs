@@ -65,11 +65,11 @@ fn sizes_are_those_of_files_of_at_least_a_byte() {
 
 #[test]
 fn rates_are_those_of_files_or_per_second() {
-    for (text, per_second) in
-        [("0", 0.0), ("2.5", 2.5), ("10/s", 10.0), ("90/min", 1.5), ("36/h", 0.01)]
-    {
-        let read = rate(text).unwrap();
-        assert!((read - per_second).abs() < 1e-12, "{text}: {read}");
+    assert_eq!(rate("0"), Ok(Rate::PerSecond(0.0)));
+    assert_eq!(rate("2.5"), Ok(Rate::PerSecond(2.5)));
+    for (text, count, seconds) in [("10/s", 10, 1), ("90/min", 90, 60), ("20/15m", 20, 900)] {
+        let period = Duration::from_secs(seconds);
+        assert_eq!(rate(text), Ok(Rate::Word(StartRate { count, period, burst: 0 })));
     }
     for (wrong, said) in [
         ("", "10/s"),

@@ -182,9 +182,15 @@ pub fn settings_to_proto(settings: &QueueSettings, queue: &mut v1::Queue) {
     queue.pause_reason.clone_from(&settings.pause_reason);
     queue.max_running = settings.max_running.into();
     queue.max_pending = settings.max_pending.into();
-    queue.start_rate = settings.start_rate.as_ref().map_or(0.0, rate::per_second);
-    queue.start_burst = settings.start_rate.as_ref().map_or(0, rate::burst);
+    let paced = settings.start_rate.as_ref().map(paced);
+    (queue.start_rate, queue.start_burst) = paced.unwrap_or_default();
     queue.weight = i32::try_from(settings.weight).unwrap_or(i32::MAX);
+}
+
+/// Starts per second, and at once after a pause, as a message has them.
+#[must_use]
+pub fn paced(rate: &StartRate) -> (f64, i64) {
+    (rate::per_second(rate), rate::burst(rate))
 }
 
 #[cfg(test)]

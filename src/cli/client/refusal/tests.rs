@@ -88,6 +88,11 @@ fn every_reason_and_code_says_what_to_do_next() {
         (Code::FailedPrecondition, "QUOTA_IN_USE", "without that quota"),
         (Code::FailedPrecondition, "TYPE_NOT_DECLARED", "jobplane apply"),
         (Code::FailedPrecondition, "TYPE_DISABLED", "types enable"),
+        (
+            Code::Aborted,
+            "TYPE_CHANGED",
+            "somebody changed it meanwhile: look with `jobplane types TYPE`",
+        ),
         (Code::FailedPrecondition, "ALREADY_RUNNING", "jobplane active"),
         (Code::FailedPrecondition, "QUEUE_PAUSED", "queue resume"),
         (Code::InvalidArgument, "INVALID_FIELD", "--help"),
