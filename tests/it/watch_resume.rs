@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jobplane::auth::Caller;
-use jobplane::domain::{JobFilter, JobId, Position, Timestamp};
+use jobplane::domain::{JobFilter, JobId, JobType, Position, Timestamp};
 use jobplane::engine::{JobsWatch, Resume, Sent, Start, WatchJobs};
 use jobplane::proto::v1;
 use jobplane::proto::v1::JobState as State;
@@ -12,9 +12,10 @@ use jobplane::proto::v1::watch_jobs_response::removed::Reason;
 use jobplane::store::Prune;
 
 use crate::harness::{
-    Client, Fault, JobFacts as _, JobsWatcher, Mirror, SOON, Server, Told as _, percent, spec,
-    within,
+    Client, Fault, JobFacts as _, JobsWatcher, Mirror, Read, SOON, Server, Shared, Told as _,
+    eventually, percent, spec, within,
 };
+use crate::on_each_shared_store;
 
 async fn watched(server: &Server) -> Mirror {
     let watcher = JobsWatcher::open(&server.client(), JobsWatcher::of_type("sync")).await;
@@ -204,6 +205,69 @@ fn jobs(sent: &[Sent]) -> BTreeSet<JobId> {
         _ => None,
     };
     sent.iter().filter_map(job).collect()
+}
+
+on_each_shared_store! {
+    how_far_a_run_was_is_not_told_when_it_just_ended
+}
+
+async fn how_far_a_run_was_is_not_told_when_it_just_ended(store: Shared) {
+    let server = Server::setup().over(store).start().await;
+    let client = server.client();
+    client.create(spec("sync")).await;
+    let (job, lease_epoch) = client.acquire_one("sync").await;
+    // Another watch keeps the view, which knows of the start alone.
+    let mut other = open(&server, Start::Snapshot).await;
+    let sent = to_token(&mut other).await;
+    let token = |sent| if let Sent::SnapshotEnd(here) = sent { Some(here) } else { None };
+    let here = sent.into_iter().find_map(token).expect("a token");
+    let request = v1::ReportJobRequest {
+        job_id: job.id.clone(),
+        lease_epoch,
+        progress: Some(percent(80.0)),
+        ..Default::default()
+    };
+    client.report(request).await.expect("taken");
+    let is_on_disk = async || {
+        let id = job.id.parse().expect("an id");
+        !server.store().progress(&[id]).await.expect("a read").is_empty()
+    };
+    eventually(SOON, "it is on disk", is_on_disk).await;
+    let mut again = open(&server, Start::After(here)).await;
+    for what in ["the change log", "the jobs"] {
+        assert_eq!(jobs(&again.next().await.expect(what)), BTreeSet::new(), "nothing since");
+    }
+    // The views have come as far as this, without having been asked how far the job is.
+    let types = vec![JobType::new("backup").expect("a name")];
+    let filter = WatchJobs::normalized(JobFilter { types, ..JobFilter::default() });
+    let beside = WatchJobs { filter, ..wish(Start::Snapshot) };
+    let beside = server.engine().watch_jobs(&Caller::anonymous(), beside).await;
+    to_token(&mut beside.expect("a watch")).await;
+    // From here on they hear nothing, and the job ends.
+    server.faults.hold_back(Read::CatchUp);
+    client.complete(&job.id, lease_epoch).await.expect("taken");
+    let told = within(SOON, "a token", async {
+        let mut told = Vec::new();
+        while !told.iter().any(|sent| matches!(sent, Sent::Bookmark(_))) {
+            told.extend(again.next().await.expect("something"));
+        }
+        // What it was unsure of.
+        told.extend(again.next().await.expect("something"));
+        told
+    });
+    assert_eq!(jobs(&told.await), BTreeSet::new(), "it was further than at its start");
+    server.faults.let_go(Read::CatchUp);
+    let ended = within(SOON, "its end", async {
+        loop {
+            let sent = again.next().await.expect("something");
+            if let Some(Sent::Removed { job: Some(last), .. }) = sent.first() {
+                return last.job.status.progress.clone();
+            }
+        }
+    });
+    assert_eq!(ended.await.percent, Some(80.0));
+    drop((again, other));
+    server.stop_with(client).await;
 }
 
 #[tokio::test]

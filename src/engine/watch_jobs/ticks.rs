@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::domain::JobId;
 use crate::domain::limits::LOOP_ROWS_MAX;
+use crate::domain::{Job, JobFilter, JobId, Progress, ResourceUsage};
 use crate::runtime::Clock;
-use crate::store::ProgressWrite;
+use crate::store::{ListQuery, ProgressWrite};
 use crate::watch::Snapshot;
 
 use super::super::error::Result;
@@ -47,31 +47,65 @@ impl JobsWatch {
         };
         let mut rows: HashMap<JobId, ProgressWrite> =
             rows.into_iter().map(|row| (row.job_id, row)).collect();
+        rows.retain(|id, row| self.ticks.get(id).is_some_and(|shown| is_of_run(row, shown)));
+        let unwritten = some.iter().filter(|id| self.is_unsure(**id) && !rows.contains_key(*id));
+        let mut stored = self.stored(unwritten.copied().collect()).await?;
         let mut sent = Vec::new();
         for id in some {
             let Some(snapshot) = self.ticks.remove(&id) else { continue };
             let newest = match rows.remove(&id) {
-                Some(row) => as_written(snapshot, row),
-                None => snapshot,
+                Some(row) => Some(newer(snapshot, row.progress, row.usage)),
+                None if self.is_unsure(id) => {
+                    stored.remove(&id).and_then(|job| as_stored(snapshot, job))
+                }
+                None => Some(snapshot),
             };
-            sent.extend(self.held.tick(newest));
+            sent.extend(newest.and_then(|snapshot| self.held.tick(snapshot)));
         }
         self.last_round = Some(Clock::monotonic());
         Ok(sent)
     }
+
+    /// These jobs as they stand.
+    async fn stored(&self, ids: Vec<JobId>) -> Result<HashMap<JobId, Job>> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let limit = ids.len();
+        let filter = JobFilter { job_ids: ids, ..JobFilter::default() };
+        let query = ListQuery { filter, before: None, limit, full: false };
+        let jobs = self.engine.db.read(|store| async move { store.list(&query).await }).await?;
+        Ok(jobs.into_iter().map(|job| (job.id, job)).collect())
+    }
+}
+
+fn is_of_run(row: &ProgressWrite, shown: &Snapshot) -> bool {
+    let status = &shown.job.status;
+    status.session().is_some() && status.lease_epoch == row.lease_epoch
 }
 
 /// The job with the progress that is on disk, if that is newer.
-fn as_written(snapshot: Arc<Snapshot>, row: ProgressWrite) -> Arc<Snapshot> {
-    let status = &snapshot.job.status;
-    let is_newer = status.session().is_some()
-        && status.lease_epoch == row.lease_epoch
-        && status.progress.sequence < row.progress.sequence;
-    if !is_newer {
+fn newer(
+    snapshot: Arc<Snapshot>,
+    progress: Progress,
+    usage: Option<ResourceUsage>,
+) -> Arc<Snapshot> {
+    if progress.sequence <= snapshot.job.status.progress.sequence {
         return snapshot;
     }
     let mut job = snapshot.job.clone();
-    job.status.progress = row.progress;
-    job.status.resource_usage = row.usage.or(job.status.resource_usage);
+    job.status.progress = progress;
+    job.status.resource_usage = usage.or(job.status.resource_usage);
     Arc::new(Snapshot::of(job))
 }
+
+/// The same for one without a row of its own: it told nothing yet, or its run is over. In that case what is known of how
+/// far it was may be older than what the client saw elsewhere, and its end is about to be shown: there is nothing to say.
+fn as_stored(snapshot: Arc<Snapshot>, stored: Job) -> Option<Arc<Snapshot>> {
+    let status = stored.status;
+    let is_same = status.revision == snapshot.job.status.revision;
+    is_same.then(|| newer(snapshot, status.progress, status.resource_usage))
+}
+
+#[cfg(test)]
+mod tests;

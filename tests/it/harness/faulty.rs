@@ -66,6 +66,8 @@ pub enum Read {
     Load,
     /// How far running jobs are.
     Progress,
+    /// What the views missed.
+    CatchUp,
 }
 
 /// Which commits are meant.
@@ -663,7 +665,7 @@ impl Store for FaultyStore {
 
     async fn catch_up(&self, position: &Position, limit: usize) -> Result<Caught> {
         self.faults.weathered().await?;
-        self.inner.catch_up(position, limit).await
+        self.faults.answered(Read::CatchUp, self.inner.catch_up(position, limit).await).await
     }
 
     async fn progress(&self, ids: &[JobId]) -> Result<Vec<ProgressWrite>> {
