@@ -55,8 +55,9 @@ impl Schedule {
                 due.more = true;
                 break;
             }
-            let lateness =
-                if nominal.fire_time < missed_before { Lateness::Missed } else { Lateness::Run };
+            // What its jitter could have come to: it may have waited for one before it as long as that.
+            let latest = time.plus(self.spec().jitter.unwrap_or_default());
+            let lateness = if latest < missed_before { Lateness::Missed } else { Lateness::Run };
             due.times.push(DueTime { nominal, lateness });
             due.through = time;
         }

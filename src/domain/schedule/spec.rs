@@ -42,7 +42,7 @@ pub struct ScheduleSpec {
     pub paused: bool,
     /// What happens when a run is due and another one is not over.
     pub overlap_policy: OverlapPolicy,
-    /// A run this late still starts, one later is recorded as missed; an hour if unset.
+    /// A run this much later than its jitter lets it be still starts, one later is recorded as missed; an hour if unset.
     #[serde(with = "written::optional_span", skip_serializing_if = "Option::is_none")]
     pub catch_up_window: Option<Duration>,
 }

@@ -66,7 +66,8 @@ fn a_pause_fires_nothing_and_is_not_made_up_for() {
 
 #[test]
 fn a_run_held_back_by_its_jitter_is_not_passed_over() {
-    let spec = ScheduleSpec { jitter: Some(secs(1_800)), ..every(60) };
+    let (jitter, catch_up_window) = (Some(secs(1_800)), Some(secs(600)));
+    let spec = ScheduleSpec { jitter, catch_up_window, ..every(60) };
     let schedule = compile(&spec);
     let (mut through, end) = (at("2026-01-01T00:00:00Z"), at("2026-01-01T02:00:00Z"));
     let wanted: Vec<_> = schedule.fire_times(&sync(), through, 120);
@@ -75,6 +76,7 @@ fn a_run_held_back_by_its_jitter_is_not_passed_over() {
         now = now.plus(secs(7));
         let due = schedule.due(&sync(), through, now);
         assert!(due.times.iter().all(|one| one.nominal.fire_time <= now));
+        assert!(due.times.iter().all(|one| one.lateness == Lateness::Run), "nobody was away");
         seen.extend(due.times.iter().map(|one| one.nominal));
         through = due.through;
     }
