@@ -223,3 +223,16 @@ fn while_a_probe_runs_on_nobody_is_told_to_ask_at_once() {
         assert_eq!(refused, TriggerRefusal::CircuitOpen { next_probe_time: told, wait });
     }
 }
+
+#[test]
+fn a_grace_longer_than_the_jobs_are_kept_is_refused() {
+    let of = |grace: &str, retention: &str| {
+        wrong(&read(&format!(
+            r#"{{"type": "sync", "schedule": {{"cron": "@weekly"}},
+                "expected": {{"grace_period": "{grace}"}}, "defaults": {{{retention}}}}}"#
+        )))
+    };
+    assert_eq!(of("2days", r#""retention": "1day""#), ["job_type.expected.grace_period"]);
+    assert!(of("1day", r#""retention": "1day""#).is_empty());
+    assert!(of("2days", "").is_empty(), "what the server says is not known here");
+}
