@@ -117,8 +117,11 @@ impl Engine {
             }
             let ids = std::mem::take(&mut left);
             let jobs = self.loop_db.read(|store| async move { store.load(&ids).await }).await?;
-            let is_in_the_way =
-                |job: &Job| !job.status.kind().is_terminal() && job.status.cancel_request.is_none();
+            let stays = |job: &Job| {
+                let asked = job.status.cancel_request.as_ref();
+                asked.is_none_or(|request| !request.cause.ends_cancelled())
+            };
+            let is_in_the_way = |job: &Job| !job.status.kind().is_terminal() && stays(job);
             for job in jobs.into_iter().filter(is_in_the_way) {
                 let (Seen { job_id, .. }, command) = stop(&job);
                 let work = |reply| Work::Try { job_id, command, deed: None, reply };
