@@ -169,7 +169,7 @@ impl Engine {
         let policy = schedule.spec().overlap_policy;
         let runs = due.times.iter().any(|time| time.lateness == Lateness::Run);
         let mut others =
-            if runs { self.others(&spec.job_type, policy).await? } else { Others::default() };
+            if runs { self.others(&spec.job_type, policy, now).await? } else { Others::default() };
         let book = self.registry.book();
         let circuit = circuit_of(Some(spec), &book.defaults.what.circuit);
         let refused = skip_at_create(Some(spec), circuit, &standing.state, now);
@@ -204,22 +204,38 @@ impl Engine {
         Ok(step)
     }
 
-    /// Jobs of the type that are not over, as far as the policy wants to know.
-    async fn others(&self, job_type: &JobType, policy: OverlapPolicy) -> Result<Others> {
+    /// Jobs of the type that are not over, as far as the policy wants to know; those that run first, for of many that
+    /// wait not all are read.
+    async fn others(
+        &self,
+        job_type: &JobType,
+        policy: OverlapPolicy,
+        now: Timestamp,
+    ) -> Result<Others> {
         if policy == OverlapPolicy::Allow {
             return Ok(Others::default());
         }
-        let filter = JobFilter {
-            types: vec![job_type.clone()],
-            states: vec![StateKind::Pending, StateKind::Running],
-            ..JobFilter::default()
-        };
-        let query = ListQuery { filter, before: None, limit: LOOP_ROWS_MAX, full: false };
-        let jobs = self.loop_db.read(|store| async move { store.list(&query).await }).await?;
-        let running = jobs.iter().filter(|job| job.status.kind() == StateKind::Running).count();
+        let mut jobs = self.some_of(job_type, StateKind::Running).await?;
+        let running = jobs.len();
+        let waiting = self.some_of(job_type, StateKind::Pending).await?;
+        jobs.extend(waiting.into_iter().filter(|job| !is_for_later(job, now)));
         let pending = jobs.len() - running;
+        jobs.truncate(LOOP_ROWS_MAX);
         Ok(Others { running: running as u64, pending: pending as u64, jobs })
     }
+
+    async fn some_of(&self, job_type: &JobType, state: StateKind) -> Result<Vec<Job>> {
+        let (states, types) = (vec![state], vec![job_type.clone()]);
+        let filter = JobFilter { states, types, ..JobFilter::default() };
+        let query = ListQuery { filter, before: None, limit: LOOP_ROWS_MAX, full: false };
+        self.loop_db.read(|store| async move { store.list(&query).await }).await
+    }
+}
+
+/// Whether its maker wants it later, and it was never started: no run of the schedule has to wait for that. One that waits
+/// for its next attempt is a run that is not over.
+fn is_for_later(job: &Job, now: Timestamp) -> bool {
+    job.status.lease_epoch == 0 && job.status.schedule_time > now
 }
 
 #[derive(Default)]
