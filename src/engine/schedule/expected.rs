@@ -20,12 +20,12 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Step> {
         let Some(schedule) = standing.definition.active_schedule() else {
-            return Ok(Step { through: standing.through, ..Step::default() });
+            return Ok(Step { through: standing.cursor.through, ..Step::default() });
         };
         let declared = &standing.definition.declared;
         let job_type = &declared.spec.job_type;
-        let runs = self.runs_since(job_type, standing.through.minus(EXPECTED_EARLY)).await?;
-        let missed = expected.missed(schedule, &runs, standing.through, now);
+        let runs = self.runs_since(job_type, standing.cursor.through.minus(EXPECTED_EARLY)).await?;
+        let missed = expected.missed(schedule, &runs, standing.cursor, now);
         let creates = missed.times.into_iter().map(|time| {
             tell_missed(job_type, time);
             run(declared, Some(time), Some(SkipReason::Missed.into()), now)

@@ -2,6 +2,16 @@
 
 use super::*;
 
+/// A type that another scheduler runs every day, and the first moment at which it is expected.
+async fn expected_daily(server: &Engine, store: &MemoryStore) -> (JobTypeSpec, Timestamp) {
+    let daily = spec(
+        r#"{"type": "offsite", "schedule": {"cron": "@daily"}, "expected": {"grace_period": "12h"}}"#,
+    );
+    put(server, daily.clone()).await;
+    let time = compiled(&daily).next(cursor(store, "offsite").await).expect("a day");
+    (daily, time)
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_falls_into_a_pause_is_not_made_up_for() {
     let store = Arc::new(MemoryStore::new());
@@ -22,4 +32,21 @@ async fn what_falls_into_a_pause_is_not_made_up_for() {
     tokio::time::sleep(HOUR * 2).await;
     server.run_schedules().await.expect("a step");
     assert!(!jobs_of(&store, "sync").await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_did_not_come_before_its_type_was_off_for_a_while_is_missed_all_the_same() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    let (daily, time) = expected_daily(&server, &store).await;
+    reach(&server, time.plus(HOUR)).await;
+    put(&server, JobTypeSpec { disabled: true, ..daily.clone() }).await;
+    reach(&server, time.plus(HOUR * 13)).await;
+    server.run_schedules().await.expect("a step");
+    assert_eq!(jobs_of(&store, "offsite").await, [], "nothing is settled while it is off");
+    put(&server, daily).await;
+    server.run_schedules().await.expect("a step");
+    let missed = jobs_of(&store, "offsite").await;
+    let told: Vec<_> = missed.iter().map(|job| (job.spec.schedule_time, skipped(job))).collect();
+    assert_eq!(told, [(Some(time), Some(SkipReason::Missed))]);
 }
