@@ -3,8 +3,8 @@
 use crate::domain::filter::TimeRange;
 use crate::domain::limits::{EXPECTED_EARLY, LOOP_ROWS_MAX};
 use crate::domain::schedule::expected::Expected;
-use crate::domain::status::SkipReason;
-use crate::domain::{JobFilter, JobType, StateKind, Timestamp};
+use crate::domain::status::{SkipReason, State};
+use crate::domain::{Job, JobFilter, JobType, Timestamp};
 use crate::engine::Engine;
 use crate::engine::error::Result;
 use crate::store::ListQuery;
@@ -46,7 +46,8 @@ impl Engine {
                 ListQuery { filter: filter.clone(), before, limit: LOOP_ROWS_MAX, full: false };
             let page = self.loop_db.read(|store| async move { store.list(&query).await }).await?;
             before = page.last().map(|job| job.id);
-            let came = page.iter().filter(|job| job.status.kind() != StateKind::Skipped);
+            // One that was refused came; what was recorded for one that did not is no run.
+            let came = page.iter().filter(|job| !is_missed(job));
             runs.extend(came.map(|job| job.status.create_time));
             if page.len() < LOOP_ROWS_MAX {
                 runs.sort_unstable();
@@ -54,4 +55,8 @@ impl Engine {
             }
         }
     }
+}
+
+const fn is_missed(job: &Job) -> bool {
+    matches!(job.status.state, State::Skipped { reason: SkipReason::Missed })
 }

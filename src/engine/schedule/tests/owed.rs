@@ -50,3 +50,19 @@ async fn a_run_that_did_not_come_before_its_type_was_off_for_a_while_is_missed_a
     let told: Vec<_> = missed.iter().map(|job| (job.spec.schedule_time, skipped(job))).collect();
     assert_eq!(told, [(Some(time), Some(SkipReason::Missed))]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_expected_run_that_was_refused_came() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    let (daily, time) = expected_daily(&server, &store).await;
+    reach(&server, time.plus(HOUR)).await;
+    put(&server, JobTypeSpec { disabled: true, ..daily.clone() }).await;
+    let refused = create(&server, "offsite").await;
+    assert_eq!(skipped(&refused), Some(SkipReason::TypeDisabled));
+    put(&server, daily).await;
+    reach(&server, time.plus(HOUR * 13)).await;
+    server.run_schedules().await.expect("a step");
+    assert_eq!(jobs_of(&store, "offsite").await.len(), 1, "none was missed");
+    assert_eq!(cursor(&store, "offsite").await, time, "it was judged");
+}
