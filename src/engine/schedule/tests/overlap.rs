@@ -1,6 +1,8 @@
 //! Jobs that are not over when the next run is due.
 
 use super::*;
+use crate::domain::machine::Command;
+use crate::engine::pipeline::Work;
 
 #[tokio::test(start_paused = true)]
 async fn the_run_before_is_asked_to_stop_in_the_commit_of_the_next() {
@@ -23,6 +25,28 @@ async fn the_run_before_is_asked_to_stop_in_the_commit_of_the_next() {
     let fresh = jobs.iter().filter(|job| job.status.trigger == Trigger::Schedule);
     let fresh: Vec<_> = fresh.filter(|job| job.status.kind() == StateKind::Pending).collect();
     assert_eq!(fresh.len(), 1, "one waits for its turn: {jobs:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_was_asked_to_stop_for_its_use_makes_way_all_the_same() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    let Ok(Started::Assigned(running)) = start(&server, "sync").await else {
+        panic!("not started")
+    };
+    let job_id = running.job.id;
+    let command = Command::RequestStop {
+        lease_epoch: running.job.status.lease_epoch,
+        cause: CancelCause::ResourceLimit,
+        reason: "too much".to_owned(),
+        grace: HOUR,
+    };
+    let work = |reply| Work::Try { job_id, command, deed: None, reply };
+    assert!(server.pipeline.ask(work).await.expect("asked"));
+    server.make_way(vec![job_id]).await.expect("asked otherwise");
+    let jobs = jobs_of(&store, "sync").await;
+    let asked = jobs[0].status.cancel_request.as_ref().expect("asked");
+    assert_eq!(asked.cause, CancelCause::Overlap, "it would come back as a retry");
 }
 
 #[tokio::test(start_paused = true)]
