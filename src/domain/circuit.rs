@@ -68,7 +68,9 @@ impl CircuitSpec {
         self.window.unwrap_or(CIRCUIT_WINDOW_DEFAULT)
     }
 
-    fn probe_after(&self) -> Duration {
+    /// Time from its opening to the first probe, and from one that failed to the next.
+    #[must_use]
+    pub fn probe_after(&self) -> Duration {
         self.probe_after.unwrap_or(CIRCUIT_PROBE_DEFAULT)
     }
 }

@@ -14,7 +14,7 @@ use crate::domain::job_type::gate::circuit_of;
 use crate::domain::job_type::{JobTypeSpec, TypeOrigin};
 use crate::domain::limits::{QUOTA_COSTS_MAX, TYPES_MAX};
 use crate::domain::quota::QuotaSpec;
-use crate::domain::schedule::{Nominal, Schedule, cursor_after_change};
+use crate::domain::schedule::{Nominal, Schedule};
 use crate::domain::validate::Violations;
 use crate::domain::{Category, JobType, Timestamp};
 use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
@@ -22,7 +22,7 @@ use crate::store::{Rule, RuleKey, RuleKind, RuleWrite};
 use super::error::{Error, Result};
 use super::pipeline::RuleChange;
 use super::registry::{Cursor, Declared, Definition, Rulebook, readable, tell_unread};
-use super::{Engine, breakers};
+use super::{Engine, breakers, schedule};
 
 /// A wish to declare a type.
 #[derive(Debug, Clone)]
@@ -236,13 +236,20 @@ impl Engine {
             };
             let row = RuleWrite::put(keys[0].clone(), revision, &declared)?;
             let mut writes = vec![row];
-            writes.extend(cursor_write(before, &declared, &standing, now)?);
             writes.extend(guards(before, &declared, found));
+            let compiled = declared.spec.schedule.as_ref();
+            let compiled = compiled.and_then(|it| it.compile("", &mut Violations::default()));
+            let definition = Definition { revision: revision + 1, declared, schedule: compiled };
+            let held = (standing.cursor_revision, standing.cursor);
+            writes.extend(schedule::cursor_write(
+                standing.definition.as_ref(),
+                &definition,
+                held,
+                now,
+            )?);
             let circuit = circuit_of(Some(&put.spec), &book.defaults.what.circuit);
             let (forgotten, closed) = breakers::forgotten(found, &job_type, circuit, now)?;
             writes.extend(forgotten);
-            let schedule = None;
-            let definition = Definition { revision: revision + 1, declared, schedule };
             let writes = if put.validate_only { Vec::new() } else { writes };
             let deed = Deed::new(caller.principal(), AuditAction::PutJobType);
             let deed = deed.because(put.reason.clone());
@@ -371,27 +378,4 @@ impl Engine {
     ) -> Vec<Nominal> {
         schedule.fire_times(job_type, after.unwrap_or_else(|| self.clock.now()), count)
     }
-}
-
-/// Where the cursor stands after the declaration changed. It is written whenever there is a schedule:
-/// whoever fires by the declaration before finds it changed.
-fn cursor_write(
-    before: Option<&Declared>,
-    after: &Declared,
-    standing: &Standing,
-    now: Timestamp,
-) -> Result<Option<RuleWrite>> {
-    let key = RuleKey::new(RuleKind::Schedule, after.spec.job_type.as_str());
-    let (revision, held) = (standing.cursor_revision, standing.cursor);
-    let Some(schedule) = &after.spec.schedule else {
-        return Ok((revision > 0).then(|| RuleWrite::delete(key, revision)));
-    };
-    let before = before.filter(|before| {
-        // What falls into the time of a disabled type is not made up for, nor is what another kind of
-        // scheduler was to start.
-        !before.spec.disabled && before.spec.expected.is_some() == after.spec.expected.is_some()
-    });
-    let before = before.and_then(|before| before.spec.schedule.as_ref());
-    let through = held.map_or(now, |held| cursor_after_change(before, schedule, held.through, now));
-    Ok(Some(RuleWrite::put(key, revision, &Cursor { through })?))
 }

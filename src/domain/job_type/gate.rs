@@ -33,9 +33,16 @@ pub fn skip_at_create(
     match state.circuit.decide(circuit, now) {
         CircuitDecision::Allow | CircuitDecision::Probe => None,
         CircuitDecision::Refuse { next_probe_time } => {
-            Some(Skip { reason: SkipReason::CircuitOpen, until: Some(next_probe_time) })
+            let until = Some(probe_time(circuit, next_probe_time, now));
+            Some(Skip { reason: SkipReason::CircuitOpen, until })
         }
     }
+}
+
+/// When to ask again. A probe that runs on past the time of the next one refuses all others as long as it does: who is
+/// told "now" would ask without end.
+fn probe_time(circuit: &CircuitSpec, next: Timestamp, now: Timestamp) -> Timestamp {
+    if next > now { next } else { now.plus(circuit.probe_after()) }
 }
 
 /// Why a type cannot be triggered now.
@@ -123,6 +130,7 @@ pub fn trigger(
     match state.circuit.decide(circuit, now) {
         CircuitDecision::Allow | CircuitDecision::Probe => Ok(()),
         CircuitDecision::Refuse { next_probe_time } => {
+            let next_probe_time = probe_time(circuit, next_probe_time, now);
             let wait = next_probe_time.since(now);
             Err(TriggerRefusal::CircuitOpen { next_probe_time, wait })
         }

@@ -205,3 +205,34 @@ fn a_job_of_a_type_that_may_not_run_is_made_skipped() {
     definition.circuit = Some(CircuitSpec::default());
     assert_eq!(circuit_of(Some(&definition), &circuit).max_failures, 0);
 }
+
+#[test]
+fn while_a_probe_runs_on_nobody_is_told_to_ask_at_once() {
+    let (circuit, mut state) = open();
+    let wait = Duration::from_secs(300);
+    let began = NOW.plus(wait);
+    state.circuit = state.circuit.begin_probe(&circuit, JobId(Uuid::max()), began).unwrap();
+    let definition = JobTypeSpec::new(JobType::new("sync").unwrap());
+    // The next one might try from 300 s after the start of this one on.
+    for (after, told) in [(299, 300), (300, 600), (1_000, 1_300)] {
+        let [now, told] = [after, told].map(|it| began.plus(Duration::from_secs(it)));
+        let skip = skip_at_create(None, &circuit, &state, now).unwrap();
+        assert_eq!(skip.until, Some(told), "{after} s");
+        let refused = trigger(&definition, &circuit, &state, standing(), now).unwrap_err();
+        let wait = told.since(now);
+        assert_eq!(refused, TriggerRefusal::CircuitOpen { next_probe_time: told, wait });
+    }
+}
+
+#[test]
+fn a_grace_longer_than_the_jobs_are_kept_is_refused() {
+    let of = |grace: &str, retention: &str| {
+        wrong(&read(&format!(
+            r#"{{"type": "sync", "schedule": {{"cron": "@weekly"}},
+                "expected": {{"grace_period": "{grace}"}}, "defaults": {{{retention}}}}}"#
+        )))
+    };
+    assert_eq!(of("2days", r#""retention": "1day""#), ["job_type.expected.grace_period"]);
+    assert!(of("1day", r#""retention": "1day""#).is_empty());
+    assert!(of("2days", "").is_empty(), "what the server says is not known here");
+}

@@ -95,6 +95,14 @@ impl JobTypeSpec {
         }
         if let Some(expected) = &self.expected {
             check.span(Some(expected.grace_period), &GRACE, "expected.grace_period");
+            let kept = self.defaults.retention.unwrap_or(Duration::MAX);
+            let grace = expected.grace_period;
+            check.that(grace <= kept, "expected.grace_period", || {
+                let [grace, kept] = [grace, kept].map(written::span_text);
+                format!(
+                    "must be at most {kept}, for defaults.retention keeps no run longer, is {grace}"
+                )
+            });
             check.that(self.schedule.is_some(), "expected", || {
                 "needs a schedule that says when".to_owned()
             });

@@ -153,7 +153,11 @@ impl Closing<'_> {
                     error.message += "; it was asked to stop before: ";
                     error.message += &request.reason;
                 }
-                let no_wait = (self.status.leases_lost == 0).then_some(Duration::ZERO);
+                // It says more about the worker than about the job, unless a rule says how long to wait then.
+                let rule = RetryRule::find(&self.spec.retry_rules, &error.code);
+                let is_ruled = rule.is_some_and(|rule| rule.delay(next.attempt).is_some());
+                let is_first = self.status.leases_lost == 0;
+                let no_wait = (is_first && !is_ruled).then_some(Duration::ZERO);
                 self.failed(next, error, no_wait)
             }
         };

@@ -89,16 +89,10 @@ pub(super) fn apply(
         Command::Cancel { reason, requested_by, grace } => {
             Ok(cancel(&closing, reason, requested_by, grace))
         }
-        Command::RequestStop { cause, reason, grace, .. } => Ok(match &status.cancel_request {
-            Some(_) => Applied::Unchanged,
-            None => closing.ask_to_stop(CancelRequest {
-                cause,
-                time: now.time,
-                reason,
-                requested_by: String::new(),
-                grace,
-            }),
-        }),
+        Command::RequestStop { cause, reason, grace, .. } => {
+            let (time, requested_by) = (now.time, String::new());
+            Ok(ask(&closing, CancelRequest { cause, time, reason, requested_by, grace }))
+        }
         Command::StopStuck {
             revision, since, spare_active, reason, requested_by, grace, ..
         } => {
@@ -133,6 +127,19 @@ fn report_use(status: &JobStatus, used: BTreeMap<QuotaName, u64>, now: Now) -> A
         return Applied::Unchanged;
     }
     transition(next, Vec::new())
+}
+
+/// A rule's wish: what ends the job takes the place of what would only fail its attempt, and leaves it no
+/// more time; nothing else replaces a cause that stands.
+fn ask(closing: &Closing<'_>, request: CancelRequest) -> Applied {
+    match &closing.status.cancel_request {
+        None => closing.ask_to_stop(request),
+        Some(held) if request.cause.ends_cancelled() && !held.cause.ends_cancelled() => {
+            let end = request.end_time().min(held.end_time());
+            closing.ask_to_stop(CancelRequest { grace: end.since(request.time), ..request })
+        }
+        Some(_) => Applied::Unchanged,
+    }
 }
 
 /// A caller's cancel: replaces any other cause, and only ever shortens the grace.

@@ -93,7 +93,13 @@ pub const RULES: &[Rule] = &[
         "asked to stop; a second cancel may only shorten the grace; CALLER replaces any other cause; \
          grace 0 ends it at once",
     ),
-    rule(Running, C::RequestStop, &[Running], "asked to stop, unless it was already"),
+    rule(
+        Running,
+        C::RequestStop,
+        &[Running],
+        "asked to stop, unless it was already; OVERLAP replaces a cause that would only fail the attempt, \
+         within the grace that is left",
+    ),
     rule(
         Running,
         C::StopStuck,

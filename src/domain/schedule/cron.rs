@@ -17,6 +17,17 @@ pub enum InvalidCron {
          @daily, @weekly, @monthly or @yearly"
     )]
     Malformed(String),
+    /// A name with `@` that is none.
+    #[error(
+        "{name} is not known; must be @hourly, @daily, @weekly, @monthly or @yearly, or 5 fields (minute hour day month \
+         weekday){}", if *repeats { "; every so often is said by interval, not by cron" } else { "" }
+    )]
+    Name {
+        /// The name.
+        name: String,
+        /// It is `@every`, which is said otherwise here.
+        repeats: bool,
+    },
     /// A step past the end of its field: `*/90` of minutes would be each full hour.
     #[error("a step of {step} is longer than the field of {field}, which has {values}")]
     LongStep {
@@ -50,7 +61,7 @@ impl Cron {
         }
         let parser = CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed);
         let cron = parser.build().parse(&expanded(text));
-        let cron = cron.map_err(|error| InvalidCron::Malformed(error.to_string()))?;
+        let cron = cron.map_err(|error| malformed(text, &error.to_string()))?;
         check_steps(text)?;
         let cron = Self(Box::new(cron));
         // February 30th is found out here and not by a schedule that never fires.
@@ -62,6 +73,17 @@ impl Cron {
     #[must_use]
     pub fn after(&self, local: DateTime) -> Option<DateTime> {
         self.0.find_next_occurrence(&local, false).ok()
+    }
+}
+
+/// What is wrong with a text: of an unknown name not how many fields it lacks.
+fn malformed(text: &str, error: &str) -> InvalidCron {
+    match text.split_whitespace().next() {
+        Some(name) if name.starts_with('@') => {
+            let repeats = name.eq_ignore_ascii_case("@every");
+            InvalidCron::Name { name: name.to_owned(), repeats }
+        }
+        Some(_) | None => InvalidCron::Malformed(error.trim_end_matches('.').to_owned()),
     }
 }
 

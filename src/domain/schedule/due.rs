@@ -1,6 +1,6 @@
 //! Which nominal times are due.
 
-use super::spec::ScheduleSpec;
+use super::cursor::Cursor;
 use super::timing::{Nominal, Schedule};
 use crate::domain::ids::JobType;
 use crate::domain::limits::SCHEDULE_BATCH_MAX;
@@ -36,17 +36,17 @@ pub struct Due {
 }
 
 impl Schedule {
-    /// The nominal times after the cursor `through` whose runs start by `now`, the oldest first.
+    /// The nominal times after `cursor` whose runs start by `now`, the oldest first.
     ///
     /// A run that its jitter holds back holds back those after it, so that the cursor passes none.
     #[must_use]
-    pub fn due(&self, job_type: &JobType, through: Timestamp, now: Timestamp) -> Due {
-        let mut due = Due { times: Vec::new(), through, more: false };
+    pub fn due(&self, job_type: &JobType, cursor: Cursor, now: Timestamp) -> Due {
+        let mut due = Due { times: Vec::new(), through: cursor.through, more: false };
         if self.spec().paused {
             return due;
         }
         let missed_before = now.minus(self.spec().catch_up());
-        while let Some(time) = self.next(due.through) {
+        while let Some(time) = self.next_owed(cursor.moved(due.through)) {
             let nominal = self.nominal(job_type, time);
             if nominal.fire_time > now {
                 break;
@@ -55,29 +55,12 @@ impl Schedule {
                 due.more = true;
                 break;
             }
-            let lateness =
-                if nominal.fire_time < missed_before { Lateness::Missed } else { Lateness::Run };
+            // What its jitter could have come to: it may have waited for one before it as long as that.
+            let latest = time.plus(self.spec().jitter.unwrap_or_default());
+            let lateness = if latest < missed_before { Lateness::Missed } else { Lateness::Run };
             due.times.push(DueTime { nominal, lateness });
             due.through = time;
         }
         due
-    }
-}
-
-/// Where the cursor of a type stands after its schedule was written anew: nothing that lies before the
-/// change fires by a schedule that did not say so then, or that was paused.
-#[must_use]
-pub fn cursor_after_change(
-    before: Option<&ScheduleSpec>,
-    after: &ScheduleSpec,
-    cursor: Timestamp,
-    now: Timestamp,
-) -> Timestamp {
-    let times = |spec: &ScheduleSpec| {
-        (spec.cron.clone(), spec.interval, spec.time_zone.clone(), spec.start_time, spec.end_time)
-    };
-    match before {
-        Some(before) if !before.paused && times(before) == times(after) => cursor,
-        Some(_) | None => cursor.max(now),
     }
 }

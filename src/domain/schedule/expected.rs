@@ -4,13 +4,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::cursor::{Cursor, INSTANT};
 use super::timing::Schedule;
 use crate::domain::limits::{EXPECTED_EARLY, SCHEDULE_BATCH_MAX};
 use crate::domain::time::Timestamp;
 use crate::domain::written;
-
-/// The resolution of a moment.
-const INSTANT: Duration = Duration::from_micros(1);
 
 /// A type whose runs are started elsewhere: its schedule says when one must come.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +30,7 @@ pub struct Missed {
 }
 
 impl Expected {
-    /// Judges the nominal times after the cursor `through` whose grace is over, by the moments at
+    /// Judges the nominal times after `cursor` whose grace is over, by the moments at
     /// which runs came: `runs` is in order and complete from [`EXPECTED_EARLY`] before the cursor on.
     ///
     /// A run answers for each time whose grace it falls into. One that falls into none is early (its
@@ -43,18 +41,19 @@ impl Expected {
         &self,
         schedule: &Schedule,
         runs: &[Timestamp],
-        through: Timestamp,
+        cursor: Cursor,
         now: Timestamp,
     ) -> Missed {
-        let mut missed = Missed { times: Vec::new(), through, more: false };
+        let mut missed = Missed { times: Vec::new(), through: cursor.through, more: false };
         if schedule.spec().paused {
             return missed;
         }
-        // A cursor that is no nominal time is the moment of a change: nothing was due before it.
-        let is_nominal = schedule.next(through.minus(INSTANT)) == Some(through);
-        let mut before = is_nominal.then_some(through);
         let mut judged = 0;
-        while let Some(time) = schedule.next(missed.through) {
+        while let Some(time) = schedule.next_owed(cursor.moved(missed.through)) {
+            // A cursor that is no nominal time is the moment of a change, and what fell into a gap was not due: nothing
+            // was before it.
+            let before = Some(missed.through)
+                .filter(|before| schedule.names(*before) && schedule.next(*before) == Some(time));
             if time.plus(self.grace_period) >= now {
                 break;
             }
@@ -67,7 +66,6 @@ impl Expected {
                 missed.times.push(time);
             }
             missed.through = time;
-            before = Some(time);
         }
         missed
     }

@@ -25,7 +25,7 @@ pub struct ScheduleSpec {
     /// Every so often, counted from `start_time`, or from the Unix epoch if that is unset.
     #[serde(with = "written::optional_span", skip_serializing_if = "Option::is_none")]
     pub interval: Option<Duration>,
-    /// The IANA zone whose wall clock `cron` means; UTC if empty.
+    /// The IANA zone whose wall clock `cron` means; UTC if empty. It says nothing of an interval.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub time_zone: String,
     /// Each run starts up to this much later, by an amount of its own: herds spread out.
@@ -37,12 +37,12 @@ pub struct ScheduleSpec {
     /// Nothing from then on.
     #[serde(with = "written::optional_moment", skip_serializing_if = "Option::is_none")]
     pub end_time: Option<Timestamp>,
-    /// Nothing while it is set. What falls into a pause is not made up for.
+    /// Nothing while it is set. What falls into a pause is not made up for, what was owed before is.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
     /// What happens when a run is due and another one is not over.
     pub overlap_policy: OverlapPolicy,
-    /// A run this late still starts, one later is recorded as missed; an hour if unset.
+    /// A run this much later than its jitter lets it be still starts, one later is recorded as missed; an hour if unset.
     #[serde(with = "written::optional_span", skip_serializing_if = "Option::is_none")]
     pub catch_up_window: Option<Duration>,
 }

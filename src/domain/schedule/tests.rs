@@ -1,5 +1,6 @@
 //! Times that come once, in order, and none that is lost.
 
+mod changes;
 mod dst;
 mod missed;
 mod properties;

@@ -47,6 +47,12 @@ impl Schedule {
         &self.spec
     }
 
+    /// All that says when it is due: two of which this is the same name the same times.
+    pub(super) fn times(&self) -> impl PartialEq + use<'_> {
+        let ScheduleSpec { cron, interval, time_zone, start_time, end_time, .. } = &self.spec;
+        (cron, interval, time_zone, start_time, end_time)
+    }
+
     /// The first nominal time after `after`, whether or not the schedule is paused.
     #[must_use]
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {

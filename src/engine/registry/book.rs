@@ -40,13 +40,6 @@ pub struct Declared {
     pub update_time: Timestamp,
 }
 
-/// How far a schedule is settled, as its row holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cursor {
-    /// Nominal times up to here have their job, or need none.
-    pub through: Timestamp,
-}
-
 /// A declared type.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Definition {

@@ -26,7 +26,8 @@ use super::Engine;
 use super::error::{Error, Result};
 use super::pipeline::{RuleChange, RulesChanged, Work};
 
-pub use book::{Cursor, DEFAULTS, Declared, Definition, Known, Rulebook, smaller_bound};
+pub use crate::domain::schedule::Cursor;
+pub use book::{DEFAULTS, Declared, Definition, Known, Rulebook, smaller_bound};
 pub(super) use followers::Followers;
 pub(super) use unread::{readable, tell_unread};
 

@@ -58,12 +58,12 @@ impl Agenda {
         &self,
         job_type: &JobType,
         definition: Option<&Definition>,
-        through: Timestamp,
+        cursor: Cursor,
         heeded: u64,
     ) {
         let mut state = self.state.lock();
         if state.heeded == heeded {
-            state.put(job_type, definition.and_then(|definition| look_at(definition, through)));
+            state.put(job_type, definition.and_then(|definition| look_at(definition, cursor)));
         }
     }
 
@@ -73,8 +73,8 @@ impl Agenda {
         let mut state = State::default();
         for (job_type, definition) in &book.types {
             // Without a cursor it is looked at once, which makes one.
-            let through = cursors.get(job_type.as_str()).copied().unwrap_or_default();
-            state.put(job_type, look_at(definition, through));
+            let cursor = cursors.get(job_type.as_str()).copied().unwrap_or_default();
+            state.put(job_type, look_at(definition, cursor));
         }
         let mut held = self.state.lock();
         state.heeded = held.heeded + 1;
@@ -90,10 +90,10 @@ impl Agenda {
         for name in moved.map(|key| key.name.as_str()) {
             let Ok(job_type) = JobType::new(name) else { continue };
             let definition = book.types.get(&job_type).map(AsRef::as_ref);
-            let through = cursors.get(name).copied().unwrap_or_default();
+            let cursor = cursors.get(name).copied().unwrap_or_default();
             let mut state = self.state.lock();
             state.heeded += 1;
-            let at = definition.and_then(|definition| look_at(definition, through));
+            let at = definition.and_then(|definition| look_at(definition, cursor));
             let sooner = state.put(&job_type, at);
             drop(state);
             if sooner {
@@ -122,17 +122,17 @@ impl State {
 }
 
 /// One that cannot be read is as none: its type is looked at at once, which makes one.
-fn cursors(rules: &[Rule]) -> HashMap<&str, Timestamp> {
+fn cursors(rules: &[Rule]) -> HashMap<&str, Cursor> {
     let rows = rules.iter().filter(|rule| rule.key.kind == RuleKind::Schedule);
-    let read = |rule| Some((Rule::read::<Cursor>(rule).ok()?.through, rule));
-    rows.filter_map(read).map(|(through, rule)| (rule.key.name.as_str(), through)).collect()
+    let read = |rule| Some((rule, Rule::read::<Cursor>(rule).ok()?));
+    rows.filter_map(read).map(|(rule, cursor)| (rule.key.name.as_str(), cursor)).collect()
 }
 
 /// When a type has to be looked at next.
-fn look_at(definition: &Definition, through: Timestamp) -> Option<Timestamp> {
+fn look_at(definition: &Definition, cursor: Cursor) -> Option<Timestamp> {
     let schedule = definition.active_schedule()?;
     let spec = &definition.declared.spec;
-    let next = schedule.next(through)?;
+    let next = schedule.next_owed(cursor)?;
     Some(match &spec.expected {
         Some(expected) => next.plus(expected.grace_period).plus(GRACE_OVER),
         None => schedule.nominal(&spec.job_type, next).fire_time,

@@ -3,8 +3,8 @@
 use crate::domain::filter::TimeRange;
 use crate::domain::limits::{EXPECTED_EARLY, LOOP_ROWS_MAX};
 use crate::domain::schedule::expected::Expected;
-use crate::domain::status::SkipReason;
-use crate::domain::{JobFilter, JobType, StateKind, Timestamp};
+use crate::domain::status::{SkipReason, State};
+use crate::domain::{Job, JobFilter, JobType, Timestamp};
 use crate::engine::Engine;
 use crate::engine::error::Result;
 use crate::store::ListQuery;
@@ -20,12 +20,12 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Step> {
         let Some(schedule) = standing.definition.active_schedule() else {
-            return Ok(Step { through: standing.through, ..Step::default() });
+            return Ok(Step { through: standing.cursor.through, ..Step::default() });
         };
         let declared = &standing.definition.declared;
         let job_type = &declared.spec.job_type;
-        let runs = self.runs_since(job_type, standing.through.minus(EXPECTED_EARLY)).await?;
-        let missed = expected.missed(schedule, &runs, standing.through, now);
+        let runs = self.runs_since(job_type, standing.cursor.through.minus(EXPECTED_EARLY)).await?;
+        let missed = expected.missed(schedule, &runs, standing.cursor, now);
         let creates = missed.times.into_iter().map(|time| {
             tell_missed(job_type, time);
             run(declared, Some(time), Some(SkipReason::Missed.into()), now)
@@ -46,7 +46,8 @@ impl Engine {
                 ListQuery { filter: filter.clone(), before, limit: LOOP_ROWS_MAX, full: false };
             let page = self.loop_db.read(|store| async move { store.list(&query).await }).await?;
             before = page.last().map(|job| job.id);
-            let came = page.iter().filter(|job| job.status.kind() != StateKind::Skipped);
+            // One that was refused came; what was recorded for one that did not is no run.
+            let came = page.iter().filter(|job| !is_missed(job));
             runs.extend(came.map(|job| job.status.create_time));
             if page.len() < LOOP_ROWS_MAX {
                 runs.sort_unstable();
@@ -54,4 +55,8 @@ impl Engine {
             }
         }
     }
+}
+
+const fn is_missed(job: &Job) -> bool {
+    matches!(job.status.state, State::Skipped { reason: SkipReason::Missed })
 }

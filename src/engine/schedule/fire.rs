@@ -32,9 +32,9 @@ pub(super) struct Standing {
     pub(super) definition: Arc<Definition>,
     /// Of the cursor's row; 0 if there is none.
     pub(super) revision: i64,
-    /// Up to where it is settled; unset if nothing that can be read says so.
-    cursor: Option<Cursor>,
-    pub(super) through: Timestamp,
+    /// Up to where it is settled; the very first moment if nothing that can be read says so.
+    pub(super) cursor: Cursor,
+    has_cursor: bool,
     pub(super) state: TypeState,
 }
 
@@ -77,22 +77,22 @@ impl Engine {
         for _ in 0..=GUARD_REPEATS_MAX {
             let heeded = self.agenda.heeded();
             let Some(standing) = self.standing(job_type).await? else {
-                self.agenda.settled(job_type, None, Timestamp::default(), heeded);
+                self.agenda.settled(job_type, None, Cursor::default(), heeded);
                 return Ok(());
             };
             let now = self.clock.now();
             let step = match &standing.definition.declared.spec.expected {
-                _ if standing.cursor.is_none() => Step { through: now, ..Step::default() },
+                _ if !standing.has_cursor => Step { through: now, ..Step::default() },
                 Some(expected) => self.expected_step(&standing, expected, now).await?,
                 None => self.due_step(&standing, now).await?,
             };
-            if step.through == standing.through {
-                let Standing { definition, through, .. } = standing;
-                self.agenda.settled(job_type, Some(&definition), through, heeded);
+            if step.through == standing.cursor.through {
+                let Standing { definition, cursor, .. } = standing;
+                self.agenda.settled(job_type, Some(&definition), cursor, heeded);
                 return Ok(());
             }
             let key = RuleKey::new(RuleKind::Schedule, job_type.as_str());
-            let cursor = Cursor { through: step.through };
+            let cursor = standing.cursor.moved(step.through);
             let change = RuleChange {
                 writes: vec![RuleWrite::put(key, standing.revision, &cursor)?],
                 creates: step.creates,
@@ -117,8 +117,11 @@ impl Engine {
             }
             let ids = std::mem::take(&mut left);
             let jobs = self.loop_db.read(|store| async move { store.load(&ids).await }).await?;
-            let is_in_the_way =
-                |job: &Job| !job.status.kind().is_terminal() && job.status.cancel_request.is_none();
+            let stays = |job: &Job| {
+                let asked = job.status.cancel_request.as_ref();
+                asked.is_none_or(|request| !request.cause.ends_cancelled())
+            };
+            let is_in_the_way = |job: &Job| !job.status.kind().is_terminal() && stays(job);
             for job in jobs.into_iter().filter(is_in_the_way) {
                 let (Seen { job_id, .. }, command) = stop(&job);
                 let work = |reply| Work::Try { job_id, command, deed: None, reply };
@@ -145,28 +148,28 @@ impl Engine {
         let definition = definition.filter(|found| found.active_schedule().is_some());
         let Some(definition) = definition.map(Arc::new) else { return Ok(None) };
         let revision = rule(RuleKind::Schedule).map_or(0, |rule| rule.revision);
-        let cursor: Option<Cursor> = rule(RuleKind::Schedule).and_then(readable);
-        let through = cursor.map(|cursor| cursor.through).unwrap_or_default();
+        let found_cursor: Option<Cursor> = rule(RuleKind::Schedule).and_then(readable);
+        let (cursor, has_cursor) = (found_cursor.unwrap_or_default(), found_cursor.is_some());
         let known = |rule: &Rule| {
             readable(rule).or_else(|| self.registry.book().circuits.get(job_type).cloned())
         };
         let circuit = rule(RuleKind::Circuit).and_then(known).unwrap_or_default();
-        let state = TypeState { schedule_through: through, circuit, ..TypeState::default() };
-        Ok(Some(Standing { definition, revision, cursor, through, state }))
+        let state = TypeState { schedule_through: cursor.through, circuit, ..TypeState::default() };
+        Ok(Some(Standing { definition, revision, cursor, has_cursor, state }))
     }
 
     /// The runs that are due, and those that came too late.
     async fn due_step(&self, standing: &Standing, now: Timestamp) -> Result<Step> {
         let Some(schedule) = standing.definition.active_schedule() else {
-            return Ok(Step { through: standing.through, ..Step::default() });
+            return Ok(Step { through: standing.cursor.through, ..Step::default() });
         };
         let declared = &standing.definition.declared;
         let spec = &declared.spec;
-        let due = schedule.due(&spec.job_type, standing.through, now);
+        let due = schedule.due(&spec.job_type, standing.cursor, now);
         let policy = schedule.spec().overlap_policy;
         let runs = due.times.iter().any(|time| time.lateness == Lateness::Run);
         let mut others =
-            if runs { self.others(&spec.job_type, policy).await? } else { Others::default() };
+            if runs { self.others(&spec.job_type, policy, now).await? } else { Others::default() };
         let book = self.registry.book();
         let circuit = circuit_of(Some(spec), &book.defaults.what.circuit);
         let refused = skip_at_create(Some(spec), circuit, &standing.state, now);
@@ -201,22 +204,38 @@ impl Engine {
         Ok(step)
     }
 
-    /// Jobs of the type that are not over, as far as the policy wants to know.
-    async fn others(&self, job_type: &JobType, policy: OverlapPolicy) -> Result<Others> {
+    /// Jobs of the type that are not over, as far as the policy wants to know; those that run first, for of many that
+    /// wait not all are read.
+    async fn others(
+        &self,
+        job_type: &JobType,
+        policy: OverlapPolicy,
+        now: Timestamp,
+    ) -> Result<Others> {
         if policy == OverlapPolicy::Allow {
             return Ok(Others::default());
         }
-        let filter = JobFilter {
-            types: vec![job_type.clone()],
-            states: vec![StateKind::Pending, StateKind::Running],
-            ..JobFilter::default()
-        };
-        let query = ListQuery { filter, before: None, limit: LOOP_ROWS_MAX, full: false };
-        let jobs = self.loop_db.read(|store| async move { store.list(&query).await }).await?;
-        let running = jobs.iter().filter(|job| job.status.kind() == StateKind::Running).count();
+        let mut jobs = self.some_of(job_type, StateKind::Running).await?;
+        let running = jobs.len();
+        let waiting = self.some_of(job_type, StateKind::Pending).await?;
+        jobs.extend(waiting.into_iter().filter(|job| !is_for_later(job, now)));
         let pending = jobs.len() - running;
+        jobs.truncate(LOOP_ROWS_MAX);
         Ok(Others { running: running as u64, pending: pending as u64, jobs })
     }
+
+    async fn some_of(&self, job_type: &JobType, state: StateKind) -> Result<Vec<Job>> {
+        let (states, types) = (vec![state], vec![job_type.clone()]);
+        let filter = JobFilter { states, types, ..JobFilter::default() };
+        let query = ListQuery { filter, before: None, limit: LOOP_ROWS_MAX, full: false };
+        self.loop_db.read(|store| async move { store.list(&query).await }).await
+    }
+}
+
+/// Whether its maker wants it later, and it was never started: no run of the schedule has to wait for that. One that waits
+/// for its next attempt is a run that is not over.
+fn is_for_later(job: &Job, now: Timestamp) -> bool {
+    job.status.lease_epoch == 0 && job.status.schedule_time > now
 }
 
 #[derive(Default)]

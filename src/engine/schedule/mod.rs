@@ -7,6 +7,7 @@
 //! of its time besides.
 
 mod agenda;
+mod change;
 mod expected;
 mod fire;
 
@@ -14,3 +15,4 @@ mod fire;
 pub(super) mod tests;
 
 pub(super) use agenda::Agenda;
+pub(super) use change::cursor_write;

@@ -2,6 +2,8 @@
 
 mod bounds;
 mod breakers;
+mod overlap;
+mod owed;
 mod quotas;
 mod types;
 mod unreadable;
@@ -165,6 +167,13 @@ fn nominal(schedule: &Schedule, from: Timestamp, to: Timestamp) -> Vec<Timestamp
     std::iter::successors(next(&from), next).collect()
 }
 
+/// Sleeps until then; the server's clock is drawn to that of the wall, which stands nearly still here.
+async fn reach(server: &Engine, time: Timestamp) {
+    while server.clock().now() < time {
+        tokio::time::sleep(time.since(server.clock().now()).max(Duration::from_millis(1))).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn in_a_year_each_nominal_time_has_one_run_or_one_recorded_skip() {
     let store = Arc::new(MemoryStore::new());
@@ -257,73 +266,6 @@ async fn live(store: &MemoryStore, server: &Engine, step: u32) {
             create(server, "offsite").await;
         }
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_run_before_is_asked_to_stop_in_the_commit_of_the_next() {
-    let store = Arc::new(MemoryStore::new());
-    let server = server(&store);
-    let hourly =
-        r#"{"type": "sync", "schedule": {"interval": "1h", "overlap_policy": "CANCEL_RUNNING"}}"#;
-    put(&server, spec(hourly)).await;
-    let Ok(Started::Assigned(running)) = start(&server, "sync").await else {
-        panic!("not started")
-    };
-    let waiting = create(&server, "sync").await;
-    tokio::time::sleep(HOUR * 2).await;
-    assert!(server.run_schedules().await.expect("a step") > 0);
-    let jobs = jobs_of(&store, "sync").await;
-    let by_id = |job: &Job| jobs.iter().find(|found| found.id == job.id).expect("there").clone();
-    let asked = by_id(&running.job).status.cancel_request.expect("asked");
-    assert_eq!(asked.cause, CancelCause::Overlap);
-    assert_eq!(skipped(&by_id(&waiting)), Some(SkipReason::Overlap));
-    let fresh = jobs.iter().filter(|job| job.status.trigger == Trigger::Schedule);
-    let fresh: Vec<_> = fresh.filter(|job| job.status.kind() == StateKind::Pending).collect();
-    assert_eq!(fresh.len(), 1, "one waits for its turn: {jobs:#?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_moved_on_meanwhile_makes_way_as_it_stands_now() {
-    let store = Arc::new(MemoryStore::new());
-    let server = server(&store);
-    let Ok(Started::Assigned(running)) = start(&server, "sync").await else {
-        panic!("not started")
-    };
-    let waiting = create(&server, "sync").await;
-    let over = create(&server, "sync").await;
-    let caller = Caller::anonymous();
-    server.cancel(&caller, over.id, String::new(), None).await.expect("cancelled");
-    let missed = vec![running.job.id, waiting.id, over.id];
-    server.make_way(missed.clone()).await.expect("asked");
-    server.make_way(missed).await.expect("asked already");
-    let jobs = jobs_of(&store, "sync").await;
-    let by_id = |job: &Job| jobs.iter().find(|found| found.id == job.id).expect("there");
-    let asked = by_id(&running.job).status.cancel_request.as_ref().expect("asked");
-    assert_eq!(asked.cause, CancelCause::Overlap);
-    assert_eq!(skipped(by_id(&waiting)), Some(SkipReason::Overlap));
-    assert_eq!(by_id(&over).status.kind(), StateKind::Cancelled);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_falls_into_a_pause_is_not_made_up_for() {
-    let store = Arc::new(MemoryStore::new());
-    let server = server(&store);
-    let hourly = |more: &str| {
-        spec(&format!(
-            r#"{{"type": "sync", {more} "schedule": {{"interval": "1h", "overlap_policy": "ALLOW"}}}}"#
-        ))
-    };
-    assert!(put(&server, hourly("")).await, "new");
-    assert!(!put(&server, hourly(r#""disabled": true,"#)).await, "changed");
-    tokio::time::sleep(HOUR * 6).await;
-    server.run_schedules().await.expect("a step");
-    assert_eq!(jobs_of(&store, "sync").await, []);
-    put(&server, hourly("")).await;
-    server.run_schedules().await.expect("a step");
-    assert_eq!(jobs_of(&store, "sync").await, []);
-    tokio::time::sleep(HOUR * 2).await;
-    server.run_schedules().await.expect("a step");
-    assert!(!jobs_of(&store, "sync").await.is_empty());
 }
 
 #[tokio::test(start_paused = true)]

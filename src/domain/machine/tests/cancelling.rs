@@ -107,6 +107,24 @@ fn a_caller_replaces_any_other_cause_and_shortens_only() {
 fn a_rule_does_not_replace_a_cause_that_stands() {
     let bench = asked(30);
     bench.unchanged(request_stop(1, CancelCause::Stuck));
+    bench.unchanged(request_stop(1, CancelCause::Overlap));
+}
+
+#[test]
+fn an_overlap_replaces_a_cause_that_would_let_the_job_come_back() {
+    for cause in [CancelCause::Timeout, CancelCause::Stuck, CancelCause::ResourceLimit] {
+        let mut bench = Bench::running();
+        bench.run(request_stop(1, cause));
+        let transition = bench.wait(secs(10)).run(request_stop(1, CancelCause::Overlap));
+        let request = bench.status.cancel_request.clone().unwrap();
+        assert_eq!((request.cause, request.time), (CancelCause::Overlap, bench.now));
+        assert_eq!(request.end_time(), START.plus(secs(30)), "it has no more time than before");
+        assert_eq!(transition.effects, [Effect::AskToStop { session: session(1), request }]);
+        bench.unchanged(request_stop(1, cause));
+        bench.unchanged(request_stop(1, CancelCause::Overlap));
+        bench.run(fail(1));
+        assert_eq!(bench.kind(), StateKind::Cancelled, "{cause:?}");
+    }
 }
 
 #[test]

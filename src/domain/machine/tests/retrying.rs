@@ -294,6 +294,16 @@ fn a_rule_changes_what_is_in_force_and_the_spec_stays() {
 }
 
 #[test]
+fn a_rule_with_a_wait_holds_for_the_first_lost_lease_too() {
+    let mut bench = ruled(r#"[{"codes": ["LEASE_LOST"], "delays": [60, 300]}]"#);
+    for (epoch, wait) in [(1, 60), (2, 300)] {
+        bench.run(lose_lease(epoch, u128::from(epoch.unsigned_abs())));
+        assert_eq!((bench.kind(), bench.delay()), (StateKind::Pending, secs(wait)));
+        bench.start_when_due(u128::from(epoch.unsigned_abs()) + 1);
+    }
+}
+
+#[test]
 fn a_failure_without_a_rule_ends_the_keeping_away() {
     let mut bench = ruled(r#"[{"codes": ["DISK_FULL"], "change": {"avoid_worker": true}}]"#);
     bench.run(fail(1));

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::schedule::Cron;
 use crate::domain::schedule::expected::Expected;
+use crate::domain::schedule::{Cron, Cursor, Side};
 use crate::domain::zone::Zone;
 
 const ZONES: [&str; 6] = [
@@ -93,11 +93,88 @@ proptest! {
         let (mut now, mut through, mut seen) = (start, start, Vec::new());
         for look in looks {
             now = now.plus(secs(look));
-            let due = schedule.due(&sync(), through, now);
+            let due = schedule.due(&sync(), Cursor::at(through), now);
             through = due.through;
             seen.extend(due.times.into_iter().map(|one| one.nominal));
         }
         prop_assert_eq!(&seen, &schedule.fire_times(&sync(), start, seen.len()));
+    }
+
+    #[test]
+    fn a_change_loses_nothing_that_both_name_and_adds_nothing_that_only_the_new_one_names(
+        periods in (1_u64..40, 1_u64..40),
+        jitter in 0_u64..3_600,
+        change in 1_u64..7_200,
+        end in 7_200_u64..14_400,
+    ) {
+        let spec = |minutes: u64| {
+            ScheduleSpec { jitter: Some(secs(jitter)), ..every(minutes * 60) }
+        };
+        let start = at("2026-01-01T00:00:07Z");
+        let (before, after) = (compile(&spec(periods.0)), compile(&spec(periods.1)));
+        let (changed, end) = (start.plus(secs(change)), start.plus(secs(end)));
+        let first = before.due(&sync(), Cursor::at(start), changed);
+        let cursor = Cursor::at(first.through);
+        let (old, new) =
+            (Side { schedule: &before, acts: true }, Side { schedule: &after, acts: true });
+        let next = cursor.after_change(old, new, changed);
+        prop_assert!(cursor.through <= next.through && next.through <= changed);
+        let named = |schedule: &Schedule, time: Timestamp| {
+            schedule.next(time.minus(std::time::Duration::from_micros(1))) == Some(time)
+        };
+        let all = after.fire_times(&sync(), cursor.through, 1_000).into_iter();
+        let past: Vec<_> = all.map(|one| one.time).filter(|time| *time <= end).collect();
+        let is_new = |time: &Timestamp| *time <= changed && !named(&before, *time);
+        let last_new = past.iter().rposition(is_new);
+        let wanted = &past[last_new.map_or(0, |last| last + 1)..];
+        let found: Vec<_> = after
+            .fire_times(&sync(), next.through, 1_000)
+            .into_iter()
+            .map(|one| one.time)
+            .filter(|time| *time <= end)
+            .collect();
+        prop_assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn what_is_owed_from_before_a_rest_is_settled_after_it_and_nothing_of_the_rest(
+        interval in 1_u64..3_600,
+        jitter in 0_u64..7_200,
+        rest in (1_u64..20_000, 1_u64..20_000),
+    ) {
+        let spec = ScheduleSpec { jitter: Some(secs(jitter)), ..every(interval) };
+        let schedule = compile(&spec);
+        let side = |acts| Side { schedule: &schedule, acts };
+        let start = at("2026-01-01T00:00:07Z");
+        let stop = start.plus(secs(rest.0));
+        let again = stop.plus(secs(rest.1));
+        let end = again.plus(secs(20_000));
+        let settle = |mut cursor: Cursor, now: Timestamp| {
+            let mut seen = Vec::new();
+            loop {
+                let due = schedule.due(&sync(), cursor, now);
+                cursor = cursor.moved(due.through);
+                seen.extend(due.times.into_iter().map(|one| one.nominal.time));
+                if !due.more {
+                    return (cursor, seen);
+                }
+            }
+        };
+        let (cursor, mut seen) = settle(Cursor::at(start), stop);
+        let cursor = cursor.after_change(side(true), side(false), stop);
+        // A change while it rests is none of its times.
+        let cursor = cursor.after_change(side(false), side(false), stop.plus(secs(1)));
+        let cursor = cursor.after_change(side(false), side(true), again);
+        let (cursor, more) = settle(cursor, end);
+        seen.extend(more);
+        let wanted: Vec<_> = schedule
+            .fire_times(&sync(), start, 50_000)
+            .into_iter()
+            .map(|one| one.time)
+            .take_while(|time| *time <= cursor.through)
+            .filter(|time| *time <= stop || *time > again)
+            .collect();
+        prop_assert_eq!(seen, wanted);
     }
 
     #[test]
@@ -143,10 +220,10 @@ proptest! {
             .collect();
         let mut sorted = runs.clone();
         sorted.sort_unstable();
-        prop_assert_eq!(&expected.missed(&schedule, &sorted, through, now).times, &[]);
+        prop_assert_eq!(&expected.missed(&schedule, &sorted, Cursor::at(through), now).times, &[]);
         // One run alone, anywhere.
         let run = nominal(near).plus(std::time::Duration::from_micros(micros(period) * late / 1_000_000));
-        let missed = expected.missed(&schedule, &[run], through, now).times;
+        let missed = expected.missed(&schedule, &[run], Cursor::at(through), now).times;
         let answered: Vec<_> = (1..=30).map(nominal).filter(|it| !missed.contains(it)).collect();
         for time in (1..=30).map(nominal) {
             let within = time <= run && run <= time.plus(secs(grace));
@@ -160,8 +237,8 @@ proptest! {
             prop_assert!(answered.len() <= 1);
         }
         // Judged in two steps it is the same.
-        let first = expected.missed(&schedule, &[run], through, nominal(cut));
-        let second = expected.missed(&schedule, &[run], first.through, now);
+        let first = expected.missed(&schedule, &[run], Cursor::at(through), nominal(cut));
+        let second = expected.missed(&schedule, &[run], Cursor::at(first.through), now);
         prop_assert_eq!([first.times, second.times].concat(), missed);
     }
 }

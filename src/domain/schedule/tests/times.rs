@@ -175,3 +175,13 @@ fn what_is_wrong_with_an_expression_is_told_first() {
     let error = Cron::parse("99 * * * *").unwrap_err().to_string();
     assert!(!error.starts_with("must") && error.contains("; must be 5 fields"), "{error}");
 }
+
+#[test]
+fn an_unknown_name_is_told_as_such_and_every_is_an_interval() {
+    let told = |text: &str| Cron::parse(text).unwrap_err().to_string();
+    let reboot = told("@reboot");
+    assert!(reboot.starts_with("@reboot is not known; must be @hourly"), "{reboot}");
+    assert!(!reboot.contains("interval"), "{reboot}");
+    let every = told("@every 5m");
+    assert!(every.starts_with("@every is not known") && every.contains("interval"), "{every}");
+}
