@@ -368,6 +368,32 @@ async fn the_memory_of_a_worker_is_never_given_away_twice() {
 }
 
 #[tokio::test]
+async fn what_fits_is_found_among_many_types_and_queues_whose_jobs_do_not() {
+    let server = Server::setup().in_memory().start().await;
+    let client = server.client();
+    let needing = |queue: String, kind: usize, bytes: i64| {
+        let limits = Some(v1::ResourceLimits { memory_bytes: bytes, ..Default::default() });
+        let spec = v1::JobSpec { queue, limits, ..spec(&format!("t{kind}")) };
+        v1::CreateJobRequest { spec: Some(spec), ..Default::default() }
+    };
+    let large = (0..63).map(|queue| needing(format!("q{queue}"), 0, 800));
+    let large = large.chain((0..600).map(|kind| needing("z".to_owned(), kind, 800)));
+    let small = needing("z".to_owned(), 599, 100);
+    let requests = large.chain([small]).collect();
+    let batch = v1::BatchCreateJobsRequest { requests };
+    client.jobs.clone().batch_create_jobs(batch).await.expect("created");
+    let worker = (0..63)
+        .map(|queue| format!("q{queue}"))
+        .fold(server.worker("w1").slots(3).memory(500).queue("z"), |worker, queue| {
+            worker.queue(&queue)
+        });
+    let worker = worker.connect().await;
+    let found = worker.expect_assignment().await;
+    assert_eq!(client.get(&found.id).await.spec.expect("a spec").r#type, "t599");
+    server.abandon().await;
+}
+
+#[tokio::test]
 async fn full_values_at_the_front_let_others_pass() {
     let server = Server::start().await;
     let client = server.client();

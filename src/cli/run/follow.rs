@@ -8,7 +8,7 @@ use super::start::Started;
 use crate::cli::client::Address;
 use crate::cli::exit::Failure;
 use crate::cli::output::warn;
-use crate::cli::process::{self, Ended, Process, SpawnError};
+use crate::cli::process::{self, Ended, Process, Signal, SpawnError};
 use crate::cli::relay::{self, ResultFile, Told, Verdict};
 use crate::cli::worker::{self, Closed, Handle, Lease};
 use crate::cli::{Context, each, format, names};
@@ -77,7 +77,8 @@ impl<'a> Follow<'a> {
             return u8::MAX;
         };
         self.tell_end(&ended, file);
-        self.close(&mut signals).await;
+        let is_signal_late = self.told.signal.is_none();
+        self.close(&mut signals, is_signal_late).await;
         ended.how.exit_code()
     }
 
@@ -89,7 +90,7 @@ impl<'a> Follow<'a> {
     ) -> u8 {
         warn(&format!("jobplane: {error}"));
         self.handle.fail(&self.lease, relay::not_started(error), None);
-        self.close(&mut signals).await;
+        self.close(&mut signals, false).await;
         error.exit_code()
     }
 
@@ -201,9 +202,9 @@ impl<'a> Follow<'a> {
             .logs(&self.lease, [relay::note(LogLevel::Warning, format!("jobplane: {what}"))]);
     }
 
-    /// Waits until the server has all there is, at most for the time allowed; a signal ends the wait, unless it is the
-    /// one that the command ended by.
-    async fn close(&mut self, signals: &mut Option<Signals>) {
+    /// Waits until the server has all there is, at most for the time allowed; a signal ends the wait. What a terminal sent
+    /// to the command as well `may_be_late`: then it is that by which the command ended.
+    async fn close(&mut self, signals: &mut Option<Signals>, mut may_be_late: bool) {
         if self.given_up {
             self.handle.close(Duration::ZERO).await;
             return;
@@ -220,15 +221,15 @@ impl<'a> Follow<'a> {
         let mut closing = std::pin::pin!(handle.close(Duration::MAX));
         let mut over = std::pin::pin!(tokio::time::sleep(within));
         let mut late = std::pin::pin!(tokio::time::sleep(SIGNAL_LATE_MAX));
-        let mut may_be_late = self.told.signal.is_none();
         loop {
             tokio::select! {
                 _ = &mut closing => break,
                 () = &mut over => break,
                 Some(event) = self.events.next() => self.server_says(event, None),
                 () = &mut late, if may_be_late => may_be_late = false,
-                _ = next(signals) => {
-                    if !std::mem::take(&mut may_be_late) {
+                signal = next(signals) => {
+                    let is_from_terminal = signal == Signal::INT || signal == Signal::QUIT;
+                    if !(std::mem::take(&mut may_be_late) && is_from_terminal) {
                         break;
                     }
                 }

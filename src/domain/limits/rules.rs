@@ -16,6 +16,8 @@ pub const CATCH_UP_MIN: Duration = Duration::from_secs(10);
 pub const CATCH_UP_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 /// Nominal times of a type settled in one step of the scheduler; the rest comes with the next one.
 pub const SCHEDULE_BATCH_MAX: usize = 100;
+/// Pages of jobs read to find those that a run has to wait for behind those that are made for later.
+pub const SCHEDULE_PAGES_MAX: usize = 20;
 /// Nominal times that a changed schedule is compared by with the one before; past so many none is made up for.
 pub const SCHEDULE_CHANGE_TIMES_MAX: usize = 1_000;
 /// Fire times that one preview shows.

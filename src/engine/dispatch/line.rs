@@ -174,11 +174,6 @@ impl Line {
         self.state.lock().mark(pair);
     }
 
-    /// How many pairs are known, marked or not.
-    pub(super) fn len(&self) -> usize {
-        self.state.lock().pairs
-    }
-
     /// A round begins to read what holds its pairs: what is freed from now on is not closed by it.
     pub(super) fn listen(&self) {
         self.state.lock().closed.listen();

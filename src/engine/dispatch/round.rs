@@ -68,8 +68,8 @@ struct Memory {
     /// How queues with weights have shared the starts so far.
     shares: Shares,
     depths: Depths,
-    /// Pairs looked at in vain since something was last started.
-    in_vain: usize,
+    /// Pairs looked at in vain since something was last started, or since all were.
+    in_vain: HashSet<Pair>,
 }
 
 /// Who takes jobs in a round, and of which pairs.
@@ -119,7 +119,7 @@ impl Dispatcher {
                 Ok(Round::Busy) => pause = PAUSE_MIN,
                 Ok(Round::Idle) => {
                     pause = PAUSE_MIN;
-                    memory.in_vain = 0;
+                    memory.in_vain.clear();
                     let due_in = match self.line.next_due() {
                         Some(at) => at.since(self.clock.now()).max(Duration::from_millis(1)),
                         None => Duration::from_secs(3600),
@@ -158,7 +158,8 @@ impl Dispatcher {
         }
         let book = self.registry.book();
         let accepted = |pair: &Pair| {
-            book.pause_reason(&pair.0).is_none()
+            !memory.in_vain.contains(pair)
+                && book.pause_reason(&pair.0).is_none()
                 && rooms.iter().any(|room| room.capacity.accepts(&pair.0, &pair.1))
         };
         let pairs = self.line.take(DISPATCH_PAIRS_MAX, accepted);
@@ -198,7 +199,7 @@ impl Dispatcher {
         let looks = self.looks(market, &ruled, &memory.depths);
         if looks.probes.is_empty() {
             round.abandon().await;
-            return Ok(self.in_vain(pairs.len(), memory));
+            return Ok(in_vain(pairs, memory));
         }
         let unread = round.look(&looks.probes, *now).await?;
         // A change that was committed before this round may be known only now.
@@ -226,9 +227,9 @@ impl Dispatcher {
             if goes_deeper {
                 return Ok(Round::Busy);
             }
-            return Ok(self.in_vain(pairs.len(), memory));
+            return Ok(in_vain(pairs, memory));
         }
-        memory.in_vain = 0;
+        memory.in_vain.clear();
         memory.shares.clone_from(&ruled.rules.shares);
         self.commit(round, decided, &ruled, takers, &mut memory.unheard).await
     }
@@ -239,13 +240,6 @@ impl Dispatcher {
             self.line.more(pair.clone());
         }
         Round::Busy
-    }
-
-    /// Whether pairs are left that were not looked at since something last started.
-    fn in_vain(&self, looked_at: usize, memory: &mut Memory) -> Round {
-        memory.in_vain += looked_at;
-        let all = looked_at < DISPATCH_PAIRS_MAX || memory.in_vain >= self.line.len();
-        if all { Round::Idle } else { Round::Busy }
     }
 
     /// The writes of an admission, and all who take part prepared for them. `None` if somebody who was to
@@ -350,4 +344,10 @@ impl Dispatcher {
         self.after.committed(&batch, &committed, |job_id| befores.get(&job_id));
         Ok(Round::Busy)
     }
+}
+
+/// Nothing came of these; pairs may be left that were not looked at since something last started.
+fn in_vain(pairs: &[Pair], memory: &mut Memory) -> Round {
+    memory.in_vain.extend(pairs.iter().cloned());
+    if pairs.len() < DISPATCH_PAIRS_MAX { Round::Idle } else { Round::Busy }
 }

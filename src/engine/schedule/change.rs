@@ -1,7 +1,8 @@
 //! What a new declaration does to the cursor of its schedule.
 
 use crate::domain::Timestamp;
-use crate::domain::schedule::{Cursor, Side};
+use crate::domain::limits::RETENTION_MIN;
+use crate::domain::schedule::{Cursor, Gap, Side};
 use crate::engine::error::Result;
 use crate::engine::registry::Definition;
 use crate::store::{RuleKey, RuleKind, RuleWrite};
@@ -23,6 +24,9 @@ pub(in crate::engine) fn cursor_write(
     // What another kind of scheduler was to start is not made up for.
     let is_expected = |of: &Definition| of.declared.spec.expected.is_some();
     let before = before.filter(|before| is_expected(before) == is_expected(after));
+    // Runs that came may have been deleted since: nobody can judge what was owed.
+    let rested = |gap: Gap| gap.until.is_none() && now.since(gap.from) > RETENTION_MIN;
+    let cursor = cursor.filter(|it| !is_expected(after) || !it.gap.is_some_and(rested));
     let cursor = match (cursor, before.and_then(side), side(after)) {
         (Some(cursor), Some(before), Some(after)) => cursor.after_change(before, after, now),
         _ => Cursor::at(now),

@@ -9,7 +9,7 @@ use crate::domain::job::Trigger;
 use crate::domain::job_type::gate::{circuit_of, skip_at_create};
 use crate::domain::job_type::{Draft, TypeState};
 use crate::domain::limits::{
-    CANCEL_GRACE_DEFAULT, GUARD_REPEATS_MAX, LOOP_ROWS_MAX, SCHEDULES_AT_ONCE,
+    CANCEL_GRACE_DEFAULT, GUARD_REPEATS_MAX, LOOP_ROWS_MAX, SCHEDULE_PAGES_MAX, SCHEDULES_AT_ONCE,
 };
 use crate::domain::machine::Command;
 use crate::domain::schedule::{Lateness, Overlap, OverlapPolicy};
@@ -167,9 +167,11 @@ impl Engine {
         let spec = &declared.spec;
         let due = schedule.due(&spec.job_type, standing.cursor, now);
         let policy = schedule.spec().overlap_policy;
-        let runs = due.times.iter().any(|time| time.lateness == Lateness::Run);
-        let mut others =
-            if runs { self.others(&spec.job_type, policy, now).await? } else { Others::default() };
+        let first = due.times.iter().find(|time| time.lateness == Lateness::Run);
+        let mut others = match first {
+            Some(first) => self.others(&spec.job_type, policy, (first.nominal.time, now)).await?,
+            None => Others::default(),
+        };
         let book = self.registry.book();
         let circuit = circuit_of(Some(spec), &book.defaults.what.circuit);
         let refused = skip_at_create(Some(spec), circuit, &standing.state, now);
@@ -204,32 +206,54 @@ impl Engine {
         Ok(step)
     }
 
-    /// Jobs of the type that are not over, as far as the policy wants to know; those that run first, for of many that
-    /// wait not all are read.
+    /// Jobs of the type that are not over and no run `from` there on, as far as the policy wants to know; those that run
+    /// first, for of many that wait not all are read.
     async fn others(
         &self,
         job_type: &JobType,
         policy: OverlapPolicy,
-        now: Timestamp,
+        (from, now): (Timestamp, Timestamp),
     ) -> Result<Others> {
         if policy == OverlapPolicy::Allow {
             return Ok(Others::default());
         }
-        let mut jobs = self.some_of(job_type, StateKind::Running).await?;
+        let is_other = |job: &Job| !is_run_from(job, from) && !is_for_later(job, now);
+        let mut jobs = self.some_of(job_type, StateKind::Running, is_other).await?;
         let running = jobs.len();
-        let waiting = self.some_of(job_type, StateKind::Pending).await?;
-        jobs.extend(waiting.into_iter().filter(|job| !is_for_later(job, now)));
+        jobs.extend(self.some_of(job_type, StateKind::Pending, is_other).await?);
         let pending = jobs.len() - running;
         jobs.truncate(LOOP_ROWS_MAX);
         Ok(Others { running: running as u64, pending: pending as u64, jobs })
     }
 
-    async fn some_of(&self, job_type: &JobType, state: StateKind) -> Result<Vec<Job>> {
+    /// Jobs of the type that are wanted: those of the first page that has any.
+    async fn some_of(
+        &self,
+        job_type: &JobType,
+        state: StateKind,
+        wanted: impl Fn(&Job) -> bool,
+    ) -> Result<Vec<Job>> {
         let (states, types) = (vec![state], vec![job_type.clone()]);
         let filter = JobFilter { states, types, ..JobFilter::default() };
-        let query = ListQuery { filter, before: None, limit: LOOP_ROWS_MAX, full: false };
-        self.loop_db.read(|store| async move { store.list(&query).await }).await
+        let mut before = None;
+        for _ in 0..SCHEDULE_PAGES_MAX {
+            let query =
+                ListQuery { filter: filter.clone(), before, limit: LOOP_ROWS_MAX, full: false };
+            let page = self.loop_db.read(|store| async move { store.list(&query).await }).await?;
+            before = page.last().map(|job| job.id);
+            let is_last = page.len() < LOOP_ROWS_MAX;
+            let jobs: Vec<Job> = page.into_iter().filter(&wanted).collect();
+            if is_last || !jobs.is_empty() {
+                return Ok(jobs);
+            }
+        }
+        Ok(Vec::new())
     }
+}
+
+/// Whether it is a run of this nominal time or a later one: a clock that was ahead may have made it already.
+fn is_run_from(job: &Job, from: Timestamp) -> bool {
+    job.status.trigger == Trigger::Schedule && job.spec.schedule_time >= Some(from)
 }
 
 /// Whether its maker wants it later, and it was never started: no run of the schedule has to wait for that. One that waits

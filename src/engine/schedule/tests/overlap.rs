@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::domain::machine::Command;
-use crate::engine::pipeline::Work;
+use crate::engine::pipeline::{RuleChange, Work};
 
 #[tokio::test(start_paused = true)]
 async fn the_run_before_is_asked_to_stop_in_the_commit_of_the_next() {
@@ -47,6 +47,30 @@ async fn who_was_asked_to_stop_for_its_use_makes_way_all_the_same() {
     let jobs = jobs_of(&store, "sync").await;
     let asked = jobs[0].status.cancel_request.as_ref().expect("asked");
     assert_eq!(asked.cause, CancelCause::Overlap, "it would come back as a retry");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_was_made_already_does_not_make_way_for_itself() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    let hourly = spec(
+        r#"{"type": "sync", "schedule": {"interval": "1h", "overlap_policy": "CANCEL_RUNNING"}}"#,
+    );
+    put(&server, hourly.clone()).await;
+    let first = compiled(&hourly).next(server.clock().now()).expect("an hour");
+    reach(&server, first).await;
+    server.run_schedules().await.expect("a step");
+    // As after a clock that was ahead.
+    let key = RuleKey::new(RuleKind::Schedule, "sync");
+    let row = store.rules_by_key(std::slice::from_ref(&key)).await.expect("a read");
+    let back = Cursor::at(first.minus(HOUR));
+    let write = RuleWrite::put(key, row[0].revision, &back).expect("a cursor");
+    server.write_rules(RuleChange::from(vec![write])).await.expect("written");
+    server.run_schedules().await.expect("a step");
+    assert_eq!(cursor(&store, "sync").await, first, "it was settled again");
+    let jobs = jobs_of(&store, "sync").await;
+    assert_eq!(jobs.len(), 1);
+    assert_eq!(jobs[0].status.kind(), StateKind::Pending);
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,6 +52,22 @@ async fn a_run_that_did_not_come_before_its_type_was_off_for_a_while_is_missed_a
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_judges_what_was_owed_before_a_long_rest() {
+    let store = Arc::new(MemoryStore::new());
+    let server = server(&store);
+    let (daily, time) = expected_daily(&server, &store).await;
+    reach(&server, time.plus(HOUR)).await;
+    put(&server, JobTypeSpec { disabled: true, ..daily.clone() }).await;
+    // What came before may be deleted by now.
+    reach(&server, time.plus(HOUR * 27)).await;
+    put(&server, daily).await;
+    let now = server.clock().now();
+    server.run_schedules().await.expect("a step");
+    assert_eq!(jobs_of(&store, "offsite").await, []);
+    assert_eq!(cursor(&store, "offsite").await, now);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_expected_run_that_was_refused_came() {
     let store = Arc::new(MemoryStore::new());
     let server = server(&store);
